@@ -1,0 +1,30 @@
+# make demo   sets up and audits dlib on the bundled synthetic faces, prints the report's path
+# make test   sets up if needed, then lint, types and tests
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+
+.PHONY: setup demo test lint clean
+
+setup: $(STAMP)
+
+# torch first and alone: where a CPU build is configured pip then takes it.
+$(STAMP): pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.2,<2.14"
+	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dlib,dev]"
+	touch $(STAMP)
+
+demo: setup
+	$(BIN)/fraudit analyze --embedder dlib --dataset sample --out runs/demo --overwrite
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m pytest
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -1,0 +1,1 @@
+"""Embedder plugins, one file each; found through the entry points `fraudit.embedders`."""

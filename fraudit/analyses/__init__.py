@@ -1,0 +1,1 @@
+"""Analysis plugins, one file each; found through the entry points `fraudit.analyses`."""

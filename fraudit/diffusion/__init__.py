@@ -1,0 +1,1 @@
+"""Conditional diffusion in pure torch: schedule, U-Net, samplers, training, checkpoints."""

@@ -1,0 +1,1 @@
+"""Face sets: readers, decoding, detection, five-point alignment."""

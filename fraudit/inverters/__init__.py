@@ -1,0 +1,1 @@
+"""Inverter plugins: from ID vectors back to faces."""

@@ -1,0 +1,1 @@
+"""Seeded corruptions and occlusions, pure u8 -> u8."""

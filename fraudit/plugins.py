@@ -1,0 +1,10 @@
+"""The project's registries; see `fraudit.registry` for how a plugin joins."""
+
+from __future__ import annotations
+
+from fraudit.registry import Registry
+from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin
+
+EMBEDDERS: Registry[EmbedderPlugin] = Registry("fraudit.embedders", "embedder", EmbedderPlugin)
+INVERTERS: Registry[InverterPlugin] = Registry("fraudit.inverters", "inverter", InverterPlugin)
+ANALYSES: Registry[Analysis] = Registry("fraudit.analyses", "analysis", Analysis)

@@ -1,0 +1,42 @@
+"""Fixtures that find the real data and weights, or skip with the reason."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _folder(variable: str, shared: str) -> Path:
+    named = os.environ.get(variable)
+    folder = Path(named) if named else ROOT.parent / "shared" / shared
+    if not folder.is_dir():
+        pytest.skip(f"no real {shared} here: set ${variable} or provide ../shared/{shared}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Folder of the face data sets (LFW pairs, CelebA-10k, UTKFace)."""
+    return _folder("FRAUDIT_DATA", "data")
+
+
+@pytest.fixture(scope="session")
+def shared_weights() -> Path:
+    """Folder of the small real weights (MobileFaceNet, YuNet, 3DDFA_V2)."""
+    return _folder("FRAUDIT_WEIGHTS", "weights")
+
+
+@pytest.fixture(scope="session")
+def shared_parity() -> Path:
+    """Folder of the official networks' answers."""
+    return _folder("FRAUDIT_PARITY", "parity")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads or writes the person's own cache."""
+    monkeypatch.setenv("FRAUDIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
