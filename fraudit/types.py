@@ -114,7 +114,7 @@ class Preprocess:
     def to_nchw(self, images: U8) -> F32:
         """u8[N,h,w,3] RGB -> f32[N,3,h,w] as the network wants it."""
         ordered = images if self.channels == "RGB" else images[..., ::-1]
-        scaled = (ordered.astype(np.float32) - np.float32(self.mean)) / np.float32(self.std)
+        scaled = (ordered.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32)
 
     def as_dict(self) -> dict[str, Any]:
@@ -269,7 +269,7 @@ class Metric:
         if (self.value is None) == (self.missing is None):
             raise ValueError(f"metric {self.name}: exactly one of value and missing must be set")
         if self.value is not None and not np.isfinite(self.value):
-            raise ValueError(f"metric {self.name}: {self.value} is not finite; state why it is missing instead")
+            raise ValueError(f"metric {self.name}: {self.value} is not finite; state why it is missing")
 
 
 @dataclass(frozen=True, slots=True)
