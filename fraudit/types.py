@@ -114,7 +114,9 @@ class Preprocess:
     def to_nchw(self, images: U8) -> F32:
         """u8[N,h,w,3] RGB -> f32[N,3,h,w] as the network wants it."""
         ordered = images if self.channels == "RGB" else images[..., ::-1]
-        scaled = (ordered.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(self.std, np.float32)
+        scaled = (ordered.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(
+            self.std, np.float32
+        )
         return np.ascontiguousarray(scaled.transpose(0, 3, 1, 2), dtype=np.float32)
 
     def as_dict(self) -> dict[str, Any]:
@@ -183,7 +185,8 @@ class LoadedEmbedder:
     def fingerprint(self) -> str:
         """sha256 hex of everything that decides a vector: name, variant, weights, preprocessing."""
         blob = json.dumps(
-            [self.spec.name, self.variant, self.weights_sha256, self.spec.preprocess.as_dict()], sort_keys=True
+            [self.spec.name, self.variant, self.weights_sha256, self.spec.preprocess.as_dict()],
+            sort_keys=True,
         )
         return hashlib.sha256(blob.encode()).hexdigest()
 
