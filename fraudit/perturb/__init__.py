@@ -1,1 +1,1 @@
-"""Seeded corruptions and occlusions, pure u8 -> u8."""
+"""Corruptions of face pictures: pure, seeded, u8 -> u8; the catalogue is `fraudit.perturb.catalogue`."""
