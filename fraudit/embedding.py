@@ -147,7 +147,6 @@ class EmbedderRuntime:
             return self._prepare(faces, order[row], row, fusion, aligned, locate)
 
         batch: list[Prepared] = []
-        done = 0
 
         def flush() -> None:
             nonlocal batch
@@ -158,7 +157,8 @@ class EmbedderRuntime:
                 self._settle(rows, answers, [item.key for item in batch], vectors, reasons)
                 batch = []
 
-        for item in _ahead(prepare, len(order), workers, 4 * self.loaded.batch_size):
+        window = 4 * self.loaded.batch_size
+        for done, item in enumerate(_ahead(prepare, len(order), workers, window), start=1):
             if item.vector is not None:
                 vectors[item.index] = item.vector
             elif item.crop is None:
@@ -167,7 +167,6 @@ class EmbedderRuntime:
                 batch.append(item)
                 if len(batch) >= self.loaded.batch_size:
                     flush()
-            done += 1
             if progress:
                 progress(done, len(order))
         flush()

@@ -1,0 +1,125 @@
+"""What a person or a plugin author imports: `from fraudit.api import audit`.
+
+Importing this module is instant; torch, onnxruntime and the rest are imported when something runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fraudit.errors import FrauditError
+from fraudit.types import (
+    ARCFACE_112,
+    Analysis,
+    AnalysisResult,
+    Column,
+    EmbedderPlugin,
+    EmbedderSpec,
+    Embeddings,
+    FaceSet,
+    Figure,
+    Finding,
+    Gallery,
+    GalleryItem,
+    GalleryRow,
+    Interval,
+    Inverter,
+    InverterPlugin,
+    LoadedEmbedder,
+    Metric,
+    PairList,
+    Preprocess,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from fraudit.run import Run
+    from fraudit.runner import Reporter
+
+__all__ = [
+    "ARCFACE_112",
+    "Analysis",
+    "AnalysisResult",
+    "Column",
+    "EmbedderPlugin",
+    "EmbedderSpec",
+    "Embeddings",
+    "FaceSet",
+    "Figure",
+    "Finding",
+    "FrauditError",
+    "Gallery",
+    "GalleryItem",
+    "GalleryRow",
+    "Interval",
+    "Inverter",
+    "InverterPlugin",
+    "LoadedEmbedder",
+    "Metric",
+    "PairList",
+    "Preprocess",
+    "Table",
+    "audit",
+    "open_run",
+]
+
+
+def audit(
+    embedder: str,
+    dataset: str = "sample",
+    *,
+    weights: str | Path | None = None,
+    only: Sequence[str] = (),
+    skip: Sequence[str] = (),
+    params: Mapping[str, Mapping[str, Any]] | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    seed: int = 0,
+    reporter: Reporter | None = None,
+    **plan: Any,
+) -> Run:
+    """Audit a black box on a face set; the same run that `fraudit analyze` makes.
+
+    Args:
+        embedder: registry name, path of a TOML card, or `python:module:callable`.
+        dataset: `sample`, a known name, or a path.
+        weights: weights file of the embedder, where it is not in its known place.
+        only, skip: analyses by name; all by default.
+        params: analysis -> parameter -> value, e.g. {"robustness": {"severities": (1, 3, 5)}}.
+        out: run folder; a temporary one by default (keep it with `run.save(folder)`).
+        overwrite: replace a finished run in `out`.
+        seed: of everything random.
+        reporter: told what is being done; silent by default.
+        **plan: further fields of `fraudit.plan.AuditPlan` (judges, inverter, pictures, max_faces, ...).
+
+    Returns:
+        Run: `metrics`, `findings`, `tables` as pandas DataFrames, figures that show themselves in a
+        notebook, `save(folder)` and `render()`.
+
+    Raises:
+        FrauditError: bad plan, data or weights. A failing analysis does not raise: see `run.failures`.
+    """
+    import tempfile
+
+    from fraudit.plan import plan_from_values
+    from fraudit.run import Run
+    from fraudit.runner import run_plan
+
+    values: dict[str, Any] = {"embedder": embedder, "dataset": str(dataset), "seed": seed, **plan}
+    values |= {"only": tuple(only), "skip": tuple(skip), "params": params or {}}
+    if weights is not None:
+        values["weights"] = str(weights)
+    checked = plan_from_values(values, "audit()")
+    folder = Path(out) if out else Path(tempfile.mkdtemp(prefix="fraudit-"))
+    record = run_plan(checked, folder, overwrite=overwrite, reporter=reporter)
+    return Run(record, folder)
+
+
+def open_run(folder: str | Path) -> Run:
+    """A finished run from its folder. Raises DataError or ArtifactError where it cannot be read."""
+    from fraudit.record import RunRecord
+    from fraudit.run import Run
+
+    return Run(RunRecord.load(Path(folder)), Path(folder))

@@ -1,0 +1,146 @@
+"""`fraudit analyze`, `fraudit analyses` and `fraudit render`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def split(values: list[str] | None) -> tuple[str, ...]:
+    """`["a,b", "c"]` -> ("a", "b", "c")."""
+    return tuple(part.strip() for value in values or [] for part in value.split(",") if part.strip())
+
+
+def analyze(
+    embedder: Annotated[
+        str | None, typer.Option(help="Registry name, card.toml, or python:module:callable.")
+    ] = None,
+    dataset: Annotated[str | None, typer.Option(help="Known name or path. [default: sample]")] = None,
+    weights: Annotated[Path | None, typer.Option(help="The model's weights file.")] = None,
+    plan: Annotated[Path | None, typer.Option(help="TOML file with the same options; these win.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only these analyses (comma or repeated).")] = None,
+    skip: Annotated[list[str] | None, typer.Option(help="Not these analyses.")] = None,
+    param: Annotated[
+        list[str] | None, typer.Option(help="ANALYSIS.NAME=VALUE, e.g. robustness.severities=1,3,5")
+    ] = None,
+    judge: Annotated[
+        list[str] | None, typer.Option(help="Independent embedder that judges inversions.")
+    ] = None,
+    inverter: Annotated[str | None, typer.Option(help="auto, none, or a trained inverter's folder.")] = None,
+    detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
+    several_faces: Annotated[str | None, typer.Option(help="most_central, largest or highest_score.")] = None,
+    pictures: Annotated[
+        str | None, typer.Option(help="Show pictures in the report: auto (sets that show nobody), none, all.")
+    ] = None,
+    max_faces: Annotated[int | None, typer.Option(help="Faces an expensive analysis takes at most.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only the first people, up to so many pictures.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
+    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the report's path.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+) -> int:
+    """Audit a model and write the report.
+
+    Example: fraudit analyze --embedder dlib --dataset sample --out runs/first
+    """
+    from fraudit.plan import parse_params, plan_from_toml, plan_from_values
+
+    given: dict[str, Any] = {
+        "embedder": embedder,
+        "dataset": dataset,
+        "weights": str(weights) if weights else None,
+        "only": split(only) or None,
+        "skip": split(skip) or None,
+        "params": parse_params(param or []) or None,
+        "judges": tuple(judge) if judge else None,
+        "inverter": inverter,
+        "detector": detector,
+        "several_faces": several_faces,
+        "pictures": pictures,
+        "max_faces": max_faces,
+        "limit": limit,
+        "seed": seed,
+    }
+    given = {key: value for key, value in given.items() if value is not None}
+    chosen = plan_from_toml(plan, given) if plan else plan_from_values(given, "fraudit analyze")
+    if dry_run:
+        typer.echo(json.dumps(chosen.as_dict(), indent=2))
+        return 0
+
+    from fraudit.cli.console import Line
+    from fraudit.render import render
+    from fraudit.runner import default_run_dir, exit_code, run_plan
+
+    line = Line(quiet)
+    folder = out or default_run_dir(chosen)
+    record = run_plan(chosen, folder, overwrite=overwrite, reporter=line.reporter())
+    page = render(folder)
+    if as_json:
+        summary = {
+            "run": str(folder),
+            "report": str(page),
+            "findings": [{"severity": f.severity, "text": f.text} for f in record.findings()],
+            "analyses": {r.name: r.status for r in record.results},
+        }
+        typer.echo(json.dumps(summary, indent=2))
+        return exit_code(record)
+    if not quiet:
+        for finding in record.findings()[:6]:
+            typer.echo(f"[{finding.severity}] {finding.text}")
+        for failure in record.failures:
+            typer.echo(f"[failed] {failure['analysis']}: {failure['error']}", err=True)
+    typer.echo(f"report: {page}")
+    return exit_code(record)
+
+
+def analyses(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
+    """List the analyses, what each needs and its parameters.
+
+    Example: fraudit analyses
+    """
+    import dataclasses
+
+    from fraudit.plugins import ANALYSES
+
+    rows = []
+    for name, analysis in sorted(ANALYSES.items(), key=lambda item: item[1].order):
+        params = {
+            f.name: None if f.default is dataclasses.MISSING else f.default
+            for f in dataclasses.fields(analysis.params)
+        }
+        rows.append(
+            {"name": name, "summary": analysis.summary, "needs": list(analysis.needs), "params": params}
+        )
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2, default=str))
+        return
+    for row in rows:
+        needs = f" (needs {', '.join(row['needs'])})" if row["needs"] else ""
+        typer.echo(f"{row['name']}: {row['summary']}{needs}")
+        for key, value in row["params"].items():
+            text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
+            typer.echo(f"    --param {row['name']}.{key}={text}")
+
+
+def render_run(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+) -> None:
+    """Draw a run's report again, from its record alone.
+
+    Example: fraudit render runs/first
+    """
+    from fraudit.render import render
+
+    typer.echo(f"report: {render(run)}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.command("analyze")(analyze)
+    app.command("analyses")(analyses)
+    app.command("render")(render_run)

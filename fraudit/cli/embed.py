@@ -1,0 +1,82 @@
+"""`fraudit embed`: ID vectors of a folder or a known set into one .npz file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def embed(
+    embedder: Annotated[str, typer.Option(help="Registry name, card.toml, or python:module:callable.")],
+    images: Annotated[str, typer.Option(help="Folder of pictures, zip, or known set.")],
+    out: Annotated[Path, typer.Option(help="The .npz file to write.")],
+    weights: Annotated[Path | None, typer.Option(help="The model's weights file.")] = None,
+    aligned: Annotated[
+        bool, typer.Option("--aligned", help="The pictures are faces in the model's own template and size.")
+    ] = False,
+    flip: Annotated[str, typer.Option(help="none, sum (mirror added, then L2) or concat.")] = "none",
+    detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
+    several_faces: Annotated[
+        str, typer.Option(help="most_central, largest or highest_score.")
+    ] = "most_central",
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Remember and reuse nothing.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> int:
+    """Embed pictures: arrays `ids`, `vectors` f32[N,D], `ok` bool[N] (and `reasons`, `subjects`).
+
+    A second run embeds nothing, a killed one goes on where it was.
+
+    Example: fraudit embed --embedder dlib --images sample --out vectors.npz
+    """
+    from fraudit.cli.console import Line
+    from fraudit.embedders_load import load_embedder
+    from fraudit.embedding import EmbedderRuntime, check_flip
+    from fraudit.errors import DataError, UsageError
+    from fraudit.faces.detect import make_locator
+    from fraudit.faces.sources import open_faces
+    from fraudit.runner import write_vectors
+    from fraudit.store import Store
+
+    check_flip(flip)
+    if out.suffix != ".npz":
+        raise UsageError(f"--out {out}: expected a file name that ends in .npz")
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder; expected a file name that ends in .npz")
+    line = Line(quiet)
+    faces = open_faces(images)
+    if len(faces) == 0:
+        raise DataError(f"no picture in {images}")
+    runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), None if no_cache else Store())
+    locate = None if aligned or faces.landmarks is not None else make_locator(detector, several_faces)
+    answer = runtime.embed_faces(
+        faces,
+        flip=flip,
+        aligned=aligned,
+        locate=locate,
+        progress=lambda done, total: line.progress(f"embedding with {runtime.spec.name}", done, total),
+    )
+    if runtime.loaded.close:
+        runtime.loaded.close()
+    failed = [(faces.ids[i], reason) for i, reason in enumerate(answer.reasons) if reason]
+    if len(failed) == len(faces):
+        reason, count = Counter(reason for _, reason in failed).most_common(1)[0]
+        raise DataError(
+            f"none of the {len(faces)} faces gave a vector; {count} times: {reason} (first: {failed[0][0]})",
+            "is --aligned right? fraudit embedders shows the size each model wants",
+        )
+    write_vectors(out, faces, answer.vectors, answer.ok, answer.reasons)
+    bill = f"{runtime.queries:,} queries, {len(failed):,} failures"
+    line.say(f"{out}: {len(faces):,} faces, {answer.vectors.shape[1]}-d, {bill}")
+    for name, reason in failed[:5]:
+        line.say(f"  no vector: {name}: {reason}")
+    if len(failed) > 5:
+        line.say(f"  and {len(failed) - 5:,} more; the array `reasons` has them all")
+    return 0
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.command("embed")(embed)

@@ -1,0 +1,296 @@
+"""What an analysis is given: faces, the black box, judges, an inverter, and memory for what was computed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fraudit.embedding import EmbedderRuntime, Located
+from fraudit.errors import DataError, InsufficientData
+from fraudit.faces.align import align
+from fraudit.plan import AuditPlan
+from fraudit.stats.pairs import make_pairs
+from fraudit.stats.verification import fmr_threshold
+from fraudit.store import Store, write_atomic
+from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, FaceSet, Inverter, PairList
+
+CALIBRATION_FACES = 4000  # all pairs among them: 8 million scores, 64 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A decision threshold and where it comes from.
+
+    Attributes:
+        value: cosine similarity; a pair matches at or above it.
+        fmr_target: the FMR asked for.
+        fmr_achieved: the FMR at `value` on the calibration pairs.
+        n_impostor: impostor pairs it was chosen on.
+        resolvable: whether the rule of three holds, n_impostor >= 3 / fmr_target.
+        provenance: one line for a report.
+    """
+
+    value: float
+    fmr_target: float
+    fmr_achieved: float
+    n_impostor: int
+    resolvable: bool
+    provenance: str
+
+
+class AnalysisContext:
+    """Given to every analysis' `run(context, params)`.
+
+    Attributes:
+        faces: the face set.
+        embedder: the black box under audit.
+        judges: independent embedders, maybe none.
+        inverter: a trained inverter of `embedder`, or None.
+        inverter_missing: why there is no inverter.
+        store: artifacts by content.
+        seed: of everything random.
+        show_pictures: whether galleries may be made from this set.
+        reference: nothing outside this object is needed to run an analysis.
+    """
+
+    def __init__(
+        self,
+        plan: AuditPlan,
+        faces: FaceSet,
+        embedder: EmbedderRuntime,
+        *,
+        store: Store,
+        run_dir: Path,
+        locate: Callable[[int, bytes, U8], Located] | None = None,
+        judges: Sequence[EmbedderRuntime] = (),
+        inverter: Inverter | None = None,
+        inverter_missing: str = "no inverter was given",
+        say: Callable[[str], None] | None = None,
+        show_progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.faces = faces
+        self.embedder = embedder
+        self.store = store
+        self.run_dir = run_dir
+        self.judges = tuple(judges)
+        self.inverter = inverter
+        self.inverter_missing = inverter_missing
+        self.seed = plan.seed
+        self.show_pictures = plan.pictures == "all" or (plan.pictures == "auto" and faces.synthetic)
+        self._locate = locate
+        self._say = say
+        self._show = show_progress
+        self._embeddings: dict[tuple[str, str], Embeddings] = {}
+        self._landmarks: tuple[F32, tuple[str, ...]] | None = None
+        self._scores: dict[tuple[str, float], Threshold] = {}
+
+    # -- randomness, limits, words
+
+    def rng(self, label: str) -> np.random.Generator:
+        """A generator of its own for every use, so that one analysis never shifts another's draws."""
+        return np.random.default_rng([self.seed, zlib.crc32(label.encode())])
+
+    def max_faces(self, default: int) -> int:
+        """How many faces an expensive analysis may take: its default, or less where the plan says so."""
+        return min(default, self.plan.max_faces) if self.plan.max_faces else default
+
+    def progress(self, text: str) -> None:
+        """Tell the person what is being done."""
+        if self._say:
+            self._say(text)
+
+    # -- faces
+
+    def picture(self, index: int) -> U8:
+        """u8[H,W,3] RGB. Raises DataError where it cannot be decoded."""
+        return self.faces.read(index)
+
+    def landmarks(self) -> tuple[F32, tuple[str, ...]]:
+        """(f32[N,5,2] with NaN rows where no face was found, N reasons that are '' where it was)."""
+        if self._landmarks is None:
+            points = np.full((len(self.faces), 5, 2), np.nan, np.float32)
+            reasons = [""] * len(self.faces)
+            for i in range(len(self.faces)):
+                if self.faces.landmarks is not None:
+                    points[i] = self.faces.landmarks[i]
+                    reasons[i] = "" if np.isfinite(points[i]).all() else "no landmarks declared"
+                    continue
+                try:
+                    data = self.faces.read_bytes(i)
+                    found = self._located(i, data)
+                except DataError as error:
+                    reasons[i] = error.message
+                    continue
+                if found.points is None:
+                    reasons[i] = found.reason or "no face found"
+                else:
+                    points[i] = found.points
+            self._landmarks = (points, tuple(reasons))
+        return self._landmarks
+
+    def locate_in(self, picture: U8) -> Located:
+        """The five points a detector finds in any picture, for example a corrupted one."""
+        if self._locate is None:
+            return Located(None, "no detector")
+        return self._locate(-1, picture.tobytes(), picture)
+
+    @property
+    def has_detector(self) -> bool:
+        """Whether faces are found by a detector (False where the set declares its landmarks)."""
+        return self._locate is not None and self.faces.landmarks is None
+
+    def _located(self, index: int, data: bytes) -> Located:
+        if self._locate is None:
+            raise DataError("no detector for a set without landmarks", "choose one with --detector")
+        return self._locate(index, data, self.faces.decode(data))
+
+    def aligned(
+        self, indices: Sequence[int] | I64, runtime: EmbedderRuntime | None = None
+    ) -> tuple[U8, Bool]:
+        """(u8[M,h,w,3], ok bool[M]) faces `indices` in the template of `runtime` (the audited model's)."""
+        preprocess = (runtime or self.embedder).spec.preprocess
+        height, width = preprocess.size
+        points, reasons = self.landmarks()
+        crops = np.zeros((len(indices), height, width, 3), np.uint8)
+        ok = np.zeros(len(indices), bool)
+        for row, index in enumerate(indices):
+            if not reasons[int(index)]:
+                crops[row] = align(
+                    self.picture(int(index)), points[int(index)], preprocess.size, preprocess.template
+                )
+                ok[row] = True
+        return crops, ok
+
+    # -- vectors
+
+    def embeddings(self, runtime: EmbedderRuntime | None = None, flip: str = "none") -> Embeddings:
+        """Embeddings of all faces by the audited model (or by `runtime`), remembered."""
+        box = runtime or self.embedder
+        key = (box.fingerprint, flip)
+        if key not in self._embeddings:
+            show = self._show
+
+            def progress(done: int, total: int) -> None:
+                if show:
+                    show(f"embedding with {box.spec.name}", done, total)
+
+            self._embeddings[key] = box.embed_faces(
+                self.faces, flip=flip, locate=self._locate, progress=progress
+            )
+        return self._embeddings[key]
+
+    def embed_aligned(self, images: U8, runtime: EmbedderRuntime | None = None) -> Embeddings:
+        """u8[M,h,w,3] faces in the model's own template -> Embeddings, remembered by content."""
+        return (runtime or self.embedder).embed_aligned(images)
+
+    def embed_pictures(
+        self, images: Sequence[U8], landmarks: F32, runtime: EmbedderRuntime | None = None
+    ) -> Embeddings:
+        """M pictures with f32[M,5,2] points (NaN rows: no face) -> Embeddings, remembered by content."""
+        box = runtime or self.embedder
+        preprocess = box.spec.preprocess
+        found = np.isfinite(landmarks).all(axis=(1, 2))
+        vectors = np.zeros((len(images), box.spec.dim), np.float32)
+        reasons = np.array(["" if f else "no face found" for f in found], dtype=object)
+        rows = np.flatnonzero(found)
+        step = 8 * box.loaded.batch_size
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            crops = np.stack(
+                [align(images[i], landmarks[i], preprocess.size, preprocess.template) for i in part]
+            )
+            answer = box.embed_aligned(crops)
+            vectors[part] = answer.vectors
+            reasons[part] = answer.reasons
+        ok = np.array([not reason for reason in reasons], bool)
+        return Embeddings(vectors, ok, tuple(reasons), box.fingerprint)
+
+    # -- pairs and thresholds
+
+    def pairs(self, max_pairs: int | None = None) -> PairList:
+        """The set's protocol, else all genuine and as many sampled impostor pairs in identity-disjoint folds.
+
+        Raises:
+            InsufficientData: the set has no identities, or nobody has two pictures.
+        """
+        if self.faces.pairs is not None:
+            return self.faces.pairs
+        if not self.faces.identified:
+            raise InsufficientData(
+                f"the set '{self.faces.name}' names no identities, so it has no genuine pairs"
+            )
+        limit = max_pairs or 20_000
+        return make_pairs(
+            self.faces.subjects, max_genuine=limit // 2, max_impostor=limit // 2, seed=self.seed, folds=10
+        )
+
+    def calibration_mask(self) -> Bool:
+        """bool[N]: faces of the seeded half of the people that thresholds are chosen on."""
+        people = np.unique(self.faces.subjects)
+        chosen = self.rng("calibration").permutation(people)[: len(people) // 2]
+        return np.isin(self.faces.subjects, chosen)
+
+    def judged_pairs(self, max_pairs: int | None = None) -> PairList:
+        """The pairs whose two people both lie outside the calibration half."""
+        pairs = self.pairs(max_pairs)
+        held = self.calibration_mask()
+        keep = ~(held[pairs.left] | held[pairs.right])
+        return PairList(pairs.left[keep], pairs.right[keep], pairs.same[keep], pairs.fold[keep])
+
+    def threshold(self, fmr: float, runtime: EmbedderRuntime | None = None) -> Threshold:
+        """The threshold for `fmr`, chosen on impostor pairs of the calibration half alone.
+
+        Raises:
+            InsufficientData: no impostor pair among them.
+        """
+        box = runtime or self.embedder
+        key = (box.fingerprint, fmr)
+        if key not in self._scores:
+            self._scores[key] = self._calibrated(box, fmr)
+        return self._scores[key]
+
+    def _calibrated(self, box: EmbedderRuntime, fmr: float) -> Threshold:
+        embeddings = self.embeddings(box)
+        rows = np.flatnonzero(self.calibration_mask() & embeddings.ok)
+        if len(rows) > CALIBRATION_FACES:
+            rows = np.sort(self.rng("threshold").choice(rows, CALIBRATION_FACES, replace=False))
+        unit = embeddings.unit()[rows]
+        people = self.faces.subjects[rows]
+        upper = np.triu(people[:, None] != people[None, :], k=1)
+        impostor: F64 = (unit @ unit.T)[upper].astype(np.float64)
+        if len(impostor) == 0:
+            raise InsufficientData("no impostor pair in the calibration half", "use a set with more people")
+        value = float(fmr_threshold(impostor, fmr))
+        achieved = float(np.mean(impostor >= value))
+        resolvable = len(impostor) >= 3 / fmr
+        return Threshold(
+            value,
+            fmr,
+            achieved,
+            len(impostor),
+            resolvable,
+            f"chosen for FMR {fmr:g} on {len(impostor):,} impostor pairs among {len(rows):,} faces of "
+            f"{len(np.unique(people)):,} people that are not judged (achieved {achieved:.2g})",
+        )
+
+    # -- pictures for the report
+
+    def save_picture(self, image: U8, quality: int = 80) -> str:
+        """Write u8[H,W,3] RGB into the run's artifacts; the name a GalleryItem refers to."""
+        from PIL import Image
+
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=4)
+        data = buffer.getvalue()
+        name = f"{hashlib.sha256(data).hexdigest()[:24]}.webp"
+        path = self.run_dir / "artifacts" / name
+        if not path.exists():
+            write_atomic(path, lambda p: p.write_bytes(data) and None)
+        return name

@@ -1,0 +1,89 @@
+"""Finding and opening trained inverters: a folder with `card.json` whose `kind` names the plugin.
+
+An inverter answers only for the embedder it was trained on: its card carries that embedder's fingerprint.
+"""
+
+from __future__ import annotations
+
+import json
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from fraudit.errors import ArtifactError, UsageError
+from fraudit.plugins import INVERTERS
+from fraudit.types import Inverter, LoadedEmbedder
+
+PREFERENCE = ("id3pm", "linear")  # which kind `auto` takes where several are bundled for an embedder
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a trained inverter. Raises ArtifactError where it is missing or broken."""
+    path = folder / "card.json"
+    if not path.is_file():
+        raise ArtifactError(
+            f"{folder} holds no trained inverter: card.json is missing",
+            "fraudit train and fraudit train-linear write such a folder",
+        )
+    try:
+        card = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read: {error}", "train or export the inverter again"
+        ) from error
+    missing = {"kind", "embedder", "embedder_fingerprint"} - set(card if isinstance(card, dict) else ())
+    if missing:
+        raise ArtifactError(
+            f"{path} lacks {', '.join(sorted(missing))}", "train or export the inverter again"
+        )
+    return dict(card)
+
+
+def load_inverter(folder: Path, embedder: LoadedEmbedder) -> Inverter:
+    """The trained inverter in `folder`, for `embedder` alone.
+
+    Raises:
+        ArtifactError: no inverter there, or it was trained for another embedder.
+    """
+    card = read_card(folder)
+    if card["embedder_fingerprint"] != embedder.fingerprint:
+        raise ArtifactError(
+            f"the inverter {folder} was trained for {card['embedder']} "
+            f"({card['embedder_fingerprint'][:12]}), not for {embedder.spec.name} ({embedder.fingerprint[:12]})",
+            "an inverter answers only for the embedder, weights and preprocessing it was trained on",
+        )
+    return INVERTERS.get(card["kind"]).load(folder)
+
+
+def bundled(embedder: LoadedEmbedder) -> Path | None:
+    """Folder of the best inverter shipped for `embedder`, or None."""
+    root = Path(str(files("fraudit") / "data" / "inverters"))
+    found: dict[str, Path] = {}
+    for path in sorted(root.glob("*/card.json")):
+        card = read_card(path.parent)
+        if card["embedder_fingerprint"] == embedder.fingerprint:
+            found[card["kind"]] = path.parent
+    for kind in PREFERENCE:
+        if kind in found:
+            return found[kind]
+    return None
+
+
+def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | None, str]:
+    """(inverter, '') for `auto` or a folder, or (None, why there is none).
+
+    Raises:
+        UsageError: the folder does not exist.
+        ArtifactError: it holds no inverter of this embedder.
+    """
+    if choice == "none":
+        return None, "no inverter was asked for (--inverter none)"
+    if choice == "auto":
+        folder = bundled(embedder)
+        if folder is None:
+            return None, f"no trained inverter for {embedder.spec.name}: train one with fraudit train-linear"
+        return load_inverter(folder, embedder), ""
+    folder = Path(choice)
+    if not folder.is_dir():
+        raise UsageError(f"--inverter {choice}: no such folder", "auto, none, or a trained inverter's folder")
+    return load_inverter(folder, embedder), ""
