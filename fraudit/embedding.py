@@ -102,7 +102,7 @@ class EmbedderRuntime:
                 f"{self.spec.name} wants {height}x{width} RGB faces",
             )
         keys = [self._pixel_key(image, fusion) for image in images]
-        known = self._cache.get(keys) if self._cache else {}
+        known = {} if self._cache is None else self._cache.get(keys)
         vectors = np.zeros((len(images), self.dim(fusion)), np.float32)
         reasons = [""] * len(images)
         size = self.loaded.batch_size
@@ -192,7 +192,7 @@ class EmbedderRuntime:
             key = ""
             if how != "located":
                 key = self._content_key(data, how, points, flip)
-                if self._cache and (hit := self._cache.get([key])):
+                if self._cache is not None and (hit := self._cache.get([key])):
                     return Prepared(row, key, vector=hit[key])
             picture = faces.decode(data)
             if aligned:
@@ -214,7 +214,7 @@ class EmbedderRuntime:
                     return Prepared(row, reason=located.reason or "no face found")
                 points = located.points
                 key = self._content_key(data, how, points, flip)
-                if self._cache and (hit := self._cache.get([key])):
+                if self._cache is not None and (hit := self._cache.get([key])):
                     return Prepared(row, key, vector=hit[key])
             elif not np.isfinite(points).all():
                 return Prepared(row, reason="no landmarks declared for this picture")
@@ -261,7 +261,7 @@ class EmbedderRuntime:
             else:
                 vectors[row] = answers[place]
                 good[keys[place]] = answers[place]
-        if self._cache and good:
+        if self._cache is not None and good:
             self._cache.put(good)
 
     def _result(self, vectors: F32, reasons: list[str]) -> Embeddings:

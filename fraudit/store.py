@@ -13,6 +13,7 @@ import os
 import sqlite3
 import tempfile
 import threading
+import time
 import zipfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -124,11 +125,22 @@ class VectorCache:
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            self._open(fingerprint)
+            self._open_patiently(fingerprint)
         except sqlite3.DatabaseError as error:
             raise ArtifactError(
                 f"the vector cache {path} cannot be read: {error}", f"delete {path}"
             ) from error
+
+    def _open_patiently(self, fingerprint: str) -> None:
+        # Switching a new file to WAL ignores SQLite's busy timeout: the loser of two processes asks again.
+        patience = time.monotonic() + 60
+        while True:
+            try:
+                return self._open(fingerprint)
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or time.monotonic() > patience:
+                    raise
+                time.sleep(0.05)
 
     def _open(self, fingerprint: str) -> None:
         self._db = sqlite3.connect(self.path, timeout=60, check_same_thread=False, isolation_level=None)

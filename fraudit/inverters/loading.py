@@ -48,8 +48,8 @@ def load_inverter(folder: Path, embedder: LoadedEmbedder) -> Inverter:
     card = read_card(folder)
     if card["embedder_fingerprint"] != embedder.fingerprint:
         raise ArtifactError(
-            f"the inverter {folder} was trained for {card['embedder']} "
-            f"({card['embedder_fingerprint'][:12]}), not for {embedder.spec.name} ({embedder.fingerprint[:12]})",
+            f"the inverter {folder} was trained for {card['embedder']} ({card['embedder_fingerprint'][:12]}), "
+            f"not for {embedder.spec.name} ({embedder.fingerprint[:12]})",
             "an inverter answers only for the embedder, weights and preprocessing it was trained on",
         )
     return INVERTERS.get(card["kind"]).load(folder)

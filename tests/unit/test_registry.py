@@ -1,0 +1,31 @@
+"""Plugins: found by entry point, checked on loading, suggested when mistyped."""
+
+from __future__ import annotations
+
+import pytest
+
+from fraudit.errors import PluginError
+from fraudit.plugins import EMBEDDERS
+from fraudit.registry import Registry
+
+
+def test_a_mistyped_name_gets_the_nearest_suggested() -> None:
+    with pytest.raises(PluginError) as caught:
+        EMBEDDERS.get("adafce")
+    assert "unknown embedder 'adafce'" in caught.value.message
+    assert "did you mean 'adaface'?" in caught.value.hint
+    assert caught.value.exit_code == 4
+
+
+def test_a_plugin_of_the_wrong_type_is_refused_at_registration() -> None:
+    registry: Registry[int] = Registry("fraudit.nothing", "number", int)
+    with pytest.raises(PluginError, match="expected int"):
+        registry.register("one", "1")  # type: ignore[arg-type]
+
+
+def test_a_taken_name_is_refused() -> None:
+    registry: Registry[int] = Registry("fraudit.nothing", "number", int)
+    registry.register("one", 1)
+    with pytest.raises(PluginError, match="registered already"):
+        registry.register("one", 2)
+    assert registry.get("one") == 1
