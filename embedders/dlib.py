@@ -1,9 +1,9 @@
 """dlib's face recognition network (`dlib_face_recognition_resnet_model_v1`), 128-d.
 
-The weights are in the public domain and come with the package face_recognition_models, which is located but never imported (its import
-needs the retired pkg_resources). The network runs as a batched torch forward pass that equals dlib's own
-answer (`dlib_network.py`); dlib itself is not needed. ID vectors are raw: their norm is about 1.3 to 1.5, and
-dlib's own decision is Euclidean distance <= 0.6.
+The weights are in the public domain and come with the package face_recognition_models, which is located but
+never imported (its import needs the retired pkg_resources). The network runs as a batched torch forward pass
+that equals dlib's own answer (`dlib_network.py`); dlib itself is not needed. ID vectors are raw: their norm
+is about 1.3 to 1.5, and dlib's own decision is Euclidean distance <= 0.6.
 """
 
 from __future__ import annotations
