@@ -1,0 +1,94 @@
+"""Numbers as a reader wants them; shared by charts, reports and the terminal."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+MISSING = "—"
+# XML 1.0 cannot carry these, and lone surrogates (undecodable file names) cannot be encoded.
+_UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+
+def printable(text: Any) -> str:
+    """The text with characters replaced that XML and UTF-8 cannot carry."""
+    return _UNPRINTABLE.sub("\ufffd", str(text))
+
+
+def number(value: float | None, digits: int | None = None) -> str:
+    """A plain number: thousands separated; three significant digits, or `digits` decimals."""
+    if value is None:
+        return MISSING
+    if digits is not None:
+        return _minus(f"{value:,.{digits}f}")
+    if value == 0:
+        return "0"
+    size = abs(value)
+    if size < 1e-3 or size >= 1e7:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return _minus(f"{mantissa.removesuffix('.0')}e{int(exponent)}")
+    if float(value).is_integer():
+        return _minus(f"{value:,.0f}")
+    return _minus(f"{value:,.{max(0, 2 - math.floor(math.log10(size)))}f}")
+
+
+def percent(value: float | None, digits: int | None = None) -> str:
+    """A ratio as percent: 0.0213 is `2.13 %`. Rates above 99 % and below 1 % keep a second decimal."""
+    if value is None:
+        return MISSING
+    scaled = 100 * value
+    if digits is None:
+        near = min(abs(scaled), abs(100 - scaled))
+        digits = 1 if near >= 1 else 2 if near >= 0.01 or near == 0 else 4
+        if scaled in (0.0, 100.0):
+            digits = 0
+    return f"{_minus(f'{scaled:,.{digits}f}')}\u202f%"
+
+
+def with_unit(value: float | None, unit: str = "", *, as_percent: bool = False) -> str:
+    """A value with its unit; ratios as percent where asked for."""
+    if value is None:
+        return MISSING
+    if unit == "" and as_percent:
+        return percent(value)
+    if unit == "%":
+        return percent(value / 100)
+    if unit in ("bytes", "B"):
+        return size_bytes(value)
+    return number(value) + (f"\u202f{unit}" if unit else "")
+
+
+def interval(low: float | None, high: float | None, unit: str = "", *, as_percent: bool = False) -> str:
+    """`1.4 to 3.0`, the unit said once; '' where there is no interval."""
+    if low is None or high is None:
+        return ""
+    ends = [with_unit(end, unit, as_percent=as_percent) for end in (low, high)]
+    head, _, tail = ends[0].partition("\u202f")
+    return f"{head if ends[1].endswith(tail) else ends[0]} to {ends[1]}"
+
+
+def size_bytes(value: float) -> str:
+    """A size: `512 B`, `2.0 kB`, `4.1 MB`."""
+    for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if abs(value) >= step:
+            return f"{value / step:,.1f}\u202f{unit}"
+    return f"{value:,.0f}\u202fB"
+
+
+def seconds(value: float | None) -> str:
+    """A duration: `0.4 s`, `12 s`, `3 min 20 s`, `2 h 5 min`."""
+    if value is None:
+        return MISSING
+    if value < 10:
+        return f"{value:.1f}\u202fs"
+    whole = round(value)
+    if whole < 60:
+        return f"{whole}\u202fs"
+    if whole < 3600:
+        return f"{whole // 60}\u202fmin {whole % 60}\u202fs"
+    return f"{whole // 3600}\u202fh {whole % 3600 // 60}\u202fmin"
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\u2212", 1) if text.startswith("-") else text
