@@ -13,17 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
+from fraudit.cards import TEMPLATES
 from fraudit.errors import PluginError, WeightsError
 from fraudit.types import F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
 FILE = "dlib_face_recognition_resnet_model_v1.dat"
 
-# Mean place of YuNet's five points in the chips dlib itself cuts (150 px, padding 0.25), made symmetric;
-# benchmarks/dlib_template.py, 562 chips of CelebA.
-TEMPLATE: F32 = np.array(
-    [[47.5021, 44.7392], [101.4979, 44.7392], [74.5, 77.7021], [50.8986, 101.4333], [98.1014, 101.4333]],
-    dtype=np.float32,
-)
+TEMPLATE: F32 = TEMPLATES["dlib-150"][1]
 
 SPEC = EmbedderSpec(
     name="dlib",

@@ -1,0 +1,134 @@
+"""Which files an ONNX model consists of, read from its protobuf wire format without the onnx package.
+
+Only the fields that may name an external data file are visited (graphs, subgraphs of control flow,
+functions, initialisers, tensors in attributes). The model is untrusted: a name that leaves the model's
+folder is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from fraudit.errors import WeightsError
+
+# message -> {field number: message of that field}; from onnx.proto
+_FIELDS: dict[str, dict[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+    "tensor": {13: "entry"},
+}
+_DEPTH_LIMIT = 60
+
+
+class _Malformed(Exception):
+    pass
+
+
+def _varint(blob: memoryview, at: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        if at >= len(blob) or shift > 63:
+            raise _Malformed
+        byte = blob[at]
+        at += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, at
+        shift += 7
+
+
+def _fields(blob: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """(field number, bytes) of the length-delimited fields of one message; numbers are skipped."""
+    at = 0
+    while at < len(blob):
+        tag, at = _varint(blob, at)
+        wire = tag & 7
+        if wire == 0:
+            _, at = _varint(blob, at)
+        elif wire in (1, 5):
+            at += 8 if wire == 1 else 4
+        elif wire == 2:
+            length, at = _varint(blob, at)
+            if at + length > len(blob):
+                raise _Malformed
+            yield tag >> 3, blob[at : at + length]
+            at += length
+        else:
+            raise _Malformed
+    if at != len(blob):
+        raise _Malformed
+
+
+def _locations(blob: memoryview, message: str, depth: int = 0) -> Iterator[str]:
+    if depth > _DEPTH_LIMIT:
+        raise _Malformed
+    if message == "entry":
+        pair = {number: bytes(value).decode("utf-8", "replace") for number, value in _fields(blob)}
+        if pair.get(1) == "location":
+            yield pair.get(2, "")
+        return
+    inner = _FIELDS[message]
+    for number, value in _fields(blob):
+        if number in inner:
+            yield from _locations(value, inner[number], depth + 1)
+
+
+def external_files(model: Path) -> list[Path]:
+    """The external data files of `model`, sorted by name; [] where it holds everything itself.
+
+    Raises:
+        WeightsError: not an ONNX file, a data file is missing, or its name leads out of the model's folder.
+    """
+    try:
+        blob = memoryview(model.read_bytes())
+    except OSError as error:
+        raise WeightsError(f"cannot read {model}: {error.strerror}", "check the path in the card") from error
+    try:
+        names = sorted(set(_locations(blob, "model")))
+    except _Malformed:
+        raise WeightsError(
+            f"{model.name}: not an ONNX model, or truncated", "export or copy it again"
+        ) from None
+    folder = model.parent.resolve()
+    found = []
+    for name in names:
+        path = Path(name)
+        inside = (folder / path).resolve()
+        if (
+            not name
+            or "\0" in name
+            or path.is_absolute()
+            or "\\" in name
+            or not inside.is_relative_to(folder)
+        ):
+            raise WeightsError(
+                f"{model.name}: its external data '{name[:80]}' lies outside the model's folder",
+                "data files must lie beside the model; do not run a model you do not trust",
+            )
+        if not inside.is_file():
+            raise WeightsError(
+                f"{model.name}: needs the file '{name}' beside it, which is missing", "copy both"
+            )
+        found.append(folder / path)
+    return found
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 hex of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def model_sha256(model: Path) -> str:
+    """sha256 hex of the model; with external data, of the hashes of all its files by name."""
+    extra = external_files(model)
+    if not extra:
+        return sha256_of(model)
+    parts = [sha256_of(model), *(f"{path.name}:{sha256_of(path)}" for path in extra)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -1,0 +1,227 @@
+"""TOML cards: a model, or a remote box, described in a dozen lines.
+
+A card states `name`, `size` (height, width), `template`, `dim` and how the input is made; the rest depends
+on its `kind` (the embedder plugin that reads it, `onnx` unless stated). Unknown keys are refused, so that a
+typing error never silently changes a model's preprocessing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fraudit.errors import DataError, UsageError, suggest
+from fraudit.types import ARCFACE_112, F32, EmbedderSpec, Preprocess
+
+# name -> ((height, width) the points are given for, points). Cards may ask for any size of the same shape.
+TEMPLATES: dict[str, tuple[tuple[int, int], F32]] = {
+    "arcface-112": ((112, 112), ARCFACE_112),
+    "arcface-112x96": ((112, 96), ARCFACE_112 - np.array([8, 0], np.float32)),
+    # Mean place of YuNet's five points in the chips dlib itself cuts (150 px, padding 0.25), made symmetric:
+    # benchmarks/dlib_template.py, 562 chips of CelebA.
+    "dlib-150": (
+        (150, 150),
+        np.array(
+            [
+                [47.5021, 44.7392],
+                [101.4979, 44.7392],
+                [74.5, 77.7021],
+                [50.8986, 101.4333],
+                [98.1014, 101.4333],
+            ],
+            np.float32,
+        ),
+    ),
+}
+
+_COMMON = (
+    "kind",
+    "name",
+    "size",
+    "mean",
+    "std",
+    "channels",
+    "template",
+    "dim",
+    "licence",
+    "source",
+    "distance",
+)
+_ALIASES = {"license": "licence"}
+_CARD_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A parsed card.
+
+    Attributes:
+        path: the card's file; paths in it are relative to its folder.
+        kind: name of the embedder plugin that reads the rest.
+        spec: name, dimension, preprocessing, licence, source.
+        rest: keys beyond the common ones, as TOML gave them; the plugin checks them with `take`.
+        sha256: hash of the card's bytes.
+    """
+
+    path: Path
+    kind: str
+    spec: EmbedderSpec
+    rest: Mapping[str, Any]
+    sha256: str
+
+    def refuse_unknown(self, known: Iterable[str]) -> None:
+        """Raises UsageError where `rest` holds a key that is not in `known`."""
+        allowed = list(known)
+        for key in self.rest:
+            if key not in allowed:
+                near = suggest(key, [*allowed, *_COMMON])
+                raise UsageError(
+                    f"{self.path.name}: unknown key '{key}'",
+                    f"{near}a card of kind '{self.kind}' takes {', '.join([*_COMMON[1:], *allowed])}",
+                )
+
+    def take(self, key: str, kind: type, default: Any = None) -> Any:
+        """`rest[key]` as `kind` (int is taken for float), or `default`.
+
+        Raises:
+            UsageError: another type, or the key is missing and `default` is None.
+        """
+        value = self.rest.get(key, default)
+        if value is None:
+            raise UsageError(f"{self.path.name}: the key '{key}' is missing", "see docs/cards.md")
+        if kind is float and isinstance(value, int) and not isinstance(value, bool):
+            value = float(value)
+        if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+            raise UsageError(
+                f"{self.path.name}: '{key}' must be {_WORDS.get(kind, kind.__name__)}, found {value!r}"
+            )
+        return value
+
+
+_WORDS = {str: "text", int: "an integer", float: "a number", bool: "true or false", dict: "a table"}
+
+
+def template(name_or_points: Any, size: tuple[int, int], where: str = "template") -> tuple[F32, str]:
+    """(f32[5,2], name) of a named template at `size`, or of five explicit [x, y] points.
+
+    Points are in the order left eye, right eye, nose, left mouth, right mouth as the viewer sees them.
+
+    Raises:
+        UsageError: unknown name, another shape of picture, points outside it.
+    """
+    if isinstance(name_or_points, str):
+        if name_or_points not in TEMPLATES:
+            near = suggest(name_or_points, TEMPLATES)
+            raise UsageError(
+                f"{where}: unknown template '{name_or_points}'",
+                f"{near}known: {', '.join(TEMPLATES)}, or five [x, y] points",
+            )
+        native, points = TEMPLATES[name_or_points]
+        if native[0] * size[1] != native[1] * size[0]:
+            raise UsageError(
+                f"{where}: template '{name_or_points}' is for {native[0]}x{native[1]} (height x width) "
+                f"or a multiple of it, found {size[0]}x{size[1]}",
+                "give template = five [x, y] points",
+            )
+        if native == size:
+            return points, name_or_points
+        return (points * (size[0] / native[0])).astype(np.float32), f"{name_or_points}@{size[0]}x{size[1]}"
+    try:
+        points = np.array(name_or_points, dtype=np.float32)
+    except (TypeError, ValueError):
+        points = np.zeros(0, np.float32)
+    if points.shape != (5, 2) or not np.isfinite(points).all():
+        raise UsageError(
+            f"{where}: expected a template's name or five [x, y] points, found {name_or_points!r}"
+        )
+    if (points < 0).any() or (points >= np.array([size[1], size[0]])).any():
+        raise UsageError(f"{where}: a point lies outside the {size[0]}x{size[1]} (height x width) picture")
+    if points[0, 0] >= points[1, 0] or points[3, 0] >= points[4, 0]:
+        raise UsageError(f"{where}: points go left eye, right eye, nose, left mouth, right mouth by x")
+    digest = hashlib.sha256(points.tobytes()).hexdigest()[:8]
+    return points, f"custom-{digest}"
+
+
+def _numbers(values: Any, count: int, where: str) -> tuple[float, ...]:
+    listed = [values] * count if isinstance(values, int | float) and not isinstance(values, bool) else values
+    if (
+        not isinstance(listed, list)
+        or len(listed) != count
+        or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in listed)
+        or not np.isfinite(listed).all()
+    ):
+        raise UsageError(f"{where}: expected {count} finite numbers, found {values!r}")
+    return tuple(float(v) for v in listed)
+
+
+def parse_card(path: Path) -> Card:
+    """The card in `path`.
+
+    Raises:
+        DataError: the file cannot be read or is not TOML.
+        UsageError: a common key is missing, of the wrong type or out of range.
+    """
+    try:
+        with path.open("rb") as file:
+            blob = file.read(_CARD_LIMIT + 1)
+        if len(blob) > _CARD_LIMIT:
+            raise DataError(f"{path}: larger than 1 MB; expected a TOML card")
+        found = tomllib.loads(blob.decode("utf-8"))
+    except OSError as error:
+        raise DataError(f"cannot read the card {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise DataError(f"{path}: not a TOML card ({error})", "see docs/cards.md for one in full") from error
+    found = {_ALIASES.get(key, key): value for key, value in found.items()}
+    kind = found.get("kind", "onnx")
+    where = path.name
+    needed = ["name", "size", "template", "dim"] + (["mean", "std", "channels"] if kind == "onnx" else [])
+    for key in needed:
+        if key not in found:
+            near = suggest(key, [k for k in found if k not in _COMMON])
+            raise UsageError(
+                f"{where}: the key '{key}' is missing", f"{near}a card needs {', '.join(needed)}"
+            )
+    for key in ("kind", "name", "channels", "licence", "source", "distance"):
+        if key in found and (not isinstance(found[key], str) or not found[key].strip()):
+            raise UsageError(f"{where}: '{key}' must be text, found {found[key]!r}")
+    size = _numbers(found["size"], 2, f"{where}: size")
+    if not all(v == int(v) and 8 <= v <= 4096 for v in size):
+        raise UsageError(
+            f"{where}: size is (height, width) in pixels from 8 to 4096, found {found['size']!r}"
+        )
+    height, width = int(size[0]), int(size[1])
+    dim = found["dim"]
+    if not isinstance(dim, int) or isinstance(dim, bool) or not 2 <= dim <= 65536:
+        raise UsageError(f"{where}: dim must be an integer from 2 to 65536, found {dim!r}")
+    std = _numbers(found.get("std", 127.5), 3, f"{where}: std")
+    if min(std) <= 0:
+        raise UsageError(f"{where}: std must be above 0, in 0..255 pixel units, found {found['std']!r}")
+    channels = found.get("channels", "RGB")
+    if channels not in ("RGB", "BGR"):
+        raise UsageError(f"{where}: channels must be RGB or BGR, found {channels!r}")
+    points, template_name = template(found["template"], (height, width), f"{where}: template")
+    mean = _numbers(found.get("mean", 127.5), 3, f"{where}: mean")
+    spec = EmbedderSpec(
+        name=found["name"].strip(),
+        dim=dim,
+        preprocess=Preprocess(
+            size=(height, width),
+            template=points,
+            mean=(mean[0], mean[1], mean[2]),
+            std=(std[0], std[1], std[2]),
+            channels=channels,
+            template_name=template_name,
+        ),
+        licence=found.get("licence", "not stated in the card"),
+        source=found.get("source", f"card {path.name}"),
+        distance=found.get("distance", "cosine"),
+        summary=f"{kind} model of {path.name}",
+    )
+    rest = {key: value for key, value in found.items() if key not in _COMMON}
+    return Card(path, kind, spec, rest, hashlib.sha256(blob).hexdigest())
