@@ -11,14 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudit.embedding import EmbedderRuntime, Located
+from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.align import align
 from fraudit.plan import AuditPlan
 from fraudit.stats.pairs import make_pairs
 from fraudit.stats.verification import fmr_threshold
 from fraudit.store import Store, write_atomic
-from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, FaceSet, Inverter, PairList
+from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located, PairList
 
 CALIBRATION_FACES = 4000  # all pairs among them: 8 million scores, 64 MB
 
@@ -149,7 +149,8 @@ class AnalysisContext:
     def _located(self, index: int, data: bytes) -> Located:
         if self._locate is None:
             raise DataError("no detector for a set without landmarks", "choose one with --detector")
-        return self._locate(index, data, self.faces.decode(data))
+        remembered = getattr(self._locate, "remembered", lambda data: None)(data)
+        return remembered or self._locate(index, data, self.faces.decode(data))
 
     def aligned(
         self, indices: Sequence[int] | I64, runtime: EmbedderRuntime | None = None

@@ -12,24 +12,17 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.store import Store, VectorCache
-from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder
+from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder, Located
 
 Flip = Literal["none", "sum", "concat"]
 FLIPS: tuple[Flip, ...] = ("none", "sum", "concat")
 Progress = Callable[[int, int], None]
-
-
-class Located(NamedTuple):
-    """Five points of the chosen face, or the reason there are none."""
-
-    points: F32 | None  # f32[5,2]
-    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,39 +179,36 @@ class EmbedderRuntime:
         preprocess = self.spec.preprocess
         try:
             data = faces.read_bytes(index)
-            declared = None if faces.landmarks is None or aligned else faces.landmarks[index]
-            how = "aligned" if aligned else ("declared" if declared is not None else "located")
-            points = np.zeros((0, 2), np.float32) if declared is None else declared
-            key = ""
-            if how != "located":
-                key = self._content_key(data, how, points, flip)
-                if self._cache is not None and (hit := self._cache.get([key])):
-                    return Prepared(row, key, vector=hit[key])
-            picture = faces.decode(data)
-            if aligned:
-                if picture.shape[:2] != preprocess.size:
-                    expected = "x".join(map(str, preprocess.size))
-                    found = "x".join(map(str, picture.shape[:2]))
-                    return Prepared(
-                        row, reason=f"aligned face is {found}, expected {expected} (height x width)"
-                    )
-                return Prepared(row, key, crop=picture)
-            if declared is None:
+            picture: U8 | None = None
+            points = None if faces.landmarks is None or aligned else faces.landmarks[index]
+            how = "aligned" if aligned else "declared"
+            if points is None and not aligned:
                 if locate is None:
                     raise UsageError(
                         f"the set '{faces.name}' declares no landmarks and no detector was given",
                         "choose one with --detector, or pass --aligned for aligned faces",
                     )
-                located = locate(index, data, picture)
-                if located.points is None:
-                    return Prepared(row, reason=located.reason or "no face found")
-                points = located.points
-                key = self._content_key(data, how, points, flip)
-                if self._cache is not None and (hit := self._cache.get([key])):
-                    return Prepared(row, key, vector=hit[key])
-            elif not np.isfinite(points).all():
+                # What the detector said of these bytes before needs no decoded picture.
+                remembered = getattr(locate, "remembered", lambda data: None)(data)
+                if remembered is None:
+                    picture = faces.decode(data)
+                    remembered = locate(index, data, picture)
+                if remembered.points is None:
+                    return Prepared(row, reason=remembered.reason or "no face found")
+                points, how = remembered.points, "located"
+            if points is not None and not np.isfinite(points).all():
                 return Prepared(row, reason="no landmarks declared for this picture")
-            return Prepared(row, key, crop=align(picture, points, preprocess.size, preprocess.template))
+            key = self._content_key(data, how, points, flip)
+            if self._cache is not None and (hit := self._cache.get([key])):
+                return Prepared(row, key, vector=hit[key])
+            picture = faces.decode(data) if picture is None else picture
+            if points is not None:
+                return Prepared(row, key, crop=align(picture, points, preprocess.size, preprocess.template))
+            if picture.shape[:2] != preprocess.size:
+                expected, found = preprocess.size, picture.shape[:2]
+                reason = f"aligned face is {found[0]}x{found[1]}, expected {expected[0]}x{expected[1]}"
+                return Prepared(row, reason=reason)
+            return Prepared(row, key, crop=picture)
         except DataError as error:
             return Prepared(row, reason=error.message)
 
@@ -271,9 +261,10 @@ class EmbedderRuntime:
     def _pixel_key(self, image: U8, flip: Flip) -> str:
         return hashlib.sha256(b"pixels" + flip.encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
 
-    def _content_key(self, data: bytes, how: str, points: F32, flip: Flip) -> str:
+    def _content_key(self, data: bytes, how: str, points: F32 | None, flip: Flip) -> str:
         head = f"{how}/{flip}/".encode()
-        return hashlib.sha256(head + np.round(points, 3).astype("<f4").tobytes() + data).hexdigest()
+        place = b"" if points is None else np.round(points, 3).astype("<f4").tobytes()
+        return hashlib.sha256(head + place + data).hexdigest()
 
 
 def _ahead(work: Callable[[int], Prepared], count: int, workers: int, window: int) -> Iterator[Prepared]:

@@ -26,8 +26,8 @@ from fraudit.context import AnalysisContext
 from fraudit.embedders_load import load_embedder
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, FrauditError, UsageError, suggest
-from fraudit.faces.detect import make_locator
-from fraudit.faces.sources import open_faces
+from fraudit.faces.detect import Locator
+from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.loading import find_inverter
 from fraudit.plan import AuditPlan, build_params
 from fraudit.plugins import ANALYSES
@@ -115,8 +115,6 @@ def run_plan(
     report.say(f"opening {plan.dataset}")
     faces = open_faces(plan.dataset)
     if plan.limit:
-        from fraudit.faces.sources import first_people
-
         faces = first_people(faces, plan.limit)
     report.say(f"loading {plan.embedder}")
     runtime = EmbedderRuntime(
@@ -129,7 +127,7 @@ def run_plan(
                 f"the judge {judge.spec.name} is the audited model itself", "name an independent one"
             )
     inverter, inverter_missing = find_inverter(plan.inverter, runtime.loaded)
-    locate = None if faces.landmarks is not None else make_locator(plan.detector, plan.several_faces)
+    locate = None if faces.landmarks is not None else Locator(plan.detector or "", plan.several_faces)
     claim_folder(run_dir, overwrite)
     context = AnalysisContext(
         plan,
@@ -185,6 +183,15 @@ def run_plan(
         if box.loaded.close:
             box.loaded.close()
     return record
+
+
+def first_people(faces: FaceSet, limit: int) -> FaceSet:
+    """The first people of a set, whole, up to `limit` pictures (always at least two people)."""
+    _, first, count = np.unique(faces.subjects, return_index=True, return_counts=True)
+    order = np.argsort(first)
+    kept = max(2, int(np.searchsorted(np.cumsum(count[order]), limit, side="right")))
+    people = faces.subjects[first[order[:kept]]]
+    return take(faces, np.flatnonzero(np.isin(faces.subjects, people)))
 
 
 def run_one(
@@ -269,7 +276,7 @@ def write_vectors(
     write_atomic(path, lambda p: np.savez(p, **arrays))
 
 
-def inputs(context: AnalysisContext, locate: Any) -> dict[str, Any]:
+def inputs(context: AnalysisContext, locate: Locator | None) -> dict[str, Any]:
     """What went in: data set, black boxes and inverter with their digests and bills."""
     faces, embeddings = context.faces, context.embeddings()
     people = len(np.unique(faces.subjects))
@@ -285,8 +292,8 @@ def inputs(context: AnalysisContext, locate: Any) -> dict[str, Any]:
             "attributes": sorted(faces.attributes),
             "protocol_pairs": len(faces.pairs) if faces.pairs is not None else None,
             "fta": dict(Counter(r for r in embeddings.reasons if r)),
-            "detector": getattr(locate, "name", "none: the set declares its landmarks"),
-            "several_faces": getattr(locate, "counts", lambda: {})() if locate else {},
+            "detector": locate.detector.fingerprint if locate else "none: the set declares its landmarks",
+            "several_faces": locate.several if locate else None,
             "several_faces_policy": context.plan.several_faces,
         },
         "embedder": _box(context.embedder),

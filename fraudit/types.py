@@ -10,7 +10,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,6 +90,13 @@ class FaceSet:
     def read(self, index: int) -> U8:
         """u8[H,W,3] RGB picture `index`. Raises DataError where it cannot be decoded."""
         return self.decode(self.read_bytes(index))
+
+
+class Located(NamedTuple):
+    """Five points f32[5,2] of the chosen face, or None and the reason there are none."""
+
+    points: F32 | None
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)

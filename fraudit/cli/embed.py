@@ -35,7 +35,7 @@ def embed(
     from fraudit.embedders_load import load_embedder
     from fraudit.embedding import EmbedderRuntime, check_flip
     from fraudit.errors import DataError, UsageError
-    from fraudit.faces.detect import make_locator
+    from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces
     from fraudit.runner import write_vectors
     from fraudit.store import Store
@@ -50,7 +50,7 @@ def embed(
     if len(faces) == 0:
         raise DataError(f"no picture in {images}")
     runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), None if no_cache else Store())
-    locate = None if aligned or faces.landmarks is not None else make_locator(detector, several_faces)
+    locate = None if aligned or faces.landmarks is not None else Locator(detector or "", several_faces)
     answer = runtime.embed_faces(
         faces,
         flip=flip,

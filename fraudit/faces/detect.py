@@ -19,11 +19,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudit.embedding import Located
 from fraudit.errors import DataError, PluginError, WeightsError, suggest
 from fraudit.faces.boxes import Detector, Policy, check_policy, choose
 from fraudit.store import cache_root
-from fraudit.types import F32, U8, FaceSet
+from fraudit.types import F32, U8, FaceSet, Located
 
 NO_FACE = "no face found"
 NOT_DECLARED = "no landmarks declared"

@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.embedding import EmbedderRuntime, Located
+from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, UsageError
 from fraudit.store import Store
-from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Preprocess
+from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Located, Preprocess
 
 SIZE = (112, 112)
 
