@@ -86,7 +86,7 @@ def draw_heatmap(data: dict, width: int) -> Canvas:
     if note and headings == []:
         canvas.text(0, head - 12, f"in {note}", size=SMALL_PX, colour=MUTED)
     for heading, at in headings:
-        canvas.text(0, at, fit(heading, width, TEXT_PX, 1)[0], weight=600)
+        canvas.text(0, at, fit(heading, width, TEXT_PX, 1)[0], weight=700)
     for j, column in enumerate(columns):
         middle = label + (j + 0.5) * cell
         if turned:
@@ -172,7 +172,7 @@ def _cell_text(
     if low is None or high is None:
         canvas.text(x, y, text, size=size, colour=ink, align="center")
         return
-    canvas.text(x, y - 6, text, size=size, colour=ink, align="center", weight=600)
+    canvas.text(x, y - 6, text, size=size, colour=ink, align="center", weight=700)
     ends = cell_texts(np.array([[low, high]]), bool(data.get("percent")))[0]
     canvas.text(x, y + 8, f"{ends[0]} to {ends[1]}", size=9.5, colour=ink, align="center")
 

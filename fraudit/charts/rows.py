@@ -123,7 +123,7 @@ def _draw_rows(data: dict, panels: list[tuple[str, list[dict]]], width: int, *, 
     if has_compare:
         _compare_key(canvas, data, printable(compare or "comparison"), width)
     for heading, y in layout.headings:
-        canvas.text(0, head + y + 2, fit(heading, width, TEXT_PX, 1)[0], weight=600)
+        canvas.text(0, head + y + 2, fit(heading, width, TEXT_PX, 1)[0], weight=700)
     for label, y in layout.labels:
         canvas.lines(
             label_px - 10,
@@ -143,7 +143,7 @@ def _draw_rows(data: dict, panels: list[tuple[str, list[dict]]], width: int, *, 
                 left,
                 head - (30 if at_x or sizes_px else 16),
                 fit(printable(name), room, TEXT_PX, 1)[0],
-                weight=600,
+                weight=700,
             )
         grid(canvas, ax, scale, None, box, x_label=index == 0 or len(panels) == 1)
         ax.set_ylim(layout.height, 0)

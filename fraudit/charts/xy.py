@@ -153,7 +153,7 @@ def _panel_title(canvas: Canvas, name: str, box: tuple[float, float, float, floa
             box[0] - 52 if box[0] >= 52 else 0,
             box[1] - 34,
             fit(printable(name), room, TEXT_PX, 1)[0],
-            weight=600,
+            weight=700,
         )
 
 
@@ -199,7 +199,7 @@ def _label_ends(
         )
     places = spread(ends, 15, top + 4, top + height - 4)
     for one, place in zip(members, places, strict=True):
-        canvas.text(left + width + 8, place, fit(one.name, 150, TEXT_PX, 1)[0], colour=one.colour, weight=600)
+        canvas.text(left + width + 8, place, fit(one.name, 150, TEXT_PX, 1)[0], colour=one.colour, weight=700)
 
 
 def draw_scatter(data: dict, width: int) -> Canvas:
@@ -328,5 +328,5 @@ def _label_peaks(
             one.name,
             colour=one.colour,
             align="center",
-            weight=600,
+            weight=700,
         )

@@ -1,0 +1,58 @@
+(function () {
+  "use strict";
+  var root = document.documentElement;
+  var nav = document.querySelector("nav.toc");
+  var toggle = document.createElement("button");
+  toggle.className = "theme";
+  toggle.type = "button";
+  function dark() {
+    return root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  }
+  function name() { toggle.textContent = dark() ? "Light" : "Dark"; toggle.setAttribute("aria-label", "Switch to " + toggle.textContent.toLowerCase() + " colours"); }
+  toggle.addEventListener("click", function () { root.dataset.theme = dark() ? "light" : "dark"; name(); });
+  name();
+  nav.appendChild(toggle);
+
+  function key(row, index) {
+    var cell = row.cells[index];
+    if (!cell) { return ""; }
+    return cell.dataset.v !== undefined ? cell.dataset.v : cell.textContent.trim();
+  }
+  function compare(a, b) {
+    if (a === "" || b === "") { return (a === "") - (b === ""); }
+    var x = Number(a), y = Number(b);
+    return isNaN(x) || isNaN(y) ? a.localeCompare(b, undefined, { numeric: true }) : x - y;
+  }
+  document.querySelectorAll("table.sortable").forEach(function (table) {
+    var body = table.tBodies[0];
+    if (!body || body.rows.length < 2) { return; }
+    Array.from(table.tHead.rows[0].cells).forEach(function (head, index) {
+      var button = document.createElement("button");
+      button.type = "button";
+      button.textContent = head.textContent;
+      head.textContent = "";
+      head.appendChild(button);
+      button.addEventListener("click", function () {
+        var up = head.getAttribute("aria-sort") !== "ascending";
+        Array.from(table.tHead.rows[0].cells).forEach(function (other) { other.removeAttribute("aria-sort"); });
+        head.setAttribute("aria-sort", up ? "ascending" : "descending");
+        Array.from(body.rows).sort(function (a, b) {
+          var x = key(a, index), y = key(b, index);
+          return x === "" || y === "" || up ? compare(x, y) : compare(y, x);
+        }).forEach(function (row) { body.appendChild(row); });
+      });
+    });
+  });
+
+  document.querySelectorAll("pre.command").forEach(function (pre) {
+    if (!navigator.clipboard) { return; }
+    var copy = document.createElement("button");
+    copy.type = "button";
+    copy.className = "copy";
+    copy.textContent = "Copy";
+    copy.addEventListener("click", function () {
+      navigator.clipboard.writeText(pre.textContent.trim()).then(function () { copy.textContent = "Copied"; });
+    });
+    pre.after(copy);
+  });
+})();
