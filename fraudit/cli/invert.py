@@ -1,0 +1,317 @@
+"""`fraudit invert`, `interpolate`, `traverse` and `train-linear`: from ID vectors back to faces."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fraudit.embedding import EmbedderRuntime
+    from fraudit.types import F32, Inverter
+
+Embedder = Annotated[
+    str, typer.Option("--embedder", help="Registry name, card.toml, or python:module:callable.")
+]
+WhichInverter = Annotated[
+    str, typer.Option("--inverter", help="auto (bundled), or a trained inverter's folder.")
+]
+Weights = Annotated[Path | None, typer.Option("--weights", help="The model's weights file.")]
+Images = Annotated[list[Path] | None, typer.Option("--image", help="Picture of one face; may be repeated.")]
+Vectors = Annotated[
+    Path | None, typer.Option("--vector", help="vectors.npz of `fraudit embed`, instead of --image.")
+]
+Rows = Annotated[str, typer.Option("--rows", help="Which vectors of --vector, e.g. 0,5,9.")]
+Guidance = Annotated[
+    float, typer.Option("--guidance", help=">= 0; 1 is unguided, more is closer to the vector.")
+]
+Steps = Annotated[int, typer.Option("--steps", help="Sampler steps.")]
+Sampler = Annotated[str | None, typer.Option("--sampler", help="dpm++, ddim or ancestral (id3pm only).")]
+Seed = Annotated[int, typer.Option("--seed", help="First seed; a seed's noise never depends on its batch.")]
+Out = Annotated[
+    Path, typer.Option("--out", help="Folder for the contact sheet, the pictures and the figures.")
+]
+NOTICE = "note: a reconstruction of a real person is personal data of that person"
+
+
+def _open(embedder: str, weights: Path | None, inverter: str) -> tuple[EmbedderRuntime, Inverter]:
+    from fraudit.embedders_load import load_embedder
+    from fraudit.embedding import EmbedderRuntime
+    from fraudit.errors import ArtifactError
+    from fraudit.inverters.loading import find_inverter
+    from fraudit.store import Store
+
+    runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), Store())
+    found, reason = find_inverter(inverter, runtime.loaded)
+    if found is None:
+        raise ArtifactError(
+            reason, "fraudit train-linear --embedder ... --dataset ... --out FOLDER trains one in minutes"
+        )
+    return runtime, found
+
+
+def _sources(
+    runtime: EmbedderRuntime, images: list[Path] | None, vectors: Path | None, rows: str
+) -> tuple[list[str], F32, list[Any]]:
+    """(names, f32[N,D], face crops or [])."""
+    from fraudit.errors import UsageError
+    from fraudit.inverters.sources import from_npz, from_pictures
+
+    if bool(images) == bool(vectors):
+        raise UsageError("expected pictures (--image) or vectors (--vector), one of the two")
+    if vectors:
+        wanted = [int(r) for r in rows.split(",") if r.strip().isdigit()]
+        names, found = from_npz(vectors, runtime.spec.dim, wanted)
+        return names, found, []
+    return from_pictures(runtime, images or [])
+
+
+def _options(guidance: float, steps: int, sampler: str | None) -> dict[str, Any]:
+    options: dict[str, Any] = {"guidance": guidance, "steps": steps}
+    return options | ({"sampler": sampler} if sampler else {})
+
+
+def _number(value: float) -> str:
+    return "no vector" if value != value else f"{value:.2f}"
+
+
+def invert(
+    embedder: Embedder,
+    out: Out,
+    inverter: WhichInverter = "auto",
+    weights: Weights = None,
+    image: Images = None,
+    vector: Vectors = None,
+    rows: Rows = "",
+    samples: Annotated[int, typer.Option(help="Pictures of each vector.")] = 4,
+    guidance: Guidance = 2.0,
+    steps: Steps = 10,
+    sampler: Sampler = None,
+    seed: Seed = 0,
+) -> None:
+    """Turn ID vectors back into faces, with the similarity measured by showing them to the model again.
+
+    Example: fraudit invert --embedder dlib --image face.jpg --samples 4 --out inverted
+    """
+    from fraudit.inverters.inverting import contact_sheet, invert_vectors, write_sheet
+
+    runtime, found = _open(embedder, weights, inverter)
+    names, vectors, crops = _sources(runtime, image, vector, rows)
+    result = invert_vectors(
+        found, runtime, vectors, samples=samples, seed=seed, **_options(guidance, steps, sampler)
+    )
+    sheet_rows, captions, table, pictures = [], [], [], {}
+    for n, name in enumerate(names):
+        row = [crops[n]] if crops else []
+        text = ["source"] if crops else []
+        for i in range(n * samples, (n + 1) * samples):
+            similarity = float(result.similarity[i])
+            row.append(result.pictures[i])
+            text.append(f"seed {result.seeds[i]}: {_number(similarity)}")
+            file = f"{n:03d}-seed{result.seeds[i]}.png"
+            pictures[file] = result.pictures[i]
+            table.append(
+                {"source": name, "seed": int(result.seeds[i]), "file": file, "cosine": _number(similarity)}
+            )
+        sheet_rows.append(row)
+        captions.append(text)
+    title = (
+        f"{found.name} inverter of {runtime.spec.name}, guidance {guidance:g}: cosine to the source vector"
+    )
+    sheet = contact_sheet(sheet_rows, captions, [Path(n).name[:24] for n in names], title=title)
+    write_sheet(out, sheet, table, pictures)
+    _done(out, runtime)
+
+
+def interpolate(
+    embedder: Embedder,
+    out: Out,
+    inverter: WhichInverter = "auto",
+    weights: Weights = None,
+    image: Images = None,
+    vector: Vectors = None,
+    rows: Rows = "",
+    frames: Annotated[int, typer.Option(help="Pictures from the first to the second.")] = 7,
+    guidance: Guidance = 2.0,
+    steps: Steps = 10,
+    sampler: Sampler = None,
+    seed: Seed = 0,
+) -> None:
+    """Walk from one ID vector to another, by slerp and by lerp, and look at every step.
+
+    Example: fraudit interpolate --embedder dlib --image a.jpg --image b.jpg --frames 7 --out path
+    """
+    from fraudit.errors import UsageError
+    from fraudit.inverters import inverting
+
+    runtime, found = _open(embedder, weights, inverter)
+    names, vectors, _ = _sources(runtime, image, vector, rows)
+    if len(vectors) != 2:
+        raise UsageError(f"expected two faces to walk between, found {len(vectors)}", "--image A --image B")
+    sheet_rows, captions, table, pictures = [], [], [], {}
+    for kind in ("slerp", "lerp"):
+        path = inverting.interpolate(vectors[0], vectors[1], frames, kind)
+        result = inverting.invert_vectors(
+            found, runtime, path, seed=seed, **_options(guidance, steps, sampler)
+        )
+        again = inverting.reembed(runtime, result.pictures)
+        ends = [inverting.cosine(again.vectors, vectors[i][None]) for i in (0, 1)]
+        for f in range(frames):
+            file = f"{kind}-{f:02d}.png"
+            pictures[file] = result.pictures[f]
+            both = [_number(float(e[f])) if again.ok[f] else "no vector" for e in ends]
+            table.append(
+                {
+                    "path": kind,
+                    "frame": f,
+                    "file": file,
+                    "cosine_to_first": both[0],
+                    "cosine_to_second": both[1],
+                }
+            )
+        sheet_rows.append(list(result.pictures))
+        captions.append([f"{a['cosine_to_first']} | {a['cosine_to_second']}" for a in table[-frames:]])
+    title = f"From {Path(names[0]).name[:30]} to {Path(names[1]).name[:30]}: cosine to first | second"
+    sheet = inverting.contact_sheet(sheet_rows, captions, ["slerp", "lerp"], title=title)
+    inverting.write_sheet(out, sheet, table, pictures)
+    _done(out, runtime)
+
+
+def traverse(
+    embedder: Embedder,
+    out: Out,
+    inverter: WhichInverter = "auto",
+    weights: Weights = None,
+    image: Images = None,
+    vector: Vectors = None,
+    rows: Rows = "",
+    dataset: Annotated[str, typer.Option(help="Faces that axes and group means are found on.")] = "sample",
+    axis: Annotated[int | None, typer.Option(help="Principal axis, 1-based.")] = None,
+    attribute: Annotated[
+        str | None,
+        typer.Option(help="Direction of this attribute: group means, or 90th minus 10th percentile."),
+    ] = None,
+    condition: Annotated[
+        str | None, typer.Option(help="Attribute value of a conditioned inverter: NAME=V1,V2,V3.")
+    ] = None,
+    amounts: Annotated[str, typer.Option(help="In units of the vector's norm.")] = "-0.8,-0.4,0,0.4,0.8",
+    guidance: Guidance = 2.0,
+    steps: Steps = 10,
+    sampler: Sampler = None,
+    seed: Seed = 0,
+) -> None:
+    """Move a face along one direction of the ID space, or set one attribute of a conditioned inverter.
+
+    Example: fraudit traverse --embedder dlib --image face.jpg --attribute male --out direction
+    """
+    from fraudit.errors import UsageError
+    from fraudit.inverters import inverting
+    from fraudit.inverters.sources import conditions, direction
+
+    if sum(x is not None for x in (axis, attribute, condition)) != 1:
+        raise UsageError("expected one of --axis, --attribute and --condition")
+    runtime, found = _open(embedder, weights, inverter)
+    names, vectors, _ = _sources(runtime, image, vector, rows)
+    options = _options(guidance, steps, sampler)
+    sheet_rows, captions, table, pictures = [], [], [], {}
+    if condition is not None:
+        values, encoded = conditions(found, condition)
+        what = condition.split("=")[0]
+        options["attributes"] = encoded
+    else:
+        values = _floats(amounts)
+        line, how = direction(runtime, dataset, axis, attribute)
+        what = f"principal axis {axis}" if axis else f"{attribute} ({how})"
+    for n, name in enumerate(names):
+        path = (
+            vectors[n][None].repeat(len(values), 0)
+            if condition is not None
+            else inverting.travel(vectors[n], line, values)
+        )
+        result = inverting.invert_vectors(found, runtime, path, seed=seed, **options)
+        again = inverting.reembed(runtime, result.pictures)
+        own = inverting.cosine(again.vectors, vectors[n][None])
+        text = []
+        for i, value in enumerate(values):
+            file = f"{n:03d}-{i:02d}.png"
+            pictures[file] = result.pictures[i]
+            cosine = _number(float(own[i])) if again.ok[i] else "no vector"
+            text.append(f"{value:+g}: {cosine}" if condition is None else f"{value:g}: {cosine}")
+            table.append({"source": name, "value": value, "file": file, "cosine_to_source": cosine})
+        sheet_rows.append(list(result.pictures))
+        captions.append(text)
+    sheet = inverting.contact_sheet(
+        sheet_rows, captions, [Path(n).name[:24] for n in names], title=f"{what}: cosine to the source vector"
+    )
+    inverting.write_sheet(out, sheet, table, pictures)
+    _done(out, runtime)
+
+
+def _floats(text: str) -> list[float]:
+    from fraudit.errors import UsageError
+
+    try:
+        return [float(part) for part in text.split(",") if part.strip()]
+    except ValueError as error:
+        raise UsageError(f"--amounts {text}: expected numbers separated by commas") from error
+
+
+def _done(out: Path, runtime: EmbedderRuntime) -> None:
+    print(NOTICE, file=sys.stderr)
+    typer.echo(f"{out / 'sheet.png'} ({runtime.queries} queries of {runtime.spec.name})")
+
+
+def train_linear(
+    embedder: Embedder,
+    dataset: Annotated[str, typer.Option(help="Training faces: names or paths, comma-separated. Never LFW.")],
+    out: Annotated[Path, typer.Option(help="Folder for the trained inverter.")],
+    weights: Weights = None,
+    components: Annotated[int, typer.Option(help="Eigenfaces.")] = 600,
+    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 64,
+    features: Annotated[str, typer.Option(help="linear, or rbf (Mignon and Jurie 2013).")] = "linear",
+    detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
+    seed: Seed = 0,
+) -> None:
+    """Train the closed-form inverter: a ridge regression from ID vectors to eigenfaces.
+
+    Example: fraudit train-linear --embedder dlib --dataset celeba,utkface --out inverters/linear-dlib
+    """
+    from fraudit.cli.analyze import split
+    from fraudit.cli.console import Line
+    from fraudit.embedders_load import load_embedder
+    from fraudit.embedding import EmbedderRuntime
+    from fraudit.errors import UsageError, suggest
+    from fraudit.inverters.linear import save, train
+    from fraudit.inverters.sources import training_pool
+    from fraudit.store import Store
+
+    if features not in ("linear", "rbf"):
+        raise UsageError(
+            f"unknown features '{features}'", f"{suggest(features, ('linear', 'rbf'))}known: linear, rbf"
+        )
+    line = Line()
+    runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), Store())
+    pool = training_pool(runtime, split([dataset]), size, detector, line.progress)
+    line.say(f"{len(pool.images):,} faces; fitting {components} eigenfaces")
+    trained = train(
+        pool.images,
+        pool.vectors,
+        pool.subjects,
+        pool.about,
+        components=components,
+        features=features,
+        seed=seed,
+    )
+    save(trained, out)
+    held = trained.card["held_out"]
+    typer.echo(f"{out}: R2 of the pixels on {held['people']} held-out people {held['r2']}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.command("invert")(invert)
+    app.command("interpolate")(interpolate)
+    app.command("traverse")(traverse)
+    app.command("train-linear")(train_linear)

@@ -1,0 +1,115 @@
+"""`fraudit runs` and `fraudit show`: what was audited, in the terminal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from fraudit.record import RunRecord
+    from fraudit.types import Metric
+
+HEADLINES = (
+    ("accuracy", "verification.accuracy"),
+    ("eer", "verification.eer"),
+    ("worst corruption", "robustness.worst_fnmr"),
+    ("attack success", "inversion.attack_success"),
+)
+
+
+def _find(record: RunRecord, start: str) -> Metric | None:
+    for metric in record.metrics():
+        if metric.name.startswith(start) and not metric.group and metric.value is not None:
+            return metric
+    return None
+
+
+def _text(metric: Metric | None) -> str:
+    if metric is None or metric.value is None:
+        return "-"
+    interval = metric.interval
+    return f"{metric.value:.4g}" + (f" ({interval.low:.4g} to {interval.high:.4g})" if interval else "")
+
+
+def runs(
+    folder: Annotated[Path, typer.Argument(help="Folder that holds run folders.")] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False,
+) -> None:
+    """List finished and unfinished runs with their headline numbers.
+
+    Example: fraudit runs
+    """
+    from fraudit.errors import DataError, FrauditError
+    from fraudit.record import RunRecord
+
+    if not folder.is_dir():
+        raise DataError(f"no folder {folder}", "fraudit analyze writes its runs to ./runs by default")
+    rows: list[dict[str, Any]] = []
+    for path in sorted(folder.glob("*/run.json")):
+        try:
+            record = RunRecord.load(path.parent)
+        except FrauditError as error:
+            rows.append({"run": str(path.parent), "status": f"unreadable: {error.message}"})
+            continue
+        row: dict[str, Any] = {
+            "run": str(path.parent),
+            "status": record.status + (f", {len(record.failures)} failed" if record.failures else ""),
+            "created": record.created,
+            "embedder": record.inputs.get("embedder", {}).get("name"),
+            "dataset": record.inputs.get("dataset", {}).get("name"),
+        }
+        for label, name in HEADLINES:
+            row[label] = _text(_find(record, name))
+        rows.append(row)
+    if as_json:
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    if not rows:
+        typer.echo(f"no run in {folder}")
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD)
+    keys = list(dict.fromkeys(key for row in rows for key in row))
+    for key in keys:
+        table.add_column(key)
+    for row in rows:
+        table.add_row(*[str(row.get(key, "-")) for key in keys])
+    Console().print(table)
+
+
+def show(
+    run: Annotated[Path, typer.Argument(help="Run folder.")],
+    as_json: Annotated[bool, typer.Option("--json", help="All metrics, for scripts.")] = False,
+) -> None:
+    """Print one run: findings first, then every metric with its interval and n.
+
+    Example: fraudit show runs/first
+    """
+    from fraudit.record import RunRecord
+
+    record = RunRecord.load(run)
+    if as_json:
+        typer.echo(record.frame().to_json(orient="records", indent=2))
+        return
+    dataset, box = record.inputs.get("dataset", {}), record.inputs.get("embedder", {})
+    typer.echo(f"{box.get('name')} on {dataset.get('name')}, {record.created}, {record.status}")
+    for finding in record.findings():
+        typer.echo(f"[{finding.severity}] {finding.text}")
+    for result in record.results:
+        typer.echo(f"\n{result.title}" + (f": {result.status} ({result.reason})" if result.reason else ""))
+        for metric in result.metrics:
+            name = metric.name + (f" [{metric.group}]" if metric.group else "")
+            value = _text(metric) if metric.value is not None else f"missing: {metric.missing}"
+            typer.echo(f"  {name} = {value}" + (f", n = {metric.n:,}" if metric.n is not None else ""))
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.command("runs")(runs)
+    app.command("show")(show)

@@ -1,0 +1,294 @@
+"""The closed-form inverter: ridge regression from the ID vector to eigenface coefficients.
+
+A baseline in its own right (Mohanty et al. 2007; with `features="rbf"` the variant of Mignon and Jurie 2013).
+With y the ID vector scaled to norm sqrt(D), phi(y) its features, c the coefficients of the aligned picture,
+
+    c(y) = W^T (phi(y) - m),   W = argmin sum_i |c_i - W^T (phi(y_i) - m)|^2 + ridge n |W|^2.
+
+A regression shrinks towards the mean face, as an average over all pictures with this vector must. `gain`
+amplifies the predicted deviation, the counterpart of guidance: gain = 1 + 0.6 (guidance - 1), so guidance 1
+is the plain regression and the default 2 is 1.6, the best of the values tried on held-out people. What the
+vector does not tell is drawn from the residual's diagonal covariance, scaled by `diversity`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from fraudit.errors import ArtifactError, DataError, UsageError
+from fraudit.inverters.eigenfaces import Eigenfaces, fit_eigenfaces
+from fraudit.store import write_atomic, write_text_atomic
+from fraudit.types import F32, I64, U8, InverterPlugin
+
+WEIGHTS = "weights.safetensors"
+RIDGES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
+GAIN_PER_GUIDANCE = 0.6
+Features = Literal["linear", "rbf"]
+
+
+def scaled(id_vectors: F32) -> F32:
+    """f32[N,D] -> the same directions with norm sqrt(D), so that each coordinate is of order one.
+
+    Raises:
+        DataError: a vector is zero or not finite.
+    """
+    vectors = np.asarray(id_vectors, np.float32)
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    bad = ~np.isfinite(norms[:, 0]) | (norms[:, 0] == 0)
+    if bad.any():
+        raise DataError(
+            f"ID vector {int(np.flatnonzero(bad)[0])} is zero or not finite: it has no direction to invert",
+            "leave out faces whose `ok` is False",
+        )
+    return vectors / norms * np.float32(np.sqrt(vectors.shape[1]))
+
+
+def rbf_features(y: F32, centres: F32, width: float) -> F32:
+    """f32[N,D] and f32[M,D] -> f32[N,D+M]: y itself and exp(-|y - centre|^2 / (2 width^2))."""
+    square = (y**2).sum(1)[:, None] + (centres**2).sum(1)[None] - 2 * y @ centres.T
+    return np.concatenate([y, np.exp(-np.maximum(square, 0) / (2 * width**2))], axis=1).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class LinearInverter:
+    """A trained closed-form inverter; see the module's text for the symbols.
+
+    Attributes:
+        card: what is known of its training; also `card.json`.
+        faces: eigenfaces of the training pictures.
+        weight: f32[F,k]; mean_feature: f32[F].
+        residual: f32[k], standard deviation of what the vector does not tell, in units of each component.
+        centres: f32[M,D] of the RBF features, M = 0 for the linear one; width: their width.
+    """
+
+    card: Mapping[str, Any]
+    faces: Eigenfaces
+    weight: F32
+    mean_feature: F32
+    residual: F32
+    centres: F32
+    width: float
+    name: str = "linear"
+
+    @property
+    def embedder_fingerprint(self) -> str:
+        """Of the embedder whose vectors it inverts."""
+        return str(self.card["embedder_fingerprint"])
+
+    @property
+    def size_px(self) -> int:
+        """Side of the pictures it makes."""
+        return int(self.faces.mean.shape[0])
+
+    @property
+    def dim(self) -> int:
+        """Length of the ID vectors it takes."""
+        return int(self.card["dim"])
+
+    def coefficients(self, id_vectors: F32) -> F32:
+        """f32[N,D] raw ID vectors -> f32[N,k] expected eigenface coefficients, unamplified."""
+        vectors = np.asarray(id_vectors)
+        if vectors.ndim != 2 or vectors.shape[1] != self.dim:
+            raise DataError(
+                f"ID vectors: expected [N,{self.dim}], found {list(vectors.shape)}",
+                f"this inverter was trained for {self.card['embedder']}",
+            )
+        y = scaled(vectors)
+        phi = rbf_features(y, self.centres, self.width) if len(self.centres) else y
+        return (phi - self.mean_feature) @ self.weight
+
+    def invert(
+        self, id_vectors: F32, seeds: I64, *, guidance: float = 2.0, steps: int = 1, diversity: float = 0.25
+    ) -> U8:
+        """f32[N,D] ID vectors, i64[N] seeds -> u8[N,S,S,3] RGB faces (geometry.py says where they lie).
+
+        Args:
+            guidance: >= 0; 1 is the plain regression, see the module's text.
+            steps: taken for the protocol's sake; a closed form has one.
+            diversity: >= 0; 1 draws the whole residual, 0 is deterministic.
+        Raises:
+            UsageError: guidance or diversity < 0, or another number of seeds than vectors.
+            DataError: wrong dimension, or a zero vector.
+        """
+        if guidance < 0 or diversity < 0:
+            raise UsageError(f"expected guidance and diversity >= 0, found {guidance} and {diversity}")
+        if len(seeds) != len(id_vectors):
+            raise UsageError(f"expected one seed a vector: {len(id_vectors)}, found {len(seeds)}")
+        expected = self.coefficients(id_vectors)
+        gain = max(0.0, 1 + GAIN_PER_GUIDANCE * (guidance - 1))
+        noise = np.stack(
+            [np.random.default_rng(int(s)).standard_normal(len(self.residual)) for s in seeds]
+        ).astype(np.float32)
+        codes = gain * expected + diversity * noise * self.residual
+        return np.clip(np.rint(self.faces.decode(codes)), 0, 255).astype(np.uint8)
+
+
+def train(
+    images: U8,
+    id_vectors: F32,
+    subjects: I64,
+    about: Mapping[str, Any],
+    *,
+    components: int = 600,
+    features: Features = "linear",
+    rbf_centres: int = 2000,
+    ridges: tuple[float, ...] = RIDGES,
+    seed: int = 0,
+) -> LinearInverter:
+    """Fit eigenfaces and the regression; the ridge is chosen on a tenth of the people, never on a test set.
+
+    Args:
+        images: u8[N,S,S,3] in the inverters' geometry.
+        id_vectors: f32[N,D] raw ID vectors of the same faces.
+        subjects: i64[N], to hold people out.
+        about: `embedder`, `embedder_fingerprint`, `data`, `licence`, ... for the card.
+    Raises:
+        DataError: sizes do not match, or too few faces.
+    """
+    if not len(images) == len(id_vectors) == len(subjects):
+        raise DataError(
+            f"pictures, vectors and subjects differ: {len(images)}, {len(id_vectors)}, {len(subjects)}"
+        )
+    if len(images) < 20:
+        raise DataError(f"expected at least 20 faces to fit an inverter, found {len(images)}")
+    rng = np.random.default_rng(seed)
+    people = np.unique(subjects)
+    held = np.isin(subjects, rng.permutation(people)[: max(1, len(people) // 10)])
+    k = min(components, 2 * int((~held).sum()) - 1, images[0].size)
+    faces = fit_eigenfaces(images[~held], k, seed)
+    y = scaled(id_vectors)
+    centres, width = np.zeros((0, y.shape[1]), np.float32), 0.0
+    if features == "rbf":
+        pool = np.flatnonzero(~held)
+        centres = y[rng.choice(pool, min(rbf_centres, len(pool)), replace=False)]
+        # On the sphere of radius sqrt(D) unrelated vectors lie about sqrt(2 D) apart.
+        width = float(np.sqrt(y.shape[1]))
+    phi = rbf_features(y, centres, width) if features == "rbf" else y
+    codes = faces.encode(images)
+    mean = phi[~held].mean(0)
+    x, c = (phi[~held] - mean).astype(np.float64), codes[~held].astype(np.float64)
+    gram, cross = x.T @ x / len(x), x.T @ c / len(x)
+    tried: dict[float, float] = {}
+    weight, best = np.zeros((phi.shape[1], k), np.float32), np.inf
+    for ridge in ridges:
+        candidate = np.linalg.solve(gram + ridge * np.eye(len(gram)), cross).astype(np.float32)
+        # Error in pixel units: each coefficient counts by its eigenface's variance.
+        error = (codes[held] - (phi[held] - mean) @ candidate) * faces.scale
+        tried[ridge] = float(np.mean(np.sum(error**2, axis=1)))
+        if tried[ridge] < best:
+            weight, best = candidate, tried[ridge]
+    residual = (codes[held] - (phi[held] - mean) @ weight).std(0)
+    total = float(np.mean(np.sum((codes[held] * faces.scale) ** 2, axis=1)))
+    card = {
+        "kind": "linear",
+        "features": features,
+        "dim": int(id_vectors.shape[1]),
+        "size_px": int(images.shape[1]),
+        "components": int(k),
+        "ridge": min(tried, key=lambda r: tried[r]),
+        "explained_pixels": round(faces.explained, 4),
+        "held_out": {
+            "people": len(np.unique(subjects[held])),
+            "faces": int(held.sum()),
+            "r2": round(1 - best / total, 4),
+            "mean_square_error_by_ridge": {f"{r:g}": round(e, 1) for r, e in tried.items()},
+        },
+        "trained_on": {"faces": int((~held).sum()), "people": len(np.unique(subjects[~held]))},
+        "seed": seed,
+        **about,
+    }
+    return LinearInverter(
+        card, faces, weight, mean.astype(np.float32), residual.astype(np.float32), centres, width
+    )
+
+
+def save(inverter: LinearInverter, folder: Path) -> None:
+    """Write `card.json` and `weights.safetensors` (eigenfaces as int8 halves, the rest as fp16).
+
+    The eigenfaces are exactly symmetric or antisymmetric, so the left half of each is the whole of it.
+    """
+    from safetensors.numpy import save_file
+
+    side = inverter.size_px
+    basis = inverter.faces.basis.reshape(inverter.faces.k, side, side, 3)
+    sign = np.where((basis[:, :, ::-1] * basis).sum((1, 2, 3)) >= 0, 1, -1).astype(np.int8)
+    left = basis[:, :, : side // 2].reshape(inverter.faces.k, -1)
+    peak = np.abs(left).max(1)
+    tensors = {
+        "mean_face": inverter.faces.mean.astype(np.float16),
+        "basis_left": np.rint(left / peak[:, None] * 127).astype(np.int8),
+        "basis_peak": peak.astype(np.float32),
+        "basis_sign": sign,
+        "scale": inverter.faces.scale.astype(np.float32),
+        "weight": inverter.weight.astype(np.float16),
+        "mean_feature": inverter.mean_feature.astype(np.float32),
+        "residual": inverter.residual.astype(np.float16),
+        "centres": inverter.centres.astype(np.float16),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / WEIGHTS
+    write_atomic(path, lambda p: save_file(tensors, p))
+    card = {**inverter.card, "width": inverter.width, "weights_sha256": _sha256(path)}
+    card["size_bytes"] = path.stat().st_size
+    write_text_atomic(folder / "card.json", json.dumps(card, indent=2) + "\n")
+
+
+def load(folder: Path) -> LinearInverter:
+    """The inverter that `save` wrote. Raises ArtifactError where a file is missing, changed or truncated."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    from fraudit.inverters.loading import read_card
+
+    card = read_card(folder)
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise ArtifactError(f"{path} is missing", "train or export the inverter again")
+    if _sha256(path) != card.get("weights_sha256"):
+        raise ArtifactError(
+            f"{path} does not match its card: expected sha256 {str(card.get('weights_sha256'))[:12]}..., "
+            f"found {_sha256(path)[:12]}...",
+            "train or export the inverter again",
+        )
+    try:
+        t = load_file(path)
+        side = int(card["size_px"])
+        k = len(t["basis_peak"])
+        left = t["basis_left"].astype(np.float32).reshape(k, side, side // 2, 3)
+        left *= (t["basis_peak"] / 127)[:, None, None, None]
+        right = left[:, :, ::-1] * t["basis_sign"].astype(np.float32)[:, None, None, None]
+        basis = np.concatenate([left, right], axis=2).reshape(k, -1)
+        faces = Eigenfaces(
+            t["mean_face"].astype(np.float32), basis, t["scale"], float(card["explained_pixels"])
+        )
+        return LinearInverter(
+            card,
+            faces,
+            t["weight"].astype(np.float32),
+            t["mean_feature"],
+            t["residual"].astype(np.float32),
+            t["centres"].astype(np.float32),
+            float(card.get("width", 0.0)),
+        )
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ArtifactError(
+            f"{path} cannot be read: {error}", "train or export the inverter again"
+        ) from error
+
+
+def _sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+INVERTER = InverterPlugin(
+    name="linear",
+    load=load,
+    summary="closed form: ridge regression from the ID vector to eigenfaces; seconds on a CPU",
+)

@@ -1,0 +1,196 @@
+"""Where inversion takes its vectors, its directions and its training faces from."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fraudit.embedding import EmbedderRuntime
+from fraudit.errors import DataError, UsageError, suggest
+from fraudit.faces.align import align
+from fraudit.faces.decode import decode_picture
+from fraudit.faces.detect import Locator, locate
+from fraudit.faces.sources import open_faces
+from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
+from fraudit.inverters.inverting import attribute_direction, principal_axis
+from fraudit.types import F32, I64, U8, Inverter, Located
+
+EVALUATION_SETS = ("lfw",)  # never trained on: they judge
+
+
+def from_npz(path: Path, dim: int, rows: Sequence[int] = ()) -> tuple[list[str], F32]:
+    """(ids, f32[N,dim]) of a file of `fraudit embed`; faces without a vector are refused by name.
+
+    Raises:
+        DataError: unreadable, no `vectors`, another dimension, a row that is not there or has no vector.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(
+            f"{path} is no .npz of vectors: {error}", "fraudit embed --out vectors.npz writes one"
+        ) from error
+    vectors = arrays.get("vectors")
+    if vectors is None or vectors.ndim != 2 or vectors.shape[1] != dim:
+        found = "none" if vectors is None else str(list(vectors.shape))
+        raise DataError(
+            f"{path}: expected `vectors` f32[N,{dim}], found {found}", "embed with the same embedder"
+        )
+    ids = [str(i) for i in arrays.get("ids", np.arange(len(vectors)))]
+    ok = arrays.get("ok", np.isfinite(vectors).all(1) & vectors.any(1))
+    wanted = list(rows) or [int(i) for i in np.flatnonzero(ok)]
+    for row in wanted:
+        if row >= len(vectors):
+            raise DataError(f"{path}: row {row} was asked for, but there are {len(vectors)} vectors")
+        if not ok[row] or not vectors[row].any():
+            raise DataError(f"{path}: row {row} ({ids[row]}) has no vector", "choose another with --rows")
+    return [ids[row] for row in wanted], vectors[wanted].astype(np.float32)
+
+
+def from_pictures(runtime: EmbedderRuntime, paths: Sequence[Path]) -> tuple[list[str], F32, list[U8]]:
+    """(names, f32[N,D], crops in the inverters' geometry) of pictures that each show a face.
+
+    Raises:
+        DataError: a file that cannot be read or decoded, shows no face, or gives no vector; by name.
+    """
+    locator = Locator()
+    preprocess = runtime.spec.preprocess
+    faces, shown = [], []
+    for path in paths:
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+        try:
+            picture = decode_picture(data)
+        except DataError as error:
+            raise DataError(f"{path}: {error.message}", error.hint) from error
+        found = locator(0, data, picture)
+        if found.points is None:
+            raise DataError(f"{path}: {found.reason}", "choose a picture that shows one face from the front")
+        faces.append(align(picture, found.points, preprocess.size, preprocess.template))
+        shown.append(align(picture, found.points, (144, 144), landmarks_of(144)))
+    answer = runtime.embed_aligned(np.stack(faces))
+    for path, reason in zip(paths, answer.reasons, strict=True):
+        if reason:
+            raise DataError(f"{path}: {reason}")
+    return [str(path) for path in paths], answer.vectors, shown
+
+
+def direction(
+    runtime: EmbedderRuntime, dataset: str, axis: int | None, attribute: str | None
+) -> tuple[F32, str]:
+    """(f32[D] unit direction in the space of unit ID vectors, how it was found) from the faces of `dataset`.
+
+    Raises:
+        UsageError: unknown attribute or axis.
+    """
+    faces = open_faces(dataset)
+    if attribute is not None and attribute not in faces.attributes:
+        known = sorted(faces.attributes)
+        raise UsageError(
+            f"the set '{faces.name}' has no attribute '{attribute}'",
+            f"{suggest(attribute, known)}known: {', '.join(known) or 'none'}",
+        )
+    found = runtime.embed_faces(faces, locate=None if faces.landmarks is not None else Locator())
+    unit = found.unit()[found.ok]
+    if attribute is None:
+        return principal_axis(unit, axis or 1), f"principal axis {axis} of {len(unit)} faces"
+    return attribute_direction(unit, np.asarray(faces.attributes[attribute])[found.ok])
+
+
+def conditions(inverter: Inverter, condition: str) -> tuple[list[float], Any]:
+    """(values, what the inverter takes as `attributes`) from `NAME=V1,V2,...`.
+
+    Raises:
+        UsageError: not of that form, or the inverter is not conditioned on this attribute.
+    """
+    name, _, text = condition.partition("=")
+    try:
+        values = [float(v) for v in text.split(",") if v.strip()]
+    except ValueError:
+        values = []
+    if not values:
+        raise UsageError(f"--condition {condition}: expected NAME=V1,V2,...", "--condition yaw_deg=-30,0,30")
+    encode = getattr(inverter, "attribute_vectors", None)
+    if encode is None:
+        raise UsageError(
+            f"the inverter '{inverter.name}' is not conditioned on attributes",
+            "train one with fraudit train --attributes set1",
+        )
+    return values, encode(name, values)
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """Training faces of an inverter.
+
+    Attributes:
+        images: u8[N,S,S,3] in the inverters' geometry; vectors: f32[N,D] raw; subjects: i64[N].
+        about: what the trained inverter's card says of embedder and data.
+    """
+
+    images: U8
+    vectors: F32
+    subjects: I64
+    about: dict[str, Any]
+
+
+def training_pool(
+    runtime: EmbedderRuntime,
+    datasets: Sequence[str],
+    size_px: int,
+    detector: str | None,
+    progress: Callable[[str, int, int], None],
+) -> Pool:
+    """Read, locate, align and embed training faces; those without landmarks or vector are left out and counted.
+
+    Raises:
+        UsageError: an evaluation set is named.
+    """
+    images, vectors, subjects, data = [], [], [], []
+    template = landmarks_of(size_px)
+    first = 0
+    for name in datasets:
+        faces = open_faces(name)
+        if faces.name in EVALUATION_SETS:
+            raise UsageError(f"'{faces.name}' is an evaluation set: an inverter is never trained on it")
+        found = locate(
+            faces, detector=detector or "", progress=lambda d, t, n=name: progress(f"locating in {n}", d, t)
+        )
+        points = found.points
+
+        def points_of(index: int, data: bytes, picture: U8, points: F32 = points) -> Any:
+            known = np.isfinite(points[index]).all()
+            return Located(points[index] if known else None, "" if known else "no face found")
+
+        answer = runtime.embed_faces(
+            faces, locate=points_of, progress=lambda d, t, n=name: progress(f"embedding {n}", d, t)
+        )
+        kept = np.flatnonzero(answer.ok & np.isfinite(points).all(axis=(1, 2)))
+        images.append(
+            np.stack([align(faces.read(int(i)), points[i], (size_px, size_px), template) for i in kept])
+        )
+        vectors.append(answer.vectors[kept])
+        subjects.append(np.unique(faces.subjects[kept], return_inverse=True)[1] + first)
+        first = int(subjects[-1].max()) + 1
+        data.append({"name": faces.name, "digest": faces.digest, "faces": len(faces), "used": len(kept)})
+        data[-1]["licence"] = faces.licence
+    if sum(map(len, images)) == 0:
+        raise DataError("no training face gave a vector")
+    about = {
+        "embedder": runtime.spec.name,
+        "embedder_fingerprint": runtime.fingerprint,
+        "embedder_weights_sha256": runtime.loaded.weights_sha256,
+        "embedder_preprocess": runtime.spec.preprocess.as_dict(),
+        "data": data,
+        "geometry": TEMPLATE_NAME,
+        "licence": "trained on research data: see `data`; a reconstruction of a real person is personal data",
+    }
+    return Pool(np.concatenate(images), np.concatenate(vectors), np.concatenate(subjects), about)

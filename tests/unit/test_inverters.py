@@ -1,0 +1,146 @@
+"""The closed-form inverter and the paths between ID vectors, against planted truths."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
+from fraudit.inverters import inverting, linear
+from fraudit.inverters.loading import find_inverter, load_inverter
+from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Preprocess
+
+D, SIDE, N = 16, 16, 400
+
+
+def world(seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures that are a linear function of 6 hidden factors, vectors that are a rotation of them."""
+    rng = np.random.default_rng(seed)
+    people = np.repeat(np.arange(N // 4), 4)
+    hidden = rng.standard_normal((N // 4, 6))[people] + 0.3 * rng.standard_normal((N, 6))
+    half = rng.standard_normal((6, SIDE, SIDE // 2, 3)) * 12
+    basis = np.concatenate([half, half[:, :, ::-1]], axis=2)
+    images = np.clip(128 + np.tensordot(hidden, basis, 1), 0, 255).astype(np.uint8)
+    rotation = np.linalg.qr(rng.standard_normal((D, D)))[0][:6]
+    vectors = (hidden @ rotation + 0.05 * rng.standard_normal((N, D))).astype(np.float32)
+    return images, vectors / np.linalg.norm(vectors, axis=1, keepdims=True), people
+
+
+def box(name: str = "made") -> LoadedEmbedder:
+    spec = EmbedderSpec(name, D, Preprocess((SIDE, SIDE), ARCFACE_112 * (SIDE / 112)), "", "")
+    return LoadedEmbedder(spec, lambda x: np.ones((len(x), D), np.float32), "0" * 64)
+
+
+ABOUT = {"embedder": "made", "embedder_fingerprint": box().fingerprint, "data": [], "licence": "none"}
+
+
+@pytest.mark.parametrize("features", ["linear", "rbf"])
+def test_reconstructions_resemble_their_own_face_and_not_a_shuffled_one(features: str) -> None:
+    images, vectors, people = world()
+    trained = linear.train(images, vectors, people, ABOUT, components=20, features=features, rbf_centres=80)
+    made = trained.invert(vectors, np.arange(N), guidance=1.0, diversity=0.0).astype(float)
+    centred = images - images.mean(0)
+    own = np.mean(
+        [
+            np.corrcoef((m - images.mean(0)).ravel(), c.ravel())[0, 1]
+            for m, c in zip(made, centred, strict=True)
+        ]
+    )
+    other = np.roll(centred, 4, axis=0)
+    shuffled = np.mean(
+        [np.corrcoef((m - images.mean(0)).ravel(), c.ravel())[0, 1] for m, c in zip(made, other, strict=True)]
+    )
+    assert own > 0.7
+    assert abs(shuffled) < 0.2
+    assert trained.card["held_out"]["r2"] > 0.4
+
+
+def test_a_condition_that_says_nothing_gives_no_resemblance() -> None:
+    images, vectors, people = world()
+    noise = np.random.default_rng(1).standard_normal(vectors.shape).astype(np.float32)
+    trained = linear.train(images, noise, people, ABOUT, components=20)
+    assert trained.card["held_out"]["r2"] < 0.05
+
+
+def test_the_picture_of_a_seed_never_depends_on_its_batch() -> None:
+    images, vectors, people = world()
+    trained = linear.train(images, vectors, people, ABOUT, components=20)
+    whole = trained.invert(vectors[:8], np.arange(8))
+    alone = trained.invert(vectors[5:6], np.array([5]))
+    np.testing.assert_array_equal(whole[5], alone[0])
+    assert (trained.invert(vectors[5:6], np.array([6])) != alone).any()
+
+
+def test_saving_keeps_the_pictures_and_guards_the_file(tmp_path: Path) -> None:
+    images, vectors, people = world()
+    trained = linear.train(images, vectors, people, ABOUT, components=20)
+    linear.save(trained, tmp_path)
+    again = load_inverter(tmp_path, box())
+    difference = again.invert(vectors[:9], np.arange(9)).astype(int) - trained.invert(
+        vectors[:9], np.arange(9)
+    )
+    assert np.abs(difference).max() <= 3  # int8 eigenfaces
+    with pytest.raises(ArtifactError, match="was trained for made"):
+        load_inverter(tmp_path, box("other"))
+    data = (tmp_path / linear.WEIGHTS).read_bytes()
+    (tmp_path / linear.WEIGHTS).write_bytes(data[:-100])
+    with pytest.raises(ArtifactError, match="does not match its card"):
+        load_inverter(tmp_path, box())
+
+
+def test_a_folder_without_a_card_or_with_half_a_card_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"card\.json is missing"):
+        find_inverter(str(tmp_path), box())
+    (tmp_path / "card.json").write_text(json.dumps({"kind": "linear"}))
+    with pytest.raises(ArtifactError, match="lacks embedder, embedder_fingerprint"):
+        find_inverter(str(tmp_path), box())
+    with pytest.raises(UsageError, match="no such folder"):
+        find_inverter(str(tmp_path / "nothing"), box())
+    assert find_inverter("auto", box()) == (None, find_inverter("auto", box())[1])
+
+
+def test_wrong_dimension_zero_vector_and_negative_guidance_are_refused() -> None:
+    images, vectors, people = world()
+    trained = linear.train(images, vectors, people, ABOUT, components=20)
+    with pytest.raises(DataError, match=r"expected \[N,16\], found \[2, 5\]"):
+        trained.invert(np.ones((2, 5), np.float32), np.arange(2))
+    with pytest.raises(DataError, match="ID vector 1 is zero"):
+        trained.invert(np.stack([vectors[0], np.zeros(D, np.float32)]), np.arange(2))
+    with pytest.raises(UsageError, match="guidance"):
+        trained.invert(vectors[:1], np.arange(1), guidance=-1)
+
+
+def test_slerp_turns_at_a_constant_rate_and_lerp_is_straight() -> None:
+    a, b = np.array([2.0, 0, 0], np.float32), np.array([0, 4.0, 0], np.float32)
+    path = inverting.interpolate(a, b, 5)
+    angles = np.degrees(np.arctan2(path[:, 1], path[:, 0]))
+    np.testing.assert_allclose(angles, [0, 22.5, 45, 67.5, 90], atol=1e-4)
+    np.testing.assert_allclose(np.linalg.norm(path, axis=1), [2, 2.5, 3, 3.5, 4], rtol=1e-5)
+    np.testing.assert_allclose(inverting.interpolate(a, b, 3, "lerp")[1], [1, 2, 0])
+    with pytest.raises(DataError, match="opposite"):
+        inverting.interpolate(a, -a, 3)
+
+
+def test_a_planted_attribute_direction_is_found() -> None:
+    rng = np.random.default_rng(0)
+    axis = np.eye(8)[3]
+    flag = rng.integers(0, 2, 500).astype(float)
+    age = rng.uniform(20, 80, 500)
+    vectors = rng.standard_normal((500, 8)) * 0.1 + flag[:, None] * axis + age[:, None] / 60 * np.eye(8)[5]
+    found, how = inverting.attribute_direction(vectors.astype(np.float32), flag)
+    assert found @ axis > 0.95
+    assert how.startswith("1 minus 0")
+    older, how = inverting.attribute_direction(vectors.astype(np.float32), age)
+    assert older @ np.eye(8)[5] > 0.95
+    assert "percentile" in how
+    with pytest.raises(InsufficientData):
+        inverting.attribute_direction(vectors[:6].astype(np.float32), np.array([1, 0, 0, 0, 0, 0]))
+
+
+def test_travel_keeps_the_norm() -> None:
+    moved = inverting.travel(np.array([3.0, 0], np.float32), np.array([0, 1.0], np.float32), [0, 1])
+    np.testing.assert_allclose(np.linalg.norm(moved, axis=1), [3, 3], rtol=1e-6)
+    np.testing.assert_allclose(moved[1], [3 / np.sqrt(2), 3 / np.sqrt(2)], rtol=1e-5)
