@@ -71,19 +71,21 @@ def _known_weights(plugin: EmbedderPlugin) -> Path | None:
     """The file of the plugin's known weights, or None where it needs none.
 
     Raises:
-        WeightsError: nothing is there; the hint says which command gets it.
+        WeightsError: nothing is there (the hint says which command gets it), or the hash is wrong.
     """
     if plugin.spec.weights is None:
         return None
-    from fraudit.weights import locate, missing_hint
+    from fraudit.weights import check, locate_entry, missing_hint
 
-    found = locate(plugin.spec.weights)
+    found = locate_entry(plugin.spec.weights)
     if found is None:
         raise WeightsError(
             f"embedder '{plugin.name}': its weights are not on this machine",
             missing_hint(plugin.spec.weights),
         )
-    return found
+    entry, path = found
+    check(entry, path)
+    return path
 
 
 def describe_embedders() -> list[dict[str, Any]]:

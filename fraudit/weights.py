@@ -6,12 +6,16 @@ read-only, in $FRAUDIT_WEIGHTS. A file whose hash is known and differs is refuse
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fraudit.errors import UsageError, suggest
+from fraudit.errors import ArtifactError, UsageError, WeightsError, suggest
+from fraudit.store import write_text_atomic
 
 _ADAFACE = "code MIT; weights: no statement by the authors, trained on research data"
 _ARCFACE = "code MIT; weights non-commercial research only"
@@ -164,13 +168,19 @@ def places(entry: KnownWeights) -> list[Path]:
     return [folder / entry.file for folder in folders] + [Path(p).expanduser() for p in entry.also]
 
 
-def locate(name: str) -> Path | None:
-    """The file of known weights (or of an embedder's first ones that are here), or None. Nothing is hashed."""
+def locate_entry(name: str) -> tuple[KnownWeights, Path] | None:
+    """The known weights `name` (or the first an embedder can use) with their file, or None."""
     for entry in _candidates(name):
         for path in places(entry):
             if path.is_file():
-                return path
+                return entry, path
     return None
+
+
+def locate(name: str) -> Path | None:
+    """The file that `locate_entry` finds, or None. Nothing is hashed."""
+    found = locate_entry(name)
+    return found[1] if found else None
 
 
 def missing_hint(name: str) -> str:
@@ -179,3 +189,55 @@ def missing_hint(name: str) -> str:
     if entry.url:
         return f"run: fraudit weights fetch {entry.name}"
     return f"get it from {entry.source}, then run: fraudit weights import {entry.name} FILE"
+
+
+def sha256_of(path: Path) -> str:
+    """sha256 hex of a file, read in pieces. Raises WeightsError where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise WeightsError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _records_path() -> Path:
+    return weights_home() / "records.json"
+
+
+def read_records() -> dict[str, Any]:
+    """What this machine remembers: {"accepted": {licence key: date}, "files": {file: {sha256, size}}}.
+
+    Raises:
+        ArtifactError: the file is not what `fraudit weights` wrote.
+    """
+    path = _records_path()
+    if not path.is_file():
+        return {"accepted": {}, "files": {}}
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ArtifactError(f"cannot read {path}: {error}", "delete it; licences are asked again") from error
+    if not isinstance(found, dict) or not all(isinstance(found.get(k), dict) for k in ("accepted", "files")):
+        raise ArtifactError(f"{path}: not a record of weights", "delete it; licences are asked again")
+    return found
+
+
+def write_records(records: dict[str, Any]) -> None:
+    """Replace the records, atomically."""
+    write_text_atomic(_records_path(), json.dumps(records, indent=2, sort_keys=True) + "\n")
+
+
+def expected_sha256(entry: KnownWeights) -> str:
+    """The published hash; else the one recorded when the file came into the weights folder; else ''."""
+    return entry.sha256 or str(read_records()["files"].get(entry.file, {}).get("sha256", ""))
+
+
+def check(entry: KnownWeights, path: Path) -> str:
+    """sha256 of `path`. Raises WeightsError where another one is expected."""
+    found, expected = sha256_of(path), expected_sha256(entry)
+    if expected and found != expected:
+        raise WeightsError(
+            f"{path}: sha256 {found[:12]}..., expected {expected[:12]}...: not the file of {entry.name}",
+            f"remove it, then {missing_hint(entry.name).removeprefix('run: ')}",
+        )
+    return found

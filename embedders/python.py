@@ -1,0 +1,161 @@
+"""A Python function as a black box: `python:module:callable`, u8[N,H,W,3] RGB -> f32[N,D].
+
+The module is imported from the working directory or the installed packages, and importing it EXECUTES it:
+name only code you trust. The callable may carry attributes: `size` (height, width), `template` (a template's name
+or five points), `name`, `version`, `licence`, `source`, `batch_size`; the default is 112x112 and arcface-112.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import inspect
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fraudit.cards import template
+from fraudit.errors import DataError, PluginError, UsageError, suggest
+from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+
+
+def _resolve(target: str) -> Any:
+    """The callable that `module:callable` names (dots go into attributes). Raises UsageError, PluginError."""
+    module_name, _, attribute = target.partition(":")
+    if not module_name or not attribute or not all(p.isidentifier() for p in module_name.split(".")):
+        raise UsageError(
+            f"expected python:module:callable, found 'python:{target}'", "e.g. python:my_model:embed"
+        )
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
+            raise PluginError(
+                f"no module '{error.name}'", f"run from its folder, or set PYTHONPATH ({here})"
+            ) from error
+        raise PluginError(f"module '{module_name}' needs '{error.name}', which is not installed") from error
+    except (ImportError, SyntaxError) as error:
+        raise PluginError(f"module '{module_name}' cannot be imported: {error}") from error
+    found: Any = module
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            near = suggest(part, [name for name in dir(found) if not name.startswith("_")])
+            raise PluginError(f"module '{module_name}' has no '{attribute}'", near.strip())
+        found = getattr(found, part)
+    if not callable(found):
+        raise PluginError(f"python:{target} is a {type(found).__name__}; expected a callable")
+    return found
+
+
+def _fingerprint(function: Any, target: str) -> str:
+    """Hash of the module's source and the stated version: an edited function never reuses old vectors."""
+    module = sys.modules.get(getattr(function, "__module__", None) or target.partition(":")[0])
+    named = sys.modules.get(target.partition(":")[0])
+    digest = hashlib.sha256(f"{target}\0{getattr(function, 'version', '')}".encode())
+    for source in (module, named):
+        path = (
+            inspect.getsourcefile(source)
+            if source is not None and getattr(source, "__file__", None)
+            else None
+        )
+        if path and Path(path).is_file():
+            digest.update(Path(path).read_bytes())
+    return digest.hexdigest()
+
+
+def _answer(function: Any, images: U8, target: str, dim: int | None) -> F32:
+    try:
+        found = function(images)
+    except (
+        ArithmeticError,
+        LookupError,
+        OSError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+        AttributeError,
+    ) as error:
+        raise DataError(
+            f"python:{target} fails on {len(images)} faces: {type(error).__name__}: {error}",
+            "--debug shows where",
+        ) from error
+    if hasattr(found, "detach"):  # a torch tensor
+        found = found.detach().cpu().numpy()
+    try:
+        vectors = np.asarray(found, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"python:{target} answers a {type(found).__name__}; expected f32[N,D]") from error
+    wanted = (len(images), dim) if dim else (len(images), "D")
+    if (
+        vectors.ndim != 2
+        or len(vectors) != len(images)
+        or vectors.shape[1] < 2
+        or dim not in (None, vectors.shape[1])
+    ):
+        raise DataError(
+            f"python:{target} answers the shape {vectors.shape} for {len(images)} faces; expected "
+            f"({wanted[0]}, {wanted[1]})",
+            "it takes u8[N,H,W,3] RGB and gives one vector a face",
+        )
+    return vectors
+
+
+def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
+    """The function `module:callable`, probed once for its dimension.
+
+    Raises:
+        UsageError: not of the form module:callable, or a wrong `size` or `template` attribute.
+        PluginError: no such module or callable. DataError: it does not answer f32[N,D].
+    """
+    function = _resolve(target)
+    size = tuple(getattr(function, "size", (112, 112)))
+    if len(size) != 2 or not all(isinstance(side, int) and 8 <= side <= 4096 for side in size):
+        raise UsageError(f"python:{target}: size is (height, width) in pixels, found {size}")
+    stated = getattr(function, "template", "arcface-112" if size == (112, 112) else None)
+    if stated is None:
+        raise UsageError(
+            f"python:{target}: no template for {size[0]}x{size[1]}",
+            "set its attribute template to five [x, y] points",
+        )
+    points, template_name = template(
+        stated.tolist() if isinstance(stated, np.ndarray) else stated, (size[0], size[1]), f"python:{target}"
+    )
+    probe = np.full((2, *size, 3), 128, dtype=np.uint8)
+    dim = _answer(function, probe, target, None).shape[1]
+    spec = EmbedderSpec(
+        name=str(getattr(function, "name", "") or target),
+        dim=dim,
+        preprocess=Preprocess(size=(size[0], size[1]), template=points, template_name=template_name),
+        licence=str(getattr(function, "licence", "not stated")),
+        source=str(getattr(function, "source", f"python:{target}")),
+        summary=f"the function {target}",
+    )
+
+    def forward(images: U8) -> F32:
+        return _answer(function, images, target, dim)
+
+    return LoadedEmbedder(
+        spec=spec,
+        forward=forward,
+        weights_sha256=_fingerprint(function, target),
+        batch_size=int(getattr(function, "batch_size", 32)),
+    )
+
+
+EMBEDDER = EmbedderPlugin(
+    name="python",
+    spec=EmbedderSpec(
+        name="python",
+        dim=512,
+        preprocess=Preprocess(size=(112, 112), template=ARCFACE_112),
+        licence="your own",
+        source="python:module:callable",
+        summary="a function u8[N,H,W,3] -> f32[N,D]; importing its module executes it",
+    ),
+    load=load,
+)
