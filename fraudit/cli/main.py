@@ -7,9 +7,8 @@ import importlib.util
 import os
 import sys
 import traceback
-from typing import Annotated
+from typing import Annotated, Any
 
-import click
 import typer
 
 import fraudit
@@ -19,21 +18,13 @@ TOPICS = (
     "analyze",
     "embedders",
     "weights",
-    "datasets",
     "embed",
-    "scores",
-    "pca",
-    "bias",
-    "train",
     "invert",
-    "compare",
-    "gate",
     "runs",
 )
 
 app = typer.Typer(
     name="fraudit",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -42,6 +33,9 @@ app = typer.Typer(
         "leakage, inversion.\n\nStart with: fraudit analyze --embedder dlib --dataset sample"
     ),
 )
+
+# Newer typer carries click inside, older ones depend on it: the base of its errors has one name in both.
+CLICK_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 
 
 def _version(value: bool) -> None:
@@ -77,7 +71,7 @@ def fail(message: str, hint: str, code: int) -> int:
 def run(arguments: list[str]) -> int:
     """Run the command line; the exit code (docs/adr/0002-exit-codes.md)."""
     debug = "--debug" in arguments
-    arguments = [a for a in arguments if a != "--debug"]
+    arguments = [a for a in arguments if a != "--debug"] or ["--help"]
     try:
         code = app(arguments, prog_name="fraudit", standalone_mode=False)
         return code if isinstance(code, int) else 0
@@ -85,14 +79,11 @@ def run(arguments: list[str]) -> int:
         if debug:
             traceback.print_exc()
         return fail(error.message, error.hint, error.exit_code)
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return 2
-    except click.ClickException as error:
+    except CLICK_ERROR as error:
         context = getattr(error, "ctx", None)
         where = context.command_path if context else "fraudit"
         return fail(error.format_message(), f"{where} --help", 2)
-    except (KeyboardInterrupt, click.Abort):
+    except (KeyboardInterrupt, typer.Abort):
         return fail("interrupted", "what was embedded is kept: the same command goes on from there", 130)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
