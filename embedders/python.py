@@ -1,8 +1,8 @@
 """A Python function as a black box: `python:module:callable`, u8[N,H,W,3] RGB -> f32[N,D].
 
 The module is imported from the working directory or the installed packages, and importing it EXECUTES it:
-name only code you trust. The callable may carry attributes: `size` (height, width), `template` (a template's name
-or five points), `name`, `version`, `licence`, `source`, `batch_size`; the default is 112x112 and arcface-112.
+name only code you trust. The callable may carry attributes: `size` (height, width), `template` (a name or
+five points), `name`, `version`, `licence`, `source`, `batch_size`; the default is 112x112 and arcface-112.
 """
 
 from __future__ import annotations

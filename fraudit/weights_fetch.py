@@ -242,8 +242,8 @@ def describe_weights(verify: bool = False, names: list[str] | None = None) -> li
     """One plain dictionary per known file, for `fraudit weights list` and `verify`.
 
     Keys: name, embedder, file, path (None where missing), status, sha256 (expected, '' unknown), size,
-    licence, accepted, source, get. `status` is missing or present; with `verify` it is missing, right (published or
-    recorded hash), unverified (nothing to compare with) or wrong, and `found` is the hash of the file.
+    licence, accepted, source, get. `status` is missing or present; with `verify` it is missing, right
+    (published or recorded hash), unverified (nothing to compare with) or wrong, and `found` is the hash.
     """
     rows = []
     for entry in KNOWN.values():

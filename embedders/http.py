@@ -1,0 +1,312 @@
+"""A remote black box, described by a TOML card with `kind = "http"` (docs/cards.md).
+
+Aligned faces are sent as they are (u8 RGB), so nothing of the model's preprocessing is done here. The secret
+of the auth header comes from an environment variable and is never stored, logged or reported. Pictures of
+faces go to the host in the card and nowhere else: a redirect to another host is refused.
+"""
+
+from __future__ import annotations
+
+import datetime
+import email.utils
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from embedders.http_answers import Shape, body, vectors_of
+from fraudit.cards import Card, parse_card
+from fraudit.errors import DataError, PluginError, UsageError
+from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+
+_RETRIED = (408, 425, 429, 500, 502, 503, 504)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_REDIRECTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where and how to ask.
+
+    Attributes:
+        url, method: of the request.
+        auth_env: environment variable with the secret, '' for none; auth_header and auth_prefix go before it.
+        headers: more headers, nothing secret (they are in the card).
+        rate_per_s: requests a second at most, 0 for no limit.
+        retries: how often a failed request is sent again.
+        timeout_s: seconds to wait for the server; max_wait_s: longest Retry-After that is honoured.
+        batch_size: faces a request.
+        max_response_mb: answers longer than this are cut off and refused.
+        allow_http: allow an unencrypted connection to another machine.
+    """
+
+    url: str
+    method: str = "POST"
+    auth_env: str = ""
+    auth_header: str = "Authorization"
+    auth_prefix: str = "Bearer "
+    headers: dict[str, str] | None = None
+    rate_per_s: float = 0.0
+    retries: int = 5
+    timeout_s: float = 30.0
+    max_wait_s: float = 120.0
+    batch_size: int = 8
+    max_response_mb: float = 64.0
+    allow_http: bool = False
+
+
+def _fields(kind: type) -> dict[str, Any]:
+    """Name -> default of a dataclass' fields."""
+    import dataclasses
+
+    return {f.name: f.default for f in dataclasses.fields(kind)}
+
+
+def _range(card: Card, key: str, value: float, low: float, high: float) -> None:
+    if not low <= value <= high:
+        raise UsageError(f"{card.path.name}: {key} must be from {low:g} to {high:g}, found {value:g}")
+
+
+def _one_of(card: Card, key: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise UsageError(f"{card.path.name}: {key} must be one of {', '.join(known)}, found '{value}'")
+
+
+def read_service(card: Card) -> tuple[Service, Shape]:
+    """The service a card describes. Raises UsageError with the key that is wrong."""
+    card.refuse_unknown([*_fields(Service), *_fields(Shape)])
+    values: dict[str, Any] = {"url": card.take("url", str)}
+    for key, default in _fields(Service).items():
+        if key != "url" and key in card.rest:
+            values[key] = card.take(key, dict if key == "headers" else type(default))
+    service = Service(**values)
+    shape = Shape(
+        **{
+            key: card.take(key, dict if key == "fields" else type(default))
+            for key, default in _fields(Shape).items()
+            if key in card.rest
+        }
+    )
+    _one_of(card, "method", service.method, ("POST", "PUT"))
+    _one_of(card, "request", shape.request, ("json", "npy", "multipart"))
+    _one_of(card, "image_format", shape.image_format, ("png", "jpeg"))
+    _one_of(card, "response_format", shape.response_format, ("json", "npy"))
+    _range(card, "jpeg_quality", shape.jpeg_quality, 1, 100)
+    _range(card, "rate_per_s", service.rate_per_s, 0, 1e6)
+    _range(card, "retries", service.retries, 0, 20)
+    _range(card, "timeout_s", service.timeout_s, 0.01, 3600)
+    _range(card, "max_wait_s", service.max_wait_s, 0, 86400)
+    _range(card, "batch_size", service.batch_size, 1, 4096)
+    _range(card, "max_response_mb", service.max_response_mb, 0.001, 4096)
+    if not all(isinstance(v, str) for v in (service.headers or {}).values()):
+        raise UsageError(f"{card.path.name}: headers must be a table of texts")
+    if any(k.lower() == service.auth_header.lower() for k in service.headers or {}):
+        raise UsageError(
+            f"{card.path.name}: a secret does not belong in the card", "use auth_env = 'NAME_OF_A_VARIABLE'"
+        )
+    return service, shape
+
+
+def _safe_url(url: Any, allow_http: bool, where: str) -> None:
+    if url.scheme not in ("http", "https") or not url.host:
+        raise UsageError(f"{where}: url must start with https://, found '{url.scheme}'")
+    if url.userinfo:
+        raise UsageError(f"{where}: no user or password in the url", "use auth_env = 'NAME_OF_A_VARIABLE'")
+    if url.scheme == "http" and url.host not in _LOOPBACK and not allow_http:
+        raise UsageError(
+            f"{where}: faces and secrets would go to {url.host} unencrypted",
+            "use https, or allow_http = true",
+        )
+
+
+def retry_after_s(value: str, now: datetime.datetime) -> float | None:
+    """Seconds that a Retry-After header asks for (a number, or an HTTP date); None where it says nothing."""
+    text = value.strip()
+    if text.isdigit():
+        return float(text)
+    try:
+        date = email.utils.parsedate_to_datetime(text)
+    except (ValueError, TypeError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=datetime.UTC)
+    return max(0.0, (date - now).total_seconds())
+
+
+class Box:
+    """A connection to the service; safe to use from several threads.
+
+    Args:
+        service, shape: what the card says.
+        dim: numbers in a vector.
+        where: name in messages.
+        sleep: replaced in tests.
+    """
+
+    def __init__(
+        self,
+        service: Service,
+        shape: Shape,
+        dim: int,
+        where: str,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        import httpx
+
+        self._service, self._shape, self._dim, self._where = service, shape, dim, where
+        self._sleep = sleep
+        try:
+            self._url = httpx.URL(service.url)
+        except httpx.InvalidURL as error:
+            raise UsageError(f"{where}: not a url: {error}") from error
+        _safe_url(self._url, service.allow_http, where)
+        self._headers = dict(service.headers or {})
+        if service.auth_env:
+            secret = os.environ.get(service.auth_env, "").strip()
+            if not secret or not secret.isascii() or not secret.isprintable():
+                raise UsageError(
+                    f"{where}: the environment variable {service.auth_env} is not set, or holds no secret",
+                    f"export {service.auth_env}=...",
+                )
+            self._headers[service.auth_header] = service.auth_prefix + secret
+        # No proxy for a service on this machine; elsewhere the usual environment variables count.
+        self._client = httpx.Client(
+            timeout=service.timeout_s, follow_redirects=False, trust_env=self._url.host not in _LOOPBACK
+        )
+        self._lock = threading.Lock()
+        self._next = 0.0
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    def __call__(self, images: U8) -> F32:
+        """u8[N,h,w,3] RGB -> f32[N,D]. Raises DataError."""
+        step = self._service.batch_size
+        parts = [images[at : at + step] for at in range(0, len(images), step)]
+        return np.concatenate([self._ask(part) for part in parts])
+
+    def _wait_turn(self) -> None:
+        if not self._service.rate_per_s:
+            return
+        with self._lock:
+            now = time.monotonic()
+            start = max(now, self._next)
+            self._next = start + 1.0 / self._service.rate_per_s
+        if start > now:
+            self._sleep(start - now)
+
+    def _ask(self, images: U8) -> F32:
+        import httpx
+
+        request = body(images, self._shape)
+        request["headers"] = {"Accept-Encoding": "identity", **request.get("headers", {}), **self._headers}
+        problem = ""
+        for attempt in range(self._service.retries + 1):
+            wait: float | None = None
+            self._wait_turn()
+            try:
+                status, headers, content = self._send(request)
+            except httpx.TimeoutException:
+                problem = f"no answer within {self._service.timeout_s:g} s"
+            except httpx.HTTPError as error:
+                problem = f"{type(error).__name__}: {error}"
+            else:
+                if 200 <= status < 300:
+                    return vectors_of(content, self._shape, len(images), self._dim, self._where)
+                problem = f"it answers {status}: {content[:120].decode('utf-8', 'replace')!r}"
+                if status in (401, 403):
+                    name = self._service.auth_env
+                    hint = f"check ${name}" if name else "set auth_env in the card"
+                    raise DataError(f"{self._where}: {problem}", hint)
+                if status not in _RETRIED:
+                    raise DataError(f"{self._where}: {problem}", "check url, method and request in the card")
+                wait = retry_after_s(headers.get("retry-after", ""), datetime.datetime.now(datetime.UTC))
+            if wait is not None and wait > self._service.max_wait_s:
+                raise DataError(
+                    f"{self._where}: it asks to wait {wait:.0f} s, longer than max_wait_s",
+                    "what was embedded is kept: the same command goes on from there later",
+                )
+            if attempt < self._service.retries:
+                backoff = min(60.0, 0.5 * 2**attempt) * random.uniform(0.5, 1.0)
+                # A little above what was asked for, so that many clients do not come back at one moment.
+                self._sleep(backoff if wait is None else wait + random.uniform(0.0, 0.25))
+        raise DataError(
+            f"{self._where}: no answer after {self._service.retries + 1} tries; {problem}",
+            "what was embedded is kept: the same command goes on from there",
+        )
+
+    def _send(self, request: dict[str, Any]) -> tuple[int, Any, bytes]:
+        """(status, headers, body) of one request; same-host redirects that keep the method are followed."""
+        import httpx
+
+        url = self._url
+        limit = int(self._service.max_response_mb * 1e6)
+        for _ in range(_REDIRECTS + 1):
+            with self._client.stream(self._service.method, url, **request) as response:
+                if response.status_code in (301, 302, 303, 307, 308):
+                    try:
+                        target = url.join(response.headers.get("location", ""))
+                    except httpx.InvalidURL as error:
+                        raise DataError(f"{self._where}: a redirect to no address: {error}") from error
+                    if response.status_code not in (307, 308) or (target.scheme, target.netloc) != (
+                        url.scheme,
+                        url.netloc,
+                    ):
+                        raise DataError(
+                            f"{self._where}: a {response.status_code} redirect to "
+                            f"{target.scheme}://{target.host}, which is not followed with faces and a secret",
+                            "if that is the right address, put it in the card",
+                        )
+                    url = target
+                    continue
+                content = bytearray()
+                for chunk in response.iter_bytes():
+                    content += chunk
+                    if len(content) > limit:
+                        raise DataError(
+                            f"{self._where}: the answer is longer than {self._service.max_response_mb:g} MB",
+                            "raise max_response_mb in the card if that is right",
+                        )
+                return response.status_code, response.headers, bytes(content)
+        raise DataError(f"{self._where}: more than {_REDIRECTS} redirects")
+
+
+def load(weights: Path | str | None = None, card: Path | str | None = None) -> LoadedEmbedder:
+    """The service of a TOML card. Nothing is sent yet: every question may cost money.
+
+    Raises:
+        PluginError: no card. UsageError, DataError: a wrong card, an unset secret.
+    """
+    if card is None:
+        raise PluginError("embedder 'http' needs a card", "--embedder card.toml, see docs/cards.md")
+    parsed = parse_card(Path(card))
+    service, shape = read_service(parsed)
+    box = Box(service, shape, parsed.spec.dim, parsed.spec.name)
+    return LoadedEmbedder(
+        spec=parsed.spec,
+        forward=box,
+        weights_sha256=parsed.sha256,
+        batch_size=service.batch_size,
+        close=box.close,
+    )
+
+
+EMBEDDER = EmbedderPlugin(
+    name="http",
+    spec=EmbedderSpec(
+        name="http",
+        dim=512,
+        preprocess=Preprocess(size=(112, 112), template=ARCFACE_112),
+        licence="as the service states",
+        source="your service",
+        summary='a remote black box, described by a TOML card with kind = "http"',
+    ),
+    load=load,
+)
