@@ -1,0 +1,282 @@
+"""Robustness: what corruptions of the picture do to a model whose threshold was fixed on clean pictures.
+
+ID3PM, sec. 5.2 and Fig. 11; corruption error after Hendrycks and Dietterich, ICLR 2019.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from fraudit.errors import DataError, InsufficientData
+from fraudit.types import F64, Analysis, AnalysisResult, Bool, Metric
+
+if TYPE_CHECKING:
+    from fraudit.context import AnalysisContext
+    from fraudit.stats.robustness import Cell, Comparisons
+
+NAME, TITLE = "robustness", "Robustness"
+USUAL_GROUPS = ("race", "gender", "sex", "male", "Male", "age_group", "young", "Young")
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """Options of the robustness grid.
+
+    Attributes:
+        corruptions: names or families (noise, blur, light, digital, geometry, occlusion); all by default.
+        severities: of 1..5.
+        where: corrupt the `picture` before alignment, or the `aligned` face.
+        fmr: FMR that fixes the clean threshold; by default 1e-3 where resolvable, else 1e-2.
+        probes: faces to corrupt; by default as many as `budget_s` allows.
+        budget_s: seconds for the grid, which decide the number of probes where it is not given.
+        by: attribute for the grid per demographic group; `auto` takes a usual one where present, `none` none.
+        group_floor: people below which nothing is concluded about a group.
+        reference: folder of another run, whose FNMR is the denominator of the corruption error.
+        ood: folder of pictures out of distribution (drawings, renders) to compare with the face set.
+        reconstructions: probes whose corrupted vectors are inverted where an inverter exists.
+    """
+
+    corruptions: tuple[str, ...] = ()
+    severities: tuple[int, ...] = (1, 3, 5)
+    where: Literal["picture", "aligned"] = "picture"
+    fmr: float | None = None
+    probes: int | None = None
+    budget_s: float = 40.0
+    by: str = "auto"
+    group_floor: int = 10
+    reference: str = ""
+    ood: str = ""
+    reconstructions: int = 2
+
+    def __post_init__(self) -> None:
+        if not self.severities or not set(self.severities) <= {1, 2, 3, 4, 5}:
+            raise ValueError(f"severities: expected some of 1, 2, 3, 4, 5, found {self.severities}")
+        if len(set(self.severities)) != len(self.severities):
+            raise ValueError(f"severities: each at most once, found {self.severities}")
+        if self.probes is not None and self.probes < 2:
+            raise ValueError(f"probes: expected at least 2, found {self.probes}")
+        if self.fmr is not None and not 0 < self.fmr < 1:
+            raise ValueError(f"fmr: expected a rate in (0, 1), found {self.fmr}")
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """Everything measured, before it is put into words.
+
+    Attributes:
+        corruptions: in catalogue order. severities: ascending.
+        cells: (corruption, severity) -> Cell.
+        sums: f64[corruptions, severities, people], genuine errors of each person; None without genuine pairs.
+        clean_sums, pairs: f64[people], clean errors and genuine comparisons; None without genuine pairs.
+    """
+
+    corruptions: tuple[Any, ...]
+    severities: tuple[int, ...]
+    cells: Mapping[tuple[str, int], Cell]
+    sums: F64 | None
+    clean_sums: F64 | None
+    pairs: F64 | None
+
+
+def build_grid(
+    comparisons: Comparisons, answers: Mapping[tuple[str, int], Any], corruptions: Sequence[Any],
+    severities: Sequence[int],
+) -> Grid:  # fmt: skip
+    """Cells and per-person errors of every corruption and severity."""
+    cells = {key: comparisons.cell(a.vectors, a.ok) for key, a in answers.items()}
+    sums = clean = pairs = None
+    if comparisons.pairs.same.any():
+        sums = np.array(
+            [
+                [
+                    comparisons.person_sums(
+                        comparisons.errors(answers[c.name, s].vectors, answers[c.name, s].ok)[0]
+                    )
+                    for s in severities
+                ]
+                for c in corruptions
+            ]
+        )
+        clean = comparisons.person_sums(comparisons.clean_errors)
+        pairs = comparisons.person_sums(np.ones(len(comparisons.pairs.same), bool))
+    return Grid(tuple(corruptions), tuple(severities), cells, sums, clean, pairs)
+
+
+def group_masks(values: np.ndarray, people: np.ndarray) -> dict[str, Bool]:
+    """Group label -> bool[K] of probes, for an attribute of few values. Empty for a continuous attribute."""
+    text = values.dtype.kind in "UOS"
+    known = np.array([str(v) != "" for v in values]) if text else np.isfinite(values.astype(float))
+    labels = np.unique(values[known])
+    if len(labels) < 2 or len(labels) > 8:
+        return {}
+    return {(str(v) if text else f"{float(v):g}"): known & (values == v) for v in labels}
+
+
+def reference_rates(path: str, grid: Grid, digest: str) -> tuple[F64, float]:
+    """(f64[corruptions, severities] FNMR of a reference run, its clean FNMR).
+
+    Raises:
+        DataError: no such run, another face set, or a cell that the reference did not measure.
+    """
+    file = Path(path) / "run.json" if Path(path).is_dir() else Path(path)
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        metrics = {
+            m["name"]: m["value"]
+            for result in record["results"]
+            if result["name"] == NAME
+            for m in result["metrics"]
+            if not m["group"]
+        }
+        theirs = record["inputs"]["dataset"]["digest"]
+    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
+        raise DataError(
+            f"no run record at {path}: {error}", "give the folder of a finished run as reference"
+        ) from error
+    if theirs != digest:
+        raise DataError("the reference run saw another face set", "run the reference on the same data")
+    wanted = [[f"robustness.fnmr.{c.name}.{s}" for s in grid.severities] for c in grid.corruptions]
+    names = ["robustness.fnmr.clean", *(name for row in wanted for name in row)]
+    gone = [name for name in names if metrics.get(name) is None]
+    if gone:
+        raise DataError(
+            f"the reference run lacks {len(gone)} cells, the first is {gone[0]}",
+            "run the reference with the same corruptions and severities",
+        )
+    return np.array([[metrics[name] for name in row] for row in wanted]), float(
+        metrics["robustness.fnmr.clean"]
+    )
+
+
+def _threshold(context: AnalysisContext, fmr: float | None) -> Any:
+    if fmr is not None:
+        return context.threshold(fmr)
+    fine = context.threshold(1e-3)
+    return fine if fine.resolvable else context.threshold(1e-2)
+
+
+def run(context: AnalysisContext, params: Params) -> AnalysisResult:
+    """The grid, its findings and pictures.
+
+    Raises:
+        InsufficientData: fewer than two people outside the calibration half.
+        UsageError: an unknown corruption.
+    """
+    from fraudit.analyses import robustness_cells as shown
+    from fraudit.analyses import robustness_extra as extra
+    from fraudit.analyses import robustness_findings as told
+    from fraudit.analyses import robustness_words as words
+    from fraudit.perturb.catalogue import resolve
+    from fraudit.stats.robustness import Comparisons
+
+    corruptions = resolve(params.corruptions)
+    severities = tuple(sorted(params.severities))
+    n_cells = len(corruptions) * len(severities)
+    threshold = _threshold(context, params.fmr)
+    candidates = shown.choose_pairs(context, shown.PROBE_STEPS[-1])
+    redetect = params.where == "picture" and context.has_detector
+    each = shown.seconds_per_face(context, candidates.probes) + shown.CORRUPT_S
+    each += shown.DETECT_S if redetect else 0.0
+    wanted = params.probes or shown.affordable_probes(params.budget_s, n_cells, each)
+    pairs = shown.choose_pairs(context, context.max_faces(wanted))
+    n_probes = len(pairs.probes)
+    context.progress(
+        f"robustness: {n_cells} cells x {n_probes} probes = {n_cells * n_probes:,} faces, "
+        f"about {n_cells * n_probes * each:.0f} s"
+    )
+    answers = shown.measure(context, pairs.probes, corruptions, severities, params.where)
+    comparisons = Comparisons(pairs, context.embeddings().unit(), threshold.value, n_cells)
+    grid = build_grid(comparisons, answers, corruptions, severities)
+    rng = context.rng("robustness/bootstrap")
+    metrics = words.cell_metrics(grid, comparisons, redetect) + words.mean_metrics(grid, rng)
+    metrics += _corruption_error(context, params, grid, rng)
+    groups, group_note = _groups(context, params, comparisons, answers)
+    group_metrics, group_tables, group_figures, increase, large = words.group_parts(
+        grid, comparisons, groups, params.group_floor
+    )
+    findings = told.findings(grid, comparisons, threshold.fmr_target)
+    findings += told.gap_findings(grid, increase, large)
+    parts = extra.Parts()
+    if context.inverter is not None and params.reconstructions > 0:
+        parts += extra.reconstructions(context, params, corruptions, answers, pairs, threshold)
+    if context.show_pictures:
+        parts += extra.strip(context, corruptions, severities, pairs, answers)
+    if params.ood:
+        parts += extra.out_of_distribution(context, params.ood, threshold)
+    return AnalysisResult(
+        NAME,
+        TITLE,
+        headline=told.headline(grid, comparisons, findings),
+        findings=(*findings, *parts.findings),
+        metrics=(*metrics, *group_metrics, *parts.metrics),
+        tables=(words.table(grid), *group_tables, *parts.tables),
+        figures=(*words.figures(grid, comparisons), *group_figures, *parts.figures),
+        galleries=parts.galleries,
+        caveats=(*told.caveats(grid, comparisons, threshold, redetect, params), *group_note, *parts.caveats),
+        method=told.method(comparisons, threshold, redetect, params),
+        params={**asdict(params), "severities": severities, "probes": n_probes},
+        faces=n_probes * n_cells,
+    )
+
+
+def _corruption_error(
+    context: AnalysisContext, params: Params, grid: Grid, rng: np.random.Generator
+) -> list[Metric]:
+    from fraudit.analyses import robustness_words as words
+    from fraudit.stats.robustness import corruption_errors
+
+    if grid.sums is None or grid.pairs is None:
+        return words.missing_ce("the set has no genuine pairs")
+    if not params.reference:
+        return words.missing_ce("no reference run was given (--param robustness.reference=RUN)")
+    reference, clean = reference_rates(params.reference, grid, context.faces.digest)
+    found: list[Metric] = []
+    for relative in (False, True):
+        extra: dict[str, Any] = {"baseline": grid.clean_sums, "reference_baseline": clean} if relative else {}
+        try:
+            each, mean = corruption_errors(grid.sums, grid.pairs, reference, rng, **extra)
+        except InsufficientData as error:
+            found += words.missing_ce(error.message, relative)
+        else:
+            found += words.ce_metrics(grid, each, mean, relative)
+    return found
+
+
+def _groups(
+    context: AnalysisContext, params: Params, comparisons: Comparisons, answers: Mapping[tuple[str, int], Any]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """(group -> (mask of probes, cells), why there is none)."""
+    attributes = context.faces.attributes
+    names = [a for a in USUAL_GROUPS if a in attributes][:1] if params.by == "auto" else [params.by]
+    if params.by == "none" or not names:
+        return {}, ()
+    name = names[0]
+    if name not in attributes:
+        known = ", ".join(sorted(attributes)) or "none"
+        raise DataError(f"robustness.by: the set has no attribute '{name}'", f"known: {known}")
+    probes = comparisons.pairs.probes
+    masks = group_masks(np.asarray(attributes[name])[probes], context.faces.subjects[probes])
+    if not masks:
+        return {}, (f"No grid per group: '{name}' has no two to eight values among the probes.",)
+    groups = {}
+    for label, mask in masks.items():
+        cells = {key: comparisons.cell(a.vectors, a.ok, mask) for key, a in answers.items()}
+        people = len(np.unique(context.faces.subjects[probes[mask]]))
+        groups[f"{name}={label}"] = (mask, cells, people)
+    return groups, ()
+
+
+ANALYSIS = Analysis(
+    name=NAME,
+    title=TITLE,
+    summary="FNMR and FMR at the clean threshold under 28 corruptions in five severities",
+    order=20,
+    params=Params,
+    run=run,
+)

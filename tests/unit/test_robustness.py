@@ -1,0 +1,412 @@
+"""Robustness: a planted loss is found with its interval around the truth; where there is none, none is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fraudit.analyses.robustness import ANALYSIS, Params, group_masks
+from fraudit.analyses.robustness_cells import PROBE_STEPS, affordable_probes, working_copy
+from fraudit.analyses.robustness_findings import increase_severity
+from fraudit.errors import DataError, InsufficientData, UsageError
+from fraudit.stats.robustness import (
+    Comparisons,
+    ProbePairs,
+    corruption_errors,
+    group_gap,
+    mean_over_cells,
+    probe_pairs,
+    protocol_pairs,
+)
+from fraudit.types import ARCFACE_112, AnalysisResult, PairList
+from tests.fixtures_context import FakeContext, identity_faces, luma_pattern
+
+PLANTED = 0.30
+
+
+def loses_grey(images: np.ndarray) -> np.ndarray:
+    """Knows everybody, but of pictures without colour it answers at random for a share PLANTED of them."""
+    vectors = luma_pattern(images)
+    for i, image in enumerate(images):
+        if np.ptp(image.astype(int), axis=2).max() == 0:
+            draw = np.random.default_rng(int.from_bytes(hashlib.sha256(image.tobytes()).digest()[:8], "big"))
+            if draw.random() < PLANTED:
+                vectors[i] = draw.normal(size=vectors.shape[1])
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def crowd() -> tuple[np.ndarray, np.ndarray]:
+    return identity_faces(240, 2, seed=5, within=0.3)
+
+
+def metric(result: AnalysisResult, name: str, group: str = ""):
+    return next(m for m in result.metrics if m.name == name and m.group == group)
+
+
+@pytest.fixture(scope="module")
+def planted(crowd) -> AnalysisResult:
+    images, subjects = crowd
+    context = FakeContext(images, subjects, loses_grey, show_pictures=True)
+    params = Params(corruptions=("grey", "colour_cast"), severities=(1, 5), probes=120, fmr=1e-2)
+    return ANALYSIS.run(context, params)
+
+
+def test_a_planted_loss_is_found_with_its_interval_around_the_truth(planted: AnalysisResult) -> None:
+    found = metric(planted, "robustness.fnmr.grey.5")
+    clean = metric(planted, "robustness.fnmr.clean").value
+    truth = clean + PLANTED * (1 - clean)
+    assert found.interval.low <= truth <= found.interval.high
+    assert found.interval.high - found.interval.low < 0.25
+    assert found.n == 120
+    # Greyer, but not grey: nothing is planted there.
+    assert metric(planted, "robustness.fnmr.grey.1").value == pytest.approx(clean, abs=0.02)
+
+
+def test_the_finding_names_the_planted_corruption_and_its_numbers(planted: AnalysisResult) -> None:
+    worst = planted.findings[0]
+    assert worst.rule == "robustness.fnmr_increase"
+    assert worst.text.startswith("Grey at severity 5")
+    assert "120 genuine pairs of 120 people" in worst.text
+    assert "robustness.fnmr.grey.5" in worst.evidence
+    assert planted.headline.startswith("Grey does most harm")
+
+
+def test_the_heat_map_is_ordered_by_harm_and_carries_the_intervals(planted: AnalysisResult) -> None:
+    heat = next(f for f in planted.figures if f.name == "robustness_fnmr")
+    assert heat.main
+    assert heat.data["rows"] == ["Grey", "Colour cast"]
+    assert heat.data["values"][0][1] == metric(planted, "robustness.fnmr.grey.5").value
+    assert heat.data["low"][0][1] < heat.data["values"][0][1] < heat.data["high"][0][1]
+
+
+def test_pictures_are_shown_only_where_allowed(planted: AnalysisResult, crowd) -> None:
+    assert [g.name for g in planted.galleries] == ["robustness_strip"]
+    assert len(planted.galleries[0].rows[0].items) == 3
+    images, subjects = crowd
+    context = FakeContext(images, subjects, show_pictures=False)
+    params = Params(corruptions=("grey",), severities=(1,), probes=8)
+    assert ANALYSIS.run(context, params).galleries == ()
+    assert context.saved == {}
+
+
+def test_an_embedder_blind_to_colour_is_cleared_of_harm_by_colour(crowd) -> None:
+    images, subjects = crowd
+    params = Params(corruptions=("grey", "colour_cast"), severities=(1, 3), probes=384, fmr=1e-2)
+    result = ANALYSIS.run(FakeContext(images, subjects), params)
+    assert {f.severity for f in result.findings} <= {"good", "info"}
+
+
+def test_every_corruption_runs_on_both_domains(crowd) -> None:
+    images, subjects = crowd
+    for where in ("picture", "aligned"):
+        context = FakeContext(images[:40], subjects[:40])
+        result = ANALYSIS.run(context, Params(severities=(3,), probes=8, where=where))
+        cells = [m for m in result.metrics if m.name.startswith("robustness.similarity.")]
+        assert len(cells) == 28
+        assert all(m.value is not None and m.n == 8 and m.interval for m in cells)
+        assert context.embedder.queries == 40 + 28 * 8 + 8  # clean, cells, cost
+        json.dumps([f.data for f in result.figures])
+        json.dumps([r for t in result.tables for r in t.rows])
+
+
+def test_a_face_that_is_not_found_raises_fnmr_and_never_fmr(crowd) -> None:
+    images, subjects = crowd
+
+    def locate(picture: np.ndarray) -> np.ndarray | None:
+        return None if picture.mean() < 40 else ARCFACE_112
+
+    context = FakeContext(images, subjects, locate=locate)
+    params = Params(corruptions=("darkness",), severities=(1, 5), probes=64, fmr=1e-2)
+    result = ANALYSIS.run(context, params)
+    assert metric(result, "robustness.fta.darkness.5").value == 1.0
+    assert metric(result, "robustness.fnmr.darkness.5").value == 1.0
+    assert metric(result, "robustness.fmr.darkness.5").value == 0.0
+    assert metric(result, "robustness.similarity.darkness.5").missing == "no corrupted face gave a vector"
+    assert metric(result, "robustness.fta.darkness.1").value == 0.0
+    assert not any("not measured" in c for c in result.caveats)
+
+
+def test_declared_landmarks_say_that_failures_to_acquire_are_not_measured(planted: AnalysisResult) -> None:
+    assert any("Failures to acquire are not measured" in c for c in planted.caveats)
+
+
+def test_a_group_that_loses_more_is_named(crowd) -> None:
+    images, subjects = crowd
+    male = (subjects % 2).astype(float)
+    marks = {hashlib.sha256(np.ascontiguousarray(luma_grey(i))).digest() for i in images[male == 1]}
+
+    def loses_men(batch: np.ndarray) -> np.ndarray:
+        vectors = luma_pattern(batch)
+        for i, image in enumerate(batch):
+            grey = np.ptp(image.astype(int), axis=2).max() == 0
+            if grey and hashlib.sha256(np.ascontiguousarray(image[..., 0])).digest() in marks and i % 2:
+                vectors[i] = -vectors[i]
+        return vectors
+
+    context = FakeContext(images, subjects, loses_men, attributes={"male": male})
+    params = Params(corruptions=("grey",), severities=(5,), probes=120, fmr=1e-2)
+    result = ANALYSIS.run(context, params)
+    gap = next(f for f in result.findings if f.rule == "robustness.group_gap")
+    assert "more for male=1 than for male=0" in gap.text
+    more = metric(result, "robustness.fnmr_increase.grey", "male=1")
+    less = metric(result, "robustness.fnmr_increase.grey", "male=0")
+    assert more.value > 0.3
+    assert less.value == pytest.approx(0.0, abs=0.05)
+    assert more.interval.low <= 0.5 <= more.interval.high
+
+
+def luma_grey(image: np.ndarray) -> np.ndarray:
+    from fraudit.perturb.catalogue import CORRUPTIONS
+
+    return CORRUPTIONS["grey"].apply(image, 5, np.random.default_rng(0))[..., 0]
+
+
+def test_nothing_is_concluded_of_a_small_group(crowd) -> None:
+    images, subjects = crowd
+    rare = (subjects < 4).astype(float)
+    context = FakeContext(images, subjects, attributes={"rare": rare})
+    params = Params(corruptions=("grey",), severities=(5,), probes=384, by="rare")
+    result = ANALYSIS.run(context, params)
+    small = metric(result, "robustness.fnmr_increase.grey", "rare=1")
+    assert small.value is None
+    assert "fewer than the floor of 10" in small.missing
+
+
+def test_without_identities_fnmr_is_missing_with_the_reason() -> None:
+    images, _ = identity_faces(40, 1, seed=2)
+    context = FakeContext(images, np.arange(40), identified=False)
+    result = ANALYSIS.run(context, Params(corruptions=("fog",), severities=(3,), probes=12))
+    assert metric(result, "robustness.fnmr.fog.3").missing == "the set has no genuine pairs"
+    assert metric(result, "robustness.mean_fnmr").missing == "the set has no genuine pairs"
+    assert metric(result, "robustness.mce").missing == "the set has no genuine pairs"
+    assert metric(result, "robustness.fmr.fog.3").value is not None
+    assert metric(result, "robustness.similarity.fog.3").interval is not None
+
+
+def test_a_run_is_its_own_reference_at_corruption_error_one(crowd, tmp_path: Path) -> None:
+    images, subjects = crowd
+    params = {"corruptions": ("grey", "low_resolution"), "severities": (5,), "probes": 120, "fmr": 1e-2}
+    context = FakeContext(images, subjects, loses_grey)
+    first = ANALYSIS.run(context, Params(**params))
+    assert "no reference run was given" in metric(first, "robustness.mce").missing
+    record = {
+        "inputs": {"dataset": {"digest": context.faces.digest}},
+        "results": [
+            {
+                "name": "robustness",
+                "metrics": [{"name": m.name, "value": m.value, "group": m.group} for m in first.metrics],
+            }
+        ],
+    }
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    again = ANALYSIS.run(context, Params(**params, reference=str(tmp_path)))
+    found = metric(again, "robustness.mce")
+    assert found.value == pytest.approx(1.0)
+    assert found.interval.low < 1 < found.interval.high
+    assert metric(again, "robustness.ce.grey").value == pytest.approx(1.0)
+    with pytest.raises(DataError, match="lacks 1 cells"):
+        ANALYSIS.run(context, Params(**{**params, "corruptions": ("fog",)}, reference=str(tmp_path)))
+    record["inputs"]["dataset"]["digest"] = "other"
+    (tmp_path / "run.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match="another face set"):
+        ANALYSIS.run(context, Params(**params, reference=str(tmp_path)))
+    with pytest.raises(DataError, match="no run record"):
+        ANALYSIS.run(context, Params(**params, reference=str(tmp_path / "nowhere")))
+
+
+def test_reconstructions_of_corrupted_vectors_are_judged_by_the_models_own_threshold(crowd) -> None:
+    images, subjects = crowd
+
+    class Remembers:
+        """Gives back the training picture whose vector is nearest: a perfect inverter of clean vectors."""
+
+        name, embedder_fingerprint, size_px = "remembers", "", 64
+
+        def __init__(self) -> None:
+            self.known = luma_pattern(images)
+            self.known /= np.linalg.norm(self.known, axis=1, keepdims=True)
+
+        def invert(self, id_vectors, seeds, *, guidance=2.0, steps=10):
+            import cv2
+
+            nearest = (id_vectors @ self.known.T).argmax(axis=1)
+            out = []
+            for image in images[nearest]:
+                framed = cv2.copyMakeBorder(image, 16, 16, 16, 16, cv2.BORDER_REFLECT_101)
+                out.append(cv2.resize(framed, (64, 64), interpolation=cv2.INTER_AREA))
+            return np.stack(out)
+
+    context = FakeContext(images, subjects, inverter=Remembers())
+    params = Params(corruptions=("grey", "jpeg"), severities=(1, 3), probes=8)
+    result = ANALYSIS.run(context, params)
+    assert metric(result, "robustness.reconstruction_match_clean").value == 1.0
+    assert metric(result, "robustness.reconstruction_match").n == 4
+    sheet = next(g for g in result.galleries if g.name == "robustness_reconstructions")
+    assert [len(row.items) for row in sheet.rows] == [3, 3, 3, 3]
+    assert all(float(item.lines[0].split()[0]) < 0.5 for item in sheet.rows[1].items)
+
+
+def test_the_budget_decides_the_probes_in_steps() -> None:
+    assert affordable_probes(40, 84, 0.004) == 96  # 119 would fit
+    assert affordable_probes(40, 84, 10.0) == PROBE_STEPS[0]
+    assert affordable_probes(1e9, 84, 0.01) == PROBE_STEPS[-1]
+
+
+def test_probes_spread_over_people_and_never_meet_themselves() -> None:
+    subjects = np.repeat(np.arange(30), 4)
+    subjects = np.append(subjects, 99)  # has no mate: never a probe while others have
+    usable = np.ones(len(subjects), bool)
+    usable[:4] = False
+    pairs = probe_pairs(subjects, usable, 29, np.random.default_rng(0), strangers=10)
+    assert sorted(subjects[pairs.probes]) == list(range(1, 30))
+    assert not np.any(pairs.probes[pairs.row] == pairs.enrolled)
+    assert np.array_equal(pairs.same, subjects[pairs.probes[pairs.row]] == subjects[pairs.enrolled])
+    assert np.bincount(pairs.row[pairs.same]).tolist() == [3] * 29
+    assert np.bincount(pairs.row[~pairs.same]).tolist() == [10] * 29
+    assert usable[pairs.enrolled].all()
+    more = probe_pairs(subjects, usable, 40, np.random.default_rng(0))
+    assert np.bincount(subjects[more.probes]).max() == 2
+    with pytest.raises(InsufficientData, match="at least 2 people"):
+        probe_pairs(np.zeros(5, np.int64), np.ones(5, bool), 5, np.random.default_rng(0))
+
+
+def test_a_protocol_without_identities_gives_its_own_pairs() -> None:
+    left, right = np.arange(0, 40, 2), np.arange(1, 40, 2)
+    protocol = PairList(left, right, np.arange(20) < 10, np.zeros(20, np.int64))
+    pairs = protocol_pairs(protocol, np.arange(40), np.ones(40, bool), 12, np.random.default_rng(0))
+    assert len(pairs.probes) == 12
+    assert pairs.same.sum() == 6
+    assert np.array_equal(pairs.enrolled, pairs.probes[pairs.row] + 1)
+    assert np.array_equal(pairs.left == pairs.right, pairs.same)
+
+
+def test_rates_of_a_cell_are_those_counted_by_hand() -> None:
+    vectors = np.eye(4, dtype=np.float32)[[0, 0, 1, 1]]
+    subjects = np.array([7, 7, 8, 8])
+    probes = np.array([0, 2])
+    pairs = ProbePairs(
+        probes, np.array([0, 0, 0, 1, 1]), np.array([1, 2, 3, 3, 0]),
+        np.array([7, 7, 7, 8, 8]), np.array([7, 8, 8, 8, 7]), np.array([True, False, False, True, False]),
+    )  # fmt: skip
+    comparisons = Comparisons(pairs, vectors, 0.5, 1)
+    assert comparisons.clean_fnmr.value == 0.0
+    assert comparisons.clean_fmr.value == 0.0
+    # Probe 0 now looks like subject 8; probe 1 is not acquired.
+    cell = comparisons.cell(vectors[[2, 2]], np.array([True, False]))
+    assert cell.fnmr.value == 1.0
+    assert cell.fmr.value == pytest.approx(2 / 3)
+    assert cell.lost.value == 0.5
+    assert cell.increase.value == 1.0
+    assert cell.similarity == 0.0
+    assert subjects[probes].tolist() == [7, 8]
+
+
+def test_mean_over_cells_is_the_pooled_rate_and_its_interval_covers() -> None:
+    seed_count = 200
+    covered = 0
+    for seed in range(seed_count):
+        rng = np.random.default_rng(seed)
+        pairs = np.full(60, 5.0)
+        risk = rng.beta(1, 4, 60)  # mean 0.2
+        sums = rng.binomial(5, risk, (6, 60)).astype(float)
+        found = mean_over_cells(sums, pairs, rng, repeats=300)
+        assert found.value == pytest.approx(sums.sum() / (6 * 300))
+        covered += found.interval.low <= 0.2 <= found.interval.high
+    assert 0.89 <= covered / seed_count <= 0.99
+
+
+def test_corruption_error_is_the_ratio_of_summed_errors() -> None:
+    rng = np.random.default_rng(0)
+    pairs = np.full(50, 4.0)
+    sums = rng.binomial(4, 0.4, (2, 3, 50)).astype(float)
+    reference = np.array([[0.1, 0.2, 0.3], [0.0, 0.0, 0.0]])
+    each, mean = corruption_errors(sums, pairs, reference, rng)
+    own = sums[0].sum(axis=1) / pairs.sum()
+    assert each[0].value == pytest.approx(own.sum() / 0.6)
+    assert each[1] is None
+    assert mean.value == pytest.approx(each[0].value)
+    relative, _ = corruption_errors(
+        sums[:1], pairs, reference[:1], rng, baseline=np.full(50, 0.4), reference_baseline=0.05
+    )
+    assert relative[0].value == pytest.approx((own.sum() - 3 * 0.1) / (0.6 - 0.15))
+    with pytest.raises(InsufficientData, match="makes no error"):
+        corruption_errors(sums, pairs, np.zeros((2, 3)), rng)
+
+
+def test_a_gap_between_groups_is_welchs() -> None:
+    from scipy import stats
+
+    rng = np.random.default_rng(1)
+    a, b = rng.normal(0, 1, 20), rng.normal(0.5, 2, 31)
+    expected = stats.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
+    found = group_gap(a, b)
+    np.testing.assert_allclose([found.interval.low, found.interval.high], [expected.low, expected.high])
+
+
+def test_a_large_face_is_reduced_and_its_landmarks_follow() -> None:
+    import cv2
+
+    picture = np.zeros((1200, 1600, 3), np.uint8)
+    points = ((ARCFACE_112 - 56) * 6 + np.array([900, 500])).astype(np.float32)
+    for x, y in points:
+        cv2.circle(picture, (round(float(x)), round(float(y))), 8, (255, 255, 255), -1)
+    small, moved = working_copy(picture, points, False)
+    assert np.linalg.norm(moved[1] - moved[0]) == pytest.approx(120, rel=0.01)
+    assert small.shape[0] < 900
+    for x, y in np.rint(moved).astype(int):
+        assert small[y, x].min() > 200
+    same, kept = working_copy(picture[:300, :300], ARCFACE_112, True)
+    assert same.shape == (300, 300, 3)
+    np.testing.assert_array_equal(kept, ARCFACE_112)
+
+
+def test_severity_follows_the_documented_rule() -> None:
+    assert increase_severity(-0.01, 3) is None
+    assert increase_severity(0.01, 1) == "low"
+    assert increase_severity(0.05, 3) == "medium"
+    assert increase_severity(0.05, 5) == "low"
+    assert increase_severity(0.20, 3) == "high"
+    assert increase_severity(0.20, 5) == "medium"
+
+
+def test_groups_need_a_few_values() -> None:
+    masks = group_masks(np.array(["a", "b", "", "a"]), np.arange(4))
+    assert {k: v.tolist() for k, v in masks.items()} == {
+        "a": [True, False, False, True], "b": [False, True, False, False],
+    }  # fmt: skip
+    assert group_masks(np.array([0.1, 0.2, np.nan]), np.arange(3)).keys() == {"0.1", "0.2"}
+    assert group_masks(np.linspace(0, 1, 30), np.arange(30)) == {}
+
+
+def test_wrong_options_are_refused() -> None:
+    with pytest.raises(ValueError, match="severities"):
+        Params(severities=(0, 6))
+    with pytest.raises(ValueError, match="probes"):
+        Params(probes=1)
+    with pytest.raises(ValueError, match="fmr"):
+        Params(fmr=2.0)
+    images, subjects = identity_faces(6, 2)
+    with pytest.raises(UsageError, match="unknown corruption 'foo'"):
+        ANALYSIS.run(FakeContext(images, subjects), Params(corruptions=("foo",)))
+    with pytest.raises(DataError, match="no attribute 'shoe'"):
+        ANALYSIS.run(FakeContext(images, subjects), Params(corruptions=("grey",), probes=8, by="shoe"))
+
+
+def test_in_worlds_where_nothing_is_lost_findings_are_rare() -> None:
+    """FNMR and FMR are tested at 5 % each over all cells: at most 10 % of worlds may raise a finding."""
+    from benchmarks.worlds_robustness import null_world
+
+    assert sum(null_world(seed) for seed in range(60)) <= 6
+
+
+def test_in_planted_worlds_the_loss_is_named_and_covered() -> None:
+    from benchmarks.worlds_robustness import planted_world
+
+    verdicts = np.array([planted_world(seed) for seed in range(40)])
+    assert verdicts[:, 0].mean() >= 0.95
+    assert verdicts[:, 1].mean() >= 0.85
