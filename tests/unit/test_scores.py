@@ -1,0 +1,221 @@
+"""Score files: what is written reads back, foreign bytes mean what they say, bad lines are named."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fraudit.errors import DataError, UsageError
+from fraudit.scores import (
+    FORMATS,
+    ScoreSet,
+    pair_scores,
+    read_run_scores,
+    read_scores,
+    write_run_scores,
+    write_scores,
+)
+from fraudit.scores.formats import detect_format
+from fraudit.scores.ijb import read_face_tid_mid, read_template_pairs
+from tests.fixtures_context import FakeContext
+
+
+def _set(seed: int = 0, people: int = 6) -> ScoreSet:
+    """Every picture of three against every other one, once."""
+    rng = np.random.default_rng(seed)
+    subject = np.repeat(np.array([f"p{i}" for i in range(people)]), 3)
+    name = np.array([f"{s}_{i}" for i, s in enumerate(subject)])
+    i, j = np.triu_indices(len(name), 1)
+    same = subject[i] == subject[j]
+    score = rng.normal(np.where(same, 0.6, 0.1), 0.1)
+    score[5] = np.nan
+    return ScoreSet(name[i], name[j], same, score, subject[i], subject[j], np.arange(len(i)) % 10)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_what_is_written_reads_back_and_is_recognised(format: str, tmp_path: Path) -> None:
+    path = tmp_path / {"bee": "s.mtx", "pairs-parquet": "s.parquet"}.get(format, "s.txt")
+    before = _set()
+    write_scores(before, path, format)
+    assert detect_format(path) == format
+    after = read_scores(path)
+    assert after.format == format
+    order = np.lexsort((after.right, after.left)) if format != "bee" else np.arange(len(after))
+    expected = np.lexsort((before.right, before.left if format != "bob4" else before.left_subject))
+    if format == "bee":  # the matrix is ordered by names, and holds float32
+        expected = np.lexsort((before.right, before.left))
+        np.testing.assert_array_equal(after.score[order], before.score[expected].astype(np.float32))
+    elif format == "bob4":  # has no name of the enrolled picture
+        assert np.sort(after.score).tolist()[:-1] == np.sort(before.score).tolist()[:-1]
+    else:
+        np.testing.assert_array_equal(after.score[order], before.score[expected])
+        np.testing.assert_array_equal(after.same[order], before.same[expected])
+    assert (after.same.sum(), np.isnan(after.score).sum()) == (before.same.sum(), 1)
+    if format.startswith("pairs"):
+        np.testing.assert_array_equal(after.fold, before.fold)
+
+
+@pytest.mark.parametrize("mark", ["<", ">"])
+@pytest.mark.parametrize("kind", ["S2", "D2"])
+def test_a_bee_matrix_is_read_in_either_byte_order_and_distances_are_negated(
+    mark: str, kind: str, tmp_path: Path
+) -> None:
+    values = [[0.9, 0.1, 0.3], [0.2, 0.8, 0.4]]
+    body = b"".join(struct.pack(f"{mark}f", v) for row in values for v in row)
+    head = f"{kind}\ngallery.xml\nprobes.xml\nMF 2 3 ".encode() + struct.pack(f"{mark}i", 0x12345678) + b"\n"
+    (tmp_path / "a.mtx").write_bytes(head + body)
+    mask = bytes([0xFF, 0x7F, 0x00, 0x7F, 0xFF, 0x7F])
+    head = b"S2\ngallery.xml\nprobes.xml\nMB 2 3 " + struct.pack(f"{mark}i", 0x12345678) + b"\n"
+    (tmp_path / "a.mask").write_bytes(head + mask)
+    found = read_scores(tmp_path / "a.mtx")
+    sign = -1 if kind == "D2" else 1
+    assert found.score == pytest.approx(sign * np.array([0.9, 0.1, 0.2, 0.8, 0.4]), abs=1e-7)
+    assert found.same.tolist() == [True, False, False, True, False]
+    assert found.left.tolist() == ["q0", "q0", "q1", "q1", "q1"]
+    assert found.right.tolist() == ["t0", "t1", "t0", "t1", "t2"]
+
+
+def test_a_symmetric_matrix_of_one_set_counts_each_pair_once_and_no_picture_with_itself(
+    tmp_path: Path,
+) -> None:
+    scores = np.array([[1, 0.7, 0.2], [0.7, 1, 0.1], [0.2, 0.1, 1]], "<f4")
+    mask = np.array([[255, 255, 127], [255, 255, 127], [127, 127, 255]], "u1")
+    for name, kind, table in (("a.mtx", "MF", scores), ("a.mask", "MB", mask)):
+        head = f"S2\none.xml\none.xml\n{kind} 3 3 ".encode() + b"\x78\x56\x34\x12\n"
+        (tmp_path / name).write_bytes(head + table.tobytes())
+    found = read_scores(tmp_path / "a.mtx")
+    assert found.score == pytest.approx([0.7, 0.2, 0.1])
+    left, right, named = found.people()
+    assert not named
+    assert (left == right).tolist() == [True, False, False]
+
+
+def test_bob_columns_mean_what_bob_says(tmp_path: Path) -> None:
+    (tmp_path / "four").write_text("anna anna a/2 0.8\nanna ben b/1 -0.1\n\nben ben b/2 nan\n")
+    four = read_scores(tmp_path / "four")
+    assert (four.format, four.same.tolist()) == ("bob4", [True, False, True])
+    assert np.isnan(four.score).tolist() == [False, False, True]
+    (tmp_path / "five").write_text("anna m1 ben b/1 0.25\n")
+    five = read_scores(tmp_path / "five")
+    assert (five.left[0], five.right[0], five.left_subject[0], five.right_subject[0]) == (
+        "m1",
+        "b/1",
+        "anna",
+        "ben",
+    )
+    (tmp_path / "csv").write_text(
+        "probe_subject_id,probe_template_id,bio_ref_subject_id,bio_ref_template_id,score\n1,1-2,1,1-1,0.5\n2,2-1,1,1-1,0.1\n"
+    )
+    table = read_scores(tmp_path / "csv")
+    assert (table.left.tolist(), table.right.tolist(), table.same.tolist()) == (
+        ["1-1", "1-1"], ["1-2", "2-1"], [True, False],
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("a a x 0.5\na a 0.5\n", "line 2: expected 4 fields 'claimed_id real_id test_label score', found 3"),
+        ("a a x 0.5\nb b y high\n", "line 2: expected a score, found 'high'"),
+        (
+            "left,right,same,score\na,b,1,0.5\na,c,maybe,0.1\n",
+            "line 3: expected same to be 1 or 0, found 'maybe'",
+        ),
+        ("left,right,same,score\na,b,1\n", "line 2: expected 4 fields, found 3"),
+        ("left,right,same,score,fold\na,b,1,0.5,x\n", "line 2: expected a whole number for fold"),
+        (
+            "left,right,same,score,left_subject,right_subject\na,b,1,0.5,p,p\na,c,1,0.5,p,q\n",
+            "line 3: same is 1, but the people are 'p' and 'q'",
+        ),
+        ("left,right,score\na,b,1\n", "line 1: no known score format"),
+        ("left,right,same,score\n", "no scored pair"),
+        ("", "line 1: no known score format"),
+        ("a a x inf\n", "is infinite"),
+    ],
+)
+def test_a_line_that_does_not_fit_is_named(text: str, words: str, tmp_path: Path) -> None:
+    path = tmp_path / "scores"
+    path.write_text(text)
+    with pytest.raises(DataError) as error:
+        read_scores(path)
+    assert words in error.value.message
+    assert str(path) in error.value.message
+
+
+def test_broken_binary_files_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.mtx"
+    write_scores(_set(), path, "bee")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-3])
+    with pytest.raises(DataError, match="bytes; found"):
+        read_scores(path)
+    path.write_bytes(whole.replace(b"\x78\x56\x34\x12", b"\x00\x00\x34\x12"))
+    with pytest.raises(DataError, match="0x12345678"):
+        read_scores(path)
+    path.write_bytes(whole)
+    (tmp_path / "a.mask").unlink()
+    with pytest.raises(DataError, match="no mask"):
+        read_scores(path)
+    (tmp_path / "t").write_bytes(b"\xff\xfe a a a")
+    with pytest.raises(DataError, match="not UTF-8"):
+        read_scores(tmp_path / "t", "bob4")
+    (tmp_path / "p").write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match="parquet"):
+        read_scores(tmp_path / "p")
+    with pytest.raises(DataError, match="no such file"):
+        read_scores(tmp_path / "absent")
+    with pytest.raises(UsageError, match="bob6"):
+        read_scores(path, "bob6")
+
+
+def test_people_are_the_named_ones_or_those_that_genuine_pairs_link() -> None:
+    named = _set()
+    left, right, known = named.people()
+    assert known
+    assert ((left == right) == named.same).all()
+    bare = ScoreSet(named.left, named.right, named.same, named.score)
+    left, right, known = bare.people()
+    assert not known
+    assert ((left == right) == named.same).all()
+    assert len(np.unique(np.r_[left, right])) == 6
+
+
+def test_ijb_lists_are_read_and_their_lines_checked(tmp_path: Path) -> None:
+    faces, pairs = tmp_path / "face_tid_mid.txt", tmp_path / "template_pair_label.txt"
+    faces.write_text("img/1.jpg 1 10\nimg/2.jpg 1 11\nimg/3.jpg 2 12\n")
+    pairs.write_text("1 2 0\n1 1 1\n")
+    names, templates, media = read_face_tid_mid(faces)
+    assert (names[2], templates.tolist(), media.tolist()) == ("img/3.jpg", [1, 1, 2], [10, 11, 12])
+    left, right, same = read_template_pairs(pairs)
+    assert (left.tolist(), right.tolist(), same.tolist()) == ([1, 1], [2, 1], [False, True])
+    pairs.write_text("1 2 0\n1 2\n")
+    with pytest.raises(DataError, match="line 2: expected 3 fields"):
+        read_template_pairs(pairs)
+    pairs.write_text("1 2 2\n")
+    with pytest.raises(DataError, match="label 0 or 1, found 2"):
+        read_template_pairs(pairs)
+    faces.write_text("img/1.jpg one 10\n")
+    with pytest.raises(DataError, match="whole numbers"):
+        read_face_tid_mid(faces)
+
+
+def test_a_runs_scores_are_the_cosines_of_its_pairs(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    subjects = np.repeat(np.arange(30), 3)
+    vectors = rng.normal(0, 1, (30, 16))[subjects] + rng.normal(0, 0.3, (90, 16))
+    vectors[7] = 0
+    context = FakeContext.of_vectors(vectors, subjects)
+    table = pair_scores(context)
+    unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    expected = (unit[table["left"]] * unit[table["right"]]).sum(axis=1)
+    lost = (table["left"] == 7) | (table["right"] == 7)
+    assert (np.isnan(table["score"]) == lost).all()
+    assert table["score"][~lost] == pytest.approx(expected[~lost], abs=1e-6)
+    write_run_scores(context, tmp_path / "scores.csv")
+    back = read_run_scores(tmp_path / "scores.csv")
+    np.testing.assert_array_equal(back.score, table["score"])
+    assert back.left[0] == context.faces.ids[table["left"][0]]
+    assert (back.fold == table["fold"]).all()
