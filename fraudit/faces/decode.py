@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -19,6 +20,10 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 * 1024 * 1024
+
+# Pillow warns of damaged metadata and of large headers; both are decided here, and worker threads forbid
+# warnings.catch_warnings.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 EMPTY = "empty file"
 NOT_AN_IMAGE = "not an image"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -104,7 +105,7 @@ def read_people(members: Members) -> Draft:
     files = pictures(members.names)
     folders = [posixpath.dirname(file) for file in files]
     distinct = sorted(set(folders), key=lambda folder: folder.split("/"))
-    for folder, after in zip(distinct, distinct[1:], strict=False):
+    for folder, after in pairwise(distinct):
         # In the order of their parts, what lies below a folder comes right after it.
         if not folder or after.startswith(f"{folder}/"):
             loose = files[folders.index(folder)]

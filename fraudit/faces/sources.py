@@ -64,7 +64,7 @@ KNOWN: dict[str, KnownSet] = {
             "celeba", "CelebFaces Attributes", "celeba",
             ("celeba-10k.zip", "celeba.zip", "celeba", "CelebA"),
             "non-commercial research only",
-            "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html : pictures and labels into $FRAUDIT_DATA/celeba",
+            "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html : all of it into $FRAUDIT_DATA/celeba",
         ),
         KnownSet(
             "utkface", "UTKFace: age, gender, race; no identities", "utkface",
