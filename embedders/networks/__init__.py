@@ -1,0 +1,1 @@
+"""Own implementations of the official networks; imported only when an embedder is loaded."""
