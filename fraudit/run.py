@@ -56,11 +56,14 @@ class Run:
 
     @property
     def findings(self) -> pd.DataFrame:
-        """Findings by severity: severity, text, evidence, rule."""
+        """Findings by severity: analysis, severity, text, evidence, rule."""
         import pandas as pd
 
-        rows = [(f.severity, f.text, ", ".join(f.evidence), f.rule) for f in self.record.findings()]
-        return pd.DataFrame(rows, columns=["severity", "text", "evidence", "rule"])
+        rows = [
+            (result.name, f.severity, f.text, ", ".join(f.evidence), f.rule)
+            for result, f in self.record.findings()
+        ]
+        return pd.DataFrame(rows, columns=["analysis", "severity", "text", "evidence", "rule"])
 
     @property
     def tables(self) -> dict[str, pd.DataFrame]:

@@ -31,7 +31,7 @@ from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.loading import find_inverter
 from fraudit.plan import AuditPlan, build_params
 from fraudit.plugins import ANALYSES
-from fraudit.record import RunRecord
+from fraudit.record import RunRecord, normalise
 from fraudit.store import Store, write_atomic
 from fraudit.types import Analysis, AnalysisResult, FaceSet
 
@@ -205,7 +205,7 @@ def run_one(
     before, started = sum(b.queries for b in boxes), time.monotonic()
     failure = None
     try:
-        result = analysis.run(context, params)
+        result = normalise(analysis.run(context, params))
     except PLUGIN_FAULTS as error:
         text = error.message if isinstance(error, FrauditError) else f"{type(error).__name__}: {error}"
         result = AnalysisResult(analysis.name, analysis.title, "failed", text)

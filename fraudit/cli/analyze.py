@@ -84,13 +84,13 @@ def analyze(
         summary = {
             "run": str(folder),
             "report": str(page),
-            "findings": [{"severity": f.severity, "text": f.text} for f in record.findings()],
+            "findings": [{"severity": f.severity, "text": f.text} for _, f in record.findings()],
             "analyses": {r.name: r.status for r in record.results},
         }
         typer.echo(json.dumps(summary, indent=2))
         return exit_code(record)
     if not quiet:
-        for finding in record.findings()[:6]:
+        for _, finding in record.findings()[:6]:
             typer.echo(f"[{finding.severity}] {finding.text}")
         for failure in record.failures:
             typer.echo(f"[failed] {failure['analysis']}: {failure['error']}", err=True)

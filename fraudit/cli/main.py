@@ -19,6 +19,7 @@ TOPICS = (
     "embedders",
     "weights",
     "embed",
+    "bias",
     "invert",
     "runs",
 )

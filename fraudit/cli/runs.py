@@ -99,7 +99,7 @@ def show(
         return
     dataset, box = record.inputs.get("dataset", {}), record.inputs.get("embedder", {})
     typer.echo(f"{box.get('name')} on {dataset.get('name')}, {record.created}, {record.status}")
-    for finding in record.findings():
+    for _, finding in record.findings():
         typer.echo(f"[{finding.severity}] {finding.text}")
     for result in record.results:
         typer.echo(f"\n{result.title}" + (f": {result.status} ({result.reason})" if result.reason else ""))

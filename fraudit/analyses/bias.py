@@ -1,0 +1,280 @@
+"""Bias: do error rates at one global threshold differ between demographic groups?
+
+The threshold is chosen on one half of the people and every rate is judged on the other half, so that no
+group's rate is flattered by its own threshold. False matches are counted over all impostor pairs within a
+group (and between groups), false non-matches over all genuine pairs; a face without a vector counts as a
+false non-match and as failure to acquire, never as a false match.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudit.analyses import bias_view as view
+from fraudit.errors import DataError, InsufficientData, UsageError, suggest
+from fraudit.stats.fairness import (
+    CrossGroup,
+    GroupRate,
+    Ratio,
+    difference_p_value,
+    group_rate,
+    holm,
+    worst_over_best,
+)
+from fraudit.stats.groups import (
+    OwnThreshold,
+    impostor_rates,
+    join_labels,
+    label_groups,
+    own_threshold,
+    summary_intervals,
+)
+from fraudit.stats.intervals import clustered_mean, clustered_rate
+from fraudit.stats.pairs import genuine_pairs
+from fraudit.types import I64, Analysis, AnalysisResult, Bool, Interval
+
+USUAL = ("race", "ethnicity", "gender", "sex", "male", "age_group", "young")
+MAX_GENUINE = 200_000
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters.
+
+    Attributes:
+        by: attributes to group by; by default the usual demographic ones that the set has (at most three).
+        intersections: also audit the combination of the first two attributes.
+        fmr: the global operating point.
+        min_people: groups with fewer judged people are listed but nothing is concluded of them.
+        min_genuine: the same for genuine pairs (FNMR).
+        alpha: weight of FMR against FNMR in FDR, IR and GARBE.
+        level: family-wise error level of the tests (Holm).
+        reconstructions: faces a group that are inverted where an inverter exists.
+    """
+
+    by: tuple[str, ...] = ()
+    intersections: bool = True
+    fmr: float = 1e-3
+    min_people: int = 10
+    min_genuine: int = 30
+    alpha: float = 0.5
+    level: float = 0.05
+    reconstructions: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found for one attribute.
+
+    Attributes:
+        fmr, fnmr: rates of the groups that are large enough; fnmr is None without identities.
+        fnmr_acquired: FNMR over pairs with two vectors (the other convention).
+        small: (group, people) below the floor.
+        fta: (group, share, interval, faces). tests: (side, group, group, p adjusted).
+    """
+
+    attribute: str
+    groups: tuple[str, ...]
+    faces: dict[str, int]
+    people: dict[str, int]
+    fmr: tuple[GroupRate, ...]
+    fnmr: tuple[GroupRate, ...] | None
+    fnmr_acquired: tuple[GroupRate, ...] | None
+    fnmr_missing: str
+    cross: CrossGroup
+    thresholds: tuple[OwnThreshold, ...]
+    fta: tuple[tuple[str, float, Interval, int], ...]
+    small: tuple[tuple[str, int], ...]
+    summaries: dict[str, tuple[float, Interval]]
+    ratios: dict[str, Ratio]
+    tests: tuple[tuple[str, str, str, float], ...]
+    rebuilt: tuple[tuple[str, float, Interval, int], ...]
+
+
+def choose_attributes(context: Any, by: Sequence[str]) -> tuple[str, ...]:
+    """The attributes to group by. Raises UsageError on one that the set does not have."""
+    known = list(context.faces.attributes)
+    for name in by:
+        if name not in known:
+            raise UsageError(
+                f"the set '{context.faces.name}' has no attribute '{name}'",
+                f"{suggest(name, known)}known: {', '.join(sorted(known))}",
+            )
+    return tuple(by) or tuple(name for name in USUAL if name in known)[:3]
+
+
+def genuine_rates(
+    groups: NDArray[np.str_], subjects: I64, left: I64, right: I64, errors: Bool, names: Sequence[str]
+) -> tuple[GroupRate, ...]:
+    """FNMR of genuine pairs (faces `left`, `right` i64[P]) whose two faces belong to one group."""
+    found = []
+    for name in names:
+        part = (groups[left] == name) & (groups[right] == name)
+        if part.any():
+            found.append(group_rate(name, errors[part], subjects[left[part]], subjects[right[part]]))
+    return tuple(found)
+
+
+def _tests(rates: dict[str, tuple[GroupRate, ...]]) -> tuple[tuple[str, str, str, float], ...]:
+    """Every pair of groups on each side, p values corrected together by Holm."""
+    rows = [
+        (side, a.group, b.group, difference_p_value(a, b))
+        for side, side_rates in rates.items()
+        for i, a in enumerate(side_rates)
+        for b in side_rates[i + 1 :]
+    ]
+    adjusted = holm([p for *_, p in rows]) if rows else []
+    return tuple((side, a, b, float(p)) for (side, a, b, _), p in zip(rows, adjusted, strict=True))
+
+
+def audit_attribute(context: Any, params: Params, name: str, groups: NDArray[np.str_]) -> Audit:
+    """Rates, thresholds, tests and summaries of the groups of one attribute.
+
+    Raises:
+        InsufficientData: fewer than two groups reach the floor.
+    """
+    embeddings = context.embeddings()
+    subjects = context.faces.subjects
+    judged = ~context.calibration_mask()
+    unit, tau = embeddings.unit(), context.threshold(params.fmr).value
+    labels = [str(g) for g in np.unique(groups) if g != ""]
+    people = {g: len(np.unique(subjects[(groups == g) & judged & embeddings.ok])) for g in labels}
+    names = tuple(g for g in labels if people[g] >= params.min_people)
+    small = tuple((g, people[g]) for g in labels if g not in names)
+    if len(names) < 2:
+        raise InsufficientData(
+            f"{name}: fewer than two groups have {params.min_people} judged people "
+            f"({', '.join(f'{g}: {people[g]}' for g in labels) or 'no group at all'})",
+            "use a larger set, or lower --param bias.min_people",
+        )
+    kept = np.where(np.isin(groups, names) & judged, groups, "").astype(np.str_)
+    fmr, cross = impostor_rates(unit, subjects, kept, tau, embeddings.ok & judged)
+    thresholds = []
+    for g in names:
+        rows = np.flatnonzero(kept == g)
+        thresholds.append(own_threshold(g, unit[rows], subjects[rows], params.fmr, embeddings.ok[rows]))
+
+    fnmr = fnmr_acquired = None
+    missing = "" if context.faces.identified else "the set names no identities, so it has no genuine pairs"
+    if context.faces.identified:
+        left, right = genuine_pairs(subjects)
+        use = judged[left] & judged[right]
+        left, right = left[use], right[use]
+        if len(left) > MAX_GENUINE:
+            part = np.sort(context.rng("bias-genuine").choice(len(left), MAX_GENUINE, replace=False))
+            left, right = left[part], right[part]
+        both = embeddings.ok[left] & embeddings.ok[right]
+        errors = ~both | (np.einsum("pd,pd->p", unit[left], unit[right]) < tau)
+        enough = [g for g in names if np.sum((kept[left] == g) & (kept[right] == g)) >= params.min_genuine]
+        fnmr = genuine_rates(kept, subjects, left, right, errors, enough)
+        fnmr_acquired = genuine_rates(kept, subjects, left[both], right[both], errors[both], enough)
+        if len(fnmr) < 2:
+            fnmr, missing = None, f"fewer than two groups have {params.min_genuine} judged genuine pairs"
+    fta = []
+    for g in names:
+        lost = ~embeddings.ok[groups == g]
+        own = subjects[groups == g]
+        fta.append((g, float(lost.mean()), clustered_rate(lost, own, own), len(lost)))
+    sides = {"FMR": fmr} | ({"FNMR": fnmr} if fnmr else {})
+    ratios = {}
+    for side, rates in sides.items():
+        if len(rates) >= 2 and any(r.errors for r in rates):
+            ratios[side] = worst_over_best(rates)
+    shared = fnmr if fnmr and [g.group for g in fnmr] == [g.group for g in fmr] else None
+    return Audit(
+        attribute=name,
+        groups=names,
+        faces={g: int(np.sum(kept == g)) for g in names},
+        people=people,
+        fmr=fmr,
+        fnmr=fnmr,
+        fnmr_acquired=fnmr_acquired,
+        fnmr_missing=missing,
+        cross=cross,
+        thresholds=tuple(thresholds),
+        fta=tuple(fta),
+        small=small,
+        summaries=summary_intervals(fmr, shared, params.alpha, context.rng(f"bias-{name}")),
+        ratios=ratios,
+        tests=_tests(sides),
+        rebuilt=_rebuilt(context, params, kept, names),
+    )
+
+
+def _rebuilt(
+    context: Any, params: Params, groups: NDArray[np.str_], names: Sequence[str]
+) -> tuple[tuple[str, float, Interval, int], ...]:
+    """(group, mean cosine of reconstruction to source, interval, faces): what inversion loses for whom."""
+    if context.inverter is None:
+        return ()
+    from fraudit.inverters.inverting import invert_vectors
+
+    embeddings, found = context.embeddings(), []
+    for g in names:
+        rows = np.flatnonzero((groups == g) & embeddings.ok)
+        count = min(len(rows), context.max_faces(params.reconstructions))
+        rows = np.sort(context.rng(f"bias-invert-{g}").choice(rows, count, replace=False))
+        made = invert_vectors(context.inverter, context.embedder, embeddings.vectors[rows], seed=context.seed)
+        good = np.isfinite(made.similarity)
+        if good.sum() < 2 or len(np.unique(context.faces.subjects[rows[good]])) < 2:
+            continue
+        values = made.similarity[good]
+        interval = clustered_mean(values, context.faces.subjects[rows[good]])
+        found.append((g, float(values.mean()), interval, int(good.sum())))
+    return tuple(found)
+
+
+def attribute_groups(context: Any, params: Params) -> dict[str, NDArray[np.str_]]:
+    """Attribute (and, where asked for, the intersection of the first two) -> str[N] groups."""
+    chosen = choose_attributes(context, params.by)
+    groups = {name: label_groups(np.asarray(context.faces.attributes[name])) for name in chosen}
+    named = {name: _worded(name, labels) for name, labels in groups.items()}
+    if params.intersections and len(chosen) >= 2:
+        first, second = chosen[:2]
+        named[f"{first} x {second}"] = join_labels([named[first], named[second]])
+    return named
+
+
+def _worded(name: str, labels: NDArray[np.str_]) -> NDArray[np.str_]:
+    """`male` with the values 0 and 1 reads as `male` and `not male`."""
+    if set(np.unique(labels)) <= {"", "0", "1"}:
+        return np.select([labels == "1", labels == "0"], [name, f"not {name}"], "").astype(np.str_)
+    return labels
+
+
+def run(context: Any, params: Params) -> AnalysisResult:
+    """Audit every attribute; those whose groups are too small are named with the reason."""
+    if not 0 < params.fmr < 1:
+        raise UsageError(f"bias.fmr: expected a fraction in (0, 1), found {params.fmr}")
+    groups = attribute_groups(context, params)
+    if not groups:
+        raise DataError(
+            f"the set '{context.faces.name}' has none of the usual demographic attributes",
+            f"choose with --by: {', '.join(sorted(context.faces.attributes)) or 'it has no attributes'}",
+        )
+    threshold = context.threshold(params.fmr)
+    audits: list[Audit] = []
+    skipped: list[str] = []
+    for name, labels in groups.items():
+        context.progress(f"bias by {name}")
+        try:
+            audits.append(audit_attribute(context, params, name, labels))
+        except InsufficientData as error:
+            skipped.append(error.message)
+    return view.result(context, params, threshold, audits, skipped)
+
+
+ANALYSIS = Analysis(
+    name="bias",
+    title="Bias",
+    summary="error rates per demographic group at one global threshold, with tests and fairness measures",
+    order=40,
+    params=Params,
+    run=run,
+    needs=("attributes",),
+)
