@@ -1,9 +1,10 @@
 """Make the bundled `sample` set: 60 synthetic people x 6 pictures that show nobody.
 
-    python benchmarks/make_sample.py --data DATA --weights WEIGHTS --out fraudit/data/sample/sample.zip --seed 7
+    python benchmarks/make_sample.py --data DATA --weights WEIGHTS --seed 7 \\
+        --out fraudit/data/sample/sample.zip
 
 Fits the face model of `sample_model.py` on CelebA-10k, draws candidate people and pictures from it, keeps
-those that pass the checks of `_accept`, measures landmarks with YuNet and writes manifest and pictures.
+those that pass the checks of `Maker._accept`, measures landmarks with YuNet and writes manifest and pictures.
 What was chosen and why, and the measured figures: docs/sample.md.
 """
 
@@ -20,14 +21,24 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from sample_model import CANVAS, F32, F64, FaceModel, detect, face_detector, fit_model, fit_shapes, read_training
+from sample_model import (
+    CANVAS,
+    F32,
+    F64,
+    FaceModel,
+    detect,
+    face_detector,
+    fit_model,
+    fit_shapes,
+    read_training,
+)
 
 PEOPLE, PICTURES = 60, 6
 SIZES = (450, 100)  # eigenfaces of texture, of shape
-BETWEEN, WITHIN = 1.25, 0.65  # factors on the drawn person and picture parts (1: as people truly vary)
-CANDIDATES = 28  # candidate people per group of sex and age, of which 15 are kept
+BETWEEN, WITHIN = 1.3, 0.6  # factors on the drawn person and picture parts (1: as people truly vary)
 DRAWS = 14  # candidate pictures per person, of which 6 are kept
-GLASSES_STRENGTH = 1.35  # multiples of the mean difference between pictures with and without
+GLASSES_STRENGTH = 1.5  # multiples of the mean difference between pictures with and without
+FRAMES_STRENGTH, FRAMES_TRIED = 1.3, 16  # a person wears the best seen of so many drawn frames
 AGE_STRENGTH = 1.3
 NEVER = ("Wearing_Hat", "Blurry", "Sunglasses")
 OF_PICTURE = ("Smiling", "Mouth_Slightly_Open", "High_Cheekbones", "Narrow_Eyes")
@@ -38,7 +49,7 @@ HEADER = "path,subject,male,young,smiling,eyeglasses,le_x,le_y,re_x,re_y,nose_x,
 def split_sunglasses(pictures: NDArray[np.uint8], attributes: dict[str, F32]) -> dict[str, F32]:
     """Attributes with dark glasses taken out of `Eyeglasses` into `Sunglasses`.
 
-    Dark: the two lens regions are darker than half the cheeks' luminance.
+    Dark: the two lens regions have less than 0.6 of the cheeks' luminance.
     """
     light = pictures.astype(np.float32).mean(-1)
     lens = np.concatenate([light[:, 38:52, 24:42], light[:, 38:52, 54:72]], axis=2).mean((1, 2))
@@ -50,7 +61,7 @@ def split_sunglasses(pictures: NDArray[np.uint8], attributes: dict[str, F32]) ->
     return out
 
 
-# -- an attribute reader that shares nothing with the model ----------------------------------------------------
+# -- an attribute reader that shares nothing with the model --------------------------------------------------
 
 
 def _gradients(pictures: list[NDArray[np.uint8]]) -> F32:
@@ -113,7 +124,7 @@ def fit_reader(
     return AttributeReader(weights, np.array(agreement))
 
 
-# -- drawing ---------------------------------------------------------------------------------------------------
+# -- drawing -------------------------------------------------------------------------------------------------
 
 
 def _damping(model: FaceModel) -> tuple[F64, F64]:
@@ -125,7 +136,7 @@ def _damping(model: FaceModel) -> tuple[F64, F64]:
     rank = np.concatenate([np.arange(model.texture.k), np.arange(model.shape.k)])
     of_shape = np.arange(len(rank)) >= model.texture.k
     odd = model.parity < 0
-    person = np.where(odd, 0.3, 1.0)
+    person = np.where(odd, 0.3, np.where(of_shape & (rank >= 40), 0.6, 1.0))
     picture = np.ones(len(rank))
     picture[odd & ~of_shape & (rank >= 60)] = 0.4
     picture[odd & of_shape & (rank >= 15)] = 0.3
@@ -147,9 +158,9 @@ def finish(picture: F32, mean: F32) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Six pictures of one synthetic person: u8[144,144,3] RGB, 0/1 labels [6,4], landmarks [6,5,2]."""
+    """Six pictures of one synthetic person: WebP files, 0/1 labels [6,4], landmarks f64[6,5,2]."""
 
-    pictures: list[NDArray[np.uint8]]
+    files: list[bytes]
     labels: NDArray[np.int64]
     landmarks: F64
 
@@ -157,8 +168,10 @@ class Person:
 class Maker:
     """Draws people from the model; `rows` are the attribute vectors of the training pictures."""
 
-    def __init__(self, model: FaceModel, rows: F64, reader: AttributeReader, weights: Path) -> None:
-        self.model, self.reader = model, reader
+    def __init__(
+        self, model: FaceModel, rows: F64, reader: AttributeReader, weights: Path, quality: int
+    ) -> None:
+        self.model, self.reader, self.quality = model, reader, quality
         self.rows = rows
         self.column = {name: i for i, name in enumerate(model.names)}
         self.damping = _damping(model)
@@ -179,11 +192,12 @@ class Maker:
         """A person, or None where too few of the drawn pictures pass."""
         plda, column = self.model.plda, self.column
         own = self._row(rng, Male=male, Young=young)
-        wears = rng.random() < 0.35
+        wears = rng.random() < 0.4
         person = BETWEEN * self.damping[0] * (plda.between @ rng.standard_normal(plda.between.shape[1]))
+        frames = self._frames(rng, own, person) if wears else 0.0
         codes, labels = [], []
         for _ in range(DRAWS):
-            smiling, glasses = int(rng.random() < 0.5), int(wears and rng.random() < 0.6)
+            smiling, glasses = int(rng.random() < 0.5), int(wears and rng.random() < 0.65)
             other = self._row(rng, Male=male, Smiling=smiling)
             a = own.copy()
             for name in OF_PICTURE:
@@ -191,29 +205,42 @@ class Maker:
             a[column["Eyeglasses"]] = glasses * GLASSES_STRENGTH
             a[column["Young"]] = 0.5 + (young - 0.5) * AGE_STRENGTH
             picture = WITHIN * self.damping[1] * (plda.within @ rng.standard_normal(plda.within.shape[1]))
-            codes.append(plda.mean + a @ plda.effect + person + picture)
+            codes.append(plda.mean + a @ plda.effect + person + picture + glasses * frames)
             labels.append((male, young, smiling, glasses))
         pictures = [finish(p, self.mean) for p in self.model.render(np.array(codes))]
         return self._accept(pictures, np.array(labels))
 
+    def _frames(self, rng: np.random.Generator, own: F64, person: F64) -> F64:
+        """Of FRAMES_TRIED drawn frames, the code of those that read most clearly on this person."""
+        a = own.copy()
+        a[self.column["Eyeglasses"]] = GLASSES_STRENGTH
+        factor = self.model.frames
+        tried = FRAMES_STRENGTH * rng.standard_normal((FRAMES_TRIED, factor.shape[1])) @ factor.T
+        pictures = self.model.render(self.model.plda.mean + a @ self.model.plda.effect + person + tried)
+        scores = self.reader([finish(picture, self.mean) for picture in pictures])
+        return tried[np.argmax(scores[:, LABELS.index("Eyeglasses")])]
+
     def _accept(self, pictures: list[NDArray[np.uint8]], labels: NDArray[np.int64]) -> Person | None:
-        """The first six pictures with a clear face that read as their labels; sex and age on their average."""
+        """The first six pictures with a clear face that read as labelled (sex and age on average)."""
         scores = self.reader(pictures)
         agrees = (scores > 0) == (labels > 0)
-        kept, points = [], []
+        kept, files, points = [], [], []
         for i, picture in enumerate(pictures):
             if len(kept) == PICTURES or not agrees[i, 2:].all():
                 continue
             middle = picture[30:125, 35:109]
             if ((middle <= 1) | (middle >= 254)).mean() > 0.03:
                 continue
-            found = detect(self.detector, np.ascontiguousarray(picture[..., ::-1]))
+            bgr = np.ascontiguousarray(picture[..., ::-1])
+            file = cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, self.quality])[1]
+            found = detect(self.detector, cv2.imdecode(file, cv2.IMREAD_COLOR))
             if found is not None:
                 kept.append(i)
+                files.append(file.tobytes())
                 points.append(found)
         if len(kept) < PICTURES or ((scores[kept, :2].mean(0) > 0) != (labels[0, :2] > 0)).any():
             return None
-        return Person([pictures[i] for i in kept], labels[kept], np.array(points))
+        return Person(files, labels[kept], np.array(points))
 
 
 def make(maker: Maker, seed: int) -> list[Person]:
@@ -233,8 +260,8 @@ def make(maker: Maker, seed: int) -> list[Person]:
     return [people[i] for i in np.random.default_rng([seed, 99]).permutation(PEOPLE)]
 
 
-def write(people: list[Person], out: Path, quality: int) -> None:
-    """The zip: manifest.csv and pNNN/pNNN_J.webp, with fixed time stamps so that equal content is equal bytes."""
+def write(people: list[Person], out: Path) -> None:
+    """The zip of manifest.csv and pNNN/pNNN_J.webp; fixed time stamps make equal content equal bytes."""
 
     def add(archive: zipfile.ZipFile, name: str, data: bytes, method: int) -> None:
         info = zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0))
@@ -247,10 +274,9 @@ def write(people: list[Person], out: Path, quality: int) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     with zipfile.ZipFile(out, "w") as archive:
         for p, person in enumerate(people):
-            for j, picture in enumerate(person.pictures):
+            for j, file in enumerate(person.files):
                 name = f"p{p:03d}/p{p:03d}_{j}.webp"
-                bgr = np.ascontiguousarray(picture[..., ::-1])
-                add(archive, name, cv2.imencode(".webp", bgr, [cv2.IMWRITE_WEBP_QUALITY, quality])[1].tobytes(), 0)
+                add(archive, name, file, zipfile.ZIP_STORED)
                 points = [f"{v:.2f}" for v in person.landmarks[j].ravel()]
                 writer.writerow([name, f"p{p:03d}", *person.labels[j].tolist(), *points])
         add(archive, "manifest.csv", table.getvalue().encode(), zipfile.ZIP_DEFLATED)
@@ -258,12 +284,14 @@ def write(people: list[Person], out: Path, quality: int) -> None:
 
 def main() -> None:
     """Parse the options, fit, draw, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--data", type=Path, required=True, help="folder that holds celeba-10k.zip")
     parser.add_argument("--weights", type=Path, required=True, help="folder that holds yunet_n_dynamic.onnx")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--quality", type=int, default=90, help="of WebP, 1..100")
+    parser.add_argument("--quality", type=int, default=92, help="of WebP, 1..100")
     options = parser.parse_args()
     start = time.monotonic()
 
@@ -274,16 +302,21 @@ def main() -> None:
     attributes = split_sunglasses(pictures, attributes)
     say(f"{len(pictures)} training pictures of {len(np.unique(identities))} people")
     reader = fit_reader(pictures, identities, attributes)
-    say("attribute reader, held-out balanced accuracy: "
-        + ", ".join(f"{n} {a:.3f}" for n, a in zip(LABELS, reader.agreement, strict=True)))
+    say(
+        "attribute reader, held-out balanced accuracy: "
+        + ", ".join(f"{n} {a:.3f}" for n, a in zip(LABELS, reader.agreement, strict=True))
+    )
     fields, textures = fit_shapes(pictures, options.seed)
     say("dense shapes")
     model = fit_model(fields, textures, identities, attributes, SIZES, options.seed)
-    say(f"model: {SIZES[0]} texture ({model.texture.explained:.1%} of variance), {SIZES[1]} shape components "
-        f"({model.shape.explained:.1%}); person part of rank {model.plda.between.shape[1]}")
-    maker = Maker(model, np.stack([attributes[n] for n in model.names], 1).astype(float), reader, options.weights)
+    say(
+        f"model: {SIZES[0]} texture ({model.texture.explained:.1%} of variance), {SIZES[1]} shape components "
+        f"({model.shape.explained:.1%}); person part of rank {model.plda.between.shape[1]}"
+    )
+    rows = np.stack([attributes[name] for name in model.names], 1).astype(np.float64)
+    maker = Maker(model, rows, reader, options.weights, options.quality)
     people = make(maker, options.seed)
-    write(people, options.out, options.quality)
+    write(people, options.out)
     say(f"{options.out}: {options.out.stat().st_size / 1e6:.2f} MB")
 
 

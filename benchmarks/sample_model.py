@@ -95,7 +95,9 @@ def _dense(field: F32) -> F32:
 def to_mean_shape(picture: NDArray[np.uint8], field: F32) -> NDArray[np.uint8]:
     """Texture of a picture: t(x) = I(x + f(x))."""
     f = _dense(field)
-    return cv2.remap(picture, _XX + f[..., 0], _YY + f[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101)
+    return cv2.remap(
+        picture, _XX + f[..., 0], _YY + f[..., 1], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101
+    )
 
 
 def from_mean_shape(texture: F32, field: F32, side: int = CANVAS) -> F32:
@@ -107,7 +109,9 @@ def from_mean_shape(texture: F32, field: F32, side: int = CANVAS) -> F32:
     scale = side / SIDE
     g = cv2.resize(g, (side, side), interpolation=cv2.INTER_CUBIC)
     yy, xx = (np.mgrid[0:side, 0:side].astype(np.float32) + 0.5) / scale - 0.5
-    return cv2.remap(texture, xx + g[..., 0], yy + g[..., 1], cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101)
+    return cv2.remap(
+        texture, xx + g[..., 0], yy + g[..., 1], cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REFLECT_101
+    )
 
 
 def _grey(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -135,10 +139,7 @@ def fit_shapes(
         mean = textures.mean(0)
         model = fit_eigenfaces(textures, rank, seed) if rank else None
         for i, picture in enumerate(pictures):
-            if model is None:
-                target = mean
-            else:
-                target = model.decode(model.encode(textures[i : i + 1]))[0]
+            target = mean if model is None else model.decode(model.encode(textures[i : i + 1]))[0]
             dense = _dense(fields[i])
             moved = flow.calc(_grey(np.clip(target, 0, 255).astype(np.uint8)), _grey(textures[i]), None)
             moved = cv2.GaussianBlur(np.clip(moved, -4, 4), (0, 0), 3.0)
@@ -210,6 +211,7 @@ class FaceModel:
         texture, shape: eigen models, each code of unit variance.
         parity: f64[k], +1 where a component is its own mirror, -1 where mirroring turns its sign.
         plda: over joint codes.
+        frames: f64[k,14], what spectacles add to a code, times a standard normal of 14 (`fit_frames`).
         names: attribute names of the design, in its order.
     """
 
@@ -217,6 +219,7 @@ class FaceModel:
     shape: Eigenfaces
     parity: F64
     plda: Plda
+    frames: F64
     names: tuple[str, ...]
 
     def render(self, codes: F64) -> list[F32]:
@@ -261,5 +264,32 @@ def fit_model(
     )
     codes = np.hstack([texture.encode(textures), shape.encode(fields)]).astype(np.float64)
     design = np.stack(list(attributes.values()), 1).astype(np.float64)
-    plda = fit_plda(np.vstack([codes, codes * parity]), np.tile(people, 2), np.tile(design, (2, 1)))
-    return FaceModel(texture, shape, parity, plda, tuple(attributes))
+    both = np.vstack([codes, codes * parity])
+    plda = fit_plda(both, np.tile(people, 2), np.tile(design, (2, 1)))
+    rest = both - plda.mean - np.tile(design, (2, 1)) @ plda.effect
+    worn = np.tile(attributes["Eyeglasses"] > 0, 2)
+    bare = np.tile((attributes["Eyeglasses"] == 0) & (attributes["Sunglasses"] == 0), 2)
+    return FaceModel(texture, shape, parity, plda, fit_frames(texture, rest, worn, bare), tuple(attributes))
+
+
+def fit_frames(
+    texture: Eigenfaces, rest: F64, worn: NDArray[np.bool_], bare: NDArray[np.bool_], k: int = 14
+) -> F64:
+    """Factor f64[len(code),k] of the variance that spectacles add to the fine detail around the eyes.
+
+    Frames differ, so their mean is a blur: the leading k directions of cov(worn) - cov(bare) make them. Both
+    are taken in pixels of the eye region less its blur (5 px), since the rest differs by light.
+    """
+    n = texture.k
+    rows = texture.basis.reshape(n, SIDE, SIDE, 3)
+    fine = np.stack([row - cv2.GaussianBlur(row, (0, 0), 5) for row in rows])[:, 32:60, 12:84]
+    fine = fine.reshape(n, -1).astype(np.float64)
+    values, vectors = np.linalg.eigh(fine @ fine.T)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    pixels = rest[:, :n] * texture.scale
+    excess = pixels[worn].T @ pixels[worn] / worn.sum() - pixels[bare].T @ pixels[bare] / bare.sum()
+    gain, directions = np.linalg.eigh(root @ excess @ root)
+    gain, directions = np.maximum(gain[::-1][:k], 0), directions[:, ::-1][:, :k]
+    out = np.zeros((rest.shape[1], k))
+    out[:n] = root @ directions * np.sqrt(gain) / texture.scale[:, None]
+    return out

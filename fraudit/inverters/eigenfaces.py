@@ -1,9 +1,9 @@
 """Eigenfaces: a linear model of aligned pictures, fitted by a randomised SVD.
 
-A picture x is mean + sum_j scale_j c_j basis_j with c of unit variance over the fitting set. The SVD is that of
-Halko, Martinsson & Tropp 2011 (algorithm 4.4: a range finder with power iterations). With `mirror` the model
-is that of the pictures and their mirrors together: the covariance then commutes with mirroring, so it splits
-into a symmetric and an antisymmetric part, each fitted on half a picture; that is exact and half the work.
+A picture x is mean + sum_j scale_j c_j basis_j with c of unit variance over the fitting set. The SVD is that
+of Halko, Martinsson & Tropp 2011 (algorithm 4.4: a range finder with power iterations). With `mirror` the
+model is that of the pictures and their mirrors together: the covariance then commutes with mirroring, so it
+splits into a symmetric and an antisymmetric part, each fitted on half a picture: exact, at half the work.
 """
 
 from __future__ import annotations
