@@ -1,0 +1,100 @@
+"""A Python function as a black box, and what is said where it is none."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fraudit.embedders_load import load_embedder
+from fraudit.errors import DataError, FrauditError, PluginError, UsageError
+
+CODE = """
+import numpy as np
+def embed(images):
+    return np.stack([images.mean((1, 2, 3)), images.max((1, 2, 3)), images.min((1, 2, 3))], 1).astype(np.float32)
+class Model:
+    size = (64, 64)
+    template = [[20, 24], [43, 24], [32, 36], [23, 48], [41, 48]]
+    name = "mine"
+    licence = "private"
+    batch_size = 5
+    def __call__(self, images):
+        assert images.shape[1:] == (64, 64, 3)
+        return images.reshape(len(images), -1)[:, :4].astype(np.float64)
+model = Model()
+def flat(images): return np.zeros(4, np.float32)
+def fewer(images): return np.zeros((1, 4), np.float32)
+def words(images): return [["a", "b"]] * len(images)
+def breaks(images): raise RuntimeError("out of memory")
+def big(images): return np.zeros((len(images), 4))
+big.size = (200, 100)
+number = 3
+"""
+
+
+@pytest.fixture
+def module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> str:
+    name = f"box_{abs(hash(request.node.name))}"
+    (tmp_path / f"{name}.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    return f"python:{name}"
+
+
+def test_function_answers_and_its_dimension_is_probed(module: str) -> None:
+    loaded = load_embedder(f"{module}:embed")
+    images = np.zeros((2, 112, 112, 3), np.uint8)
+    images[1] = 9
+    images[1, 0, 0, 0] = 200
+    assert loaded.spec.dim == 3
+    np.testing.assert_allclose(loaded.forward(images)[:, 1:], [[0, 0], [200, 9]])
+
+
+def test_attributes_of_the_callable_decide_input_and_provenance(module: str) -> None:
+    loaded = load_embedder(f"{module}:model")
+    spec = loaded.spec
+    assert (spec.name, spec.licence, spec.dim, loaded.batch_size) == ("mine", "private", 4, 5)
+    assert spec.preprocess.size == (64, 64)
+    assert spec.preprocess.template[1].tolist() == [43, 24]
+    assert loaded.forward(np.full((2, 64, 64, 3), 3, np.uint8)).dtype == np.float32
+
+
+def test_an_edited_function_is_another_black_box(module: str, tmp_path: Path) -> None:
+    before = load_embedder(f"{module}:embed").fingerprint
+    path = next(tmp_path.glob("box_*.py"))
+    path.write_text(path.read_text() + "\n# another version\n")
+    assert load_embedder(f"{module}:embed").fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "says"),
+    [
+        (":flat", DataError, r"\(4,\)"),
+        (":fewer", DataError, r"\(1, 4\) for 2 faces"),
+        (":words", DataError, "expected f32"),
+        (":breaks", DataError, "RuntimeError: out of memory"),
+        (":big", UsageError, "no template for 200x100"),
+        (":number", PluginError, "expected a callable"),
+        (":embd", PluginError, "has no 'embd'"),
+        (":", UsageError, "module:callable"),
+        ("", UsageError, "module:callable"),
+    ],
+)
+def test_what_is_no_black_box_is_refused(
+    module: str, name: str, error: type[FrauditError], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        load_embedder(f"{module}{name}")
+
+
+def test_missing_module_is_named() -> None:
+    with pytest.raises(PluginError, match="no module 'nowhere_at_all'"):
+        load_embedder("python:nowhere_at_all.inner:embed")
+
+
+def test_module_with_a_missing_import_names_that(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "box_needs.py").write_text("import not_installed_anywhere\n")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(PluginError, match="needs 'not_installed_anywhere'"):
+        load_embedder("python:box_needs:embed")
