@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Any
 
 MISSING = "—"
@@ -31,6 +32,25 @@ def number(value: float | None, digits: int | None = None) -> str:
     if float(value).is_integer():
         return _minus(f"{value:,.0f}")
     return _minus(f"{value:,.{max(0, 2 - math.floor(math.log10(size)))}f}")
+
+
+def short(value: float | None) -> str:
+    """A number for ticks and parameters: up to three significant digits, no trailing zeros."""
+    if value is None:
+        return MISSING
+    text = number(value)
+    if "." in text and "e" not in text:
+        text = text.rstrip("0").rstrip(".")
+    return text
+
+
+def decimals_for(values: Iterable[float | None], extra: int = 2) -> int:
+    """Decimals that tell values apart: a hundredth of their spread, at most six."""
+    usable = [float(v) for v in values if v is not None]
+    if not usable or all(v.is_integer() for v in usable):
+        return 0
+    spread = max(usable) - min(usable) or abs(usable[0])
+    return min(6, max(0, extra - 1 - math.floor(math.log10(spread))))
 
 
 def percent(value: float | None, digits: int | None = None) -> str:
@@ -63,9 +83,19 @@ def interval(low: float | None, high: float | None, unit: str = "", *, as_percen
     """`1.4 to 3.0`, the unit said once; '' where there is no interval."""
     if low is None or high is None:
         return ""
-    ends = [with_unit(end, unit, as_percent=as_percent) for end in (low, high)]
-    head, _, tail = ends[0].partition("\u202f")
-    return f"{head if ends[1].endswith(tail) else ends[0]} to {ends[1]}"
+    if unit in ("bytes", "B"):
+        return f"{size_bytes(low)} to {size_bytes(high)}"
+    scale, sign = (100.0, "%") if unit == "" and as_percent else (1.0, unit)
+    ends = [scale * low, scale * high]
+    width = max(abs(ends[1] - ends[0]), 1e-12)
+    if max(map(abs, ends)) < 1e-3 and any(ends):
+        words = [number(end) for end in ends]
+    else:
+        # two digits of the interval's width say all there is to say
+        digits = min(6, max(0, 1 - math.floor(math.log10(width))))
+        digits = min(digits, max(0, 2 - math.floor(math.log10(max(map(abs, ends)) or 1))))
+        words = [number(end, digits) for end in ends]
+    return f"{words[0]} to {words[1]}" + (f"\u202f{sign}" if sign else "")
 
 
 def size_bytes(value: float) -> str:

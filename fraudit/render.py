@@ -57,12 +57,19 @@ class Drawings:
 
     def __call__(self, figure: Figure, width_px: int) -> Markup:
         self._count += 1
-        # charts.svg escapes every text it is given
-        return Markup(charts.svg(figure, width_px, uid=f"c{self._count}"))  # noqa: S704
+        try:
+            drawn = charts.svg(figure, width_px, uid=f"c{self._count}")
+        except DataError as error:
+            return Markup('<p class="notrun">This chart could not be drawn. {}</p>').format(error.message)
+        return Markup(drawn)  # charts.svg escapes every text it is given
 
 
-def cell(column: Column, row: Mapping[str, Any]) -> str:
-    """A table's cell as text; the decimals are the column's."""
+def cell(column: Column, row: Mapping[str, Any], before: Column | None = None) -> str:
+    """A table's cell as text; the decimals are the column's.
+
+    Args:
+        before: the column to the left; an interval is in its unit, so percent after percent.
+    """
     value = row.get(column.key)
     if value is None:
         return formatting.MISSING
@@ -70,6 +77,10 @@ def cell(column: Column, row: Mapping[str, Any]) -> str:
         if isinstance(value, Mapping):
             value = [value.get("low"), value.get("high")]
         if isinstance(value, list) and len(value) == 2 and None not in value:
+            if before is not None and before.kind == "percent":
+                low, high = (100 * float(end) for end in value)
+                digits = max(0, before.digits - 1)
+                return f"{formatting.number(low, digits)} to {formatting.number(high, digits)}\u202f%"
             return " to ".join(formatting.number(float(end), column.digits) for end in value)
         return formatting.MISSING if isinstance(value, list) else str(value)
     if isinstance(value, bool):
@@ -138,7 +149,7 @@ def facts(value: Any, depth: int = 0) -> str:
     if isinstance(value, list):
         return ", ".join(facts(item, depth + 1) for item in value)
     if isinstance(value, float):
-        return formatting.number(value)
+        return formatting.short(value)
     return str(value)
 
 
@@ -192,14 +203,26 @@ def environment(*, autoescape: bool) -> Environment:
         lstrip_blocks=True,
     )
     jinja.filters.update(
-        cell=cell, number=formatting.number, percent=formatting.percent, seconds=formatting.seconds,
-        bytes=formatting.size_bytes, facts=facts, slug=slug, metric_value=metric_value, metric_interval=metric_interval,
-        md=md, code_span=code_span,
-    )  # fmt: skip
+        cell=cell,
+        number=formatting.number,
+        percent=formatting.percent,
+        seconds=formatting.seconds,
+        facts=facts,
+        slug=slug,
+        metric_value=metric_value,
+        metric_interval=metric_interval,
+        md=md,
+        code_span=code_span,
+    )
     jinja.globals.update(
-        sort_key=sort_key, footnotes=footnotes, note_of=note_of, severity_words=SEVERITY_WORDS,
-        wide_px=charts.WIDE_PX, narrow_px=charts.NARROW_PX, missing=formatting.MISSING,
-    )  # fmt: skip
+        sort_key=sort_key,
+        footnotes=footnotes,
+        note_of=note_of,
+        severity_words=SEVERITY_WORDS,
+        wide_px=charts.WIDE_PX,
+        narrow_px=charts.NARROW_PX,
+        missing=formatting.MISSING,
+    )
     if autoescape:
         jinja.finalize = lambda value: formatting.printable(value) if type(value) is str else value
     return jinja

@@ -33,17 +33,47 @@ class KeyFigure:
 
 
 KEY_FIGURES: tuple[KeyFigure, ...] = (
-    KeyFigure("Accuracy, ten folds", "verification", ("verification.accuracy", "verification.accuracy.*"), as_percent=True),
-    KeyFigure("FNMR at the resolvable FMR", "verification", ("verification.fnmr@fmr=*",), "lowest_fmr", True),
-    KeyFigure("Worst group gap", "bias", ("bias.worst_gap", "bias.*max_over_min_fnmr", "bias.*max_over_min_fmr",
-                                          "bias.*max_over_min*"), "largest"),
-    KeyFigure("Worst corruption, FNMR", "robustness", ("robustness.worst_fnmr", "robustness.worst*", "robustness.*.fnmr*",
-                                                       "robustness.fnmr*"), "largest", True),
+    KeyFigure(
+        "Accuracy, ten folds",
+        "verification",
+        ("verification.accuracy", "verification.accuracy.*", "verification.accuracy*"),
+        as_percent=True,
+    ),
+    KeyFigure(
+        "FNMR at the resolvable FMR",
+        "verification",
+        ("verification.fnmr@fmr=*",),
+        "lowest_fmr",
+        as_percent=True,
+    ),
+    KeyFigure(
+        "Worst group gap",
+        "bias",
+        ("bias.worst_gap", "bias.*max_over_min_fnmr", "bias.*max_over_min_fmr", "bias.*max_over_min*"),
+        "largest",
+    ),
+    KeyFigure(
+        "Worst corruption, FNMR",
+        "robustness",
+        ("robustness.worst_fnmr", "robustness.worst*", "robustness.fnmr.*"),
+        "largest",
+        as_percent=True,
+    ),
     KeyFigure("Smallest safe dimension", "compression", ("compression.safe_dim", "compression.*safe*")),
-    KeyFigure("Strongest leak", "leakage", ("leakage.strongest", "leakage.*.selectivity", "leakage.*.r2", "leakage.*.auc"),
-              "largest"),
-    KeyFigure("Attack success", "inversion", ("inversion.attack_success*", "inversion.*sar*"), "largest", True),
-)  # fmt: skip
+    KeyFigure(
+        "Strongest leak",
+        "leakage",
+        ("leakage.strongest", "leakage.*.selectivity", "leakage.*.r2", "leakage.*.auc"),
+        "largest",
+    ),
+    KeyFigure(
+        "Attack success",
+        "inversion",
+        ("inversion.attack_success*", "inversion.*sar*"),
+        "largest",
+        as_percent=True,
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +83,14 @@ class KeyValue:
     figure: KeyFigure
     metric: Metric | None
     reason: str
+
+    @property
+    def note(self) -> str:
+        """Which metric it is, in its own words."""
+        if self.metric is None:
+            return ""
+        words = self.metric.label or self.metric.name.removeprefix(f"{self.figure.analysis}.")
+        return f"{words}, {self.metric.group}" if self.metric.group else words
 
 
 def _fmr_of(metric: Metric) -> float:
@@ -134,6 +172,7 @@ def verdict(record: RunRecord) -> str:
                for r in record.results if r.status != "done"]  # fmt: skip
     if not done:
         return f"{lead}."
-    ran = f"{len(done)} of {len(record.results)} analyses ran" if missing else f"all {len(done)} analyses ran"
+    all_ran = f"all {len(done)} analyses ran" if len(done) > 1 else "the one analysis asked for ran"
+    ran = f"{len(done)} of {len(record.results)} analyses ran" if missing else all_ran
     tail = f"; {_listed(missing)}" if missing else ""
     return f"{lead}. {ran[0].upper()}{ran[1:]}{tail}."

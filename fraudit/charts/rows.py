@@ -2,38 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from matplotlib.lines import Line2D
 
-from fraudit.charts.canvas import (
-    SMALL_PX,
-    TEXT_PX,
-    Canvas,
-    Scale,
-    draw_marks,
-    fit,
-    grid,
-    scale_of,
-    text_px,
-)
+from fraudit.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
+from fraudit.charts.frame import Box, draw_marks, grid
+from fraudit.charts.scales import Scale, scale_of
 from fraudit.charts.svgtext import ACCENT, INK, MUTED, RULE, SERIES
 from fraudit.formatting import number, printable
 
+PERCENT = "\u202f%"
 ROW_PX = 26.0
 GROUP_PX = 30.0
+Say = Callable[[float], str]
+Panel = tuple[str, list[dict]]
 
 
-def _interval_words(row: dict, scale: Scale) -> str:
+def _interval_words(row: dict, say: Say) -> str:
     if row.get("value") is None:
         return ""
     if row.get("low") is None or row.get("high") is None:
-        return scale.text(row["value"])
-    ends = [scale.text(row["low"]), scale.text(row["high"])]
-    if ends[0].endswith("\u202f%") and ends[1].endswith("\u202f%"):
-        ends[0] = ends[0][:-2]
-    return f"{scale.text(row['value'])} ({ends[0]} to {ends[1]})"
+        return say(row["value"])
+    low, high = (say(row[key]) for key in ("low", "high"))
+    return f"{say(row['value'])} ({low.removesuffix(PERCENT)} to {high})"
 
 
 def _values(rows: Sequence[dict]) -> list[float | None]:
@@ -85,35 +79,27 @@ def draw_bars(data: dict, width: int) -> Canvas:
     return _draw_rows(data, [("", list(data.get("rows", [])))], width, bars=True)
 
 
-def _geometry(
-    panels: list[tuple[str, list[dict]]], scale: Scale, width: int
-) -> tuple[float, float, float, bool]:
+def _geometry(panels: list[Panel], say: Say, width: int) -> tuple[float, float, float, bool]:
     """(label column, words column, n column, whether intervals are said in words) in pixels."""
     rows = [row for _, rows in panels for row in rows]
     longest = max((text_px(printable(row.get("label", ""))) for row in rows), default=0.0)
-    label = min(longest, 0.34 * width) + 12
-    words = max((text_px(_interval_words(row, scale), SMALL_PX) for row in rows), default=0.0) + 12
-    shown = len(panels) == 1 and width - label - words > 0.38 * width
-    if not shown:
-        words = (
-            max(
-                (text_px(scale.text(row["value"]), SMALL_PX) for row in rows if row.get("value") is not None),
-                default=0.0,
-            )
-            + 12
-        )
-    has_n = any(row.get("n") is not None for row in rows)
-    sizes = 92.0 if has_n and width >= 600 else 0.0
-    return label, words, sizes, shown
+    label = min(longest, (0.34 if width > 500 else 0.42) * width) + 12
+    full = max((text_px(_interval_words(row, say), SMALL_PX) for row in rows), default=0.0) + 12
+    shown = len(panels) == 1 and width - label - full > 0.38 * width
+    values = [row["value"] for row in rows if row.get("value") is not None]
+    plain = max((text_px(say(value), SMALL_PX) for value in values), default=0.0) + 12
+    sizes = 92.0 if width >= 600 and any(row.get("n") is not None for row in rows) else 0.0
+    return label, full if shown else plain, sizes, shown
 
 
-def _draw_rows(data: dict, panels: list[tuple[str, list[dict]]], width: int, *, bars: bool) -> Canvas:
+def _draw_rows(data: dict, panels: list[Panel], width: int, *, bars: bool) -> Canvas:
     everything = [row for _, rows in panels for row in rows]
     marks = list(data.get("marks") or [])
     at_x = [m["value"] for m in marks if m["axis"] == "x"]
     values = [*_values(everything), *([0.0] if bars and data["x"].get("scale", "linear") == "linear" else [])]
-    scale = scale_of(data["x"], values, at_x)
-    label_px, words_px, sizes_px, in_words = _geometry(panels, scale, width)
+    scale = scale_of(data["x"], values, at_x, zero=bars)
+    say = scale.words(everything)
+    label_px, words_px, sizes_px, in_words = _geometry(panels, say, width)
     layout = RowLayout(everything, label_px)
     compare = next((row.get("compare_label") for row in everything if row.get("compare") is not None), None)
     has_compare = any(row.get("compare") is not None for row in everything)
@@ -148,9 +134,19 @@ def _draw_rows(data: dict, panels: list[tuple[str, list[dict]]], width: int, *, 
         grid(canvas, ax, scale, None, box, x_label=index == 0 or len(panels) == 1)
         ax.set_ylim(layout.height, 0)
         mine = [m for m in marks if m.get("panel", name) == name]
-        draw_marks(canvas, ax, mine, scale, None, (box[0], box[1] - 20, box[2], box[3]))
+        draw_marks(canvas, ax, mine, scale, None, box)
         for row in rows:
-            _draw_row(canvas, ax, row, scale, layout, box, bars=bars, in_words=in_words)
+            _draw_row(
+                canvas,
+                ax,
+                row,
+                scale,
+                layout,
+                box,
+                bars=bars,
+                say=partial(_interval_words, say=say) if in_words else None,
+                plain=say,
+            )
     if sizes_px:
         _draw_sizes(canvas, everything, layout, width - sizes_px + 14, head)
     return canvas
@@ -162,10 +158,11 @@ def _draw_row(
     row: dict,
     scale: Scale,
     layout: RowLayout,
-    box: tuple[float, float, float, float],
+    box: Box,
     *,
     bars: bool,
-    in_words: bool,
+    say: Callable[[dict], str] | None,
+    plain: Say,
 ) -> None:
     y = layout.of(row)
     left, top, width, _ = box
@@ -207,7 +204,7 @@ def _draw_row(
                 clip_on=False,
             )
         ax.plot([at], [y], "o", markersize=7, color=colour, markeredgewidth=0, clip_on=False, zorder=3)
-    words = _interval_words(row, scale) if in_words else scale.text(value)
+    words = say(row) if say else plain(value)
     canvas.text(left + width + 10, top + y, words, size=SMALL_PX, colour=MUTED)
 
 
@@ -250,7 +247,7 @@ def _draw_sizes(canvas: Canvas, rows: Sequence[dict], layout: RowLayout, left: f
         canvas.text(left, top + y - 2, number(float(n), 0), size=SMALL_PX, colour=MUTED)
 
 
-def _stack(data: dict, panels: list[tuple[str, list[dict]]], width: int) -> Canvas:
+def _stack(data: dict, panels: list[Panel], width: int) -> Canvas:
     """Panels one under the other, each row group headed by the panel's name: for narrow screens."""
     rows = []
     for name, members in panels:

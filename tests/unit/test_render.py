@@ -1,0 +1,291 @@
+"""The report: self-contained, escaped, complete, and readable without what is missing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import shutil
+import subprocess
+import sys
+from html.parser import HTMLParser
+
+import pytest
+
+from fraudit import formatting, summary
+from fraudit.errors import DataError
+from fraudit.record import RunRecord
+from fraudit.render import PICTURE_BUDGET, Pictures, csv_text, figure_html, guarded, md, render
+from fraudit.types import AnalysisResult, Figure, Finding, Interval, Metric
+from tests.fixtures.run_record import HOSTILE, build_record, build_run
+
+
+class Page(HTMLParser):
+    """Tags, ids, links and text of a page."""
+
+    VOID = frozenset({"meta", "img", "br", "link", "input", "hr"})
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict]] = []
+        self.open: list[str] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.words.append(data)
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory):
+    folder = build_run(tmp_path_factory.mktemp("run"))
+    render(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def page(run_dir):
+    return (run_dir / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_the_page_is_well_formed_and_its_ids_are_unique(page):
+    parsed = Page(page)
+    assert parsed.open == []
+    ids = [attrs["id"] for _, attrs in parsed.tags if "id" in attrs]
+    assert len(ids) == len(set(ids))
+    anchors = {attrs["href"][1:] for tag, attrs in parsed.tags if tag == "a"}
+    assert anchors <= set(ids)
+
+
+def test_nothing_is_fetched_and_the_file_is_small(page):
+    for _, attrs in Page(page).tags:
+        for name in ("src", "href", "srcset", "data", "action"):
+            assert not attrs.get(name) or attrs[name].startswith(("#", "data:image/"))
+    assert "@import" not in page
+    assert not re.search(r"url\(\s*['\"]?(?!#)", page)
+    assert len(page.encode()) < 5_000_000
+
+
+def test_hostile_names_stay_text(page):
+    parsed = Page(page)
+    assert [tag for tag, _ in parsed.tags].count("script") == 1
+    assert HOSTILE.split(" $")[0] in "".join(parsed.words)
+    assert not any(name.startswith("on") for _, attrs in parsed.tags for name in attrs)
+
+
+def test_every_analysis_has_a_section_also_those_that_did_not_run(page):
+    sections = [attrs["id"] for tag, attrs in Page(page).tags if tag == "section"]
+    assert sections == [r.name for r in build_record().results] + ["provenance"]
+    assert "needs attributes; lfw declares none" in page
+    assert "expected 512 columns, found 128" in page
+
+
+def test_the_first_screen_has_verdict_cards_and_all_key_figures(page):
+    first = page[: page.index('<section id="verification"')]
+    assert first.count('<li class="card ') == 6
+    assert "2 more findings in the sections below" in first
+    assert first.count('<div class="key">') == len(summary.KEY_FIGURES) == 7
+    assert "99.30\u202f%" in first
+    assert first.index("2.1 times that for men") < first.index("Worst corruption: medical mask")
+
+
+def test_pictures_are_inlined_and_lost_ones_said(page):
+    images = [attrs for tag, attrs in Page(page).tags if tag == "img"]
+    assert len(images) == 6 + 15
+    assert all(attrs["src"].startswith("data:image/webp;base64,") and attrs["alt"] for attrs in images)
+    assert "picture not stored" in page
+    assert "not an artifact of this run" in page
+
+
+def test_a_picture_outside_the_run_or_over_the_budget_is_not_read(tmp_path):
+    (tmp_path / "artifacts").mkdir()
+    (tmp_path / "secret.png").write_bytes(b"x")
+    (tmp_path / "artifacts" / "big.png").write_bytes(b"x" * 100)
+    pictures = Pictures(tmp_path / "artifacts", budget=150)
+    for name in ("../secret.png", "/etc/passwd", "a/b.png", ".png", "big.svg", "..png/../../secret.png"):
+        assert pictures.uri(name)[0] == ""
+    assert pictures.uri("big.png")[0]
+    assert pictures.uri("big.png") == ("", "left out to keep this file small")
+    assert pictures.left_out == 1
+    assert PICTURE_BUDGET * 4 / 3 < 4_200_000
+
+
+def test_the_same_run_renders_to_the_same_bytes(run_dir, tmp_path):
+    again = tmp_path / "copy"
+    shutil.copytree(run_dir, again, ignore=shutil.ignore_patterns("report"))
+    index = render(again)
+    assert index == again / "report" / "index.html"
+    for name in ("index.html", "report.md", "results.csv"):
+        assert (again / "report" / name).read_bytes() == (run_dir / "report" / name).read_bytes()
+
+
+def test_rendering_needs_neither_torch_nor_weights_nor_pictures(tmp_path):
+    build_record().save(tmp_path)
+    code = (
+        "import sys, pathlib\n"
+        "from fraudit.render import render\n"
+        "render(pathlib.Path(sys.argv[1]))\n"
+        "print([m for m in ('torch', 'onnxruntime', 'cv2', 'scipy', 'pandas', 'sklearn') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_record_with_nothing_in_it_still_renders(tmp_path):
+    RunRecord(plan={}, environment={}, inputs={}, status="incomplete").save(tmp_path)
+    text = render(tmp_path).read_text()
+    assert "Incomplete run." in text
+    assert "No analysis ran to its end, so nothing can be concluded." in text
+    assert text.count("was not asked for") == 7
+
+
+def test_a_figure_that_cannot_be_drawn_does_not_take_the_report_with_it(tmp_path):
+    broken = Figure(
+        "f", "heatmap", "Broken", "c", "a", {"rows": ["<b>"], "columns": [], "values": [[1], [2]]}
+    )
+    result = AnalysisResult("x", "X", figures=(broken,))
+    RunRecord({}, {}, {}, (result,)).save(tmp_path)
+    assert "This chart could not be drawn. figure f (heatmap)" in render(tmp_path).read_text()
+
+
+def test_no_run_is_an_error(tmp_path):
+    with pytest.raises(DataError, match="no run at"):
+        render(tmp_path / "none")
+    with pytest.raises(DataError, match=r"expected a folder with run\.json"):
+        render(tmp_path)
+
+
+def test_csv_files_guard_formulas_and_keep_numbers(run_dir):
+    with (run_dir / "report" / "results.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert len(rows) == len(build_record().metrics())
+    by_name = {row["name"]: row for row in rows}
+    assert float(by_name["verification.threshold@fmr=1e-3"]["value"]) == -0.213
+    assert by_name["verification.fnmr@fmr=1e-4"]["value"] == ""
+    assert by_name["bias.hostile.fmr"]["group"] == HOSTILE
+    with (run_dir / "report" / "tables" / "bias-groups.csv").open(newline="") as stream:
+        groups = [row["Group"] for row in csv.DictReader(stream)]
+    assert groups[1] == '\'=HYPERLINK("http://x")'
+
+
+@pytest.mark.parametrize("text", ["=cmd|' /C calc'!A0", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1"])
+def test_texts_a_spreadsheet_would_run_are_quoted(text):
+    assert guarded(text).startswith("'")
+    assert csv_text(["a"], [[-1.5]]) == "a\n-1.5\n"
+
+
+def test_markdown_takes_hostile_text_literally(run_dir):
+    text = (run_dir / "report" / "report.md").read_text()
+    assert "<script" not in text.replace("\\<script", "")
+    assert "- **High** (Bias): At the threshold" in text
+    assert (
+        "| FNMR at the resolvable FMR | 2.1\u202f% | 1.5 to 2.9\u202f% | 3,000 | FNMR at FMR 1e-3 |" in text
+    )
+    tables = [block for block in re.split(r"\n\s*\n", text) if block.lstrip().startswith("|")]
+    for block in tables:
+        widths = {len(re.findall(r"(?<!\\)\|", line)) for line in block.strip().splitlines()}
+        assert len(widths) == 1, block
+    assert md("a|b\n<i>*x*") == r"a\|b \<i\>\*x\*"
+
+
+def test_a_figure_shows_itself_in_a_notebook():
+    figure = next(r for r in build_record().results if r.name == "bias").figures[0]
+    html = figure_html(figure)
+    assert html.startswith("<figure")
+    assert html.count("<svg") == 1
+    assert "<script" not in html
+
+
+def metric(name: str, value: float | None, **more: object) -> Metric:
+    return Metric(name, value, **({"missing": "no pairs"} if value is None else {}), **more)
+
+
+def record_of(*results: AnalysisResult) -> RunRecord:
+    return RunRecord({}, {}, {"embedder": {"name": "m"}, "dataset": {"name": "d"}}, results)
+
+
+def test_the_resolvable_fnmr_is_the_one_at_the_lowest_fmr_that_has_a_value():
+    result = AnalysisResult(
+        "verification",
+        "V",
+        metrics=tuple(
+            metric(f"verification.fnmr@fmr={x}", v)
+            for x, v in (("1e-1", 0.1), ("1e-3", 0.3), ("1e-4", None), ("1e-2", 0.2))
+        ),
+    )
+    values = {k.figure.label: k for k in summary.key_figures(record_of(result))}
+    assert values["FNMR at the resolvable FMR"].metric.value == 0.3
+    assert values["Accuracy, ten folds"].reason == "verification ran and gave no such figure"
+    assert values["Attack success"].reason == "not run: inversion was not asked for"
+
+
+def test_a_missing_key_figure_gives_its_reason():
+    result = AnalysisResult("compression", "C", metrics=(metric("compression.safe_dim", None),))
+    failed = AnalysisResult("leakage", "L", "failed", reason="DataError: x")
+    reasons = {k.figure.analysis: k.reason for k in summary.key_figures(record_of(result, failed))}
+    assert reasons["compression"] == "no pairs"
+    assert reasons["leakage"] == "failed: DataError: x"
+
+
+def test_the_verdict_counts_and_names_by_rule():
+    high = AnalysisResult("b", "Bias", findings=(Finding("high", "t"), Finding("low", "t")))
+    fine = AnalysisResult("v", "Verification", findings=(Finding("good", "t"),))
+    off = AnalysisResult("i", "Inversion", "not_run", reason="no inverter")
+    assert summary.verdict(record_of(high, fine, off)) == (
+        "2 findings to act on: 1 of high severity (Bias), 1 of low severity (Bias). "
+        "2 of 3 analyses ran; Inversion did not run."
+    )
+    assert (
+        summary.verdict(record_of(fine))
+        == "No finding above the severity 'info'. The one analysis asked for ran."
+    )
+    assert summary.subject(record_of(fine)) == "m on d"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.993, "99.30\u202f%"),
+        (0.0213, "2.1\u202f%"),
+        (0.0021, "0.21\u202f%"),
+        (1.0, "100\u202f%"),
+        (0.5, "50.0\u202f%"),
+        (None, "—"),
+    ],
+)
+def test_percent(value, text):
+    assert formatting.percent(value) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0"), (-0.213, "−0.213"), (1234.0, "1,234"), (2.1, "2.10"), (0.00012, "1.2e-4"), (64, "64")],
+)
+def test_number(value, text):
+    assert formatting.number(value) == text
+
+
+def test_intervals_say_two_digits_of_their_width():
+    assert formatting.interval(0.989, 0.996, as_percent=True) == "98.9 to 99.6\u202f%"
+    assert formatting.interval(1.4, 3.0) == "1.4 to 3.0"
+    assert formatting.interval(None, 1.0) == ""
+    assert Interval(1.4, 3.0).level == 0.95
+
+
+def test_the_record_carries_provenance_into_the_page(page):
+    document = json.loads(build_record().to_json())
+    for value in (document["environment"]["command"], "a" * 64, "d" * 64, "no face found", "Apache-2.0"):
+        assert value in page
