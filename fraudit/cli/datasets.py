@@ -1,0 +1,89 @@
+"""`fraudit datasets`: which face sets have a name, which are here, how to get the others, on what terms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def describe() -> list[dict[str, Any]]:
+    """One plain dictionary a known set: name, title, present, path, pictures, people, pairs, terms, how."""
+    import numpy as np
+
+    from fraudit.errors import DataError
+    from fraudit.faces.sources import KNOWN, find_known, open_faces
+
+    rows = []
+    for name, known in KNOWN.items():
+        path: Path | None = find_known(name)
+        row: dict[str, Any] = {
+            "name": name,
+            "title": known.title,
+            "present": path is not None,
+            "path": str(path) if path else None,
+            "pictures": None,
+            "people": None,
+            "pairs": None,
+            "attributes": [],
+            "problem": "",
+            "terms": known.terms,
+            "how": known.how,
+        }
+        if path:
+            try:
+                faces = open_faces(name, digest=False)
+            except DataError as error:
+                row["problem"] = error.message
+            else:
+                row["pictures"] = len(faces)
+                row["people"] = len(np.unique(faces.subjects)) if faces.identified else None
+                row["pairs"] = len(faces.pairs) if faces.pairs else None
+                row["attributes"] = list(faces.attributes)
+        rows.append(row)
+    return rows
+
+
+def datasets(
+    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON for scripts.")] = False,
+) -> None:
+    """Show the known face sets: present or not, how to get them, and under which terms.
+
+    Example: fraudit datasets
+    """
+    rows = describe()
+    if as_json:
+        import json
+
+        typer.echo(json.dumps(rows, indent=2))
+        return
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from fraudit.faces.sources import data_folder
+
+    table = Table("set", "what", "here", "pictures", "people", "pairs", "terms", title="Face sets")
+    for row in rows:
+        here = "damaged" if row["problem"] else ("yes" if row["present"] else "no")
+        counts = ["-" if row[key] is None else f"{row[key]:,}" for key in ("pictures", "people", "pairs")]
+        table.add_row(row["name"], escape(row["title"]), here, *counts, escape(row["terms"]))
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if row["problem"]:
+            console.print(f"{row['name']}: {row['problem']}", markup=False, soft_wrap=True)
+        elif not row["present"]:
+            console.print(f"{row['name']}: {row['how']}", markup=False, soft_wrap=True)
+    console.print(
+        f"Named sets are looked for in {data_folder()} (set $FRAUDIT_DATA).", markup=False, soft_wrap=True
+    )
+    console.print("Any folder, zip, insightface .bin or manifest.csv can be given by its path.", markup=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add `datasets` to the command line."""
+    app.command("datasets")(datasets)

@@ -1,0 +1,118 @@
+"""FFHQ's metadata (one JSON a picture), the attributes that ID3PM conditions on (its Table 6)."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fraudit.errors import DataError
+from fraudit.faces.members import open_members
+from fraudit.types import F64
+
+POSE = ("head_pitch_deg", "head_roll_deg", "head_yaw_deg")
+EMOTION = tuple(
+    f"emotion_{name}"
+    for name in ("anger", "contempt", "disgust", "fear", "happiness", "neutral", "sadness", "surprise")
+)
+OCCLUSION = ("occlusion_forehead", "occlusion_eye", "occlusion_mouth")
+MAKEUP = ("makeup_eye", "makeup_lip")
+FACIAL_HAIR = ("facial_hair_moustache", "facial_hair_beard", "facial_hair_sideburns")
+HAIR_COLOURS = ("brown", "black", "blond", "red", "gray", "other")
+HAIR = ("hair_bald", "hair_invisible", *(f"hair_{colour}" for colour in HAIR_COLOURS))
+
+SET1 = (*EMOTION, *POSE)
+SET2 = (*SET1, "glasses", *MAKEUP, *OCCLUSION)
+SET3 = (*SET2, "age", *FACIAL_HAIR, *HAIR, "gender_male")
+ATTRIBUTE_SETS: dict[str, tuple[str, ...]] = {"set1": SET1, "set2": SET2, "set3": SET3}
+COLUMNS = SET3
+MAX_JSON_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FfhqFeatures:
+    """Attributes of N pictures.
+
+    Attributes:
+        ids: N picture numbers as in the file names, such as `00000`, sorted.
+        columns: name -> f64[N]. Angles in degrees, age in years, the rest in [0, 1]; NaN where unknown,
+            as for a picture whose list of faces is empty.
+        faces: N counts of faces a picture; the first face is taken.
+    """
+
+    ids: tuple[str, ...]
+    columns: Mapping[str, F64]
+    faces: tuple[int, ...]
+
+
+def read_ffhq_features(path: str | Path) -> FfhqFeatures:
+    """Read a folder or zip of FFHQ metadata JSON files.
+
+    Raises:
+        DataError: no JSON file in it, or one that is not in FFHQ's layout.
+    """
+    members = open_members(Path(path))
+    names = [name for name in members.names if name.endswith(".json") and "__MACOSX" not in name]
+    if not names:
+        raise DataError(f"{path}: no .json file in it", "expected FFHQ's features, 00000.json ..")
+    names.sort(key=lambda name: posixpath.basename(name))
+    rows, faces = [], []
+    for name in names:
+        try:
+            found = json.loads(members.read(name, MAX_JSON_BYTES))
+        except (ValueError, RecursionError) as error:
+            raise DataError(f"{path}/{name} is not JSON: {error}") from error
+        if not isinstance(found, list):
+            raise DataError(f"{path}/{name}: expected a list of faces, found {type(found).__name__}")
+        faces.append(len(found))
+        rows.append(_attributes(found[0], f"{path}/{name}") if found else {})
+    columns = {column: np.array([row.get(column, np.nan) for row in rows]) for column in COLUMNS}
+    ids = tuple(posixpath.basename(name).removesuffix(".json") for name in names)
+    if len(set(ids)) != len(ids):
+        raise DataError(f"{path}: two files describe the same picture")
+    return FfhqFeatures(ids, columns, tuple(faces))
+
+
+def _attributes(face: Any, where: str) -> dict[str, float]:
+    facts = face.get("faceAttributes") if isinstance(face, dict) else None
+    if not isinstance(facts, dict):
+        raise DataError(f"{where}: 'faceAttributes' is missing", "expected FFHQ's features")
+    row: dict[str, float] = {}
+
+    def take(column: str, group: str, key: str) -> None:
+        values = facts.get(group)
+        value = values.get(key) if isinstance(values, dict) else None
+        if isinstance(value, (int, float)):
+            row[column] = float(value)
+
+    for column, angle in zip(POSE, ("pitch", "roll", "yaw"), strict=True):
+        take(column, "headPose", angle)
+    for column in EMOTION:
+        take(column, "emotion", column.removeprefix("emotion_"))
+    for column in FACIAL_HAIR:
+        take(column, "facialHair", column.removeprefix("facial_hair_"))
+    for column, key in zip(MAKEUP, ("eyeMakeup", "lipMakeup"), strict=True):
+        take(column, "makeup", key)
+    for column, key in zip(OCCLUSION, ("foreheadOccluded", "eyeOccluded", "mouthOccluded"), strict=True):
+        take(column, "occlusion", key)
+    take("hair_bald", "hair", "bald")
+    take("hair_invisible", "hair", "invisible")
+    hair = facts.get("hair")
+    listed = hair.get("hairColor") if isinstance(hair, dict) else None
+    if isinstance(listed, list) and listed:  # the list is empty where hair is not visible
+        colours = {entry.get("color"): entry.get("confidence") for entry in listed if isinstance(entry, dict)}
+        for colour in HAIR_COLOURS:
+            if isinstance(colours.get(colour), (int, float)):
+                row[f"hair_{colour}"] = float(colours[colour])
+    if isinstance(facts.get("age"), (int, float)):
+        row["age"] = float(facts["age"])
+    if isinstance(facts.get("gender"), str):
+        row["gender_male"] = float(facts["gender"].lower() == "male")
+    if isinstance(facts.get("glasses"), str):
+        row["glasses"] = float(facts["glasses"] != "NoGlasses")
+    return row
