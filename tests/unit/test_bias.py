@@ -1,0 +1,184 @@
+"""Bias: planted differences are found with the truth inside the interval, and null worlds stay quiet."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fraudit.analyses.bias import Params, attribute_groups, run
+from fraudit.errors import DataError, UsageError
+from fraudit.record import normalise
+from fraudit.stats.groups import impostor_rates, join_labels, label_groups, own_threshold
+from fraudit.types import Interval
+from tests.fixtures_context import FakeContext
+
+DIM, COMMON = 24, 0.75
+
+
+def world(
+    people: int, each: int, seed: int, common: float = 0.0, noise_b: float = 0.5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors of two equal groups; members of b share a direction (more false matches) or are noisier."""
+    rng = np.random.default_rng(seed)
+    subjects = np.repeat(np.arange(people), each)
+    is_b = subjects % 2 == 1
+    identity = rng.standard_normal((people, DIM))
+    shared = np.zeros(DIM)
+    shared[0] = common * np.sqrt(DIM)
+    identity[1::2] += shared
+    noise = np.where(is_b, noise_b, 0.5)[:, None]
+    vectors = identity[subjects] + noise * rng.standard_normal((len(subjects), DIM))
+    return vectors.astype(np.float32), subjects, np.where(is_b, "b", "a")
+
+
+def context_of(
+    vectors: np.ndarray, subjects: np.ndarray, group: np.ndarray, **more: np.ndarray
+) -> FakeContext:
+    return FakeContext.of_vectors(vectors, subjects, attributes={"group": group, **more})
+
+
+def true_fmr(group: str, threshold: float, common: float, pairs: int = 400_000) -> float:
+    """FMR of a group at `threshold` from independent draws of the planted distribution."""
+    vectors, _, _ = world(2 * pairs, 1, seed=99, common=common)
+    rows = vectors[(1 if group == "b" else 0) :: 2]
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    half = len(unit) // 2
+    return float(np.mean(np.einsum("pd,pd->p", unit[:half], unit[half : 2 * half]) >= threshold))
+
+
+def test_a_planted_false_match_gap_is_found_with_the_truth_in_its_interval() -> None:
+    context = context_of(*world(400, 3, seed=1, common=COMMON))
+    params = Params(by=("group",), fmr=1e-2)
+    result = normalise(run(context, params))
+    rates = {m.group: m for m in result.metrics if m.name == "bias.group.fmr"}
+    tau = context.threshold(1e-2).value
+    truth = {g: true_fmr(g, tau, COMMON) for g in "ab"}
+    for g in "ab":
+        assert rates[g].interval.low <= truth[g] <= rates[g].interval.high
+    ratio = next(m for m in result.metrics if m.name == "bias.group.max_over_min_fmr")
+    assert ratio.interval.low <= truth["b"] / truth["a"] <= ratio.interval.high
+    found = [f for f in result.findings if f.rule == "bias.ratio"]
+    assert [("FMR" in f.evidence[0].upper(), f.severity) for f in found] == [(True, "high")]
+    own = {m.group: m.value for m in result.metrics if m.name.startswith("bias.group.threshold")}
+    assert own["b"] > tau > own["a"]
+
+
+def test_a_planted_false_non_match_gap_is_found() -> None:
+    context = context_of(*world(400, 4, seed=2, noise_b=1.0))
+    result = run(context, Params(by=("group",), fmr=1e-2))
+    rates = {m.group: m for m in result.metrics if m.name == "bias.group.fnmr"}
+    assert rates["b"].interval.low > rates["a"].interval.high
+    assert any(f.rule == "bias.ratio" and "fnmr" in f.evidence[0] for f in result.findings)
+
+
+def test_equal_groups_raise_a_finding_in_at_most_the_stated_share_of_worlds() -> None:
+    """Holm at 5 % within an attribute: at most 10 of 200 expected; 99.9 % binomial bound 20."""
+    raised = 0
+    for seed in range(200):
+        context = context_of(*world(80, 3, seed=1000 + seed))
+        result = run(context, Params(by=("group",), fmr=2e-2))
+        raised += any(f.severity in ("high", "medium", "low") for f in result.findings)
+    assert raised <= 20
+
+
+def test_a_face_without_a_vector_is_a_false_non_match_and_never_a_false_match() -> None:
+    vectors, subjects, group = world(100, 3, seed=3)
+    vectors[group == "b"] = np.where(
+        np.arange((group == "b").sum())[:, None] % 3 == 0, 0, vectors[group == "b"]
+    )
+    context = context_of(vectors, subjects, group)
+    result = run(context, Params(by=("group",), fmr=1e-2))
+    at = {(m.name.removeprefix("bias.group."), m.group): m for m in result.metrics}
+    assert at["fta", "b"].value == pytest.approx(1 / 3)
+    assert at["fta", "a"].value == 0
+    # every person of b loses one picture in three: two of the three pairs
+    assert at["fnmr", "b"].value >= 2 / 3
+    assert at["fnmr_acquired", "b"].value < 0.2
+    assert at["fmr", "b"].n < at["fmr", "a"].n
+
+
+def test_a_set_without_identities_gives_the_impostor_side_and_says_so() -> None:
+    vectors, _, group = world(300, 1, seed=4, common=COMMON)
+    context = FakeContext.of_vectors(vectors, np.arange(300), attributes={"group": group}, identified=False)
+    result = normalise(run(context, Params(by=("group",), fmr=1e-2)))
+    missing = next(m for m in result.metrics if m.name == "bias.group.fnmr")
+    assert missing.value is None
+    assert "names no identities" in str(missing.missing)
+    assert any("names no identities" in caveat for caveat in result.caveats)
+    assert any(m.name == "bias.group.fmr" and m.value is not None for m in result.metrics)
+
+
+def test_small_groups_are_named_and_not_judged() -> None:
+    vectors, subjects, group = world(100, 3, seed=5)
+    group = np.where(subjects < 4, "tiny", group)
+    result = run(context_of(vectors, subjects, group), Params(by=("group",), fmr=1e-2))
+    assert not any(m.group == "tiny" for m in result.metrics)
+    assert any("tiny (below the floor" in str(row["group"]) for t in result.tables for row in t.rows)
+
+
+def test_an_unknown_attribute_is_suggested_and_a_set_without_usual_ones_refused() -> None:
+    context = context_of(*world(40, 2, seed=6))
+    with pytest.raises(UsageError) as caught:
+        run(context, Params(by=("gruop",)))
+    assert "did you mean 'group'?" in caught.value.hint
+    with pytest.raises(DataError, match="none of the usual demographic attributes"):
+        run(context, Params())
+
+
+def test_within_group_variance_covers_pairs_that_share_people() -> None:
+    """The interval of an all-pairs FMR covers the truth in about 95 of 100 worlds; iid Wilson would not."""
+    threshold, covered, naive = 0.45, 0, 0
+    truth = true_fmr("b", threshold, COMMON)
+    for seed in range(200):
+        vectors, subjects, group = world(120, 2, seed=2000 + seed, common=COMMON)
+        unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        rates, _ = impostor_rates(unit, subjects, group, threshold, np.ones(len(unit), bool))
+        b = next(r for r in rates if r.group == "b")
+        covered += b.interval.low <= truth <= b.interval.high
+        half = 1.96 * np.sqrt(b.rate * (1 - b.rate) / b.n)
+        naive += abs(b.rate - truth) <= half
+    assert covered >= 180
+    assert naive < 150
+
+
+def test_the_cross_group_table_counts_every_pair_once() -> None:
+    vectors, subjects, group = world(30, 2, seed=7)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    _, cross = impostor_rates(unit, subjects, group, 0.3, np.ones(len(unit), bool))
+    different = subjects[:, None] != subjects[None]
+    upper = np.triu(different, 1)
+    hits = (unit @ unit.T >= 0.3) & upper
+    for i, a in enumerate(cross.groups):
+        for j, b in enumerate(cross.groups):
+            part = (group[:, None] == a) & (group[None] == b) | (group[:, None] == b) & (group[None] == a)
+            assert cross.n[i, j] == (upper & part).sum()
+            assert cross.rates[i][j] == pytest.approx(hits[part].sum() / (upper & part).sum())
+
+
+def test_own_threshold_reaches_the_target_on_its_group() -> None:
+    vectors, subjects, _ = world(300, 1, seed=8)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    own = own_threshold("all", unit, subjects, 1e-2, np.ones(len(unit), bool))
+    scores = (unit @ unit.T)[np.triu_indices(len(unit), 1)]
+    assert np.mean(scores >= own.value) == pytest.approx(1e-2, rel=0.05)
+    assert own.low < own.value < own.high
+
+
+def test_numbers_are_cut_into_named_groups_and_zero_one_reads_as_words() -> None:
+    ages = np.array([1.0, 20, 40, 60, 80, np.nan, 30, 50])
+    labels = label_groups(ages, bins=2)
+    assert set(labels) == {"1 to 40", "50 to 80", ""}
+    assert join_labels([["a", ""], ["b", "c"]]).tolist() == ["a, b", ""]
+    context = context_of(*world(40, 2, seed=9), male=np.tile([0.0, 1.0], 40))
+    groups = attribute_groups(context, Params(by=("male",)))
+    assert set(groups["male"]) == {"male", "not male"}
+
+
+def test_every_metric_has_n_and_interval_or_a_reason() -> None:
+    result = run(context_of(*world(120, 3, seed=10)), Params(by=("group",), fmr=1e-2))
+    for metric in result.metrics:
+        assert (metric.value is None) == bool(metric.missing)
+        if metric.value is not None:
+            assert metric.n
+            assert isinstance(metric.interval, Interval)
+            assert metric.interval.low <= metric.value <= metric.interval.high
