@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 from fraudit.charts.svgtext import INK
 from fraudit.formatting import printable
 
-RC: dict[str, Any] = {
+RC: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "fraudit",
     "text.parse_math": False,  # a `$` in a label is a dollar sign
