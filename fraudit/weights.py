@@ -185,7 +185,11 @@ def locate(name: str) -> Path | None:
 
 def missing_hint(name: str) -> str:
     """The exact commands that bring the weights `name` (or an embedder's preferred ones) to this machine."""
-    entry = known(name)
+    return how_to_get(known(name))
+
+
+def how_to_get(entry: KnownWeights) -> str:
+    """The exact commands that bring the file of `entry` to this machine."""
     if entry.url:
         return f"run: fraudit weights fetch {entry.name}"
     return f"get it from {entry.source}, then run: fraudit weights import {entry.name} FILE"
@@ -238,6 +242,6 @@ def check(entry: KnownWeights, path: Path) -> str:
     if expected and found != expected:
         raise WeightsError(
             f"{path}: sha256 {found[:12]}..., expected {expected[:12]}...: not the file of {entry.name}",
-            f"remove it, then {missing_hint(entry.name).removeprefix('run: ')}",
+            f"remove it, then {how_to_get(entry).removeprefix('run: ')}",
         )
     return found

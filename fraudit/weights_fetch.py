@@ -23,7 +23,7 @@ from fraudit.weights import (
     KnownWeights,
     check,
     expected_sha256,
-    missing_hint,
+    how_to_get,
     places,
     read_records,
     sha256_of,
@@ -78,7 +78,7 @@ def fetch(entry: KnownWeights, *, offline: bool = False, progress: Progress | No
         check(entry, target)
         return target
     if not entry.url:
-        raise WeightsError(f"{entry.name}: its publisher offers no direct download", missing_hint(entry.name))
+        raise WeightsError(f"{entry.name}: its publisher offers no direct download", how_to_get(entry))
     if is_offline(offline):
         raise ArtifactError(
             f"{entry.name} is not on this machine, and this is offline mode",
@@ -222,7 +222,8 @@ def _stream(client: Any, url: str, part: Path, progress: Progress | None) -> boo
         validator = etag if etag and not etag.startswith("W/") else response.headers.get("last-modified", "")
         state_path.write_text(json.dumps({"url": url, "validator": validator}), encoding="utf-8")
         with part.open("ab" if done else "wb") as file:
-            for chunk in response.iter_raw(1 << 20):
+            # No chunk size: httpx would hold back what came before a broken connection.
+            for chunk in response.iter_raw():
                 file.write(chunk)
                 done += len(chunk)
                 if progress:
@@ -262,7 +263,7 @@ def describe_weights(verify: bool = False, names: list[str] | None = None) -> li
             "licence": entry.licence,
             "accepted": accepted(entry),
             "source": entry.source,
-            "get": "" if path else missing_hint(entry.name),
+            "get": "" if path else how_to_get(entry),
         }
         if verify and path:
             row["found"] = sha256_of(path)
