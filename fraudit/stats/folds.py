@@ -39,6 +39,7 @@ class FoldAccuracy:
         accuracy, thresholds: f64[K] by fold, in the mode's own comparison (similarity for `exact`, else
             distance).
         counts: i64[K] pairs a fold. missing: pairs without a score.
+        correct: bool[P], pairs decided right at the threshold of their fold.
         provenance: how the thresholds were chosen.
     """
 
@@ -47,6 +48,7 @@ class FoldAccuracy:
     thresholds: F64
     counts: I64
     missing: int
+    correct: Bool
     provenance: str
 
     @property
@@ -137,6 +139,7 @@ def _grid_accuracy(
     """Accuracy on the fixed grid; a pair matches when distance < threshold, as in both reference codes."""
     k, truth = len(sizes), np.where(same, 1, -1)
     accuracy, thresholds = np.empty(k), np.empty(k)
+    correct = np.zeros(len(codes), bool)
     for f in range(k):
         # First grid index at which a pair matches; one more cell for pairs that never do.
         at = np.searchsorted(GRID, distances[f], "right")
@@ -149,7 +152,8 @@ def _grid_accuracy(
         )
         best = int(np.argmax(right[0]))
         accuracy[f], thresholds[f] = right[1, best] / sizes[f], GRID[best]
-    return FoldAccuracy(mode, accuracy, thresholds, sizes, missing, PROVENANCE[mode])
+        correct[codes == f] = ((distances[f] < GRID[best]) == same)[codes == f]
+    return FoldAccuracy(mode, accuracy, thresholds, sizes, missing, correct, PROVENANCE[mode])
 
 
 def fold_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> FoldAccuracy:
@@ -163,6 +167,7 @@ def fold_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> FoldAc
     missing = np.isnan(s)
     filled = np.where(missing, -np.inf, s)
     accuracy, thresholds = np.empty(len(sizes)), np.empty(len(sizes))
+    correct = np.zeros(len(codes), bool)
     order = np.argsort(-filled, kind="stable")
     ranked, truth, where = filled[order], y[order], codes[order]
     for f in range(len(sizes)):
@@ -174,5 +179,8 @@ def fold_accuracy(scores: ArrayLike, same: ArrayLike, fold: ArrayLike) -> FoldAc
         last = np.append(levels[1:] != levels[:-1], True)  # ties match together
         best = int(np.argmax(np.where(last, right, -np.inf)))
         thresholds[f] = levels[best]
-        accuracy[f] = float(((filled >= thresholds[f]) == y)[codes == f].mean())
-    return FoldAccuracy("exact", accuracy, thresholds, sizes, int(missing.sum()), PROVENANCE["exact"])
+        correct[codes == f] = ((filled >= thresholds[f]) == y)[codes == f]
+        accuracy[f] = float(correct[codes == f].mean())
+    return FoldAccuracy(
+        "exact", accuracy, thresholds, sizes, int(missing.sum()), correct, PROVENANCE["exact"]
+    )

@@ -8,12 +8,15 @@ rejected for TAR@FAR; the other figures leave it out.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
 from fraudit.stats import verification as v
 from fraudit.stats.intervals import Difference, PairClusters, rule_of_three, wilson, z_value
+from fraudit.stats.pairs import count_matches
 from fraudit.types import F64, Bool, Interval
 
 
@@ -129,6 +132,36 @@ class ScoredPairs:
         return value, Interval(
             float(value - half), float(value + half), level, "delta method, identity-clustered"
         )
+
+
+def all_pairs_fmr(
+    unit: NDArray[Any], subjects: ArrayLike, threshold: float, ok: Bool | None = None, level: float = 0.95
+) -> tuple[float, int, Interval]:
+    """(FMR, pairs, interval) over every pair of different people among the rows of f32[N,D], streamed.
+
+    Only sums per person are kept, so that an identity pair's own variance counts twice: the interval is slightly
+    too wide, never too narrow.
+
+    Raises:
+        InsufficientData: no pair of different people.
+    """
+    people = np.asarray(subjects)
+    counts = count_matches(unit, people, threshold, np.zeros(len(people), np.int64), ok)
+    n, matches = int(counts.pairs[0, 0]), int(counts.matches[0, 0])
+    if not n:
+        raise InsufficientData("no pair of different people")
+    rate = matches / n
+    if matches in (0, n):
+        with_pairs = len(np.unique(people[counts.face_pairs[:, 0] > 0]))
+        bound = rule_of_three(min(n, with_pairs), level)
+        low, high = (0.0, bound) if matches == 0 else (1 - bound, 1.0)
+        return rate, n, Interval(low, high, level, f"rule of three on {with_pairs} subjects")
+    codes = np.unique(people, return_inverse=True)[1].ravel()
+    sums = np.bincount(codes, weights=counts.face_matches[:, 0] - rate * counts.face_pairs[:, 0])
+    variance = max(float(sums @ sums), n * rate * (1 - rate)) / n**2
+    n_eff = rate * (1 - rate) / variance
+    method = f"Wilson, identity-clustered, effective n {n_eff:,.0f} of {n:,} pairs"
+    return rate, n, wilson(rate, n_eff, level, method)
 
 
 def tar_difference(

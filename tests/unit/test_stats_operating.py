@@ -8,7 +8,7 @@ from scipy import stats
 
 from fraudit.stats.bootstrap import identity_bootstrap, weighted_rate
 from fraudit.stats.intervals import clustered_rate
-from fraudit.stats.operating import ScoredPairs, tar_difference
+from fraudit.stats.operating import ScoredPairs, all_pairs_fmr, tar_difference
 
 WORLDS, PEOPLE = 200, 80
 SPREAD = np.sqrt(2 * 0.3 + 1)  # of impostor scores: two people's effects and noise
@@ -114,3 +114,21 @@ def test_a_genuine_pair_without_a_score_lowers_tar_alone() -> None:
     point = less.tar_at_far(0.01)[0]
     assert point.n_genuine == w.same.sum() - 1
     assert point.tar_all == pytest.approx(point.tar * point.n_genuine / point.n_genuine_all)
+
+
+def test_the_fmr_over_all_pairs_is_that_of_brute_force_and_its_interval_never_narrower() -> None:
+    rng = np.random.default_rng(9)
+    subjects = np.repeat(np.arange(40), 3)
+    rows = rng.normal(0, 1, (40, 6))[subjects] + rng.normal(0, 0.4, (120, 6)) + 0.3
+    unit = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+    ok = np.arange(120) % 10 != 0
+    rate, n, found = all_pairs_fmr(unit, subjects, 0.5, ok)
+    i, j = np.triu_indices(120, 1)
+    use = (subjects[i] != subjects[j]) & ok[i] & ok[j]
+    events = (unit @ unit.T)[i, j][use] >= 0.5
+    assert (n, rate) == (use.sum(), pytest.approx(events.mean()))
+    exact = clustered_rate(events, subjects[i][use], subjects[j][use])
+    assert found.high - found.low >= exact.high - exact.low
+    assert found.high - found.low < 1.2 * (exact.high - exact.low)
+    nothing = all_pairs_fmr(unit, subjects, 1.1, ok)
+    assert (nothing[0], nothing[2].high) == (0, pytest.approx(-np.log(0.05) / 40))

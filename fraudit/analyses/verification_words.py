@@ -1,0 +1,314 @@
+"""Verification in words, tables and figures; rules of severity in docs/severity.md."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fraudit.formatting import interval as interval_words
+from fraudit.formatting import number, percent
+from fraudit.stats import verification as v
+from fraudit.stats.folds import FoldAccuracy
+from fraudit.stats.operating import ScoredPairs
+from fraudit.types import Column, Figure, Finding, Interval, Metric, Severity, Table
+
+if TYPE_CHECKING:
+    from fraudit.analyses.verification_parts import Evidence, Extra, Judged
+
+Points = Sequence[tuple[v.OperatingPoint, Interval]]
+
+# FNMR at the threshold for the smallest resolvable FMR, and shares of faces without a vector.
+FNMR_HIGH, FNMR_MEDIUM, FNMR_LOW = 0.10, 0.02, 0.005
+FMR_HIGH, FMR_MEDIUM = 3.0, 1.5
+FTA_HIGH, FTA_MEDIUM = 0.05, 0.01
+
+
+def rate(value: float) -> str:
+    """`1e-3` for 0.001, as metric names spell rates."""
+    mantissa, exponent = f"{value:.6e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def unresolved(target: float, n: int, unit: str) -> str:
+    """Why a rate has no figure."""
+    return f"Not resolvable: FMR {rate(target)} would need {round(3 / target):,} {unit}; there are {n:,}"
+
+
+def with_interval(metric: Metric) -> str:
+    """`2.1 % (95 % interval 1.4 to 3.0 %; 1,204 genuine pairs)`."""
+    found = metric.interval
+    inside = [f"95 % interval {interval_words(found.low, found.high, as_percent=True)}"] if found else []
+    inside += [f"{metric.n:,} {metric.n_unit}"] if metric.n is not None else []
+    return f"{percent(metric.value)} ({'; '.join(inside)})"
+
+
+def headline(metrics: Sequence[Metric]) -> str:
+    """One sentence: accuracy (or AUC) and FNMR at the smallest FMR that could be resolved."""
+    by_name = {m.name: m for m in metrics}
+    accuracy, auc = by_name["verification.accuracy"], by_name["verification.auc"]
+    first = (
+        f"{percent(accuracy.value)} of pairs are decided right"
+        if accuracy.value is not None
+        else f"A genuine pair scores above an impostor pair in {percent(auc.value)} of cases"
+    )
+    judged = [m for m in metrics if m.name.startswith("verification.fnmr@") and m.value is not None]
+    tars = [m for m in metrics if m.name.startswith("verification.tar@") and m.value is not None]
+    if judged:
+        return f"{first}; FNMR is {percent(judged[-1].value)} at FMR {judged[-1].name.split('=')[1]}."
+    if tars:
+        return f"{first}; TAR is {percent(tars[-1].value)} at FAR {tars[-1].name.split('=')[1]}."
+    return f"{first}."
+
+
+def findings(
+    metrics: Sequence[Metric], points: Points, folds: Sequence[FoldAccuracy], extra: Extra, pairs: ScoredPairs
+) -> list[Finding]:
+    """Sentences with their severity by rule."""
+    by_name = {m.name: m for m in metrics}
+    found = [
+        f
+        for f in (_chance(by_name["verification.auc"]), _fnmr(by_name, extra.judged), _fta(by_name, extra))
+        if f
+    ]
+    found += [f for judged in extra.judged if (f := _transfer(by_name, judged))]
+    found += _accuracy(by_name, folds)
+    shortest = next((point for point, _ in points if not point.resolvable), None)
+    if shortest is not None:
+        found.append(
+            Finding(
+                "info",
+                unresolved(shortest.far, shortest.n_impostor, "impostor pairs") + ".",
+                (f"verification.tar@far={rate(shortest.far)}",),
+                "verification.unresolved",
+            )
+        )
+    return found
+
+
+def _chance(auc: Metric) -> Finding | None:
+    if auc.interval is None or auc.interval.low > 0.5:
+        return None
+    return Finding(
+        "high",
+        f"The scores do not tell people apart: AUC {number(auc.value, 3)} (95 % interval "
+        f"{interval_words(auc.interval.low, auc.interval.high)}; {auc.n:,} pairs), chance is 0.5.",
+        (auc.name,),
+        "verification.chance",
+    )
+
+
+def _fnmr(by_name: dict[str, Metric], judged: Sequence[Judged]) -> Finding | None:
+    usable = [
+        j
+        for j in judged
+        if (m := by_name[f"verification.fnmr@fmr={rate(j.target)}"]).value is not None and m.interval
+    ]
+    if not usable:
+        return None
+    at = min(usable, key=lambda j: j.target)
+    metric = by_name[f"verification.fnmr@fmr={rate(at.target)}"]
+    bounds = metric.interval
+    if bounds is None or at.threshold is None:
+        return None
+    severity: Severity = "info"
+    for level, floor in (("high", FNMR_HIGH), ("medium", FNMR_MEDIUM), ("low", FNMR_LOW)):
+        if bounds.low >= floor:
+            severity = level  # type: ignore[assignment]
+            break
+    else:
+        severity = "good" if bounds.high <= FNMR_MEDIUM else "info"
+    return Finding(
+        severity,
+        f"At the threshold for FMR {rate(at.target)} ({number(at.threshold, 3)}, chosen on other people), FNMR is "
+        f"{with_interval(metric)}.",
+        (metric.name,),
+        "verification.fnmr",
+    )
+
+
+def _transfer(by_name: dict[str, Metric], judged: Judged) -> Finding | None:
+    metric = by_name[f"verification.fmr@fmr={rate(judged.target)}"]
+    if metric.value is None or metric.interval is None or metric.interval.low < FMR_MEDIUM * judged.target:
+        return None
+    severity: Severity = "high" if metric.interval.low >= FMR_HIGH * judged.target else "medium"
+    return Finding(
+        severity,
+        f"The threshold for FMR {rate(judged.target)} does not hold for other people of the same set: it gives "
+        f"{with_interval(metric)}.",
+        (metric.name,),
+        "verification.fmr_transfer",
+    )
+
+
+def _fta(by_name: dict[str, Metric], extra: Extra) -> Finding | None:
+    metric = by_name.get("verification.fta")
+    if metric is None or not metric.value or metric.interval is None:
+        return None
+    low = metric.interval.low
+    severity: Severity = "high" if low >= FTA_HIGH else "medium" if low >= FTA_MEDIUM else "info"
+    why = f"; most often: {extra.reasons[0][0]}" if extra.reasons else ""
+    return Finding(
+        severity,
+        f"No vector for {with_interval(metric)}{why}. Such a face raises FNMR and never FMR.",
+        (metric.name,),
+        "verification.fta",
+    )
+
+
+def _accuracy(by_name: dict[str, Metric], folds: Sequence[FoldAccuracy]) -> list[Finding]:
+    if not folds:
+        return []
+    metric = by_name["verification.accuracy"]
+    spread = by_name["verification.accuracy_std"].value
+    others = "".join(f"; {percent(one.mean, 2)} by the protocol of {one.mode}" for one in folds[1:])
+    return [
+        Finding(
+            "info",
+            f"Accuracy over {len(folds[0].accuracy)} folds is {with_interval(metric)}, standard deviation "
+            f"{percent(spread)}{others}.",
+            (metric.name, "verification.accuracy_std"),
+            "verification.accuracy",
+        )
+    ]
+
+
+def caveats(evidence: Evidence, points: Points, drawn: Sequence[Figure]) -> list[str]:
+    """What a reader must know before trusting the figures."""
+    found = []
+    if not evidence.people_known:
+        found.append(
+            "The scores name no people: pictures linked by genuine pairs were taken as one person, so that "
+            "intervals may be too narrow."
+        )
+    if not any(f.name == "verification_det" for f in drawn):
+        found.append("No DET curve: at no threshold do false matches and false non-matches both occur.")
+    weak = [rate(p.far) for p, _ in points if p.resolution == "rule of three"]
+    if weak:
+        n = points[0][0].n_impostor
+        found.append(
+            f"FAR {', '.join(weak)}: {n:,} impostor pairs satisfy the rule of three (3 expected false matches), "
+            "not the rule of thirty; read them with their intervals."
+        )
+    found.append(
+        "TAR@FAR and EER read their threshold off the pairs they judge, as the field defines them; FNMR at an FMR "
+        "uses a threshold chosen on other people."
+    )
+    return found
+
+
+def method(folds: Sequence[FoldAccuracy], judged: Sequence[Judged]) -> str:
+    """How it was measured."""
+    parts = ["A pair matches when its cosine is at or above the threshold."]
+    parts += [f"Folds ({one.mode}): {one.provenance}." for one in folds]
+    parts += [
+        f"Threshold for FMR {rate(j.target)}: {j.provenance}." for j in judged if j.threshold is not None
+    ]
+    parts.append(
+        "A face without a vector counts as a rejected genuine pair and never as a match; EER, AUC, d' and the "
+        "histogram leave its pairs out."
+    )
+    parts.append(
+        "Intervals: 95 %, Wilson with the effective number of pairs, from the variance of pairs that share a "
+        "person (Fogliato et al., arXiv 2306.01198)."
+    )
+    return " ".join(parts)
+
+
+def _pair(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def tables(points: Points, folds: Sequence[FoldAccuracy], judged: Sequence[Judged]) -> list[Table]:
+    """TAR at FAR, judged thresholds, folds."""
+    found = [
+        Table(
+            "verification_tar",
+            "TAR at FAR",
+            (
+                Column("far", "FAR target"),
+                Column("tar", "TAR", "percent", 3),
+                Column("interval", "95 %", "interval"),
+                Column("achieved", "FAR achieved", "number", 6),
+                Column("threshold", "Threshold", "number", 4),
+                Column("genuine", "Genuine pairs", "integer"),
+                Column("impostor", "Impostor pairs", "integer"),
+                Column("resolved", "Resolvable"),
+            ),
+            tuple(
+                {
+                    "far": rate(p.far),
+                    "tar": p.tar_all,
+                    "interval": _pair(interval),
+                    "achieved": p.far_achieved,
+                    "threshold": p.threshold,
+                    "genuine": p.n_genuine_all,
+                    "impostor": p.n_impostor,
+                    "resolved": p.resolution,
+                }
+                for p, interval in points
+            ),
+            "Threshold: the smallest observed score whose FAR is at most the target. Resolvable: by the rule of "
+            "thirty (30 / FAR impostor pairs), the rule of three (3 / FAR), or not.",
+        )
+    ]
+    if judged:
+        found.append(_judged_table(judged))
+    if folds:
+        rows: list[dict[str, Any]] = [
+            {"mode": one.mode, "fold": k + 1, "accuracy": float(one.accuracy[k]),
+             "threshold": float(one.thresholds[k]), "pairs": int(one.counts[k])}
+            for one in folds
+            for k in range(len(one.accuracy))
+        ]  # fmt: skip
+        rows += [
+            {"mode": one.mode, "fold": "mean", "accuracy": one.mean, "pairs": int(one.counts.sum())}
+            for one in folds
+        ]
+        found.append(
+            Table(
+                "verification_folds",
+                "Accuracy of every fold",
+                (
+                    Column("mode", "Protocol"),
+                    Column("fold", "Fold"),
+                    Column("accuracy", "Accuracy", "percent", 3),
+                    Column("threshold", "Threshold of the other folds", "number", 4),
+                    Column("pairs", "Pairs", "integer"),
+                ),
+                tuple(rows),
+                "Thresholds are similarities for `exact`, distances for `insightface` and `facenet`.",
+            )
+        )
+    return found
+
+
+def _judged_table(judged: Sequence[Judged]) -> Table:
+    rows = []
+    for j in judged:
+        rates = j.rates
+        rows.append(
+            {
+                "fmr": rate(j.target), "threshold": j.threshold, "fnmr": rates.fnmr if rates else None,
+                "fnmr_interval": _pair(j.fnmr_interval), "scored": rates.fnmr_scored if rates else None,
+                "genuine": rates.n_genuine if rates else None, "reached": j.fmr,
+                "fmr_interval": _pair(j.fmr_interval), "impostor": j.n_impostor or None, "why": j.missing,
+            }
+        )  # fmt: skip
+    return Table(
+        "verification_thresholds",
+        "Error rates at thresholds chosen on other people",
+        (
+            Column("fmr", "FMR target"),
+            Column("threshold", "Threshold", "number", 4),
+            Column("fnmr", "FNMR", "percent", 3),
+            Column("fnmr_interval", "95 %", "interval"),
+            Column("scored", "FNMR of faces with vectors", "percent", 3),
+            Column("genuine", "Genuine pairs", "integer"),
+            Column("reached", "FMR reached", "percent", 5),
+            Column("fmr_interval", "95 %", "interval"),
+            Column("impostor", "Impostor pairs", "integer"),
+            Column("why", "Note"),
+        ),
+        tuple(rows),
+        "FNMR counts a genuine pair without a vector as an error; the next column leaves such pairs out.",
+    )

@@ -1,0 +1,106 @@
+"""`fraudit scores`: verification figures of a foreign score file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def scores(
+    file: Annotated[
+        Path, typer.Argument(help="Scores: Bob 4/5 columns or CSV, BEE .mtx, pairs CSV or parquet.")
+    ],
+    format: Annotated[
+        str, typer.Option(help="auto, bob4, bob5, bob-csv, bee, pairs-csv or pairs-parquet.")
+    ] = "auto",
+    mask: Annotated[
+        Path | None, typer.Option(help="Mask of a BEE matrix. [default: FILE with .mask]")
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for verification.json, scores.csv and the charts (SVG).")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
+) -> None:
+    """Error rates, DET, EER, TAR at FAR of scores that another tool computed.
+
+    Example: fraudit scores scores-dev.csv --out runs/scores
+    """
+    from fraudit.analyses.verification import Params
+    from fraudit.analyses.verification_parts import Evidence, result_of
+    from fraudit.scores import read_scores
+
+    found = read_scores(file, format, mask)
+    left, right, known = found.people()
+    evidence = Evidence(file.stem, found.score, found.same, left, right, found.fold, known)
+    result = result_of(evidence, Params())
+    if out is not None:
+        _write(out, result, found)
+    if as_json:
+        typer.echo(json.dumps(_plain(result), indent=2, allow_nan=False))
+        return
+    _print(result, found)
+    if out is not None:
+        typer.echo(f"\nwritten: {out}")
+
+
+def _plain(result: Any) -> dict[str, Any]:
+    """The result without the bulk of its figures' data."""
+    import dataclasses
+
+    import numpy as np
+
+    def value(x: Any) -> Any:
+        if isinstance(x, dict):
+            return {str(k): value(v) for k, v in x.items()}
+        if isinstance(x, list | tuple):
+            return [value(v) for v in x]
+        return x.item() if isinstance(x, np.generic) else x
+
+    kept = ("name", "title", "headline", "findings", "metrics", "tables", "figures", "caveats", "method")
+    whole = dataclasses.asdict(result)
+    return {key: value(whole[key]) for key in kept}
+
+
+def _write(out: Path, result: Any, found: Any) -> None:
+    from fraudit.charts import svg
+    from fraudit.scores import write_scores
+    from fraudit.store import write_text_atomic
+
+    out.mkdir(parents=True, exist_ok=True)
+    write_text_atomic(out / "verification.json", json.dumps(_plain(result), indent=2, allow_nan=False) + "\n")
+    write_scores(found, out / "scores.csv", "pairs-csv")
+    for at, figure in enumerate(result.figures):
+        write_text_atomic(out / f"{figure.name}.svg", svg(figure, 720, uid=f"c{at}"))
+
+
+def _print(result: Any, found: Any) -> None:
+    from fraudit.formatting import interval, number, percent
+
+    typer.echo(f"{found.source} ({found.format}): {len(found):,} pairs, {int(found.same.sum()):,} genuine\n")
+    for metric in result.metrics:
+        if metric.value is None:
+            typer.echo(f"{metric.label}: no figure: {metric.missing}")
+            continue
+        ratio = (
+            0 <= metric.value <= 1
+            and metric.better != "none"
+            and not metric.name.endswith((".auc", "d_prime"))
+        )
+        shown = percent(metric.value) if ratio else number(metric.value)
+        bounds = metric.interval
+        inside = [f"95 % {interval(bounds.low, bounds.high, as_percent=ratio)}"] if bounds else []
+        inside += [f"{metric.n:,} {metric.n_unit}"] if metric.n is not None else []
+        typer.echo(f"{metric.label}: {shown}" + (f" ({'; '.join(inside)})" if inside else ""))
+    typer.echo("")
+    for finding in result.findings:
+        typer.echo(f"[{finding.severity}] {finding.text}")
+    for caveat in result.caveats:
+        typer.echo(f"note: {caveat}")
+
+
+def register(app: typer.Typer) -> None:
+    """Add `fraudit scores`."""
+    app.command("scores")(scores)

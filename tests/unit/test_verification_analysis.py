@@ -1,0 +1,222 @@
+"""The verification analysis on planted worlds: it reports their truth, and its severities follow the rules."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy import stats
+from typer.testing import CliRunner
+
+from fraudit.analyses.verification import ANALYSIS, Params, run
+from fraudit.analyses.verification_parts import Evidence, result_of
+from fraudit.analyses.verification_words import rate, unresolved
+from fraudit.errors import InsufficientData
+from fraudit.scores import ScoreSet, write_scores
+from fraudit.types import AnalysisResult, Metric
+from tests.fixtures_context import FakeContext
+
+
+def _vectors(
+    people: int, each: int, noise: float, seed: int = 0, dim: int = 32
+) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    subjects = np.repeat(np.arange(people), each)
+    vectors = rng.normal(0, 1, (people, dim))[subjects] + rng.normal(0, noise, (people * each, dim))
+    return vectors.astype(np.float32), subjects
+
+
+def _metric(result: AnalysisResult, name: str) -> Metric:
+    return next(m for m in result.metrics if m.name == name)
+
+
+def _rules(result: AnalysisResult) -> dict[str, str]:
+    return {f.rule: f.severity for f in result.findings}
+
+
+def _evidence(seed: int, shift: float, people: int = 300, impostor: int = 6000) -> Evidence:
+    """Independent normal scores: two genuine pairs a person, random impostor pairs, ten folds."""
+    rng = np.random.default_rng(seed)
+    own = np.repeat(np.arange(people), 2)
+    a = rng.integers(0, people, impostor)
+    b = (a + rng.integers(1, people, impostor)) % people
+    same = np.arange(len(own) + impostor) < len(own)
+    score = rng.normal(np.where(same, shift, 0), 1)
+    fold = rng.permutation(np.arange(len(same)) % 10)
+    return Evidence("planted", score, same, np.r_[own, a], np.r_[own, b], fold)
+
+
+def test_the_figures_of_known_worlds_lie_in_their_intervals() -> None:
+    truth = {
+        "verification.eer": stats.norm.sf(1.5),
+        "verification.auc": stats.norm.cdf(3 / np.sqrt(2)),
+        "verification.d_prime": 3.0,
+        "verification.tar@far=1e-2": stats.norm.sf(stats.norm.isf(0.01) - 3),
+        "verification.tar@far=1e-1": stats.norm.sf(stats.norm.isf(0.1) - 3),
+    }
+    worlds, covered = 40, dict.fromkeys(truth, 0)
+    for seed in range(worlds):
+        result = result_of(_evidence(seed, 3.0), Params())
+        for name, value in truth.items():
+            found = _metric(result, name).interval
+            assert found is not None
+            covered[name] += found.low <= value <= found.high
+    for name, count in covered.items():
+        assert count / worlds >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / worlds), name
+
+
+def test_a_rate_that_cannot_be_resolved_has_a_reason_in_its_place() -> None:
+    result = result_of(_evidence(2, 3.0), Params())
+    metric = _metric(result, "verification.tar@far=1e-4")
+    assert metric.value is None
+    assert metric.missing == "Not resolvable: FMR 1e-4 would need 30,000 impostor pairs; there are 6,000"
+    row = next(r for r in result.tables[0].rows if r["far"] == "1e-4")
+    assert row["resolved"] == "no"
+    assert _rules(result)["verification.unresolved"] == "info"
+    assert any("rule of three" in caveat for caveat in result.caveats)
+    marks = next(f for f in result.figures if f.name == "verification_det").data["marks"]
+    assert marks[0]["value"] == 3 / 6000
+
+
+def test_scores_that_say_nothing_are_called_chance_in_no_more_worlds_than_stated() -> None:
+    said = sum(
+        "verification.chance" in _rules(result_of(_evidence(s, 0.0, 60, 400), Params())) for s in range(60)
+    )
+    # An AUC interval misses 0.5 on its high side in 2.5 % of null worlds; 3 binomial standard errors.
+    assert said / 60 >= 0.975 - 3 * np.sqrt(0.025 * 0.975 / 60)
+    assert "verification.chance" not in _rules(result_of(_evidence(1, 1.0), Params()))
+
+
+@pytest.mark.parametrize(("noise", "severity"), [(0.25, "good"), (1.4, "high")])
+def test_fnmr_at_a_threshold_of_other_people_gets_its_severity_from_its_interval(
+    noise: float, severity: str
+) -> None:
+    vectors, subjects = _vectors(400, 5, noise)
+    context = FakeContext.of_vectors(vectors, subjects)
+    result = run(context, Params())
+    assert _rules(result)["verification.fnmr"] == severity
+    metric = _metric(result, "verification.fnmr@fmr=1e-3")
+    pairs, threshold = context.judged_pairs(), context.threshold(1e-3).value
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = (unit[pairs.left] * unit[pairs.right]).sum(axis=1)[pairs.same]
+    assert metric.value == pytest.approx(np.mean(scores < threshold), abs=1e-3)
+    assert metric.n == pairs.same.sum()
+    held = context.calibration_mask()
+    assert not held[pairs.left].any()
+    assert not held[pairs.right].any()
+    reached = _metric(result, "verification.fmr@fmr=1e-3")
+    everyone = unit[~held] @ unit[~held].T
+    other = np.triu(subjects[~held][:, None] != subjects[~held][None, :], 1)
+    assert reached.n == other.sum()
+    assert reached.value == pytest.approx(np.mean(everyone[other] >= threshold), rel=0.02)
+    assert "verification.fmr_transfer" not in _rules(result)
+
+
+def test_a_threshold_that_does_not_hold_for_other_people_is_found() -> None:
+    vectors, subjects = _vectors(400, 4, 0.3)
+    context = FakeContext.of_vectors(vectors, subjects)
+    judged = ~context.calibration_mask()
+    vectors[judged] += 1.0  # people who are judged look alike
+    moved = FakeContext.of_vectors(vectors, subjects)
+    assert _rules(run(moved, Params()))["verification.fmr_transfer"] == "high"
+
+
+@pytest.mark.parametrize(("lost", "severity"), [(0, None), (12, "info"), (60, "medium"), (200, "high")])
+def test_faces_without_a_vector_raise_fnmr_never_fmr_and_are_reported(
+    lost: int, severity: str | None
+) -> None:
+    vectors, subjects = _vectors(300, 5, 0.3)
+    whole = run(FakeContext.of_vectors(vectors, subjects), Params())
+    gone = vectors.copy()
+    gone[np.random.default_rng(0).permutation(len(gone))[:lost]] = 0
+    result = run(FakeContext.of_vectors(gone, subjects), Params())
+    assert _rules(result).get("verification.fta") == severity
+    assert _metric(result, "verification.fta").value == lost / 1500
+    before, after = (_metric(r, "verification.fnmr@fmr=1e-2").value for r in (whole, result))
+    assert after >= before  # type: ignore[operator]
+    if lost >= 60:
+        assert after > before  # type: ignore[operator]
+        assert _metric(result, "verification.fnmr_scored@fmr=1e-2").value < after  # type: ignore[operator]
+
+
+def test_too_few_people_give_reasons_and_not_figures() -> None:
+    vectors, subjects = _vectors(12, 3, 0.3)
+    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    for name in ("verification.fnmr@fmr=1e-3", "verification.fmr@fmr=1e-3", "verification.tar@far=1e-3"):
+        assert "would need 3,000" in (_metric(result, name).missing or ""), name
+    assert result.figures[0].name == "verification_scores"  # nothing overlaps: no DET
+    assert any("No DET" in caveat for caveat in result.caveats)
+
+
+def test_pairs_of_one_kind_alone_are_refused() -> None:
+    evidence = _evidence(1, 3.0)
+    part = evidence.same
+    genuine = Evidence(
+        "g", evidence.scores[part], part[part], evidence.left[part], evidence.right[part], None
+    )
+    with pytest.raises(InsufficientData, match="no impostor pair"):
+        result_of(genuine, Params())
+
+
+def test_every_number_has_n_and_an_interval_or_a_reason_and_is_plain_json() -> None:
+    vectors, subjects = _vectors(120, 4, 0.9)
+    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    point_only = ("accuracy_std", "threshold", "fnmr_scored")
+    for metric in result.metrics:
+        if metric.value is None:
+            assert metric.missing
+        elif not any(word in metric.name for word in point_only):
+            assert metric.n, metric.name
+            assert metric.interval is not None, metric.name
+    for figure in result.figures:
+        json.dumps(figure.data, allow_nan=False)
+        assert figure.caption
+        assert figure.alt
+    for table in result.tables:
+        json.dumps(table.rows, allow_nan=False)
+
+
+def test_rates_are_spelt_as_rules_spell_them() -> None:
+    assert [rate(x) for x in (1e-1, 1e-3, 0.0025, 1e-6)] == ["1e-1", "1e-3", "2.5e-3", "1e-6"]
+    assert unresolved(1e-4, 3000, "impostor pairs").startswith("Not resolvable: FMR 1e-4 would need 30,000")
+
+
+def test_the_plugin_is_complete() -> None:
+    assert (ANALYSIS.name, ANALYSIS.order, tuple(ANALYSIS.needs)) == ("verification", 10, ("pairs",))
+    with pytest.raises(ValueError, match="modes"):
+        Params(modes=("lfw",))
+
+
+def test_a_foreign_score_file_is_reported_on_the_command_line(tmp_path: Path) -> None:
+    import typer
+
+    from fraudit.cli.scores import register
+
+    app = typer.Typer()
+    register(app)
+    app.callback()(lambda: None)
+    evidence = _evidence(3, 3.0)
+    names = np.array([f"p{i}" for i in range(400)])
+    found = ScoreSet(
+        np.char.add(names[evidence.left], "/a"), np.char.add(names[evidence.right], "/b"), evidence.same,
+        evidence.scores, names[evidence.left], names[evidence.right],
+    )  # fmt: skip
+    write_scores(found, tmp_path / "s.txt", "bob5")
+    answer = CliRunner().invoke(
+        app, ["scores", str(tmp_path / "s.txt"), "--out", str(tmp_path / "o"), "--json"]
+    )
+    assert answer.exit_code == 0, answer.output
+    told = {m["name"]: m for m in json.loads(answer.output)["metrics"]}
+    expected = {m.name: m for m in result_of(replace(evidence, fold=None), Params()).metrics}
+    assert set(told) == set(expected)
+    assert told["verification.eer"]["value"] == expected["verification.eer"].value
+    assert told["verification.accuracy"]["missing"] == "the scores come without folds"
+    assert {p.name for p in (tmp_path / "o").iterdir()} == {
+        "verification.json", "scores.csv", "verification_det.svg", "verification_scores.svg",
+    }  # fmt: skip
+    words = CliRunner().invoke(app, ["scores", str(tmp_path / "s.txt")])
+    assert "Equal error rate:" in words.output
+    assert "no figure: Not resolvable" in words.output
