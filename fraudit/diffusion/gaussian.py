@@ -105,7 +105,8 @@ class GaussianDiffusion:
 
     def q_posterior(self, x0: Tensor, x_t: Tensor, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Mean, variance and clipped log variance of q(x_{t-1} | x_t, x_0)."""
-        mean = self._at(self.posterior_mean_coef1, t, x_t) * x0 + self._at(self.posterior_mean_coef2, t, x_t) * x_t
+        clean, noisy = self.posterior_mean_coef1, self.posterior_mean_coef2
+        mean = self._at(clean, t, x_t) * x0 + self._at(noisy, t, x_t) * x_t
         return (
             mean,
             self._at(self.posterior_variance, t, x_t),

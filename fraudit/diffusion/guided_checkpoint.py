@@ -40,9 +40,8 @@ def infer_config(state: Mapping[str, Any], **known: Any) -> UNetConfig:
     updown = not any(_is_resampler(shapes, index) for index in range(1, count)) and blocks < count - 1
     firsts = range(1, count, blocks + 1)
     widths = [shapes[f"input_blocks.{index}.0.in_layers.2.weight"][0] for index in firsts]
-    attended = {
-        (index - 1) // (blocks + 1) for index in range(1, count) if f"input_blocks.{index}.1.qkv.weight" in shapes
-    }
+    attention = [index for index in range(1, count) if f"input_blocks.{index}.1.qkv.weight" in shapes]
+    attended = {(index - 1) // (blocks + 1) for index in attention}
     learned_resampling = any(f"input_blocks.{index}.0.op.weight" in shapes for index in range(1, count))
     mult = tuple(width / base for width in widths)
     embedded = shapes["input_blocks.1.0.emb_layers.1.weight"][0]
@@ -116,7 +115,7 @@ def load_guided_diffusion(
 
 
 def load_strictly(network: torch.nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Copy `tensors` into `network`; every key and shape must fit and every value be finite (WeightsError)."""
+    """Copy `tensors` into `network`; WeightsError unless all keys and shapes fit and values are finite."""
     expected = network.state_dict()
     missing = sorted(set(expected) - set(tensors))
     surplus = sorted(set(tensors) - set(expected))
@@ -149,7 +148,10 @@ def _read(path: Path) -> Mapping[str, Tensor]:
             return load_file(path)
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise WeightsError(f"{path} cannot be read as a checkpoint: {error}", "fetch the file again") from error
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WeightsError(
+            f"{path} cannot be read as a checkpoint: {reason}", "fetch the file again"
+        ) from error
     if not isinstance(state, Mapping):
         raise WeightsError(f"{path} holds a {type(state).__name__}; expected a state dict")
     inner = state.get("state_dict", state)

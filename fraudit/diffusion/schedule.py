@@ -61,7 +61,9 @@ def respaced(steps: int, spacing: str | int | Sequence[int]) -> I64:
     for section, count in enumerate(counts):
         size = share + (section < extra)
         if not 1 <= count <= size:
-            raise UsageError(f"cannot take {count} steps from a section of {size}", f"there are {steps} steps in all")
+            raise UsageError(
+                f"cannot take {count} steps from a section of {size}", f"there are {steps} steps in all"
+            )
         stride = (size - 1) / (count - 1) if count > 1 else 1.0
         # Accumulated, not multiplied: the release adds the stride up, and its rounding is what is matched.
         position = 0.0

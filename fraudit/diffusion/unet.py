@@ -115,7 +115,9 @@ class UNetConfig:
         known = [f.name for f in fields(cls)]
         for key in given:
             if key not in known:
-                raise UsageError(f"unknown U-Net option '{key}'", f"{suggest(key, known)}known: {', '.join(known)}")
+                raise UsageError(
+                    f"unknown U-Net option '{key}'", f"{suggest(key, known)}known: {', '.join(known)}"
+                )
         for key, kind in (("channel_mult", float), ("attention_resolutions", int)):
             value = given.get(key)
             if isinstance(value, str):
@@ -157,7 +159,9 @@ def _zeroed(module: nn.Module) -> nn.Module:
 class ResBlock(nn.Module):
     """Residual block whose second half is modulated by the embedding; optionally resamples by 2."""
 
-    def __init__(self, channels: int, out: int, embedding: int, config: UNetConfig, resample: str = "") -> None:
+    def __init__(
+        self, channels: int, out: int, embedding: int, config: UNetConfig, resample: str = ""
+    ) -> None:
         super().__init__()
         self.resample = resample
         self.scale_shift = config.use_scale_shift_norm

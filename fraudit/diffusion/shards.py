@@ -1,0 +1,331 @@
+"""Training shards: aligned pictures and ID vectors, made once per embedder, read by every training.
+
+A folder holds `index.json` and `shard-*.safetensors`, each with the encoded pictures, the ID vectors of
+picture and mirror (fp16), the person, whether that person is held out, and all attributes. No pickle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from fraudit.diffusion.attributes import from_faces, mirrored
+from fraudit.diffusion.checkpoint import check_embedder, file_sha256
+from fraudit.embedding import EmbedderRuntime
+from fraudit.errors import ArtifactError, DataError, InsufficientData
+from fraudit.faces.align import align, similarity_transform
+from fraudit.faces.detect import locate
+from fraudit.store import write_atomic, write_text_atomic
+from fraudit.types import F32, I64, U8, Bool, FaceSet
+
+FORMAT = 1
+SHARD_FACES = 4096
+HELD_OUT = 0.1
+FULL_SET = "set3"  # all attributes are kept; a training takes the columns of its own set
+WEBP_QUALITY = 90
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Shards:
+    """Training data in memory.
+
+    Attributes:
+        pictures: u8[N,S,S,3] RGB.
+        vectors, vectors_mirror: f32[N,D] raw ID vectors of picture and mirror.
+        subjects: i64[N].
+        held_out: bool[N], people never trained on.
+        attributes: f32[N,30], set 3, -1 unknown.
+        index: what the folder's index says.
+    """
+
+    pictures: U8
+    vectors: F32
+    vectors_mirror: F32
+    subjects: I64
+    held_out: Bool
+    attributes: F32
+    index: dict[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+
+def is_held_out(dataset: str, person: str, fraction: float = HELD_OUT) -> bool:
+    """Whether a person is held out: by a hash of the name, so the same people whatever else is trained on."""
+    digest = hashlib.sha256(f"held out\0{dataset}\0{person}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") < fraction * 2**64
+
+
+def crop_face(picture: U8, landmarks: F32, template: F32, size_px: int) -> U8:
+    """u8[S,S,3]: the face in `template`, made at twice the size and averaged down (less aliasing).
+
+    What lies outside the picture repeats its edge, so that the network does not learn black corners.
+    """
+    matrix = similarity_transform(landmarks, template * 2)
+    large = cv2.warpAffine(
+        picture,
+        matrix,
+        (2 * size_px, 2 * size_px),
+        flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return cv2.resize(large, (size_px, size_px), interpolation=cv2.INTER_AREA)
+
+
+def _encode(picture: U8) -> bytes:
+    flags = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY]
+    done, data = cv2.imencode(".webp", np.ascontiguousarray(picture[..., ::-1]), flags)
+    if not done:
+        raise DataError("a picture could not be encoded as WebP", "reinstall opencv-python-headless")
+    return data.tobytes()
+
+
+def _faces_of(
+    faces: FaceSet, runtime: EmbedderRuntime, template: F32, size_px: int, limit: int, progress: Progress
+) -> tuple[dict[str, np.ndarray], list[bytes], dict[str, int]]:
+    """Arrays, encoded pictures and counts of skipped faces by reason, of one face set."""
+    indices = np.arange(len(faces))
+    if limit and limit < len(faces):
+        indices = np.sort(np.random.default_rng(0).permutation(len(faces))[:limit])
+    found = locate(
+        faces, indices, progress=lambda done, total: progress(f"landmarks of {faces.name}", done, total)
+    )
+    skipped: dict[str, int] = {}
+    kept: list[int] = []
+    pictures: list[bytes] = []
+    vectors: list[F32] = []
+    mirrors: list[F32] = []
+    step = max(runtime.loaded.batch_size, 1)
+    preprocess = runtime.spec.preprocess
+
+    def skip(reason: str) -> None:
+        skipped[reason] = skipped.get(reason, 0) + 1
+
+    for start in range(0, len(indices), step):
+        crops, small, rows = [], [], []
+        for place in range(start, min(start + step, len(indices))):
+            if found.reasons[place]:
+                skip(found.reasons[place])
+                continue
+            try:
+                picture = faces.read(int(indices[place]))
+                points = found.points[place]
+                crops.append(align(picture, points, preprocess.size, preprocess.template))
+                small.append(_encode(crop_face(picture, points, template, size_px)))
+                rows.append(int(indices[place]))
+            except DataError as error:
+                del crops[len(rows) :]
+                skip(error.message)
+        if rows:
+            stack = np.stack(crops)
+            plain = runtime.embed_aligned(stack)
+            flipped = runtime.embed_aligned(np.ascontiguousarray(stack[:, :, ::-1]))
+            for i, row in enumerate(rows):
+                if not (plain.ok[i] and flipped.ok[i]):
+                    skip(plain.reasons[i] or flipped.reasons[i])
+                    continue
+                kept.append(row)
+                pictures.append(small[i])
+                vectors.append(plain.vectors[i])
+                mirrors.append(flipped.vectors[i])
+        progress(f"ID vectors of {faces.name}", min(start + step, len(indices)), len(indices))
+    people = [str(faces.subjects[row]) for row in kept]
+    dim = runtime.spec.dim
+    arrays = {
+        "vectors": np.array(vectors, np.float16).reshape(len(kept), dim),
+        "vectors_mirror": np.array(mirrors, np.float16).reshape(len(kept), dim),
+        "subjects": faces.subjects[kept].astype(np.int64),
+        "held_out": np.array([is_held_out(faces.name, person) for person in people], np.uint8),
+        "attributes": from_faces(faces, FULL_SET)[kept],
+    }
+    return arrays, pictures, skipped
+
+
+def build_shards(
+    folder: Path,
+    sets: Sequence[FaceSet],
+    runtime: EmbedderRuntime,
+    template: F32,
+    size_px: int,
+    template_name: str,
+    limit: int = 0,
+    progress: Progress = lambda label, done, total: None,
+) -> dict[str, Any]:
+    """Align, embed and store every face of `sets`; returns the index, which is written last.
+
+    Args:
+        template: f32[5,2] in pixels of the stored picture.
+        limit: at most so many faces of each set (seeded choice); 0 takes all.
+
+    Raises:
+        InsufficientData: fewer than 8 usable faces.
+    """
+    from safetensors.numpy import save_file
+
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "index.json").unlink(missing_ok=True)
+    parts, pictures, datasets, base = [], [], [], 0
+    for faces in sets:
+        arrays, encoded, skipped = _faces_of(faces, runtime, template, size_px, limit, progress)
+        arrays["subjects"] += base
+        base += int(faces.subjects.max(initial=0)) + 1
+        parts.append(arrays)
+        pictures += encoded
+        datasets.append(
+            {
+                "name": faces.name,
+                "digest": faces.digest,
+                "licence": faces.licence,
+                "faces": len(encoded),
+                "skipped": skipped,
+            }
+        )
+    if len(pictures) < 8:
+        raise InsufficientData(f"expected at least 8 usable faces to train on, found {len(pictures)}")
+    whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    if whole["held_out"].all() or not whole["held_out"].any():
+        raise InsufficientData(
+            f"the {len(pictures)} faces are too few people to hold out one in ten", "train on more people"
+        )
+    # One shuffle, so that every shard and every prefix of the data mixes the sets.
+    order = np.random.default_rng(0).permutation(len(pictures))
+    entries = []
+    for number, start in enumerate(range(0, len(order), SHARD_FACES)):
+        rows = order[start : start + SHARD_FACES]
+        shard = {key: np.ascontiguousarray(value[rows]) for key, value in whole.items()}
+        blobs = [pictures[row] for row in rows]
+        shard["offsets"] = np.cumsum([0, *map(len, blobs)], dtype=np.int64)
+        shard["pictures"] = np.frombuffer(b"".join(blobs), np.uint8)
+        path = folder / f"shard-{number:05d}.safetensors"
+        write_atomic(path, lambda temporary, shard=shard: save_file(shard, temporary))
+        entries.append(
+            {"file": path.name, "faces": len(rows), "bytes": path.stat().st_size, "sha256": file_sha256(path)}
+        )
+    index = {
+        "format": FORMAT,
+        "embedder": runtime.spec.name,
+        "embedder_fingerprint": runtime.fingerprint,
+        "embedder_weights_sha256": runtime.loaded.weights_sha256,
+        "embedder_licence": runtime.spec.licence,
+        "preprocess": runtime.spec.preprocess.as_dict(),
+        "dim": runtime.spec.dim,
+        "size_px": size_px,
+        "template_name": template_name,
+        "held_out": HELD_OUT,
+        "limit": limit,
+        "faces": len(order),
+        "datasets": datasets,
+        "shards": entries,
+    }
+    write_text_atomic(folder / "index.json", json.dumps(index, indent=2, sort_keys=True) + "\n")
+    return index
+
+
+def read_index(folder: Path) -> dict[str, Any]:
+    """The index of a shard folder. Raises ArtifactError where it is missing, broken or of a newer format."""
+    path = Path(folder) / "index.json"
+    if not path.is_file():
+        raise ArtifactError(f"no training shards in {folder}: index.json is missing", "see fraudit train")
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+        known = index["format"] == FORMAT and isinstance(index["shards"], list)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}", f"delete {folder} to make it again") from error
+    if not known:
+        raise ArtifactError(f"{path} has an unknown format", f"delete {folder} to make it again")
+    return index
+
+
+def check_shards(
+    index: dict[str, Any],
+    folder: Path,
+    embedder: str,
+    fingerprint: str,
+    size_px: int,
+    digests: Sequence[str] | None = None,
+    limit: int = 0,
+) -> None:
+    """Refuse shards of another embedder, picture size or data, before anything is read (ArtifactError)."""
+    check_embedder(index, embedder, fingerprint, f"the training data in {folder}")
+    if index["size_px"] != size_px:
+        raise ArtifactError(
+            f"the pictures in {folder} have {index['size_px']} px; the preset takes {size_px}",
+            "choose another --shards folder",
+        )
+    if digests is not None and ([d["digest"] for d in index["datasets"]], index["limit"]) != (
+        list(digests),
+        limit,
+    ):
+        raise ArtifactError(
+            f"{folder} was made from other data ({', '.join(d['name'] for d in index['datasets'])})",
+            "choose another --shards folder, or delete it to make it again",
+        )
+
+
+def load_shards(folder: Path) -> Shards:
+    """All shards of `folder`, decoded.
+
+    Raises:
+        ArtifactError: a shard is missing, truncated or changed, or a picture in it cannot be decoded.
+    """
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    index = read_index(folder)
+    size = index["size_px"]
+    parts: list[dict[str, np.ndarray]] = []
+    pictures = np.empty((index["faces"], size, size, 3), np.uint8)
+    place = 0
+    for entry in index["shards"]:
+        path = Path(folder) / entry["file"]
+        again = f"delete {folder} to make it again"
+        if not path.is_file():
+            raise ArtifactError(f"shard {path} is missing", again)
+        if path.stat().st_size != entry["bytes"]:
+            raise ArtifactError(
+                f"shard {path} is truncated: {path.stat().st_size} bytes, expected {entry['bytes']}", again
+            )
+        if file_sha256(path) != entry["sha256"]:
+            raise ArtifactError(f"shard {path} was changed: its sha256 is not the index's", again)
+        try:
+            part = load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ArtifactError(f"shard {path} cannot be read: {error}", again) from error
+        offsets = part.pop("offsets")
+        blob = part.pop("pictures")
+        for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+            decoded = cv2.imdecode(blob[start:end], cv2.IMREAD_COLOR)
+            if decoded is None or decoded.shape != (size, size, 3):
+                raise ArtifactError(f"shard {path} holds a picture that cannot be decoded", again)
+            pictures[place] = decoded[..., ::-1]
+            place += 1
+        parts.append(part)
+    whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+    return Shards(
+        pictures=pictures,
+        vectors=whole["vectors"].astype(np.float32),
+        vectors_mirror=whole["vectors_mirror"].astype(np.float32),
+        subjects=whole["subjects"],
+        held_out=whole["held_out"].astype(bool),
+        attributes=whole["attributes"],
+        index=index,
+    )
+
+
+def data_digest(index: dict[str, Any]) -> str:
+    """sha256 hex over all shards: what a training saw."""
+    return hashlib.sha256("".join(entry["sha256"] for entry in index["shards"]).encode()).hexdigest()
+
+
+def mirrored_attributes(values: F32) -> F32:
+    """Attributes (set 3) of the mirror pictures."""
+    return mirrored(values, FULL_SET)

@@ -1,0 +1,165 @@
+"""ID3PM: the diffusion inverter of Kansy et al. (2023), for whichever black box it was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fraudit.errors import UsageError
+from fraudit.types import F32, I64, U8, Inverter, InverterPlugin
+
+if TYPE_CHECKING:
+    from fraudit.diffusion.unet import UNet
+
+DEFAULT_STEPS = 10
+
+
+class Id3pm:
+    """A trained network that turns ID vectors into faces.
+
+    Attributes:
+        name: `id3pm`.
+        embedder_fingerprint: of the black box it was trained for.
+        size_px: side S of its pictures; the five points lie where `geometry.landmarks_of(S)` says.
+        card: what is known of its training.
+
+    Args:
+        network: in evaluation mode.
+        card: see docs/training.md.
+        device: torch device; '' takes $FRAUDIT_DEVICE, else a GPU where there is one.
+    """
+
+    name = "id3pm"
+
+    def __init__(self, network: UNet, card: Mapping[str, Any], device: str = "") -> None:
+        import os
+
+        import torch
+
+        from fraudit.diffusion.gaussian import GaussianDiffusion
+        from fraudit.diffusion.samplers import CHUNK
+
+        self.card = dict(card)
+        self.embedder_fingerprint: str = card["embedder_fingerprint"]
+        self.size_px: int = network.config.image_size
+        chosen = (
+            device or os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+        )
+        self.device = torch.device(chosen)
+        self.chunk = 32 if self.device.type == "cuda" else CHUNK
+        self._network = network.to(self.device, memory_format=torch.channels_last)
+        self._process = GaussianDiffusion(card["schedule"], learn_sigma=network.config.learn_sigma)
+
+    @property
+    def attribute_set(self) -> str:
+        """`set1`, `set2`, `set3`, or '' where it takes no attributes."""
+        return str(self.card.get("attributes") or "")
+
+    def invert(
+        self,
+        id_vectors: F32,
+        seeds: I64,
+        *,
+        guidance: float = 2.0,
+        steps: int = DEFAULT_STEPS,
+        sampler: str = "dpm++",
+        attributes: F32 | Mapping[str, float] | None = None,
+    ) -> U8:
+        """f32[N,D] raw ID vectors and i64[N] seeds -> u8[N,S,S,3] RGB faces.
+
+        Args:
+            guidance: scale s of equation 8; 1 is the plain conditional network.
+            steps: how often the network is asked (1..1000).
+            sampler: `dpm++` (fast), `ddim`, or `ancestral` (the paper's, 250 steps).
+            attributes: f32[N,A] or f32[A] in [0, 1] with -1 for unknown, or entries by name for all samples;
+                None leaves them open.
+
+        Raises:
+            UsageError: wrong dimension, seeds that do not match, unknown sampler, guidance < 0, steps out of
+                range, or attributes for an inverter that takes none.
+            DataError: a zero vector, or one that is not finite.
+        """
+        import torch
+
+        from fraudit.diffusion.conditioning import scaled_identity
+        from fraudit.diffusion.samplers import check_sampling, guided, sample_pictures
+
+        check_sampling(sampler, steps, self._process.train_steps, guidance)
+        dim = self._network.config.identity_dim
+        if dim is None:
+            raise UsageError(
+                "this network was trained without identities", "use `sample` for faces at random"
+            )
+        vectors = scaled_identity(id_vectors, dim, bool(self.card["unit_scaled"]))
+        numbers = self._seeds(seeds, len(vectors))
+        labels = self._attributes(attributes, len(vectors))
+
+        def network_of(rows: I64) -> Any:
+            identity = torch.from_numpy(vectors[rows]).to(self.device)
+            told = None if labels is None else torch.from_numpy(labels[rows]).to(self.device)
+            return guided(self._network, identity, told, guidance)
+
+        return sample_pictures(
+            network_of, self._process, numbers, self.size_px,
+            sampler=sampler, steps=steps, chunk=self.chunk, device=self.device,
+        )  # fmt: skip
+
+    def sample(self, seeds: I64, *, steps: int = DEFAULT_STEPS, sampler: str = "dpm++") -> U8:
+        """u8[N,S,S,3]: faces at random, from the network's unconditional branch."""
+        from fraudit.diffusion.samplers import check_sampling, guided, sample_pictures
+
+        check_sampling(sampler, steps, self._process.train_steps)
+        numbers = self._seeds(seeds, len(np.atleast_1d(seeds)))
+        return sample_pictures(
+            lambda rows: guided(self._network, None, None, 1.0), self._process, numbers, self.size_px,
+            sampler=sampler, steps=steps, chunk=self.chunk, device=self.device,
+        )  # fmt: skip
+
+    @staticmethod
+    def _seeds(seeds: I64, count: int) -> I64:
+        numbers = np.asarray(seeds)
+        if numbers.shape != (count,) or numbers.dtype.kind not in "iu":
+            raise UsageError(f"expected {count} whole seeds, found {numbers.dtype}{list(numbers.shape)}")
+        return numbers.astype(np.int64)
+
+    def _attributes(self, attributes: F32 | Mapping[str, float] | None, count: int) -> F32 | None:
+        from fraudit.diffusion.attributes import vector_of
+
+        width = self._network.config.attribute_dim
+        if attributes is None:
+            return None if width is None else np.full((count, width), -1, np.float32)
+        if width is None:
+            raise UsageError(
+                "this inverter takes no attributes", "train one with fraudit train --attributes set1"
+            )
+        values = (
+            vector_of(attributes, self.attribute_set)
+            if isinstance(attributes, Mapping)
+            else np.asarray(attributes, np.float32)
+        )
+        if values.shape not in ((width,), (count, width)):
+            raise UsageError(f"expected attributes of shape [{count}, {width}], found {list(values.shape)}")
+        if not (((values >= 0) & (values <= 1)) | (values == -1)).all():
+            raise UsageError("attribute values must be in [0, 1], or -1 for unknown")
+        return np.ascontiguousarray(np.broadcast_to(values, (count, width)), dtype=np.float32)
+
+
+def load(folder: Path | str, device: str = "") -> Inverter:
+    """The inverter that `fraudit train` or `fraudit export-inverter` wrote into `folder`.
+
+    Raises:
+        ArtifactError: missing, truncated or changed files, or a card of another kind.
+        WeightsError: tensors that do not fit the network.
+    """
+    from fraudit.diffusion.checkpoint import load_inverter_network
+
+    network, card = load_inverter_network(Path(folder))
+    return Id3pm(network, card, device)
+
+
+INVERTER = InverterPlugin(
+    name="id3pm", load=load, summary="conditional diffusion model (ID3PM); needs training, a GPU helps"
+)
