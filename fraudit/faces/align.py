@@ -29,7 +29,9 @@ def similarity_transforms(src: F32, dst: F32) -> tuple[F64, Bool]:
         f64[N,2,3] matrices M with dst ~ M @ (x, y, 1), and bool[N]: False (and M = 0) where the points are
         not finite, lie on one spot (RMS spread below 0.5 px) or have no relation to `dst`.
     """
-    src64 = np.asarray(src, np.float64)
+    given = np.asarray(src, np.float64)
+    finite = np.isfinite(given).all(axis=(-2, -1))
+    src64 = np.where(finite[..., None, None], given, 0.0)
     dst64 = np.broadcast_to(np.asarray(dst, np.float64), src64.shape)
     z = src64[..., 0] + 1j * src64[..., 1]
     w = dst64[..., 0] + 1j * dst64[..., 1]
@@ -38,9 +40,9 @@ def similarity_transforms(src: F32, dst: F32) -> tuple[F64, Bool]:
     energy = (np.abs(z0) ** 2).sum(-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         c = (np.conj(z0) * w0).sum(-1) / energy
-        good = np.isfinite(c) & (energy >= z.shape[-1] * MIN_SPREAD_PX**2) & (np.abs(c) >= MIN_SCALE)
+        good = finite & np.isfinite(c) & (energy >= z.shape[-1] * MIN_SPREAD_PX**2) & (np.abs(c) >= MIN_SCALE)
     c = np.where(good, c, 0)
-    t = np.where(good, w_mean[..., 0] - c * np.where(good, z_mean[..., 0], 0), 0)
+    t = np.where(good, w_mean[..., 0] - c * z_mean[..., 0], 0)
     matrices = np.empty((*c.shape, 2, 3))
     matrices[..., 0, 0], matrices[..., 0, 1], matrices[..., 0, 2] = c.real, -c.imag, t.real
     matrices[..., 1, 0], matrices[..., 1, 1], matrices[..., 1, 2] = c.imag, c.real, t.imag

@@ -6,6 +6,7 @@ run and is never dropped.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -21,6 +22,7 @@ import numpy as np
 
 from fraudit.errors import DataError, PluginError, WeightsError, suggest
 from fraudit.faces.boxes import Detector, Policy, check_policy, choose
+from fraudit.faces.members import open_table
 from fraudit.store import cache_root
 from fraudit.types import F32, U8, FaceSet, Located
 
@@ -138,32 +140,24 @@ def open_detector(name: str = "", model: Path | None = None) -> Detector:
 class LandmarkCache:
     """Answers of detectors by content: (points or none, number of faces); shared by threads and processes.
 
-    A damaged file is set aside; a full disk or a locked file costs time, never the run.
+    A damaged file is begun anew; a full disk, a locked or a read-only file costs time, never the run.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self.path = path or cache_root() / "landmarks.sqlite"
         self._lock = threading.Lock()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._open()
-        except sqlite3.DatabaseError:
-            self.path.unlink(missing_ok=True)
-            self._open()
-
-    def _open(self) -> None:
-        self._db = sqlite3.connect(self.path, timeout=60, check_same_thread=False, isolation_level=None)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=NORMAL")
-        self._db.execute(
+        self._db = open_table(
+            self.path,
             "CREATE TABLE IF NOT EXISTS landmarks "
-            "(key TEXT PRIMARY KEY, points BLOB NOT NULL, faces INT NOT NULL)"
+            "(key TEXT PRIMARY KEY, points BLOB NOT NULL, faces INT NOT NULL)",
         )
 
     def get(self, key: str) -> tuple[F32 | None, int] | None:
         """(f32[5,2] or None where no face was found, faces found), or None where it was never asked."""
-        with self._lock:
-            row = self._db.execute("SELECT points, faces FROM landmarks WHERE key = ?", (key,)).fetchone()
+        row = None
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            if self._db is not None:
+                row = self._db.execute("SELECT points, faces FROM landmarks WHERE key = ?", (key,)).fetchone()
         if row is None or len(row[0]) not in (0, 40):
             return None
         points = np.frombuffer(row[0], "<f4").reshape(5, 2).astype(np.float32) if row[0] else None
@@ -172,13 +166,15 @@ class LandmarkCache:
     def put(self, key: str, points: F32 | None, faces: int) -> None:
         """Remember an answer."""
         blob = b"" if points is None else np.asarray(points, "<f4").tobytes()
-        with self._lock:
-            self._db.execute("INSERT OR REPLACE INTO landmarks VALUES (?, ?, ?)", (key, blob, faces))
+        with self._lock, contextlib.suppress(sqlite3.Error):
+            if self._db is not None:
+                self._db.execute("INSERT OR REPLACE INTO landmarks VALUES (?, ?, ?)", (key, blob, faces))
 
     def close(self) -> None:
         """Release the file."""
         with self._lock:
-            self._db.close()
+            if self._db is not None:
+                self._db.close()
 
 
 class Locator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import sqlite3
@@ -41,7 +42,9 @@ def pictures(names: Iterable[str]) -> list[str]:
     kept = []
     for name in names:
         parts = name.split("/")
-        hidden = any(part.startswith(".") for part in parts) or parts[0] == "__MACOSX"
+        hidden = (
+            any(part.startswith(".") and part not in (".", "..") for part in parts) or parts[0] == "__MACOSX"
+        )
         if not hidden and name.lower().endswith(SUFFIXES):
             kept.append(name)
     return kept
@@ -115,35 +118,66 @@ class FolderMembers:
         return content_hashes([self.path / name for name in names])
 
 
+def open_table(path: Path, create: str) -> sqlite3.Connection | None:
+    """A small SQLite cache that several processes share, or None where there can be none.
+
+    A file that is no database is deleted: it held nothing that cannot be computed again.
+    """
+    for _ in range(2):
+        db = None
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
+            db.execute("PRAGMA journal_mode=WAL")
+            db.execute("PRAGMA synchronous=NORMAL")
+            db.execute(create)
+        except (sqlite3.OperationalError, OSError):  # locked, read-only, no space
+            if db is not None:
+                db.close()
+            return None
+        except sqlite3.DatabaseError:
+            if db is not None:
+                db.close()
+            path.unlink(missing_ok=True)
+        else:
+            return db
+    return None
+
+
 def content_hashes(paths: list[Path]) -> list[str]:
     """sha256 hex of every file, '' where it cannot be read; remembered by path, size and time of change."""
-    root = cache_root()
-    root.mkdir(parents=True, exist_ok=True)
-    with sqlite3.connect(root / "file-hashes.sqlite", timeout=60) as db:
-        db.execute(
-            "CREATE TABLE IF NOT EXISTS hashes (path BLOB PRIMARY KEY, size INT, mtime INT, sha256 TEXT)"
-        )
-        hashes = []
-        for path in paths:
-            try:
-                state = path.stat()
-            except (OSError, ValueError):
-                hashes.append("")
-                continue
-            stamp = (state.st_size, state.st_mtime_ns)
-            where = os.fsencode(path.absolute())  # bytes: a name need not be valid UTF-8
-            row = db.execute("SELECT size, mtime, sha256 FROM hashes WHERE path = ?", (where,)).fetchone()
-            if row is None or row[:2] != stamp:
-                try:
-                    with path.open("rb") as file:
-                        row = (*stamp, hashlib.file_digest(file, "sha256").hexdigest())
-                except OSError:
-                    hashes.append("")
-                    continue
-                db.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", (where, *row))
-            hashes.append(row[2])
-    db.close()
-    return hashes
+    db = open_table(
+        cache_root() / "file-hashes.sqlite",
+        "CREATE TABLE IF NOT EXISTS hashes (path BLOB PRIMARY KEY, size INT, mtime INT, sha256 TEXT)",
+    )
+    try:
+        return [_content_hash(path, db) for path in paths]
+    finally:
+        if db is not None:
+            db.close()
+
+
+def _content_hash(path: Path, db: sqlite3.Connection | None) -> str:
+    where = os.fsencode(path.absolute())  # bytes: a name need not be valid UTF-8
+    try:
+        state = path.stat()
+        known = None
+        with contextlib.suppress(sqlite3.Error):
+            if db is not None:
+                known = db.execute(
+                    "SELECT size, mtime, sha256 FROM hashes WHERE path = ?", (where,)
+                ).fetchone()
+        if known is not None and known[:2] == (state.st_size, state.st_mtime_ns):
+            return str(known[2])
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except (OSError, ValueError):
+        return ""
+    with contextlib.suppress(sqlite3.Error):
+        if db is not None:
+            row = (where, state.st_size, state.st_mtime_ns, found)
+            db.execute("INSERT OR REPLACE INTO hashes VALUES (?, ?, ?, ?)", row)
+    return found
 
 
 def open_members(path: Path) -> Members:

@@ -12,7 +12,7 @@ import numpy as np
 
 from fraudit.errors import DataError
 from fraudit.faces.draft import Draft
-from fraudit.faces.members import MAX_TABLE_BYTES, MISSING, FolderMembers, Members, pictures
+from fraudit.faces.members import MAX_TABLE_BYTES, FolderMembers, Members, pictures
 from fraudit.faces.protocols import NamedPair, read_lfw_pairs
 from fraudit.faces.tables import Columns, need, read_csv, read_table, typed
 from fraudit.types import F32, PairList
@@ -318,18 +318,3 @@ class ManifestFolder(FolderMembers):
     def __init__(self, path: Path) -> None:
         self.path = path
         self.names = ()
-
-
-__all__ = [
-    "MISSING",
-    "ManifestFolder",
-    "find_file",
-    "looks_like_utkface",
-    "read_celeba",
-    "read_label_table",
-    "read_lfw",
-    "read_manifest",
-    "read_people",
-    "read_pictures",
-    "read_utkface",
-]
