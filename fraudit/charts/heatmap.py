@@ -18,6 +18,7 @@ from fraudit.formatting import MISSING, number, printable, short
 MOST_CELL_PX = 84.0
 LEGIBLE_PX = 30.0
 INTERVAL_PX = 76.0
+ONE_LINE_PX = 124.0  # a cell that holds value and interval side by side
 HEADING_PX = 26.0
 TINY_PX = 9.5
 
@@ -80,10 +81,12 @@ def draw_heatmap(data: dict, width: int) -> Canvas:
     decimals = cell_decimals(factor * values)
 
     label = min(max((text_px(row) for row in rows), default=0.0), 0.36 * width) + 12
-    cell = min(MOST_CELL_PX, (width - label) / max(1, len(columns)))
+    room = (width - label) / max(1, len(columns))
+    beside = lows is not None and highs is not None and room >= ONE_LINE_PX and len(rows) > 8
+    cell = ONE_LINE_PX if beside else min(MOST_CELL_PX, room)
     legible = cell >= LEGIBLE_PX
     intervals = lows is not None and highs is not None and cell >= INTERVAL_PX
-    row_px = 36.0 if intervals else 27.0 if legible else max(11.0, min(27.0, cell))
+    row_px = 24.0 if beside else 36.0 if intervals else 27.0 if legible else max(11.0, min(27.0, cell))
     longest_word = max((text_px(word, SMALL_PX) for c in columns for word in c.split()), default=0.0)
     turned = longest_word > cell - 2 or any(len(fit(c, cell, SMALL_PX, 9)) > 2 for c in columns)
     head = min(120.0, max(text_px(c, SMALL_PX) for c in columns) + 16) if turned else 44.0
@@ -115,7 +118,7 @@ def draw_heatmap(data: dict, width: int) -> Canvas:
         return MISSING if np.isnan(value) else number(factor * value, decimals)
 
     for i, row in enumerate(rows):
-        lines = fit(row, label - 10, TEXT_PX, 2 if row_px > 25 else 1)
+        lines = fit(row, label - 10, TEXT_PX, 2 if row_px > 23 else 1)
         size = TEXT_PX if len(lines) == 1 and row_px > 16 else min(10.0, row_px - 1)
         canvas.lines(label - 8, tops[i] + row_px / 2, lines, size=size, align="right")
         for j in range(len(columns)):
@@ -159,6 +162,10 @@ def _cell_text(canvas: Canvas, say: Callable[[float], str], value: float, ends: 
     size = SMALL_PX if text_px(text, SMALL_PX) <= cell - 2 else TINY_PX
     if ends is None or np.isnan(ends).any():
         canvas.text(x, y, text, size=size, colour=ink, align="center")
+        return
+    if cell >= ONE_LINE_PX:
+        canvas.text(x - 14, y, text, size=size, colour=ink, align="right", weight=700)
+        canvas.text(x - 8, y, f"{say(ends[0])} to {say(ends[1])}", size=TINY_PX, colour=ink)
         return
     canvas.text(x, y - 6, text, size=size, colour=ink, align="center", weight=700)
     canvas.text(x, y + 8, f"{say(ends[0])} to {say(ends[1])}", size=TINY_PX, colour=ink, align="center")

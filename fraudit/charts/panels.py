@@ -10,6 +10,7 @@ from fraudit.charts.svgtext import ACCENT, MUTED, SERIES
 from fraudit.formatting import printable
 
 MARK_PX = 15.0
+LABEL_PX = 104.0  # room for a label at a line's end in a small multiple
 
 
 class Series:
@@ -22,17 +23,33 @@ class Series:
         self.marker = MARKERS[order % len(MARKERS)]
 
 
-def styled(series: list[dict]) -> list[Series]:
-    """Looks by name; where every panel has one series, nothing needs telling apart and all look the same."""
+def styled(series: list[dict], originals: list[dict] | None = None) -> list[Series]:
+    """Looks by name; where every panel has one series, nothing needs telling apart and all look the same.
+
+    Args:
+        originals: what the answer carries, where `series` are stand-ins for it.
+    """
     panels = [s.get("panel") or "" for s in series]
     if len(series) > 1 and len(set(panels)) == len(series):
         return [Series(s, ACCENT, 0) for s in series]
+    if disjoint(series):
+        own = [[s for s in series if (s.get("panel") or "") == name] for name in dict.fromkeys(panels)]
+        return [one for members in own for one in styled([{**s, "panel": None} for s in members], members)]
     names = list(dict.fromkeys(str(s.get("name", "")) for s in series))
     accents = [any(s.get("accent") for s in series if str(s.get("name", "")) == name) for name in names]
     colours = palette(accents)
     # the plain line goes to the series that matters
     orders = sorted(range(len(names)), key=lambda i: colours[i] != ACCENT)
-    return [Series(s, colours[(i := names.index(str(s.get("name", ""))))], orders.index(i)) for s in series]
+    looks = [names.index(str(s.get("name", ""))) for s in series]
+    return [Series(s, colours[i], orders.index(i)) for s, i in zip(originals or series, looks, strict=True)]
+
+
+def disjoint(series: list[dict]) -> bool:
+    """Whether there are panels and no name appears in two of them, so that each panel labels its own."""
+    homes: dict[str, set[str]] = {}
+    for one in series:
+        homes.setdefault(str(one.get("name", "")), set()).add(one.get("panel") or "")
+    return len(set().union(*homes.values())) > 1 and all(len(home) == 1 for home in homes.values())
 
 
 def palette(accents: Sequence[bool]) -> list[str]:
@@ -73,16 +90,21 @@ class Layout:
         names = list(dict.fromkeys(s.name for _, members in panels for s in members if s.name))
         alone = len(panels) == 1
         one_each = not alone and all(len(members) == 1 for _, members in panels)
-        most = max(1, min(len(panels), width // 230))
+        crowd = max((len(members) for _, members in panels), default=0)
+        apart = not alone and not one_each and disjoint([s.data for _, members in panels for s in members])
+        most = max(1, min(len(panels), width // (330 if apart and direct else 230)))
         self.columns = -(-len(panels) // -(-len(panels) // most))
-        longest = max((min(text_px(n), 132) for n in names), default=0)
-        self.direct = direct and alone and len(names) > 1 and longest < 0.26 * width
+        longest = max((min(text_px(n), 132.0) for n in names), default=0.0)
+        self.direct = direct and len(names) > 1 and ((alone and longest < 0.26 * width) or apart)
+        if apart:
+            longest = min(longest, LABEL_PX)
         self.key = [] if self.direct or one_each or len(names) < 2 else names
         if not direct and alone and not has_y:
             self.key = []
         self.right = longest + 14 if self.direct else 10
         self.left = 52 if has_y else 4
         self.width = width
+        self.label_px = longest
         rows = self._key_places()[-1][1] + 1 if self.key else 0
         self.key_height = 20.0 * rows + (8 if rows else 0)
         self.above = MARK_PX * min(marks, 3)
@@ -90,7 +112,9 @@ class Layout:
         self.head = 22 + self.above + (20 if self.titled else 0)
         self.cell_width = (width - 18 * (self.columns - 1)) / self.columns
         self.plot_width = self.cell_width - self.left - self.right
-        self.plot_height = max(130.0, min(330.0, self.plot_width * ratio))
+        self.plot_height = max(130.0, 15.0 * crowd, min(330.0, self.plot_width * ratio))
+        if apart and self.direct:
+            self.plot_height = max(self.plot_height, 26.0 * crowd)
         self.cell_height = self.head + self.plot_height + 46
         self.height = self.key_height + -(-len(panels) // self.columns) * self.cell_height
 

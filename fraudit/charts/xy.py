@@ -58,7 +58,7 @@ def draw_lines(data: dict, width: int) -> Canvas:
         for one in members:
             _draw_line(ax, one, x, y)
         if layout.direct:
-            _label_ends(canvas, members, x, y, box)
+            _label_ends(canvas, members, x, y, box, max(60.0, layout.label_px))
     return canvas
 
 
@@ -103,7 +103,7 @@ def _draw_line(ax: Any, one: Series, x: Scale, y: Scale) -> None:
     )
 
 
-def _label_ends(canvas: Canvas, members: list[Series], x: Scale, y: Scale, box: Box) -> None:
+def _label_ends(canvas: Canvas, members: list[Series], x: Scale, y: Scale, box: Box, room_px: float) -> None:
     left, top, width, height = box
     ends = []
     for one in members:
@@ -113,9 +113,9 @@ def _label_ends(canvas: Canvas, members: list[Series], x: Scale, y: Scale, box: 
             0.0 if not len(good) else (ys[good[np.argmax(xs[good])]] - y.span[0]) / (y.span[1] - y.span[0])
         )
         ends.append(top + height * (1 - float(share)))
-    texts = [fit(one.name, 132, TEXT_PX, 2) for one in members]
+    texts = [fit(one.name, room_px, TEXT_PX, 2) for one in members]
     gap = 15 * max((len(text) for text in texts), default=1)
-    places = spread(ends, gap, top + 4, top + height - 4)
+    places = spread(ends, gap, top + 4, top + height + 8)
     for one, text, place in zip(members, texts, places, strict=True):
         canvas.lines(left + width + 8, place, text, colour=one.colour, weight=700)
 
