@@ -83,7 +83,10 @@ def _shape(data: memoryview) -> tuple[int, ...]:
 
 def _tensor(data: memoryview) -> F32 | None:
     """The float32 tensor of a TensorProto, or None where it holds another type."""
-    dtype, shape, content, listed = 0, (), None, []
+    dtype = 0
+    shape: tuple[int, ...] = ()
+    content: memoryview | None = None
+    listed: list[memoryview] = []
     for number, wire, value in _fields(data):
         if number == 1 and isinstance(value, int):
             dtype = value

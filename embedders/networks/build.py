@@ -117,7 +117,7 @@ def black_box(
     name = device or os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
     on_gpu = name.startswith("cuda")
     try:
-        network = network.to(name, memory_format=torch.channels_last)
+        network = network.to(name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     except (RuntimeError, AssertionError) as error:
         raise PluginError(
             f"embedder '{spec.name}': no torch device '{name}' here", "set FRAUDIT_DEVICE=cpu"
