@@ -18,7 +18,8 @@ class Params:
     """Options of the verification analysis.
 
     Attributes:
-        modes: fold protocols: `exact`, `insightface`, `facenet`. The last two embed every face mirrored too.
+        modes: fold protocols: `exact` (always computed, so that runs stay comparable), `insightface`, `facenet`.
+            The last two embed every face mirrored too.
         fars: FAR targets of TAR@FAR, read off the ROC of the pairs.
         fmrs: FMR targets whose thresholds are chosen on the calibration people and judged on the others.
         bins: of the score histograms.

@@ -157,7 +157,7 @@ def result_of(evidence: Evidence, params: Params, extra: Extra | None = None) ->
     if evidence.fold is not None:
         try:
             exact = fold_accuracy(evidence.scores, evidence.same, evidence.fold)
-            folds = ((exact,) if "exact" in params.modes else ()) + given.folds
+            folds = (exact, *given.folds)
         except InsufficientData as error:
             folds_missing = error.message
     points = [pairs.tar_at_far(far) for far in params.fars]

@@ -71,7 +71,7 @@ def findings(
         if f
     ]
     found += [f for judged in extra.judged if (f := _transfer(by_name, judged))]
-    found += _accuracy(by_name, folds)
+    found += _accuracy(by_name, folds, float(pairs.same.mean()))
     shortest = next((point for point, _ in points if not point.resolvable), None)
     if shortest is not None:
         found.append(
@@ -155,17 +155,18 @@ def _fta(by_name: dict[str, Metric], extra: Extra) -> Finding | None:
     )
 
 
-def _accuracy(by_name: dict[str, Metric], folds: Sequence[FoldAccuracy]) -> list[Finding]:
+def _accuracy(by_name: dict[str, Metric], folds: Sequence[FoldAccuracy], genuine: float) -> list[Finding]:
     if not folds:
         return []
     metric = by_name["verification.accuracy"]
     spread = by_name["verification.accuracy_std"].value
+    constant = max(genuine, 1 - genuine)
     others = "".join(f"; {percent(one.mean, 2)} by the protocol of {one.mode}" for one in folds[1:])
     return [
         Finding(
             "info",
             f"Accuracy over {len(folds[0].accuracy)} folds is {with_interval(metric)}, standard deviation "
-            f"{percent(spread)}{others}.",
+            f"{percent(spread)}{others}. One constant answer would be right in {percent(constant)}.",
             (metric.name, "verification.accuracy_std"),
             "verification.accuracy",
         )
@@ -225,14 +226,14 @@ def tables(points: Points, folds: Sequence[FoldAccuracy], judged: Sequence[Judge
             "verification_tar",
             "TAR at FAR",
             (
-                Column("far", "FAR target"),
+                Column("far", "FAR"),
                 Column("tar", "TAR", "percent", 3),
                 Column("interval", "95 %", "interval"),
-                Column("achieved", "FAR achieved", "number", 6),
+                Column("achieved", "achieved", "number", 5),
                 Column("threshold", "Threshold", "number", 4),
-                Column("genuine", "Genuine pairs", "integer"),
-                Column("impostor", "Impostor pairs", "integer"),
-                Column("resolved", "Resolvable"),
+                Column("genuine", "Genuine", "integer"),
+                Column("impostor", "Impostor", "integer"),
+                Column("resolved", "Resolved by"),
             ),
             tuple(
                 {
@@ -243,12 +244,14 @@ def tables(points: Points, folds: Sequence[FoldAccuracy], judged: Sequence[Judge
                     "threshold": p.threshold,
                     "genuine": p.n_genuine_all,
                     "impostor": p.n_impostor,
-                    "resolved": p.resolution,
+                    "resolved": {"rule of thirty": "30 / FAR", "rule of three": "3 / FAR", "no": "no"}[
+                        p.resolution
+                    ],
                 }
                 for p, interval in points
             ),
-            "Threshold: the smallest observed score whose FAR is at most the target. Resolvable: by the rule of "
-            "thirty (30 / FAR impostor pairs), the rule of three (3 / FAR), or not.",
+            "Threshold: the smallest observed score whose FAR is at most the target. Resolved: by the rule of "
+            "thirty (30 / FAR impostor pairs), of three (3 / FAR), or not at all; then TAR is what these pairs show.",
         )
     ]
     if judged:
@@ -276,7 +279,7 @@ def tables(points: Points, folds: Sequence[FoldAccuracy], judged: Sequence[Judge
                     Column("pairs", "Pairs", "integer"),
                 ),
                 tuple(rows),
-                "Thresholds are similarities for `exact`, distances for `insightface` and `facenet`.",
+                "Thresholds are similarities for exact, distances for insightface and facenet.",
             )
         )
     return found
@@ -294,21 +297,24 @@ def _judged_table(judged: Sequence[Judged]) -> Table:
                 "fmr_interval": _pair(j.fmr_interval), "impostor": j.n_impostor or None, "why": j.missing,
             }
         )  # fmt: skip
+    lost = any(j.rates is not None and j.rates.n_genuine_missing for j in judged)
+    columns = (
+        Column("fmr", "FMR target"),
+        Column("threshold", "Threshold", "number", 4),
+        Column("fnmr", "FNMR", "percent", 3),
+        Column("fnmr_interval", "95 %", "interval"),
+        Column("scored", "FNMR with vectors", "percent", 3) if lost else None,
+        Column("genuine", "Genuine pairs", "integer"),
+        Column("reached", "FMR reached", "percent", 4),
+        Column("fmr_interval", "95 %", "interval"),
+        Column("impostor", "Impostor pairs", "integer"),
+        Column("why", "Note") if any(j.missing for j in judged) else None,
+    )
     return Table(
         "verification_thresholds",
         "Error rates at thresholds chosen on other people",
-        (
-            Column("fmr", "FMR target"),
-            Column("threshold", "Threshold", "number", 4),
-            Column("fnmr", "FNMR", "percent", 3),
-            Column("fnmr_interval", "95 %", "interval"),
-            Column("scored", "FNMR of faces with vectors", "percent", 3),
-            Column("genuine", "Genuine pairs", "integer"),
-            Column("reached", "FMR reached", "percent", 5),
-            Column("fmr_interval", "95 %", "interval"),
-            Column("impostor", "Impostor pairs", "integer"),
-            Column("why", "Note"),
-        ),
+        tuple(column for column in columns if column is not None),
         tuple(rows),
-        "FNMR counts a genuine pair without a vector as an error; the next column leaves such pairs out.",
+        "FNMR counts a genuine pair without a vector as an error"
+        + ("; the column of pairs with vectors leaves them out." if lost else ". Here every face has one."),
     )

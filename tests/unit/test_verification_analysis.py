@@ -16,6 +16,7 @@ from fraudit.analyses.verification_parts import Evidence, result_of
 from fraudit.analyses.verification_words import rate, unresolved
 from fraudit.errors import InsufficientData
 from fraudit.scores import ScoreSet, write_scores
+from fraudit.stats.folds import ten_folds
 from fraudit.types import AnalysisResult, Metric
 from tests.fixtures_context import FakeContext
 
@@ -220,3 +221,25 @@ def test_a_foreign_score_file_is_reported_on_the_command_line(tmp_path: Path) ->
     words = CliRunner().invoke(app, ["scores", str(tmp_path / "s.txt")])
     assert "Equal error rate:" in words.output
     assert "no figure: Not resolvable" in words.output
+
+
+def test_the_other_protocols_embed_mirrored_faces_and_stand_beside_the_exact_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vectors, subjects = _vectors(60, 4, 1.0)
+    context = FakeContext.of_vectors(vectors, subjects)
+    plain = context.embeddings()
+    mirrored = vectors + np.random.default_rng(5).normal(0, 0.2, vectors.shape).astype(np.float32)
+    both = replace(plain, vectors=np.concatenate([vectors, mirrored], axis=1))
+    monkeypatch.setattr(
+        context, "embeddings", lambda runtime=None, flip="none": plain if flip == "none" else both
+    )
+    result = run(context, Params(modes=("insightface", "facenet")))
+    pairs = context.pairs()
+    for mode in ("insightface", "facenet"):
+        expected = ten_folds(mode, vectors, pairs, mirrored)
+        assert _metric(result, f"verification.accuracy.{mode}").value == pytest.approx(expected.mean)
+    exact = ten_folds("exact", vectors, pairs)
+    assert _metric(result, "verification.accuracy").value == pytest.approx(exact.mean)
+    strip = next(f for f in result.figures if f.name == "verification_folds")
+    assert [row["group"] for row in strip.data["rows"][::10]] == ["exact", "insightface", "facenet"]
