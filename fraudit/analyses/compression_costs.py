@@ -1,0 +1,202 @@
+"""What a smaller template costs and carries: match time, readable attributes, gaps between groups."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fraudit.analyses.robustness import USUAL_GROUPS, group_masks
+from fraudit.stats.intervals import Difference, clustered_rate
+from fraudit.stats.pairs import subject_folds
+from fraudit.stats.pca import Variant, clustered_auc, fit_pca, project
+from fraudit.stats.robustness import group_gap
+from fraudit.types import F32, F64, I64, Bool, Interval, PairList
+
+GALLERY = 10_000
+PROBES = 32
+REPEATS = 7
+LEAK_FACES = 2000
+LEAK_CLASS = 30
+LEAK_FOLDS = 5
+LEAKS = ("male", "Male", "gender", "young", "Young", "smiling", "Smiling", "eyeglasses", "Eyeglasses")
+_POPCOUNT = np.array([bin(i).count("1") for i in range(256)], np.uint8)
+
+
+def _popcount(bits: np.ndarray) -> np.ndarray:
+    count = getattr(np, "bitwise_count", None)  # numpy >= 2
+    return count(bits) if count else _POPCOUNT[bits]
+
+
+def match_costs(
+    unit: F32, dims: Sequence[int], rng: np.random.Generator
+) -> dict[str, tuple[float, Interval]]:
+    """name -> (time of a comparison relative to float32 in full, range over repeats), measured in turns here.
+
+    PROBES templates against a gallery of GALLERY, as numpy does it on this machine; int8 and float16 are
+    widened on the fly, binary codes are compared by XOR and bit count.
+    """
+    gallery = unit[rng.integers(0, len(unit), GALLERY)]
+    probes = np.ascontiguousarray(unit[rng.integers(0, len(unit), PROBES)])
+    jobs: dict[str, Callable[[], object]] = {"float32": lambda: gallery @ probes.T}
+    half, small = gallery.astype(np.float16), np.rint(gallery * 127).astype(np.int8)
+    jobs["float16"] = lambda: half.astype(np.float32) @ probes.T
+    jobs["int8"] = lambda: small.astype(np.float32) @ probes.T
+    bits, probe_bits = np.packbits(gallery > 0, axis=1), np.packbits(probes > 0, axis=1)
+    jobs["binary"] = lambda: [_popcount(bits ^ row).sum(axis=1, dtype=np.int32) for row in probe_bits]
+    for d in dims:
+        short, short_probes = np.ascontiguousarray(gallery[:, :d]), np.ascontiguousarray(probes[:, :d])
+        tiny = np.rint(short * 127).astype(np.int8)
+        jobs[f"pca-{d}"] = lambda a=short, b=short_probes: a @ b.T
+        jobs[f"pca-{d}-int8"] = lambda a=tiny, b=short_probes: a.astype(np.float32) @ b.T
+    took = {name: np.empty(REPEATS) for name in jobs}
+    for turn in range(-1, REPEATS):  # the first turn only warms up
+        for name, job in jobs.items():
+            start = time.perf_counter()
+            job()
+            if turn >= 0:
+                took[name][turn] = time.perf_counter() - start
+    full = float(took["float32"].min())
+    method = f"fastest to slowest of {REPEATS} repeats, over the fastest of float32"
+    return {
+        name: (
+            float(t.min()) / full,
+            Interval(float(t.min()) / full, float(t.max()) / full, 1.0, method),
+        )
+        for name, t in took.items()
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """How well an attribute can be read from projected vectors, by d."""
+
+    attribute: str
+    n: int
+    people: int
+    auc: Mapping[int, tuple[float, Interval]]
+
+
+def binary_attribute(values: np.ndarray) -> tuple[str, Bool, Bool] | None:
+    """(label, known bool[N], positive bool[N]) of an attribute with few values; the commonest against the rest."""
+    masks = group_masks(values, np.arange(len(values)))
+    if not masks:
+        return None
+    known = np.any(list(masks.values()), axis=0)
+    commonest = max(masks, key=lambda name: int(masks[name].sum()))
+    label = "1" if set(masks) == {"0", "1"} else commonest
+    return label, known, masks[label]
+
+
+def leaks(
+    unit: F32,
+    subjects: I64,
+    attributes: Mapping[str, np.ndarray],
+    names: Sequence[str],
+    dims: Sequence[int],
+    rng: np.random.Generator,
+) -> list[Leak]:
+    """AUC of logistic regression on the first d axes, identity-disjoint folds, PCA fitted in the training folds.
+
+    An attribute with fewer than LEAK_CLASS faces in a class is left out.
+    """
+    from sklearn.linear_model import LogisticRegression
+
+    found = []
+    for name in names:
+        split = binary_attribute(np.asarray(attributes[name]))
+        if split is None:
+            continue
+        label, known, positive = split
+        rows = np.flatnonzero(known)
+        if len(rows) > LEAK_FACES:
+            rows = np.sort(rng.choice(rows, LEAK_FACES, replace=False))
+        y, people = positive[rows], subjects[rows]
+        if min(int(y.sum()), int((~y).sum())) < LEAK_CLASS or len(np.unique(people)) < 2 * LEAK_FOLDS:
+            continue
+        fold = subject_folds(people, LEAK_FOLDS, int(rng.integers(2**31)))
+        scores = {d: np.zeros(len(rows)) for d in dims}
+        for f in range(LEAK_FOLDS):
+            train = fold != f
+            if y[train].all() or not y[train].any():
+                continue
+            pca = fit_pca(unit[rows[train]])
+            coordinates = (unit[rows] - pca.mean) @ pca.axes.T
+            coordinates /= np.sqrt(pca.variances.mean()) + 1e-12
+            for d in dims:
+                model = LogisticRegression(C=0.1, max_iter=300).fit(coordinates[train, :d], y[train])
+                scores[d][~train] = model.decision_function(coordinates[~train, :d])
+        auc = {d: clustered_auc(scores[d], y, people) for d in dims}
+        title = name if label == "1" else f"{name}={label}"
+        found.append(Leak(title, len(rows), len(np.unique(people)), auc))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Gaps:
+    """FNMR of two groups at the same threshold, by d.
+
+    Attributes:
+        worse, better: groups, by their mean FNMR over all d.
+        fnmr: group -> d -> (rate, interval, genuine pairs).
+        gap: d -> FNMR of `worse` less that of `better`, means over people.
+    """
+
+    worse: str
+    better: str
+    people: Mapping[str, int]
+    fnmr: Mapping[str, Mapping[int, tuple[float, Interval, int]]]
+    gap: Mapping[int, Difference]
+
+
+def group_gaps(
+    variants: Mapping[int, Variant], pairs: PairList, subjects: I64, values: np.ndarray, name: str, floor: int
+) -> Gaps | None:
+    """FNMR per group of at least `floor` people as d shrinks; None where fewer than two groups are that large."""
+    masks = group_masks(values, np.arange(len(values)))
+    rates: dict[str, dict[int, tuple[float, Interval, int]]] = {}
+    means: dict[str, dict[int, F64]] = {}
+    for label, mask in masks.items():
+        chosen = pairs.same & mask[pairs.left] & mask[pairs.right]
+        people = subjects[pairs.left[chosen]]
+        if len(np.unique(people)) < max(floor, 2):
+            continue
+        group = f"{name}={label}"
+        codes = np.unique(people, return_inverse=True)[1].ravel()
+        counts = np.bincount(codes)
+        rates[group], means[group] = {}, {}
+        for d, variant in variants.items():
+            missed = ~variant.accepted[chosen]
+            rates[group][d] = (
+                float(missed.mean()),
+                clustered_rate(missed, people, people),
+                int(chosen.sum()),
+            )
+            means[group][d] = np.bincount(codes, weights=missed) / counts
+    if len(rates) < 2:
+        return None
+    order = sorted(rates, key=lambda g: float(np.mean([rates[g][d][0] for d in variants])))
+    better, worse = order[0], order[-1]
+    gap = {d: group_gap(means[better][d], means[worse][d]) for d in variants}
+    people_of = {g: len(means[g][next(iter(variants))]) for g in rates}
+    return Gaps(worse, better, people_of, rates, gap)
+
+
+def usual(
+    attributes: Mapping[str, np.ndarray], wanted: Sequence[str], known: Sequence[str], most: int
+) -> list[str]:
+    """`wanted` attributes, or for `auto` the first `most` of `known` that the set has."""
+    if list(wanted) == ["auto"]:
+        return [name for name in known if name in attributes][:most]
+    return [name for name in wanted if name in attributes]
+
+
+GROUPS = USUAL_GROUPS
+
+
+def projected_raw(vectors: F32, unit: F32, rows: Sequence[int], d: int, pca: object) -> F32:
+    """f32[K,D]: raw vectors of faces `rows` after projection of their unit vectors, at their own length."""
+    lengths = np.linalg.norm(vectors[list(rows)], axis=1, keepdims=True)
+    return (project(unit[list(rows)], pca, d) * lengths).astype(np.float32)  # type: ignore[arg-type]

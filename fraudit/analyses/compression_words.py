@@ -1,0 +1,460 @@
+"""The compression analysis as metrics, tables, figures and findings; rules of severity in docs/severity.md."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from fraudit.analyses.compression import Measured
+from fraudit.formatting import interval as interval_words
+from fraudit.formatting import percent
+from fraudit.stats.intervals import Difference
+from fraudit.stats.pca import CODES, smallest_safe
+from fraudit.types import Column, Figure, Finding, Interval, Metric, Table
+
+
+def _tar(m: Measured) -> str:
+    return f"TAR@FAR={m.far:g}"
+
+
+def losses_by_dim(m: Measured, suffix: str = "") -> dict[int, Difference]:
+    """d -> loss of TAR of `pca-d` (or of `pca-d-int8`)."""
+    return {d: m.losses[f"pca-{d}{suffix}"].tar_loss for d in m.dims}
+
+
+def safe(m: Measured, bound: bool = True) -> int | None:
+    """Smallest d whose loss (its upper bound) stays within the margin; None without pairs or without any."""
+    return smallest_safe(losses_by_dim(m), m.margin, bound) if m.losses else None
+
+
+def _worst_bound(m: Measured) -> float:
+    """The upper bound of a loss that is exactly zero here: no margin below it can be shown."""
+    return m.losses[f"pca-{m.dim}"].tar_loss.interval.high
+
+
+def metrics(m: Measured) -> list[Metric]:
+    """Spectrum, sweep, smallest dimensions, sizes and match costs, leaks and gaps."""
+    s = m.spectrum
+    found = [
+        Metric(
+            "compression.effective_rank",
+            s.entropy_rank[0],
+            n=s.people,
+            interval=s.entropy_rank[1],
+            label="Effective rank (entropy)",
+            n_unit="people",
+        ),
+        Metric(
+            "compression.participation_ratio",
+            s.participation[0],
+            n=s.people,
+            interval=s.participation[1],
+            label="Participation ratio",
+            n_unit="people",
+        ),
+    ]
+    for share, (value, interval) in s.dims.items():
+        label = f"Axes for {percent(share, 0)} of the variance"
+        name = f"compression.dims@variance={share:g}"
+        found.append(Metric(name, value, n=s.people, interval=interval, label=label, n_unit="people"))
+    found += _dimension_metrics(m)
+    for name, loss in m.losses.items():
+        for kind, (value, interval), n, unit in (
+            ("accuracy", loss.accuracy, m.n_genuine + m.n_impostor, "pairs"),
+            (f"tar@far={m.far:g}", loss.tar, m.n_genuine, "genuine pairs"),
+        ):
+            found.append(
+                Metric(
+                    f"compression.{kind}.{name}",
+                    value,
+                    n=n,
+                    interval=interval,
+                    better="higher",
+                    n_unit=unit,
+                    label=f"{'Accuracy' if kind == 'accuracy' else _tar(m)}, {name}",
+                )
+            )
+        found.append(
+            Metric(
+                f"compression.tar_loss.{name}",
+                loss.tar_loss.value,
+                n=m.n_genuine,
+                interval=loss.tar_loss.interval,
+                better="lower",
+                n_unit="genuine pairs",
+                label=f"Loss of {_tar(m)} against the full vector, {name}",
+            )
+        )
+    for name, (ratio, interval) in m.costs.items():
+        found.append(
+            Metric(
+                f"compression.match_cost.{name}",
+                ratio,
+                n=7,
+                interval=interval,
+                better="lower",
+                label=f"Time of a comparison relative to float32 in full, {name}",
+                n_unit="repeats",
+            )
+        )
+    for leak in m.leaks:
+        for d, (value, interval) in leak.auc.items():
+            found.append(
+                Metric(
+                    f"compression.leak.{leak.attribute}.{d}",
+                    value,
+                    n=leak.n,
+                    interval=interval,
+                    better="lower",
+                    label=f"AUC of {leak.attribute} from {d} axes",
+                    n_unit="faces",
+                )
+            )
+    if m.gaps:
+        people = min(m.gaps.people[m.gaps.worse], m.gaps.people[m.gaps.better])
+        for d, gap in m.gaps.gap.items():
+            found.append(
+                Metric(
+                    f"compression.fnmr_gap.{d}",
+                    gap.value,
+                    n=people,
+                    interval=gap.interval,
+                    better="lower",
+                    label=f"FNMR of {m.gaps.worse} less {m.gaps.better} with {d} axes",
+                    n_unit="people in the smaller group",
+                )
+            )
+    return found
+
+
+def _dimension_metrics(m: Measured) -> list[Metric]:
+    label = f"Fewest axes within {100 * m.margin:g} points of {_tar(m)}"
+    names = ("compression.smallest_d", "compression.smallest_d_estimate")
+    if not m.losses:
+        return [Metric(name, None, missing=m.no_pairs, better="lower", label=label) for name in names]
+    found = []
+    d = safe(m)
+    if d is None:
+        why = (
+            f"not resolvable: with {m.people} people even a lossless template could lose up to "
+            f"{100 * _worst_bound(m):.1f} points; the margin is {100 * m.margin:g}"
+        )
+        found.append(Metric(names[0], None, missing=why, better="lower", label=f"{label} (upper bound)"))
+    else:
+        found.append(
+            Metric(
+                names[0],
+                d,
+                n=m.n_genuine,
+                better="lower",
+                label=f"{label} (upper bound)",
+                n_unit="genuine pairs",
+            )
+        )
+    estimate = safe(m, bound=False)
+    found.append(
+        Metric(
+            names[1],
+            estimate,
+            n=m.n_genuine,
+            better="lower",
+            label=f"{label} (estimate)",
+            n_unit="genuine pairs",
+        )
+    )
+    return found
+
+
+def _words(name: str) -> str:
+    kinds = {"float32": "float32, full", "float16": "float16", "int8": "int8", "binary": "binary (signs)"}
+    if name in kinds:
+        return kinds[name]
+    parts = name.split("-")
+    return f"PCA {parts[1]}" + (" + int8" if len(parts) > 2 else "")
+
+
+def _pair(interval: Interval) -> str:
+    return interval_words(interval.low, interval.high, as_percent=True)
+
+
+def _points(difference: Difference) -> str:
+    return f"{100 * difference.interval.low:.2f} to {100 * difference.interval.high:.2f}"
+
+
+def tables(m: Measured) -> tuple[Table, ...]:
+    """One row per way to store a template, and the leaks and gaps by d."""
+    found = []
+    if m.losses:
+        rows = [
+            {
+                "template": _words(name),
+                "bytes": m.variants[name].size_bytes,
+                "accuracy": loss.accuracy[0],
+                "accuracy_interval": _pair(loss.accuracy[1]),
+                "tar": loss.tar[0],
+                "tar_interval": _pair(loss.tar[1]),
+                "fmr": loss.fmr,
+                "loss": 100 * loss.tar_loss.value,
+                "loss_interval": _points(loss.tar_loss),
+                "cost": m.costs[name][0] if name in m.costs else None,
+                "n": m.n_genuine,
+            }
+            for name, loss in m.losses.items()
+        ]
+        columns = (
+            Column("template", "Template"),
+            Column("bytes", "Bytes", "integer"),
+            Column("accuracy", "Accuracy", "percent"),
+            Column("accuracy_interval", "95 %"),
+            Column("tar", _tar(m), "percent"),
+            Column("tar_interval", "95 %"),
+            Column("fmr", "FMR achieved", "percent"),
+            Column("loss", "Loss, points", "number", 2),
+            Column("loss_interval", "95 %"),
+            Column("cost", "Match cost", "number", 2),
+            Column("n", "Genuine pairs", "integer"),
+        )
+        caption = (
+            "Axes come from the training folds. Loss: TAR of the full vector less this one over the same pairs. Match "
+            "cost: time of a comparison relative to float32 in full, in this implementation."
+        )
+        found.append(
+            Table("compression_templates", "Every way to store a template", columns, tuple(rows), caption)
+        )
+    if m.leaks or m.gaps:
+        rows = [
+            {
+                "what": f"AUC of {leak.attribute}",
+                "d": d,
+                "value": value[0],
+                "interval": [value[1].low, value[1].high],
+                "n": leak.n,
+                "people": leak.people,
+            }
+            for leak in m.leaks
+            for d, value in leak.auc.items()
+        ]
+        if m.gaps:
+            rows += [
+                {
+                    "what": f"FNMR of {group}",
+                    "d": d,
+                    "value": rate,
+                    "interval": [i.low, i.high],
+                    "n": n,
+                    "people": m.gaps.people[group],
+                }
+                for group, by in m.gaps.fnmr.items()
+                for d, (rate, i, n) in by.items()
+            ]
+        columns = (
+            Column("what", "Figure"),
+            Column("d", "Axes", "integer"),
+            Column("value", "Value", "number"),
+            Column("interval", "95 %", "interval"),
+            Column("n", "n", "integer"),
+            Column("people", "People", "integer"),
+        )
+        caption = "n: faces for an AUC, genuine pairs for an FNMR."
+        found.append(
+            Table("compression_carried", "What smaller vectors carry", columns, tuple(rows), caption)
+        )
+    return tuple(found)
+
+
+def _series(name: str, panel: str, points: list[tuple[int, float, Interval]], accent: bool = False) -> dict:
+    return {
+        "name": name,
+        "panel": panel,
+        "accent": accent,
+        "points": True,
+        "x": [p[0] for p in points],
+        "y": [p[1] for p in points],
+        "low": [p[2].low for p in points],
+        "high": [p[2].high for p in points],
+    }
+
+
+def figures(m: Measured) -> tuple[Figure, ...]:
+    """Accuracy, leaks and gaps against d; TAR against bytes; the scree."""
+    axis_d = {"label": "axes kept", "scale": "log"}
+    share = {"label": "share", "scale": "linear", "percent": True}
+    series = []
+    if m.losses:
+        for label, suffix, accent in (("PCA", "", True), ("PCA + int8", "-int8", False)):
+            curve = [(d, *m.losses[f"pca-{d}{suffix}"].tar) for d in m.dims]
+            series.append(_series(label, _tar(m), curve, accent))
+        accuracy = [(d, *m.losses[f"pca-{d}"].accuracy) for d in m.dims]
+        series.append(_series("PCA", "accuracy", accuracy, True))
+    for leak in m.leaks:
+        series.append(_series(leak.attribute, "AUC of attributes", [(d, *v) for d, v in leak.auc.items()]))
+    if m.gaps:
+        for group, by in m.gaps.fnmr.items():
+            series.append(_series(group, "FNMR by group", [(d, rate, i) for d, (rate, i, _) in by.items()]))
+    found = []
+    if series:
+        d = safe(m)
+        marks = [{"axis": "x", "value": d, "label": f"d = {d}"}] if d else []
+        alt = f"Verification, readable attributes and group rates against the axes kept, of {m.dim}."
+        if m.losses:
+            at = min(16, m.dim)
+            alt += f" {_tar(m)} is {percent(m.losses['float32'].tar[0])} in full and "
+            alt += f"{percent(m.losses[f'pca-{at}'].tar[0])} with {at} axes." if at in m.dims else "as drawn."
+        data = {"x": axis_d, "y": share, "series": series, "marks": marks}
+        caption = "Axes and probes are fitted on other people than they are judged on; bands are 95 %."
+        found.append(
+            Figure("compression_sweep", "lines", "What is left with d axes", caption, alt, data, True)
+        )
+    if m.losses:
+        groups = (
+            ("PCA, float32", [f"pca-{d}" for d in m.dims]),
+            ("PCA + int8", [f"pca-{d}-int8" for d in m.dims]),
+            ("all axes: " + ", ".join(CODES), ["binary", "int8", "float16"]),
+        )
+        lines = []
+        for label, names in groups:
+            curve = [(m.variants[n].size_bytes, *m.losses[n].tar) for n in names]
+            lines.append(_series(label, "", curve, label == "PCA + int8"))
+        data = {
+            "x": {"label": "bytes a template", "scale": "log"},
+            "y": {**share, "label": _tar(m)},
+            "series": lines,
+        }
+        full = m.variants["float32"].size_bytes
+        alt = f"{_tar(m)} against the size of a template; the full one takes {full} bytes."
+        caption = "Up and to the left is better: fewer bytes for the same rate."
+        found.append(Figure("compression_bytes", "lines", "Bytes a template", caption, alt, data))
+    explained = np.cumsum(m.spectrum.variances) / m.spectrum.variances.sum()
+    axes = np.arange(1, m.dim + 1)
+    scree = {
+        "x": axis_d,
+        "y": share,
+        "series": [{"name": "cumulative", "x": axes.tolist(), "y": explained.tolist(), "accent": True}],
+        "marks": [
+            {"axis": "x", "value": v, "label": f"{percent(k, 0)}: {v}"}
+            for k, (v, _) in m.spectrum.dims.items()
+        ],
+    }
+    half = m.spectrum.dims[0.95][0]
+    alt = f"Cumulative variance of the principal axes: {half} of {m.dim} axes hold 95 %."
+    caption = f"Unit vectors of {m.spectrum.n:,} faces of {m.spectrum.people:,} people."
+    found.append(Figure("compression_scree", "lines", "Variance held by the first axes", caption, alt, scree))
+    return tuple(found)
+
+
+def findings(m: Measured) -> list[Finding]:
+    """Smallest safe dimension and code, and what costs more than the margin beyond doubt."""
+    if not m.losses:
+        return []
+    basis = f"{m.n_genuine:,} genuine pairs of {m.people:,} people"
+    within = f"within {100 * m.margin:g} points"
+    found = []
+    d = safe(m)
+    if d is not None and d < m.dim:
+        loss = losses_by_dim(m)[d]
+        text = (
+            f"{d} of {m.dim} dimensions keep {_tar(m)} {within}: loss {100 * loss.value:.2f} points, upper "
+            "bound "
+            f"{100 * loss.interval.high:.2f} ({basis})."
+        )
+        evidence = ("compression.smallest_d", f"compression.tar_loss.pca-{d}")
+        found.append(
+            Finding("good" if 2 * d <= m.dim else "info", text, evidence, "compression.safe_dimension")
+        )
+    elif d is None:
+        estimate = safe(m, bound=False)
+        text = (
+            f"Not resolvable: with {m.people} people no template can be shown to keep {_tar(m)} {within}; a "
+            "lossless one "
+            f"could lose up to {100 * _worst_bound(m):.1f} points here. By the estimate alone, {estimate} "
+            f"of {m.dim} "
+            "dimensions do."
+        )
+        evidence = ("compression.smallest_d_estimate",)
+        found.append(Finding("info", text, evidence, "compression.unresolved"))
+    elif d == m.dim:
+        text = f"No projection onto fewer than {m.dim} dimensions can be shown to keep {_tar(m)} {within} ({basis})."
+        found.append(Finding("info", text, ("compression.smallest_d",), "compression.all_dimensions"))
+    codes = [code for code in CODES if m.losses[code].tar_loss.interval.high <= m.margin]
+    if codes:
+        best = min(codes, key=lambda code: m.variants[code].size_bytes)
+        loss = m.losses[best].tar_loss
+        times = m.variants["float32"].size_bytes / m.variants[best].size_bytes
+        text = (
+            f"{_words(best)} codes make templates {times:.0f} times smaller and keep {_tar(m)} {within}: "
+            "loss "
+            f"{100 * loss.value:.2f} points, upper bound {100 * loss.interval.high:.2f} ({basis})."
+        )
+        found.append(Finding("good", text, (f"compression.tar_loss.{best}",), "compression.safe_code"))
+    # Among the halves and codes, only what a person may want to use: a d below the claim says nothing new.
+    half = max((x for x in m.dims if x < m.dim), default=m.dim)
+    for name in (f"pca-{half}", *CODES):
+        loss = m.losses[name].tar_loss
+        if loss.interval.low > m.margin:
+            text = (
+                f"{_words(name)} costs {100 * loss.value:.1f} points of {_tar(m)} (95 % interval "
+                f"{_points(loss)}; {basis})."
+            )
+            rule = "compression.costly_half" if name.startswith("pca") else "compression.costly_code"
+            found.append(Finding("low", text, (f"compression.tar_loss.{name}",), rule))
+    return found
+
+
+def headline(m: Measured) -> str:
+    """One sentence: the smallest safe dimension, or the effective rank."""
+    rank, interval = m.spectrum.entropy_rank
+    d = safe(m)
+    ends = f"{interval.low:.0f} to {interval.high:.0f}"
+    if d is None or d == m.dim:
+        return f"The vectors spread over an effective {rank:.0f} ({ends}) of {m.dim} dimensions."
+    loss = losses_by_dim(m)[d]
+    return (
+        f"{d} of {m.dim} dimensions keep {_tar(m)} within {100 * m.margin:g} points (loss "
+        f"{100 * loss.value:.2f}, upper bound "
+        f"{100 * loss.interval.high:.2f}); effective rank {rank:.0f} ({ends})."
+    )
+
+
+def caveats(m: Measured, no_inverter: bool) -> tuple[str, ...]:
+    """What limits the figures."""
+    found = []
+    if m.spectrum.n < 5 * m.dim:
+        found.append(
+            f"{m.spectrum.n:,} faces for {m.dim} dimensions: the tail of the spectrum, and with it the "
+            "effective rank, is "
+            "underestimated."
+        )
+    if not m.losses:
+        found.append(f"Verification after projection was not measured: {m.no_pairs}.")
+    elif m.n_impostor * m.far < 3 * (1 - 1e-9):
+        found.append(f"FAR {m.far:g} is not resolvable with {m.n_impostor:,} impostor pairs (rule of three).")
+    if not m.leaks:
+        found.append(
+            "Leakage by d was not measured: no attribute with enough faces in two classes was chosen or "
+            "present."
+        )
+    if not m.gaps:
+        found.append("Group gaps by d were not measured: no attribute with two groups that are large enough.")
+    if no_inverter:
+        found.append("No reconstructions from projected vectors: no inverter of this model is at hand.")
+    found.append(
+        "Match costs are numpy's on this machine; a dedicated index for binary or int8 codes is faster."
+    )
+    return tuple(found)
+
+
+def method(m: Measured) -> str:
+    """How it was measured."""
+    text = (
+        "PCA of unit vectors. A vector is projected onto the first d axes around the mean; what lies "
+        "outside them is "
+        "the same for everybody and is not stored. Intervals of the spectrum: bootstrap over people. "
+    )
+    if not m.losses:
+        return text
+    return text + (
+        "Axes and scales come from the training folds; scores of the test folds are pooled. Accuracy uses the threshold "
+        f"of the training folds, {_tar(m)} the threshold read off the pooled scores ({m.n_genuine:,} genuine, "
+        f"{m.n_impostor:,} impostor pairs). Losses are paired over the same pairs, clustered by identity, and include "
+        "the uncertainty of both thresholds. The smallest safe d is the first from which on every upper bound stays "
+        "within the margin."
+    )

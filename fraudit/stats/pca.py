@@ -1,0 +1,379 @@
+"""Principal components of ID vectors: spectrum, effective rank, and what verification loses when vectors shrink.
+
+ID3PM, sec. 5.4 and supplementary Figs. 14 and 15. A vector x (unit length) is projected onto the first d axes
+around the mean m: x_d = m + A_d' A_d (x - m). What lies outside the axes is the same for everybody, so that d
+numbers are stored a template, and d = D gives the full vector's cosine again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fraudit.errors import InsufficientData
+from fraudit.stats.intervals import Difference, clustered_rate, paired_difference, z_value
+from fraudit.stats.operating import ScoredPairs, tar_difference
+from fraudit.stats.verification import OperatingPoint, tar_at_far
+from fraudit.types import F32, F64, I64, Bool, Interval, PairList
+
+
+@dataclass(frozen=True, slots=True)
+class Pca:
+    """Principal axes of N vectors.
+
+    Attributes:
+        mean: f64[D].
+        axes: f64[D,D], rows are axes by falling variance.
+        variances: f64[D], falling, divided by N - 1.
+        n: vectors it was fitted on.
+    """
+
+    mean: F64
+    axes: F64
+    variances: F64
+    n: int
+
+
+def fit_pca(vectors: F32) -> Pca:
+    """PCA of f32[N,D]. Raises InsufficientData for fewer than two vectors."""
+    if len(vectors) < 2:
+        raise InsufficientData(f"PCA needs at least 2 vectors; found {len(vectors)}")
+    x = np.asarray(vectors, np.float64)
+    mean = x.mean(axis=0)
+    centred = x - mean
+    values, axes = np.linalg.eigh(centred.T @ centred / (len(x) - 1))
+    return Pca(mean, axes[:, ::-1].T.copy(), np.maximum(values[::-1], 0.0), len(x))
+
+
+def entropy_rank(variances: F64) -> float:
+    """exp of the entropy of the normalised spectrum (Roy and Vetterli, EUSIPCO 2007): D where all are equal."""
+    p = variances / variances.sum()
+    p = p[p > 0]
+    return float(np.exp(-(p * np.log(p)).sum()))
+
+
+def participation_ratio(variances: F64) -> float:
+    """(sum of variances)^2 / sum of their squares: D where all are equal."""
+    return float(variances.sum() ** 2 / (variances**2).sum())
+
+
+def dims_for(variances: F64, share: float) -> int:
+    """Fewest axes that hold `share` of the variance."""
+    explained = np.cumsum(variances) / variances.sum()
+    return min(int(np.searchsorted(explained, share - 1e-12)) + 1, len(variances))
+
+
+SHARES = (0.90, 0.95, 0.99)
+
+
+@dataclass(frozen=True, slots=True)
+class Spectrum:
+    """Figures of a spectrum, each (value, interval): entropy rank, participation ratio, axes for 90, 95, 99 %."""
+
+    variances: F64
+    entropy_rank: tuple[float, Interval]
+    participation: tuple[float, Interval]
+    dims: dict[float, tuple[int, Interval]]
+    n: int
+    people: int
+
+
+def spectrum(
+    vectors: F32, people: I64, rng: np.random.Generator, repeats: int = 100, level: float = 0.95
+) -> Spectrum:
+    """Spectrum of f32[N,D] with intervals from a bootstrap over people.
+
+    Every person gets an exponential weight (Rubin's Bayesian bootstrap, Annals of Statistics 9, 1981), since
+    drawing people with replacement would leave out a third of them and with them a part of the rank. What the
+    weights still take from the rank shows what the sample took from it (basic bootstrap: the draws' quantiles
+    are mirrored at the estimate).
+
+    Raises:
+        InsufficientData: fewer than three people, or vectors that are all the same.
+    """
+    codes = np.unique(people, return_inverse=True)[1].ravel()
+    count = int(codes.max()) + 1 if len(codes) else 0
+    if count < 3:
+        raise InsufficientData(f"the spectrum's interval needs at least 3 people; found {count}")
+    pca = fit_pca(vectors)
+    if pca.variances.sum() <= 1e-12:
+        raise InsufficientData("all vectors are the same: there is no spectrum")
+    x = np.asarray(vectors, np.float64) - pca.mean
+    draws = np.empty((repeats, 2 + len(SHARES)))
+    for r in range(repeats):
+        weights = rng.exponential(size=count)[codes]
+        weights /= weights.sum()
+        mean = weights @ x
+        values = np.linalg.eigvalsh((x * weights[:, None]).T @ x - np.outer(mean, mean))[::-1]
+        draws[r] = _figures(np.maximum(values, 0.0))
+    found = _figures(pca.variances)
+    tails = [(1 - level) / 2, (1 + level) / 2]
+    high, low = 2 * found - np.quantile(draws, tails, axis=0)
+    method = f"basic Bayesian bootstrap over {count} people, {repeats} draws"
+    dim = float(len(pca.variances))
+
+    def interval(k: int, whole: bool = False) -> Interval:
+        ends = [float(np.clip(min(low[k], found[k]), 1, dim)), float(np.clip(max(high[k], found[k]), 1, dim))]
+        if whole:
+            ends = [float(np.floor(ends[0])), float(np.ceil(ends[1]))]
+        return Interval(ends[0], ends[1], level, method)
+
+    dims = {share: (int(found[2 + k]), interval(2 + k, True)) for k, share in enumerate(SHARES)}
+    return Spectrum(
+        pca.variances, (float(found[0]), interval(0)), (float(found[1]), interval(1)), dims, len(x), count
+    )
+
+
+def _figures(variances: F64) -> F64:
+    return np.array(
+        [entropy_rank(variances), participation_ratio(variances)] + [dims_for(variances, s) for s in SHARES]
+    )
+
+
+def sweep_dims(dim: int) -> list[int]:
+    """1, 2, 4, ... and `dim`."""
+    return sorted({2**k for k in range(dim.bit_length()) if 2**k <= dim} | {dim})
+
+
+def project(vectors: F32, pca: Pca, d: int) -> F32:
+    """f32[N,D] -> f32[N,D]: projection onto the first d axes around the mean."""
+    axes = pca.axes[:d]
+    return ((np.asarray(vectors, np.float64) - pca.mean) @ axes.T @ axes + pca.mean).astype(np.float32)
+
+
+def template_scores(unit: F32, pairs: PairList, pca: Pca, dims: Sequence[int]) -> F64:
+    """f64[len(dims),P]: cosines of the projected vectors, from d numbers a face and one shared constant."""
+    coordinates = np.asarray(unit, np.float64) @ pca.axes.T
+    home = pca.axes @ pca.mean
+    edges = [0, *dims]
+    rest = np.array([float((home[d:] ** 2).sum()) for d in dims])[:, None]
+    starts = edges[:-1]
+    stop = edges[-1]
+    norms = np.cumsum(np.add.reduceat(coordinates[:, :stop] ** 2, starts, axis=1), axis=1).T
+    inner = np.empty((len(dims), len(pairs)))
+    for low in range(0, len(pairs), 8192):
+        part = slice(low, low + 8192)
+        product = coordinates[pairs.left[part], :stop] * coordinates[pairs.right[part], :stop]
+        inner[:, part] = np.cumsum(np.add.reduceat(product, starts, axis=1), axis=1).T
+    return _cosine(inner + rest, norms[:, pairs.left] + rest, norms[:, pairs.right] + rest)
+
+
+def _cosine(inner: F64, left: F64, right: F64) -> F64:
+    length = np.sqrt(left * right)
+    return np.divide(inner, length, out=np.zeros_like(inner), where=length > 0)
+
+
+def int8_scores(unit: F32, pairs: PairList, pca: Pca, d: int, train: Bool) -> F64:
+    """f64[P]: cosines of the first d coordinates kept as int8 with one scale, fitted on faces `train` bool[N]."""
+    coordinates = np.asarray(unit, np.float64) @ pca.axes[:d].T
+    scale = float(np.abs(coordinates[train]).max()) / 127.0
+    codes = np.clip(np.rint(coordinates / scale), -127, 127) * scale
+    rest = float(((pca.axes[d:] @ pca.mean) ** 2).sum())
+    squares = (codes**2).sum(axis=1) + rest
+    inner = np.einsum("pd,pd->p", codes[pairs.left], codes[pairs.right]) + rest
+    return _cosine(inner, squares[pairs.left], squares[pairs.right])
+
+
+def plain_code(unit: F32, code: str) -> F32:
+    """f32[N,D] as `float32`, `float16` or `int8` (scaled to the vector's largest entry) would give it back."""
+    if code == "float16":
+        return unit.astype(np.float16).astype(np.float32)
+    if code == "int8":
+        largest = np.abs(unit).max(axis=1, keepdims=True)
+        scale = np.where(largest > 0, largest / 127.0, 1.0)
+        return (np.rint(unit / scale) * scale).astype(np.float32)
+    return unit
+
+
+def cosine_scores(vectors: F32, pairs: PairList) -> F64:
+    """f64[P] cosines of f32[N,D], which need not have unit length."""
+    x = np.asarray(vectors, np.float64)
+    squares = (x**2).sum(axis=1)
+    inner = np.einsum("pd,pd->p", x[pairs.left], x[pairs.right])
+    return _cosine(inner, squares[pairs.left], squares[pairs.right])
+
+
+def binary_scores(unit: F32, pairs: PairList, mean: F64) -> F64:
+    """f64[P]: 1 - 2 hamming / D of the signs around `mean`."""
+    signs = np.where(np.asarray(unit, np.float64) >= mean, 1.0, -1.0).astype(np.float32)
+    return np.einsum("pd,pd->p", signs[pairs.left], signs[pairs.right]).astype(np.float64) / unit.shape[1]
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One way to store a template, verified in folds.
+
+    Attributes:
+        name: such as `pca-64`, `int8`, `pca-64-int8`.
+        d: numbers kept. size_bytes: of one template.
+        scores: f64[P], each pair's score under what was fitted on the other folds; NaN without vectors.
+        right: bool[P], the pair was decided rightly at the threshold of the training folds.
+        point: TAR at the FAR target, read off the pooled scores.
+    """
+
+    name: str
+    d: int
+    size_bytes: int
+    scores: F64
+    right: Bool
+    point: OperatingPoint
+
+    @property
+    def accepted(self) -> Bool:
+        """bool[P]: at or above the threshold of `point`."""
+        return np.asarray(self.scores >= self.point.threshold)
+
+
+def judge(scores: F64, same: Bool, fold: I64) -> tuple[F64, Bool]:
+    """(pooled f64[P], right bool[P]) of f64[F,P] scores, row f for the test fold f; NaN scores never match.
+
+    The threshold of a fold comes from the other folds under the same row: that of best accuracy, the highest
+    of the best.
+    """
+    codes = np.unique(fold, return_inverse=True)[1].ravel()
+    right = np.zeros(len(same), bool)
+    for f in range(int(codes.max()) + 1):
+        test = codes == f
+        row = scores[f]
+        train = ~test & np.isfinite(row)
+        if not (train & same).any() or not (train & ~same).any():
+            raise InsufficientData(f"the folds besides fold {f} lack genuine or impostor pairs with a score")
+        order = np.argsort(-row[train], kind="stable")
+        levels, truth = row[train][order], same[train][order]
+        gain = np.cumsum(np.where(truth, 1, -1))
+        last = np.append(levels[1:] != levels[:-1], True)
+        best = float(levels[int(np.argmax(np.where(last, gain, -np.inf)))])
+        right[test] = (row[test] >= best) == same[test]
+    return scores[codes, np.arange(len(same))], right
+
+
+def training_faces(pairs: PairList, subjects: I64, f: int, n: int) -> Bool:
+    """bool[N]: faces of the protocol whose people do not appear in fold `f`."""
+    codes = np.unique(pairs.fold, return_inverse=True)[1].ravel()
+    used, held = np.zeros(n, bool), np.zeros(n, bool)
+    used[pairs.left], used[pairs.right] = True, True
+    held[pairs.left[codes == f]], held[pairs.right[codes == f]] = True, True
+    return used & ~np.isin(subjects, np.unique(subjects[held]))
+
+
+CODES = ("float16", "int8", "binary")
+
+
+def sweep(
+    unit: F32, ok: Bool, subjects: I64, pairs: PairList, far: float, dims: Sequence[int] | None = None
+) -> dict[str, Variant]:
+    """Every way to store a template, verified with PCA, means and scales fitted in the training folds only.
+
+    Args:
+        unit: f32[N,D]. ok: bool[N], faces that have a vector. subjects: i64[N].
+        pairs: protocol with folds. far: FAR target.
+        dims: numbers of axes; 1, 2, 4, ..., D by default.
+    Returns:
+        name -> Variant: `float32` (the full vector), `pca-D`, the CODES, and `pca-D-int8`.
+    Raises:
+        InsufficientData: a fold's training side lacks faces or pairs.
+    """
+    n, dim = unit.shape
+    wanted = list(dims) if dims is not None else sweep_dims(dim)
+    folds = len(np.unique(pairs.fold))
+    sizes = {"float32": 4 * dim, "float16": 2 * dim, "int8": dim, "binary": -(-dim // 8)}
+    sizes |= {f"pca-{d}": 4 * d for d in wanted} | {f"pca-{d}-int8": d for d in wanted}
+    kept = {name: int(name.split("-")[1]) if name.startswith("pca") else dim for name in sizes}
+    scores = {name: np.empty((folds, len(pairs))) for name in sizes}
+    for code in ("float32", "float16", "int8"):
+        scores[code][:] = cosine_scores(plain_code(unit, code), pairs)
+    for f in range(folds):
+        train = training_faces(pairs, subjects, f, n) & ok
+        if train.sum() < 2:
+            raise InsufficientData(
+                f"PCA for fold {f} needs at least 2 faces of other people; found {train.sum()}"
+            )
+        pca = fit_pca(unit[train])
+        scores["binary"][f] = binary_scores(unit, pairs, pca.mean)
+        for d, row in zip(wanted, template_scores(unit, pairs, pca, wanted), strict=True):
+            scores[f"pca-{d}"][f] = row
+            scores[f"pca-{d}-int8"][f] = int8_scores(unit, pairs, pca, d, train)
+    gone = ~(ok[pairs.left] & ok[pairs.right])
+    found = {}
+    for name, rows in scores.items():
+        rows[:, gone] = np.nan
+        pooled, right = judge(rows, pairs.same, pairs.fold)
+        point = tar_at_far(pooled[pairs.same], pooled[~pairs.same], far)
+        found[name] = Variant(name, kept[name], sizes[name], pooled, right, point)
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """What a variant loses against the full vector.
+
+    Attributes:
+        accuracy, tar: with identity-clustered intervals. fmr: achieved at the threshold of `tar`.
+        tar_loss, accuracy_loss: full minus variant over the same pairs; positive is worse.
+    """
+
+    accuracy: tuple[float, Interval]
+    tar: tuple[float, Interval]
+    fmr: float
+    tar_loss: Difference
+    accuracy_loss: Difference
+
+
+def loss_of(variant: Variant, full: Variant, pairs: PairList, subjects: I64, far: float) -> Loss:
+    """Rates of a variant and its paired, identity-clustered losses against `full`."""
+    left, right, same = subjects[pairs.left], subjects[pairs.right], pairs.same
+    # Without identities every face is its own subject, but a genuine pair still is one person.
+    right = np.where(same, left, right)
+    point, interval = ScoredPairs(variant.scores, same, left, right).tar_at_far(far)
+    return Loss(
+        (float(variant.right.mean()), clustered_rate(variant.right, left, right)),
+        (point.tar_all, interval),
+        point.far_achieved,
+        tar_difference(variant.scores, full.scores, same, left, right, far),
+        paired_difference(variant.right, full.right, left, right),
+    )
+
+
+def smallest_safe(losses: dict[int, Difference], margin: float, bound: bool = True) -> int | None:
+    """Smallest d from which on every loss (or its upper bound) stays within `margin`; None where none does.
+
+    d = D loses nothing by construction and is the answer only where no smaller d is.
+    """
+    dims = sorted(losses)
+    answer = None
+    for d in reversed(dims):
+        worst = losses[d].interval.high if bound else losses[d].value
+        if d != dims[-1] and worst > margin:
+            break
+        answer = d
+    if bound and answer == dims[-1] and losses[answer].interval.high > margin:
+        return None
+    return answer
+
+
+def clustered_auc(scores: F64, positive: Bool, clusters: I64, level: float = 0.95) -> tuple[float, Interval]:
+    """AUC of f64[N] scores for bool[N] labels, clustered by person: DeLong placements summed by cluster.
+
+    Raises:
+        InsufficientData: one of the two classes is empty.
+    """
+    if not positive.any() or positive.all():
+        raise InsufficientData("an AUC needs both classes")
+    influence = np.zeros(len(scores))
+    placements = []
+    for part, sign in ((positive, 1.0), (~positive, -1.0)):
+        against = np.sort(sign * scores[~part])
+        mine = sign * scores[part]
+        placement = (np.searchsorted(against, mine, "left") + np.searchsorted(against, mine, "right")) / 2
+        placement = placement / len(against)
+        placements.append(placement.mean())
+        influence[part] = (placement - placement.mean()) / part.sum()
+    codes = np.unique(clusters, return_inverse=True)[1].ravel()
+    count = int(codes.max()) + 1
+    sums = np.bincount(codes, weights=influence)
+    half = z_value(level) * float(np.sqrt((sums**2).sum() * count / max(count - 1, 1)))
+    value = float(placements[0])
+    method = f"DeLong, clustered by {count} people"
+    return value, Interval(max(0.0, value - half), min(1.0, value + half), level, method)

@@ -1,0 +1,243 @@
+"""PCA of ID vectors: scikit-learn and derivations as oracles, planted subspaces as truth."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.metrics import roc_auc_score
+
+from fraudit.errors import InsufficientData
+from fraudit.stats.folds import fold_accuracy
+from fraudit.stats.intervals import Difference
+from fraudit.stats.pairs import make_pairs
+from fraudit.stats.pca import (
+    binary_scores,
+    clustered_auc,
+    cosine_scores,
+    dims_for,
+    entropy_rank,
+    fit_pca,
+    int8_scores,
+    judge,
+    loss_of,
+    participation_ratio,
+    plain_code,
+    project,
+    smallest_safe,
+    spectrum,
+    sweep,
+    sweep_dims,
+    template_scores,
+    training_faces,
+)
+from fraudit.types import Interval, PairList
+
+
+def unit_rows(x: np.ndarray) -> np.ndarray:
+    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def faces() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(3)
+    subjects = np.repeat(np.arange(80), 4)
+    own = rng.normal(size=(80, 24)) * np.linspace(2, 0.3, 24)
+    return unit_rows(own[subjects] + 0.6 * rng.normal(size=(320, 24)) + 0.5), subjects
+
+
+def test_axes_variances_and_projection_are_those_of_scikit_learn(faces) -> None:
+    unit, _ = faces
+    ours, theirs = fit_pca(unit), PCA().fit(unit.astype(np.float64))
+    np.testing.assert_allclose(ours.variances, theirs.explained_variance_, atol=1e-12)
+    np.testing.assert_allclose(np.abs((ours.axes * theirs.components_).sum(1)), 1, atol=1e-6)
+    five = PCA(n_components=5).fit(unit.astype(np.float64))
+    expected = five.inverse_transform(five.transform(unit.astype(np.float64)))
+    np.testing.assert_allclose(project(unit, ours, 5), expected, atol=1e-6)
+
+
+def test_effective_ranks_of_known_spectra() -> None:
+    flat = np.array([1.0] * 7 + [0.0] * 9)
+    assert entropy_rank(flat) == pytest.approx(7)
+    assert participation_ratio(flat) == pytest.approx(7)
+    assert [dims_for(flat, s) for s in (0.5, 0.9, 1.0)] == [4, 7, 7]
+    p = np.array([0.5, 0.25, 0.25])
+    assert entropy_rank(p) == pytest.approx(2**1.5)
+    assert participation_ratio(p) == pytest.approx(1 / 0.375)
+    assert dims_for(p, 0.75) == 2
+
+
+def test_a_planted_subspace_is_found_within_its_interval() -> None:
+    rng = np.random.default_rng(0)
+    basis = np.linalg.qr(rng.normal(size=(64, 64)))[0][:10]
+    x = rng.normal(size=(3000, 10)) @ basis
+    found = spectrum(x.astype(np.float32), np.repeat(np.arange(1000), 3), np.random.default_rng(1), 60)
+    value, interval = found.entropy_rank
+    assert value == pytest.approx(10, abs=0.1)
+    assert interval.low <= value <= interval.high <= 10.5
+    assert found.dims[0.99][0] == 10
+    assert found.people == 1000
+
+
+def test_the_spectrum_intervals_cover_the_truth() -> None:
+    """Correlated pictures of a person: the bootstrap is over people."""
+    scales = np.linspace(1.5, 0.2, 16)
+    truth_variances = scales**2 * (1 + 0.5**2)
+    truth = participation_ratio(truth_variances)
+    hits = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        people = np.repeat(np.arange(250), 3)
+        x = (rng.normal(size=(250, 16))[people] + 0.5 * rng.normal(size=(750, 16))) * scales
+        low_high = spectrum(x.astype(np.float32), people, rng, 60).participation[1]
+        hits += low_high.low <= truth <= low_high.high
+    assert hits >= 85
+
+
+def test_too_few_or_equal_vectors_are_refused() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(InsufficientData, match="at least 2 vectors"):
+        fit_pca(np.zeros((1, 4), np.float32))
+    with pytest.raises(InsufficientData, match="at least 3 people"):
+        spectrum(np.eye(4, dtype=np.float32), np.array([0, 0, 1, 1]), rng)
+    with pytest.raises(InsufficientData, match="all vectors are the same"):
+        spectrum(np.ones((5, 4), np.float32), np.arange(5), rng)
+
+
+def test_scores_from_d_numbers_are_the_cosines_of_the_projections(faces) -> None:
+    unit, subjects = faces
+    pairs = make_pairs(subjects, 300, 300, 0)
+    pca = fit_pca(unit[:200])
+    dims = sweep_dims(24)
+    assert dims == [1, 2, 4, 8, 16, 24]
+    found = template_scores(unit, pairs, pca, dims)
+    for d, row in zip(dims, found, strict=True):
+        full = ((unit.astype(float) - pca.mean) @ pca.axes[:d].T) @ pca.axes[:d] + pca.mean
+        full /= np.linalg.norm(full, axis=1, keepdims=True)
+        np.testing.assert_allclose(row, (full[pairs.left] * full[pairs.right]).sum(1), atol=1e-9)
+    np.testing.assert_allclose(found[-1], cosine_scores(unit, pairs), atol=1e-6)
+
+
+def test_codes_are_close_to_what_they_code(faces) -> None:
+    unit, subjects = faces
+    pairs = make_pairs(subjects, 300, 300, 0)
+    exact = cosine_scores(unit, pairs)
+    assert np.abs(cosine_scores(plain_code(unit, "float16"), pairs) - exact).max() < 1e-3
+    assert np.abs(cosine_scores(plain_code(unit, "int8"), pairs) - exact).max() < 0.02
+    pca = fit_pca(unit)
+    everyone = np.ones(len(unit), bool)
+    assert np.abs(int8_scores(unit, pairs, pca, 24, everyone) - exact).max() < 0.03
+    signs = np.sign(unit - pca.mean)
+    hamming = (signs[pairs.left] != signs[pairs.right]).mean(1)
+    np.testing.assert_allclose(binary_scores(unit, pairs, pca.mean), 1 - 2 * hamming, atol=1e-6)
+
+
+def test_folds_are_judged_by_the_thresholds_of_the_others(faces) -> None:
+    unit, subjects = faces
+    pairs = make_pairs(subjects, 400, 800, 1)
+    scores = cosine_scores(unit, pairs)
+    rows = np.stack([scores + f for f in range(10)])
+    pooled, right = judge(rows, pairs.same, pairs.fold)
+    by_fold = [right[pairs.fold == f].mean() for f in range(10)]
+    np.testing.assert_allclose(by_fold, fold_accuracy(scores, pairs.same, pairs.fold).accuracy)
+    np.testing.assert_allclose(pooled, scores + pairs.fold)
+
+
+def test_nobody_of_the_test_fold_trains_the_axes() -> None:
+    subjects = np.array([0, 0, 1, 1, 2, 2, 0, 9])
+    pairs = PairList(
+        np.array([0, 2, 4]), np.array([1, 3, 5]), np.ones(3, bool), np.array([0, 1, 2], np.int64)
+    )
+    assert training_faces(pairs, subjects, 0, 8).tolist() == [False, False, True, True, True, True, False, False]
+
+
+def test_axes_of_the_test_fold_do_not_leak_into_training() -> None:
+    """Every fold's people live in a plane of their own: axes fitted on the others hold nothing of them."""
+    rng = np.random.default_rng(5)
+    folds, each = 5, 12
+    vectors, subjects, left, right, same, fold = [], [], [], [], [], []
+    for f in range(folds):
+        for p in range(each):
+            own = np.zeros(3 * folds)
+            own[3 * f : 3 * f + 3] = rng.normal(size=3)
+            for _ in range(2):
+                vectors.append(own + 0.01 * rng.normal(size=3 * folds))
+                subjects.append(f * each + p)
+        base = f * each * 2
+        for p in range(each):
+            left += [base + 2 * p, base + 2 * p]
+            right += [base + 2 * p + 1, base + 2 * ((p + 1) % each)]
+            same += [True, False]
+            fold += [f, f]
+    pairs = PairList(*(np.array(v) for v in (left, right, same, fold)))
+    ok = np.ones(len(vectors), bool)
+    variants = sweep(unit_rows(np.array(vectors)), ok, np.array(subjects), pairs, 0.1, [12, 15])
+    assert variants["pca-15"].right.mean() > 0.95
+    assert variants["pca-12"].right.mean() < 0.75
+
+
+def test_smallest_d_of_vectors_in_a_known_subspace_is_its_dimension() -> None:
+    rng = np.random.default_rng(2)
+    subjects = np.repeat(np.arange(400), 2)
+    own = rng.normal(size=(400, 8))[subjects] + 0.35 * rng.normal(size=(800, 8))
+    basis = np.linalg.qr(rng.normal(size=(32, 32)))[0][:8]
+    unit = unit_rows(own @ basis)
+    pairs = make_pairs(subjects, 400, 4000, 0)
+    variants = sweep(unit, np.ones(800, bool), subjects, pairs, 1e-2)
+    losses = {
+        d: loss_of(variants[f"pca-{d}"], variants["float32"], pairs, subjects, 1e-2).tar_loss
+        for d in sweep_dims(32)
+    }
+    assert smallest_safe(losses, 0.02) == 8
+    assert smallest_safe(losses, 0.02, bound=False) == 8
+    assert losses[8].value == 0.0
+    assert losses[4].interval.low > 0.02
+    assert smallest_safe(losses, 1e-6) is None
+
+
+def test_faces_without_a_vector_never_match(faces) -> None:
+    unit, subjects = faces
+    pairs = make_pairs(subjects, 400, 800, 1)
+    ok = np.ones(len(unit), bool)
+    ok[:40] = False
+    hit = ~(ok[pairs.left] & ok[pairs.right])
+    for variant in sweep(unit, ok, subjects, pairs, 0.05, [4, 24]).values():
+        assert not variant.accepted[hit].any()
+        assert np.array_equal(variant.right[hit], ~pairs.same[hit])
+
+
+def test_sizes_are_those_of_what_is_stored(faces) -> None:
+    unit, subjects = faces
+    variants = sweep(unit, np.ones(320, bool), subjects, make_pairs(subjects, 200, 400, 0), 0.05, [4, 24])
+    assert {k: v.size_bytes for k, v in variants.items()} == {
+        "float32": 96, "float16": 48, "int8": 24, "binary": 3,
+        "pca-4": 16, "pca-24": 96, "pca-4-int8": 4, "pca-24-int8": 24,
+    }  # fmt: skip
+
+
+def test_the_smallest_safe_d_needs_all_larger_ones_to_be_safe() -> None:
+    def loss(value: float, high: float) -> Difference:
+        return Difference(value, Interval(value - 0.01, high))
+
+    losses = {1: loss(0.0, 0.001), 2: loss(0.5, 0.6), 4: loss(0.0, 0.015), 8: loss(0.0, 0.005), 16: loss(0, 0.004)}
+    assert smallest_safe(losses, 0.01) == 8
+    assert smallest_safe(losses, 0.02) == 4
+    assert smallest_safe(losses, 0.01, bound=False) == 4
+    assert smallest_safe(losses, 0.003) is None
+
+
+def test_the_clustered_auc_is_scikit_learns_and_its_interval_covers() -> None:
+    hits = 0
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        people = np.repeat(np.arange(120), 3)
+        positive = (rng.random(120) < 0.4)[people]
+        scores = rng.normal(size=120)[people] + 0.5 * rng.normal(size=360) + positive
+        value, interval = clustered_auc(scores, positive, people)
+        if seed < 5:
+            assert value == pytest.approx(roc_auc_score(positive, scores))
+        # Difference of two normals with variance 1.25 each, means 1 apart: Phi(1 / sqrt(2.5)).
+        hits += interval.low <= 0.7365 <= interval.high
+    assert 180 <= hits <= 199
+    with pytest.raises(InsufficientData, match="both classes"):
+        clustered_auc(np.zeros(4), np.ones(4, bool), np.arange(4))
