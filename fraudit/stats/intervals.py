@@ -115,7 +115,8 @@ class PairClusters:
             raise InsufficientData("an interval needs at least one pair; found none")
         if k in (0, n):
             bound = rule_of_three(self.n_independent, level)
-            method = f"rule of three on {self.n_independent} subjects"
+            what = "subjects" if self.n_subjects <= self.n_pairs else "pairs"
+            method = f"rule of three on {self.n_independent:,} {what}"
             return Interval(0.0, bound, level, method) if k == 0 else Interval(1 - bound, 1.0, level, method)
         p = k / n
         n_eff = self.effective_n(e)
