@@ -7,6 +7,7 @@ picture and mirror (fp16), the person, whether that person is held out, and all 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -302,7 +303,7 @@ def load_shards(folder: Path) -> Shards:
             raise ArtifactError(f"shard {path} cannot be read: {error}", again) from error
         offsets = part.pop("offsets")
         blob = part.pop("pictures")
-        for start, end in zip(offsets[:-1], offsets[1:], strict=True):
+        for start, end in itertools.pairwise(offsets):
             decoded = cv2.imdecode(blob[start:end], cv2.IMREAD_COLOR)
             if decoded is None or decoded.shape != (size, size, 3):
                 raise ArtifactError(f"shard {path} holds a picture that cannot be decoded", again)

@@ -1,0 +1,421 @@
+"""The training loop: one process or several, exact after kill -9.
+
+Everything random is a function of the position of a sample in the run (`fraudit.diffusion.counter`), so the
+state is the weights, their average, the optimizer's moments and the step. It is written as one safetensors
+file, atomically. With several processes (torchrun) each takes its slice of the same global batch.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from fraudit.diffusion import counter
+from fraudit.diffusion.attributes import attribute_names
+from fraudit.diffusion.conditioning import drop_conditions, scaled_identity
+from fraudit.diffusion.ema import Ema
+from fraudit.diffusion.gaussian import GaussianDiffusion
+from fraudit.diffusion.presets import Preset
+from fraudit.diffusion.shards import FULL_SET, Shards, mirrored_attributes
+from fraudit.diffusion.unet import UNet, build_unet, with_conditions
+from fraudit.errors import ArtifactError, UsageError
+from fraudit.store import write_atomic
+
+STATE = "state.safetensors"
+LOG = "loss.jsonl"
+_TIME, _MIRROR, _DROP, _NOISE = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainOptions:
+    """What a training is told besides its preset.
+
+    Attributes:
+        steps: optimizer steps in all.
+        batch: pictures a step, over all processes.
+        micro_batch: pictures a forward; 0: the whole share of a process. Smaller accumulates gradients.
+        seed: of weights, noise, order and dropping.
+        minutes: stop (with a checkpoint) after this time; 0: no limit.
+        checkpoint_every, log_every, report_every: steps between state files, flushed losses, reports.
+        attributes: attribute set, or ''.
+        identity: condition on ID vectors; False trains the unconditional mode.
+        device: torch device; '' takes a GPU where there is one.
+        compile: torch.compile on a GPU.
+    """
+
+    steps: int
+    batch: int
+    micro_batch: int = 0
+    seed: int = 0
+    minutes: float = 0.0
+    checkpoint_every: int = 500
+    log_every: int = 20
+    report_every: int = 1000
+    attributes: str = ""
+    identity: bool = True
+    device: str = ""
+    compile: bool = True
+
+
+class Processes:
+    """This process among those of torchrun; alone where there is no torchrun."""
+
+    def __init__(self, device: str = "") -> None:
+        self.world = int(os.environ.get("WORLD_SIZE", "1"))
+        self.rank = int(os.environ.get("RANK", "0"))
+        local = int(os.environ.get("LOCAL_RANK", "0"))
+        if not device:
+            device = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
+        self.device = torch.device(device)
+        if self.device.type == "cuda":
+            torch.cuda.set_device(self.device)
+        self._started = False
+        if self.world > 1 and not dist.is_initialized():
+            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
+            self._started = True
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes and reports."""
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        if self.world > 1:
+            dist.barrier()
+
+    def mean(self, values: Tensor) -> Tensor:
+        """Mean of `values` over the processes."""
+        if self.world > 1:
+            dist.all_reduce(values)
+            values = values / self.world
+        return values
+
+    def agree(self, value: bool) -> bool:
+        """The first process' `value`, everywhere."""
+        if self.world == 1:
+            return value
+        flag = torch.tensor([float(value)], device=self.device)
+        dist.broadcast(flag, 0)
+        return bool(flag.item())
+
+    def close(self) -> None:
+        """Leave the group that this object joined."""
+        if self._started:
+            dist.destroy_process_group()
+
+
+class Feed:
+    """Batches by position in the run; the data lies on the device as uint8."""
+
+    def __init__(self, data: Shards, preset: Preset, options: TrainOptions, device: torch.device) -> None:
+        rows = np.flatnonzero(~data.held_out)
+        self._count = len(rows)
+        self._seed = options.seed
+        self._device = device
+        self._pictures = torch.from_numpy(np.ascontiguousarray(data.pictures[rows])).to(device)
+        self._identity: tuple[Tensor, Tensor] | None = None
+        self._attributes: tuple[Tensor, Tensor] | None = None
+        if options.identity:
+            dim = data.vectors.shape[1]
+            both = [
+                scaled_identity(vectors[rows], dim, preset.unit_scaled)
+                for vectors in (data.vectors, data.vectors_mirror)
+            ]
+            self._identity = (torch.from_numpy(both[0]).to(device), torch.from_numpy(both[1]).to(device))
+        if options.attributes:
+            names = attribute_names(FULL_SET)
+            columns = [names.index(name) for name in attribute_names(options.attributes)]
+            plain = data.attributes[rows]
+            self._attributes = (
+                torch.from_numpy(plain[:, columns].copy()).to(device),
+                torch.from_numpy(mirrored_attributes(plain)[:, columns].copy()).to(device),
+            )
+        self._orders: dict[int, Tensor] = {}
+
+    def _rows(self, positions: Tensor) -> Tensor:
+        epochs = positions // self._count
+        rows = torch.empty_like(positions)
+        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+            if epoch not in self._orders:
+                generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
+                self._orders = {epoch: torch.randperm(self._count, generator=generator)}
+            here = epochs == epoch
+            rows[here] = self._orders[epoch][positions[here] % self._count]
+        return rows
+
+    def batch(self, first: int, count: int) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
+        """Pictures f32[B,3,S,S] in [-1, 1], ID vectors, attributes, and i64[B] positions first..first+count-1."""
+        positions = torch.arange(first, first + count)
+        rows = self._rows(positions).to(self._device)
+        positions = positions.to(self._device)
+        mirror = counter.uniform(self._seed, _MIRROR, positions, 1)[:, 0] < 0.5
+        # Indexing NHWC and permuting gives channels_last without a copy.
+        x = self._pictures[rows].permute(0, 3, 1, 2).float() / 127.5 - 1
+        x = torch.where(mirror[:, None, None, None], x.flip(3), x)
+
+        def chosen(both: tuple[Tensor, Tensor] | None) -> Tensor | None:
+            return None if both is None else torch.where(mirror[:, None], both[1][rows], both[0][rows])
+
+        return x, chosen(self._identity), chosen(self._attributes), positions
+
+
+class Trainer:
+    """Owns the network, its average, the optimizer and their state on disk.
+
+    Args:
+        folder: where state and losses go.
+        run: plain facts that must be the same for a resumed run (preset, data, embedder, batch, seed, ...).
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        data: Shards,
+        preset: Preset,
+        options: TrainOptions,
+        processes: Processes,
+        run: Mapping[str, Any],
+    ) -> None:
+        if options.batch < 1 or options.batch % processes.world:
+            raise UsageError(
+                f"--batch {options.batch} cannot be shared equally by {processes.world} processes",
+                "choose a multiple of the number of processes",
+            )
+        self.folder, self.preset, self.options, self.processes = folder, preset, options, processes
+        self.run_facts = json.dumps(dict(run), sort_keys=True)
+        self.device = processes.device
+        self.step = 0
+        torch.manual_seed(options.seed)
+        attribute_dim = len(attribute_names(options.attributes)) if options.attributes else None
+        identity_dim = data.vectors.shape[1] if options.identity else None
+        self.config = with_conditions(preset.unet, identity_dim, attribute_dim)
+        self.network = build_unet(self.config).to(self.device, memory_format=torch.channels_last).train()
+        self.process = GaussianDiffusion(preset.schedule, learn_sigma=self.config.learn_sigma)
+        self.ema = Ema(self.network, preset.ema)
+        cuda = self.device.type == "cuda"
+        if cuda:
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
+        self.optimizer = torch.optim.AdamW(
+            self.network.parameters(),
+            lr=preset.lr,
+            weight_decay=preset.weight_decay,
+            fused=cuda,
+            foreach=not cuda,
+        )
+        model: nn.Module = torch.compile(self.network) if cuda and options.compile else self.network  # type: ignore[assignment]
+        if processes.world > 1:
+            unused = options.attributes == "" and not options.identity
+            model = DistributedDataParallel(
+                model, device_ids=[self.device] if cuda else None, find_unused_parameters=unused
+            )
+        self._model = model
+        self._feed = Feed(data, preset, options, self.device)
+        self._pending: list[Tensor] = []
+        self._snr = (
+            torch.from_numpy(self.process.alphas_cumprod / (1 - self.process.alphas_cumprod))
+            .float()
+            .to(self.device)
+        )
+
+    def _loss(self, first: int, count: int) -> Tensor:
+        """Mean loss of samples first..first+count-1 of the run."""
+        seed, preset = self.options.seed, self.preset
+        x0, identity, attributes, positions = self._feed.batch(first, count)
+        t = (counter.uniform(seed, _TIME, positions, 1)[:, 0] * self.process.num_timesteps).long()
+        t = t.clamp(max=self.process.num_timesteps - 1)
+        draw = counter.uniform(seed, _DROP, positions, 1)[:, 0]
+        identity, attributes = drop_conditions(identity, attributes, draw, preset.drop)
+        noise = counter.normal(seed, _NOISE, positions, tuple(x0.shape[1:]))
+        noise = noise.contiguous(memory_format=torch.channels_last)
+        x_t = self.process.q_sample(x0, t, noise)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+            output = self._model(x_t, t, identity, attributes)
+        terms = self.process.losses(output.float(), x0, x_t, t, noise)
+        if preset.min_snr is None:
+            return terms["loss"].mean()
+        snr = self._snr[t]
+        weighted = terms["mse"] * snr.clamp(max=preset.min_snr) / snr
+        return (weighted + terms["vb"]).mean() if "vb" in terms else weighted.mean()
+
+    def _one_step(self) -> None:
+        options, world = self.options, self.processes.world
+        share = options.batch // world
+        micro = min(options.micro_batch or share, share)
+        start = self.step * options.batch + self.processes.rank * share
+        # Dropout is the one thing that draws from torch's own generator.
+        torch.manual_seed((options.seed * 1_000_003 + self.step) * world + self.processes.rank)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.preset.lr * min(1.0, (self.step + 1) / max(1, self.preset.warmup))
+        self.optimizer.zero_grad(set_to_none=True)
+        total = torch.zeros((), device=self.device)
+        for offset in range(0, share, micro):
+            count = min(micro, share - offset)
+            last = offset + count >= share
+            hold = isinstance(self._model, DistributedDataParallel) and not last
+            if hold:
+                with self._model.no_sync():  # type: ignore[operator]
+                    loss = self._loss(start + offset, count) * (count / share)
+                    loss.backward()
+            else:
+                loss = self._loss(start + offset, count) * (count / share)
+                loss.backward()
+            total += loss.detach()
+        self.optimizer.step()
+        self.ema.update(self.step)
+        self._pending.append(total)
+        self.step += 1
+
+    def run(
+        self,
+        report: Callable[[Trainer], None] = lambda trainer: None,
+        say: Callable[[str], None] = lambda text: None,
+    ) -> bool:
+        """Train to the end; True when all steps are done, False when the time was up first.
+
+        Args:
+            report: called by the first process every `report_every` steps.
+            say: one line of progress.
+        """
+        options = self.options
+        started, counted = time.monotonic(), self.step
+        while self.step < options.steps:
+            self._one_step()
+            done = self.step >= options.steps
+            if self.step % options.log_every == 0 or done:
+                loss = self.flush()
+                passed = time.monotonic() - started
+                rate = (self.step - counted) * options.batch / max(passed, 1e-9)
+                left = (options.steps - self.step) * options.batch / max(rate, 1e-9)
+                if options.minutes:
+                    left = min(left, options.minutes * 60 - passed)
+                if self.processes.first:
+                    say(
+                        f"step {self.step}/{options.steps}  loss {loss:.4f}  {rate:.1f} pictures/s  "
+                        f"{max(left, 0) / 60:.1f} min left"
+                    )
+                if self.processes.agree(bool(options.minutes) and passed > options.minutes * 60) and not done:
+                    self.save()
+                    return False
+            if self.step % options.checkpoint_every == 0 or done:
+                self.save()
+            if self.step % options.report_every == 0 and not done:
+                if self.processes.first:
+                    report(self)
+                self.processes.wait()
+        return True
+
+    def flush(self) -> float:
+        """Write the losses since the last call to the log; the last one of them is returned."""
+        if not self._pending:
+            return float("nan")
+        losses = self.processes.mean(torch.stack(self._pending)).cpu().tolist()
+        first = self.step - len(losses)
+        self._pending = []
+        if self.processes.first:
+            with open(self.folder / LOG, "a", encoding="utf-8") as log:
+                log.writelines(
+                    json.dumps({"step": first + i + 1, "loss": loss}) + "\n" for i, loss in enumerate(losses)
+                )
+        return losses[-1]
+
+    def averaged(self) -> UNet:
+        """A network in evaluation mode with the averaged weights."""
+        network = build_unet(self.config).to(self.device, memory_format=torch.channels_last)
+        network.load_state_dict(self.ema.state_dict())
+        return network.eval()
+
+    def save(self) -> None:
+        """Write the whole state atomically (first process)."""
+        self.flush()
+        if self.processes.first:
+            tensors: dict[str, Tensor] = {}
+            for name, parameter in self.network.named_parameters():
+                tensors[f"weight/{name}"] = parameter.detach()
+                moments = self.optimizer.state.get(parameter, {})
+                for key in ("exp_avg", "exp_avg_sq"):
+                    if key in moments:
+                        tensors[f"{key}/{name}"] = moments[key]
+            tensors |= {f"ema/{name}": value for name, value in self.ema.state_dict().items()}
+            from safetensors.torch import save_file
+
+            stored = {key: value.contiguous().cpu() for key, value in tensors.items()}
+            about = {"step": str(self.step), "run": self.run_facts}
+            write_atomic(self.folder / STATE, lambda path: save_file(stored, path, metadata=about))
+        self.processes.wait()
+
+    def resume(self) -> None:
+        """Go on from the state on disk; losses logged after it are forgotten, they will come again.
+
+        Raises:
+            UsageError: no state there, or it is of a training with other settings.
+            ArtifactError: the file is truncated or damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        path = self.folder / STATE
+        if not path.is_file():
+            raise UsageError(f"nothing to resume: {path} does not exist", "leave --resume out to start")
+        try:
+            with safe_open(path, "pt") as stored:
+                about = stored.metadata() or {}
+                tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+        except (SafetensorError, OSError, ValueError) as error:
+            raise ArtifactError(f"{path} cannot be read: {error}", "start again without --resume") from error
+        before, now = json.loads(about.get("run", "{}")), json.loads(self.run_facts)
+        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+        if changed:
+            raise UsageError(
+                f"{path} is of a training with other settings: {', '.join(changed)}",
+                "repeat its options, or choose another --out",
+            )
+        self.step = int(about["step"])
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(tensors[f"weight/{name}"])
+                if f"exp_avg/{name}" in tensors:
+                    self.optimizer.state[parameter] = {
+                        "step": torch.tensor(
+                            float(self.step), device=self.device if self.optimizer.defaults["fused"] else None
+                        ),
+                        **{
+                            key: torch.empty_like(parameter).copy_(tensors[f"{key}/{name}"])
+                            for key in ("exp_avg", "exp_avg_sq")
+                        },
+                    }
+        self.ema.load(
+            {name.removeprefix("ema/"): v for name, v in tensors.items() if name.startswith("ema/")}
+        )
+        if self.processes.first:
+            rows = read_losses(self.folder)
+            kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= self.step]
+            write_atomic(self.folder / LOG, lambda p: p.write_text("".join(kept), encoding="utf-8") and None)
+        self.processes.wait()
+
+
+def read_losses(folder: Path) -> list[dict[str, float]]:
+    """Rows {step, loss} of a training's log; a last line that was cut off is left out."""
+    path = folder / LOG
+    if not path.is_file():
+        return []
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            row = json.loads(line)
+        except json.JSONDecodeError:
+            continue
+        rows.append(row)
+    return rows
