@@ -10,7 +10,7 @@ from typing import Literal
 from fraudit.record import RunRecord
 from fraudit.types import SEVERITIES, AnalysisResult, Finding, Metric
 
-MAX_CARDS = 6
+MIN_CARDS, MAX_CARDS = 3, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +139,15 @@ def subject(record: RunRecord) -> str:
 
 
 def cards(record: RunRecord) -> tuple[list[tuple[AnalysisResult, Finding]], int]:
-    """Up to `MAX_CARDS` findings, the most severe first, and how many are left to the sections."""
+    """Findings for the first screen, the most severe first, and how many are left to the sections.
+
+    Up to `MAX_CARDS` of severity low or above; the rest only fill up to `MIN_CARDS`, so that notes
+    never bury what needs a decision.
+    """
     ranked = record.findings()
-    return ranked[:MAX_CARDS], max(0, len(ranked) - MAX_CARDS)
+    rated = sum(finding.severity in SEVERITIES[:3] for _, finding in ranked)
+    shown = ranked[: min(MAX_CARDS, max(MIN_CARDS, rated))]
+    return shown, len(ranked) - len(shown)
 
 
 def _listed(names: list[str]) -> str:

@@ -88,7 +88,9 @@ def _geometry(panels: list[Panel], say: Say, width: int) -> tuple[float, float, 
     shown = len(panels) == 1 and width - label - full > 0.38 * width
     values = [row["value"] for row in rows if row.get("value") is not None]
     plain = max((text_px(say(value), SMALL_PX) for value in values), default=0.0) + 12
-    sizes = 92.0 if width >= 600 and any(row.get("n") is not None for row in rows) else 0.0
+    sizes = (
+        92.0 if width >= 600 and any(row.get("n") not in (None, row.get("value")) for row in rows) else 0.0
+    )
     return label, full if shown else plain, sizes, shown
 
 

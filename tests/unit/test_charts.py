@@ -13,7 +13,7 @@ from fraudit import charts
 from fraudit.charts.canvas import fit, text_px
 from fraudit.charts.frame import spread
 from fraudit.charts.heatmap import ink_on
-from fraudit.charts.panels import palette
+from fraudit.charts.panels import palette, styled
 from fraudit.charts.scales import scale_of
 from fraudit.charts.svgtext import ACCENT, SERIES
 from fraudit.charts.xy import densities, thinned
@@ -217,6 +217,26 @@ def test_cell_texts_contrast_with_their_cell():
 def test_the_accent_goes_to_the_series_that_asks_for_it():
     assert palette([False, True, False]) == [SERIES[0], ACCENT, SERIES[1]]
     assert palette([False, False]) == [ACCENT, SERIES[0]]
+
+
+def test_panels_with_series_of_their_own_label_them_in_place_and_start_their_colours_anew():
+    series = [
+        {"name": f"{panel}{k}", "panel": panel, "x": [1, 2], "y": [k, k]}
+        for panel in ("blur", "noise")
+        for k in (1, 2)
+    ]
+    looks = styled(series)
+    assert [one.colour for one in looks] == [ACCENT, SERIES[0]] * 2
+    assert [one.data["panel"] for one in looks] == ["blur", "blur", "noise", "noise"]
+    said = texts(charts.svg(figure("lines", {"x": {}, "y": {}, "series": series})))
+    assert all(said.count(one["name"]) == 1 for one in series)
+    shared = styled([{"name": "a", "panel": p} for p in "12"] + [{"name": "b", "panel": p} for p in "12"])
+    assert [one.colour for one in shared] == [ACCENT, ACCENT, SERIES[0], SERIES[0]]
+
+
+def test_sizes_are_not_said_twice_where_they_are_the_value():
+    rows = [{"label": "male", "value": 15, "n": 15}]
+    assert texts(charts.svg(figure("bars", {"x": {}, "rows": rows}))).count("15") == 1
 
 
 def test_long_labels_are_cut_to_their_room():

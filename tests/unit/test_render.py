@@ -93,8 +93,8 @@ def test_every_analysis_has_a_section_also_those_that_did_not_run(page):
 
 def test_the_first_screen_has_verdict_cards_and_all_key_figures(page):
     first = page[: page.index('<section id="verification"')]
-    assert first.count('<li class="card ') == 6
-    assert "2 more findings in the sections below" in first
+    assert first.count('<li class="card ') == 5
+    assert "3 more findings in the sections below" in first
     assert first.count('<div class="key">') == len(summary.KEY_FIGURES) == 7
     assert "99.30\u202f%" in first
     assert first.index("2.1 times that for men") < first.index("Worst corruption: medical mask")
@@ -238,6 +238,19 @@ def test_a_missing_key_figure_gives_its_reason():
     reasons = {k.figure.analysis: k.reason for k in summary.key_figures(record_of(result, failed))}
     assert reasons["compression"] == "no pairs"
     assert reasons["leakage"] == "failed: DataError: x"
+
+
+def test_notes_only_fill_the_cards_up_to_three():
+    def shown(*severities: str) -> list[str]:
+        findings = tuple(Finding(severity, "t") for severity in severities)
+        cards, more = summary.cards(record_of(AnalysisResult("a", "A", findings=findings)))
+        assert len(cards) + more == len(severities)
+        return [finding.severity for _, finding in cards]
+
+    assert shown("info", "info", "good", "high", "info") == ["high", "info", "info"]
+    assert shown(*["low"] * 5, "info") == ["low"] * 5
+    assert shown(*["medium"] * 9) == ["medium"] * 6
+    assert shown() == []
 
 
 def test_the_verdict_counts_and_names_by_rule():
