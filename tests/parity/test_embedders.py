@@ -190,19 +190,18 @@ def test_torchtest_equals_arcface_torch_up_to_its_epsilon(
     assert_same(box.forward(case.images), case.answers["embedding"])
 
 
-def test_the_epsilon_of_torchtest_is_its_own(cases: dict[str, Case], tmp_path: Path) -> None:
-    from embedders.networks.build import fill
-    from embedders.networks.iresnet import DEPTHS, IResNet
-
-    state = as_torch({torchtest_name(key): value for key, value in cases["arcface_r18"].state.items()})
-    path = tmp_path / "legacy.pt"
-    torch.save(state, path)
-    batch = cases["arcface_r18"].images
-    network = fill(lambda: IResNet(DEPTHS[18], eps=2e-5), state, what="-", file="-", file_key=torchtest_name)
-    with torch.inference_mode():
-        expected = network(torch.from_numpy(arcface.SPEC.preprocess.to_nchw(batch))).numpy()
-    assert_same(arcface.load(path).forward(batch), expected)
-    path.unlink()
+def test_the_epsilon_of_torchtest_is_its_own(cases: dict[str, Case], scratch_file: Path) -> None:
+    """With a variance of 1e-5 before the last layer, epsilons of 1e-5 and 2e-5 are a factor of 1.22 apart."""
+    case = cases["arcface_r18"]
+    state = case.state | {"bn2.running_var": np.full(512, 1e-5, np.float32)}
+    torch.save(as_torch({torchtest_name(key): value for key, value in state.items()}), scratch_file)
+    found = arcface.load(scratch_file).forward(case.images)
+    raised = {k: v + np.float32(1e-5) if k.endswith("running_var") else v for k, v in state.items()}
+    torch.save(as_torch(raised), scratch_file)
+    assert_same(found, arcface.load(scratch_file).forward(case.images))
+    torch.save(as_torch(state), scratch_file)
+    with pytest.raises(AssertionError):
+        assert_same(found, arcface.load(scratch_file).forward(case.images))
 
 
 def batch_norm(name: str, width: int, affine: bool = True) -> dict[str, tuple[int, ...]]:
