@@ -16,6 +16,11 @@ def _tar(m: Measured) -> str:
     return f"TAR@FAR={m.far:g}"
 
 
+def _margin(m: Measured) -> str:
+    points = 100 * m.margin
+    return f"{points:g} point{'' if points == 1 else 's'}"
+
+
 def losses_by_dim(m: Measured, suffix: str = "") -> dict[int, Difference]:
     """d -> loss of TAR of `pca-d` (or of `pca-d-int8`)."""
     return {d: m.losses[f"pca-{d}{suffix}"].tar_loss for d in m.dims}
@@ -127,8 +132,8 @@ def metrics(m: Measured) -> list[Metric]:
 
 
 def _dimension_metrics(m: Measured) -> list[Metric]:
-    label = f"Fewest axes within {100 * m.margin:g} points of {_tar(m)}"
-    names = ("compression.smallest_d", "compression.smallest_d_estimate")
+    label = f"Fewest axes within {_margin(m)} of {_tar(m)}"
+    names = ("compression.safe_dim", "compression.safe_dim_estimate")
     if not m.losses:
         return [Metric(name, None, missing=m.no_pairs, better="lower", label=label) for name in names]
     found = []
@@ -165,7 +170,12 @@ def _dimension_metrics(m: Measured) -> list[Metric]:
 
 
 def _words(name: str) -> str:
-    kinds = {"float32": "float32, full", "float16": "float16", "int8": "int8", "binary": "binary (signs)"}
+    kinds = {
+        "float32": "float32, full",
+        "float16": "float16",
+        "int8": "int8",
+        "binary": "binary code (signs)",
+    }
     if name in kinds:
         return kinds[name]
     parts = name.split("-")
@@ -300,6 +310,9 @@ def figures(m: Measured) -> tuple[Figure, ...]:
             alt += f" {_tar(m)} is {percent(m.losses['float32'].tar[0])} in full and "
             alt += f"{percent(m.losses[f'pca-{at}'].tar[0])} with {at} axes." if at in m.dims else "as drawn."
         data = {"x": axis_d, "y": share, "series": series, "marks": marks}
+        data["panels"] = {
+            "AUC of attributes": {"y": {"label": "AUC", "scale": "linear", "range": [0.4, 1.0]}}
+        }
         caption = "Axes and probes are fitted on other people than they are judged on; bands are 95 %."
         found.append(
             Figure("compression_sweep", "lines", "What is left with d axes", caption, alt, data, True)
@@ -346,7 +359,7 @@ def findings(m: Measured) -> list[Finding]:
     if not m.losses:
         return []
     basis = f"{m.n_genuine:,} genuine pairs of {m.people:,} people"
-    within = f"within {100 * m.margin:g} points"
+    within = f"within {_margin(m)}"
     found = []
     d = safe(m)
     if d is not None and d < m.dim:
@@ -356,31 +369,29 @@ def findings(m: Measured) -> list[Finding]:
             "bound "
             f"{100 * loss.interval.high:.2f} ({basis})."
         )
-        evidence = ("compression.smallest_d", f"compression.tar_loss.pca-{d}")
+        evidence = ("compression.safe_dim", f"compression.tar_loss.pca-{d}")
         found.append(
             Finding("good" if 2 * d <= m.dim else "info", text, evidence, "compression.safe_dimension")
         )
     elif d is None:
         estimate = safe(m, bound=False)
         text = (
-            f"Not resolvable: with {m.people} people no template can be shown to keep {_tar(m)} {within}; a "
-            "lossless one "
-            f"could lose up to {100 * _worst_bound(m):.1f} points here. By the estimate alone, {estimate} "
-            f"of {m.dim} "
-            "dimensions do."
+            f"Not resolvable: with {m.people} people no template can be shown to keep {_tar(m)} {within}; "
+            f"a lossless one could lose up to {100 * _worst_bound(m):.1f} points here. By the estimate alone, "
+            + (f"{estimate} of {m.dim} dimensions do." if estimate != m.dim else "no smaller dimension does.")
         )
-        evidence = ("compression.smallest_d_estimate",)
+        evidence = ("compression.safe_dim_estimate",)
         found.append(Finding("info", text, evidence, "compression.unresolved"))
     elif d == m.dim:
         text = f"No projection onto fewer than {m.dim} dimensions can be shown to keep {_tar(m)} {within} ({basis})."
-        found.append(Finding("info", text, ("compression.smallest_d",), "compression.all_dimensions"))
+        found.append(Finding("info", text, ("compression.safe_dim",), "compression.all_dimensions"))
     codes = [code for code in CODES if m.losses[code].tar_loss.interval.high <= m.margin]
     if codes:
         best = min(codes, key=lambda code: m.variants[code].size_bytes)
         loss = m.losses[best].tar_loss
         times = m.variants["float32"].size_bytes / m.variants[best].size_bytes
         text = (
-            f"{_words(best)} codes make templates {times:.0f} times smaller and keep {_tar(m)} {within}: "
+            f"{_words(best).capitalize()} makes templates {times:.0f} times smaller and keeps {_tar(m)} {within}: "
             "loss "
             f"{100 * loss.value:.2f} points, upper bound {100 * loss.interval.high:.2f} ({basis})."
         )
@@ -390,8 +401,9 @@ def findings(m: Measured) -> list[Finding]:
     for name in (f"pca-{half}", *CODES):
         loss = m.losses[name].tar_loss
         if loss.interval.low > m.margin:
+            what = _words(name).capitalize() if name in CODES else _words(name)
             text = (
-                f"{_words(name)} costs {100 * loss.value:.1f} points of {_tar(m)} (95 % interval "
+                f"{what} costs {100 * loss.value:.1f} points of {_tar(m)} (95 % interval "
                 f"{_points(loss)}; {basis})."
             )
             rule = "compression.costly_half" if name.startswith("pca") else "compression.costly_code"
@@ -408,7 +420,7 @@ def headline(m: Measured) -> str:
         return f"The vectors spread over an effective {rank:.0f} ({ends}) of {m.dim} dimensions."
     loss = losses_by_dim(m)[d]
     return (
-        f"{d} of {m.dim} dimensions keep {_tar(m)} within {100 * m.margin:g} points (loss "
+        f"{d} of {m.dim} dimensions keep {_tar(m)} within {_margin(m)} (loss "
         f"{100 * loss.value:.2f}, upper bound "
         f"{100 * loss.interval.high:.2f}); effective rank {rank:.0f} ({ends})."
     )
@@ -452,8 +464,8 @@ def method(m: Measured) -> str:
     if not m.losses:
         return text
     return text + (
-        "Axes and scales come from the training folds; scores of the test folds are pooled. Accuracy uses the threshold "
-        f"of the training folds, {_tar(m)} the threshold read off the pooled scores ({m.n_genuine:,} genuine, "
+        "Axes and scales come from the training folds; scores of the test folds are pooled. Accuracy uses the "
+        f"threshold of the training folds, {_tar(m)} the threshold read off the pooled scores ({m.n_genuine:,} genuine, "
         f"{m.n_impostor:,} impostor pairs). Losses are paired over the same pairs, clustered by identity, and include "
         "the uncertainty of both thresholds. The smallest safe d is the first from which on every upper bound stays "
         "within the margin."

@@ -202,6 +202,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     )
     findings = told.findings(grid, comparisons, threshold.fmr_target)
     findings += told.gap_findings(grid, increase, large)
+    small = told.small_groups({label: people for label, (_, _, people) in groups.items()}, params.group_floor)
     parts = extra.Parts()
     if context.inverter is not None and params.reconstructions > 0:
         parts += extra.reconstructions(context, params, corruptions, answers, pairs, threshold)
@@ -218,7 +219,12 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         tables=(words.table(grid), *group_tables, *parts.tables),
         figures=(*words.figures(grid, comparisons), *group_figures, *parts.figures),
         galleries=parts.galleries,
-        caveats=(*told.caveats(grid, comparisons, threshold, redetect, params), *group_note, *parts.caveats),
+        caveats=(
+            *told.caveats(grid, comparisons, threshold, redetect, params),
+            *group_note,
+            *small,
+            *parts.caveats,
+        ),
         method=told.method(comparisons, threshold, redetect, params),
         params={**asdict(params), "severities": severities, "probes": n_probes},
         faces=n_probes * n_cells,

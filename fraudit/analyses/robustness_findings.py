@@ -25,7 +25,7 @@ FMR_FACTOR = 3.0
 
 
 def _points(difference: Difference) -> str:
-    low, high = 100 * difference.interval.low, 100 * difference.interval.high
+    low, high = 100 * max(difference.interval.low, -1.0), 100 * min(difference.interval.high, 1.0)
     return f"{100 * difference.value:+.1f} points ({low:.1f} to {high:.1f})"
 
 
@@ -46,17 +46,19 @@ def findings(grid: Grid, comparisons: Comparisons, fmr_target: float) -> list[Fi
     """The worst corruption, how many more are resolved, what is harmless, and who matches strangers."""
     cells = len(grid.cells)
     together = f"95 % interval for all {cells} cells at once"
-    resolved: list[tuple[int, float, str, int, Severity]] = []
+    resolved: list[tuple[tuple[float, ...], str, int, Severity]] = []
     for (name, severity), cell in grid.cells.items():
         if cell.increase_all is not None:
             level = increase_severity(cell.increase_all.interval.low, severity)
             if level:
-                resolved.append((_RANK[level], -cell.increase_all.interval.low, name, severity, level))
+                # The gravest level first, then the corruption that does most harm, then its clearest severity.
+                order = (_RANK[level], -harm(grid, name), -cell.increase_all.interval.low)
+                resolved.append((order, name, severity, level))
     found: list[Finding] = []
     clean = comparisons.clean_fnmr
     if resolved and clean is not None:
         resolved.sort()
-        _, _, name, severity, level = resolved[0]
+        _, name, severity, level = resolved[0]
         cell = grid.cells[name, severity]
         corruption = next(c for c in grid.corruptions if c.name == name)
         rate = cell.fnmr
@@ -70,20 +72,20 @@ def findings(grid: Grid, comparisons: Comparisons, fmr_target: float) -> list[Fi
             )
             evidence = (f"robustness.fnmr.{name}.{severity}", "robustness.fnmr.clean")
             found.append(Finding(level, text, evidence, "robustness.fnmr_increase"))
-        names = list(dict.fromkeys(label_of(grid, entry[2]) for entry in resolved))
+        names = list(dict.fromkeys(label_of(grid, entry[1]) for entry in resolved))
         if len(names) > 1:
-            grave = [e for e in resolved if e[4] in ("high", "medium")]
+            grave = [e for e in resolved if e[3] in ("high", "medium")]
             text = (
                 f"{len(names)} of {len(grid.corruptions)} corruptions raise FNMR beyond doubt in at least "
                 "one severity "
                 f"({together}); most harmful first: "
-                f"{', '.join(names[:6])}{', ...' if len(names) > 6 else ''}."
+                f"{', '.join(names[:6])}{' and others' if len(names) > 6 else ''}."
             )
             found.append(
                 Finding(
-                    "medium" if len({e[2] for e in grave}) > 1 else "low",
+                    "medium" if len({e[1] for e in grave}) > 1 else "low",
                     text,
-                    tuple(f"robustness.fnmr.{e[2]}.{e[3]}" for e in resolved[:6]),
+                    tuple(f"robustness.fnmr.{e[1]}.{e[2]}" for e in resolved[:6]),
                     "robustness.count",
                 )
             )
@@ -193,6 +195,14 @@ def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[
     )
     name = f"robustness.fnmr_increase.{corruption.name}"
     return [Finding(level, text, (name,), "robustness.group_gap")]
+
+
+def small_groups(sizes: Mapping[str, int], floor: int) -> tuple[str, ...]:
+    """Which groups are too small for a grid of their own. `sizes`: group -> people."""
+    small = [f"{group} ({count})" for group, count in sizes.items() if count < max(floor, 2)]
+    if not small:
+        return ()
+    return (f"No grid for groups of fewer than {floor} people: {', '.join(small)}.",)
 
 
 def caveats(

@@ -311,20 +311,18 @@ def group_parts(
         return [], [], [], np.zeros((0, 0)), {}
     genuine = comparisons.pairs.same
     people = np.unique(comparisons.pairs.left[genuine])
-    metrics, rows, values = [], [], []
+    metrics, rows = [], []
     increase = (grid.sums.mean(axis=1) - grid.clean_sums) / grid.pairs
     members: dict[str, np.ndarray] = {}
     for label, (mask, cells, count) in groups.items():
         own = np.unique(comparisons.pairs.left[genuine & mask[comparisons.pairs.row]])
         members[label] = np.searchsorted(people, own)
         small = f"{count} people, fewer than the floor of {floor}: nothing is concluded"
-        row_values: list[float | None] = []
         for c, corruption in enumerate(grid.corruptions):
             name = f"robustness.fnmr_increase.{corruption.name}"
             text = f"Mean increase of FNMR, {corruption.label}"
             if len(own) < max(floor, 2):
                 metrics.append(Metric(name, None, missing=small, group=label, better="lower", label=text))
-                row_values.append(None)
                 continue
             sample = increase[c, members[label]]
             spread = clustered_mean(sample, np.arange(len(sample)))
@@ -340,8 +338,8 @@ def group_parts(
                     n_unit="people",
                 )
             )
-            row_values.append(float(sample.mean()))
-        values.append(row_values)
+        if len(own) < max(floor, 2):
+            continue
         for (name, severity), cell in cells.items():
             rows.append(
                 {
@@ -365,14 +363,24 @@ def group_parts(
         Column("similarity", "Similarity to clean", "number"),
         Column("people", "People", "integer"),
     )
-    note = f"Groups of fewer than {floor} people are shown and nothing is concluded about them."
-    tables = [Table("robustness_groups", "The same grid per group", columns, tuple(rows), note)]
-    labels = list(groups)
+    large = {label: members[label] for label in groups if len(members[label]) >= max(floor, 2)}
+    if not large:
+        return metrics, [], [], increase, large
+    caption = "At the same threshold for all; similarity and FNMR as in the table above."
+    tables = [Table("robustness_groups", "The same grid per group", columns, tuple(rows), caption)]
+    labels = list(large)
+    bounds = {(m.group, m.name): m for m in metrics}
+    shown = [
+        [bounds[label, f"robustness.fnmr_increase.{c.name}"] for label in labels]
+        for c in sorted(grid.corruptions, key=lambda c: -harm(grid, c.name))
+    ]
     order = sorted(range(len(grid.corruptions)), key=lambda c: -harm(grid, grid.corruptions[c].name))
     heat = {
         "rows": [grid.corruptions[c].label for c in order],
         "columns": labels,
-        "values": [[values[g][c] for g in range(len(labels))] for c in order],
+        "values": [[m.value for m in row] for row in shown],
+        "low": [[m.interval.low if m.interval else None for m in row] for row in shown],
+        "high": [[m.interval.high if m.interval else None for m in row] for row in shown],
         "unit": "",
         "percent": True,
         "scale": "sequential",
@@ -381,10 +389,8 @@ def group_parts(
         "robustness_groups",
         "heatmap",
         "Mean increase of FNMR per group",
-        f"Mean over severities less the group's own clean FNMR; empty where a group has fewer than {floor} "
-        "people.",
+        "Mean over severities less the group's own clean FNMR, with its interval over people.",
         "Mean increase of FNMR under each corruption for " + ", ".join(labels) + ".",
         heat,
     )
-    large = {label: members[label] for label in labels if len(members[label]) >= max(floor, 2)}
     return metrics, tables, [figure], increase, large

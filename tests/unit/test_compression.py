@@ -39,7 +39,7 @@ def planted() -> AnalysisResult:
 
 
 def test_the_planted_dimension_is_the_claim(planted: AnalysisResult) -> None:
-    assert metric(planted, "compression.smallest_d").value == RANK
+    assert metric(planted, "compression.safe_dim").value == RANK
     good = next(f for f in planted.findings if f.rule == "compression.safe_dimension")
     assert good.severity == "good"
     assert good.text.startswith("8 of 32 dimensions keep TAR@FAR=0.01 within 2 points: loss 0.00 points")
@@ -52,7 +52,7 @@ def test_the_planted_dimension_is_the_claim(planted: AnalysisResult) -> None:
 def test_every_figure_has_n_and_an_interval_or_a_reason(planted: AnalysisResult) -> None:
     for m in planted.metrics:
         assert m.missing or m.n, m.name
-        if m.value is not None and "smallest_d" not in m.name:
+        if m.value is not None and "safe_dim" not in m.name:
             assert m.interval is not None, m.name
     json.dumps([f.data for f in planted.figures])
     json.dumps([r for t in planted.tables for r in t.rows])
@@ -71,7 +71,7 @@ def test_codes_shrink_templates_by_known_factors(planted: AnalysisResult) -> Non
     sizes = {row["template"]: row["bytes"] for row in table.rows}
     assert sizes["float32, full"] == 128
     assert sizes["int8"] == 32
-    assert sizes["binary (signs)"] == 4
+    assert sizes["binary code (signs)"] == 4
     assert sizes["PCA 8 + int8"] == 8
     assert metric(planted, "compression.match_cost.float32").value == 1.0
 
@@ -87,8 +87,8 @@ def test_the_sweep_figure_marks_the_chosen_dimension(planted: AnalysisResult) ->
 def test_with_few_people_the_claim_is_refused_with_the_reason() -> None:
     vectors, subjects, _ = subspace(people=30, each=4)
     result = ANALYSIS.run(FakeContext.of_vectors(vectors, subjects), Params(margin=0.01))
-    assert metric(result, "compression.smallest_d").missing.startswith("not resolvable: with 30 people")
-    assert metric(result, "compression.smallest_d_estimate").value == RANK
+    assert metric(result, "compression.safe_dim").missing.startswith("not resolvable: with 30 people")
+    assert metric(result, "compression.safe_dim_estimate").value == RANK
     assert [f.rule for f in result.findings if f.severity == "good"] == []
     assert result.findings[0].rule == "compression.unresolved"
 
@@ -97,7 +97,7 @@ def test_without_identities_the_spectrum_stands_and_the_rest_says_why() -> None:
     vectors, subjects, male = subspace(people=300, each=1)
     context = FakeContext.of_vectors(vectors, subjects, identified=False, attributes={"male": male})
     result = ANALYSIS.run(context, Params())
-    assert metric(result, "compression.smallest_d").missing == "the set 'planted' names no identities"
+    assert metric(result, "compression.safe_dim").missing == "the set 'planted' names no identities"
     assert metric(result, "compression.effective_rank").value is not None
     assert metric(result, "compression.leak.male.4").value > 0.7
     assert any("names no identities" in c for c in result.caveats)
