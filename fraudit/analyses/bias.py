@@ -105,7 +105,10 @@ def choose_attributes(context: Any, by: Sequence[str]) -> tuple[str, ...]:
                 f"the set '{context.faces.name}' has no attribute '{name}'",
                 f"{suggest(name, known)}known: {', '.join(sorted(known))}",
             )
-    return tuple(by) or tuple(name for name in USUAL if name in known)[:3]
+    if by:
+        return tuple(by)
+    spelt = {name.lower(): name for name in known}  # CelebA writes Male, Young
+    return tuple(spelt[name] for name in USUAL if name in spelt)[:3]
 
 
 def genuine_rates(
@@ -243,7 +246,8 @@ def attribute_groups(context: Any, params: Params) -> dict[str, NDArray[np.str_]
 def _worded(name: str, labels: NDArray[np.str_]) -> NDArray[np.str_]:
     """`male` with the values 0 and 1 reads as `male` and `not male`."""
     if set(np.unique(labels)) <= {"", "0", "1"}:
-        return np.select([labels == "1", labels == "0"], [name, f"not {name}"], "").astype(np.str_)
+        words = name.lower().replace("_", " ")
+        return np.select([labels == "1", labels == "0"], [words, f"not {words}"], "").astype(np.str_)
     return labels
 
 

@@ -233,7 +233,7 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Any) -> list[Fig
             drawn.append(
                 Figure(
                     f"cross_{slug}", "heatmap", f"False-match rate between groups of {audit.attribute}",
-                    "The diagonal is within a group. A dark diagonal means that people are confused mostly with "
+                    "The diagonal is within a group. A bright diagonal means that people are confused mostly with "
                     "people of their own group, which a test on mixed pairs hides.",
                     f"Cross-group false-match rates for {len(audit.cross.groups)} groups of {audit.attribute}.",
                     {"rows": list(audit.cross.groups), "columns": list(audit.cross.groups),

@@ -18,8 +18,12 @@ TOPICS = (
     "analyze",
     "embedders",
     "weights",
+    "datasets",
     "embed",
+    "scores",
+    "pca",
     "bias",
+    "train",
     "invert",
     "runs",
 )
