@@ -1,0 +1,170 @@
+"""Conditions: attribute sets of Table 6, their sources, null vectors and dropping."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from fraudit.diffusion import counter
+from fraudit.diffusion.attributes import (
+    attribute_names,
+    ffhq_vector,
+    from_faces,
+    from_ffhq,
+    mirrored,
+    vector_of,
+)
+from fraudit.diffusion.conditioning import drop_conditions, scaled_identity
+from fraudit.errors import DataError, UsageError
+from fraudit.types import FaceSet
+
+FACE = {
+    "faceAttributes": {
+        "headPose": {"pitch": -90.0, "roll": 0.0, "yaw": 45.0},
+        "gender": "female",
+        "age": 28.0,
+        "facialHair": {"moustache": 0.1, "beard": 0.2, "sideburns": 0.3},
+        "glasses": "ReadingGlasses",
+        "emotion": {"anger": 0.0, "happiness": 0.75},
+        "makeup": {"eyeMakeup": True, "lipMakeup": False},
+        "occlusion": {"foreheadOccluded": False, "eyeOccluded": True, "mouthOccluded": False},
+        "hair": {"bald": 0.15, "invisible": False, "hairColor": [{"color": "black", "confidence": 0.9}]},
+    }
+}
+
+
+@pytest.mark.parametrize(("name", "entries"), [("set1", 11), ("set2", 17), ("set3", 30)])
+def test_the_sets_have_the_categories_of_table_6(name: str, entries: int) -> None:
+    assert len(attribute_names(name)) == entries
+    assert len(set(attribute_names(name))) == entries
+
+
+def test_ffhq_metadata_is_read() -> None:
+    found = from_ffhq([FACE])
+    assert found["pose.pitch"] == 0.0
+    assert found["pose.yaw"] == 0.75
+    assert found["age"] == 0.28
+    assert found["gender"] == 0.0
+    assert found["glasses"] == 1.0
+    assert (found["makeup.eye"], found["makeup.lip"]) == (1.0, 0.0)
+    assert found["occlusion.eye"] == 1.0
+    assert (found["hair.bald"], found["hair.black"]) == (0.15, 0.9)
+    vector = dict(zip(attribute_names("set3"), ffhq_vector(found, "set3"), strict=True))
+    assert vector["emotion.happiness"] == 0.75
+    assert vector["emotion.fear"] == -1.0
+    assert vector["hair.red"] == -1.0
+    assert vector["facial_hair.sideburns"] == pytest.approx(0.3)
+
+
+def test_a_picture_without_a_found_face_is_unknown_throughout() -> None:
+    assert (ffhq_vector(from_ffhq([]), "set2") == -1).all()
+
+
+def test_other_json_is_refused() -> None:
+    with pytest.raises(DataError):
+        from_ffhq({"faceAttributes": {}})
+    with pytest.raises(DataError):
+        from_ffhq([{"nothing": 1}])
+
+
+def test_real_ffhq_metadata_gives_values_in_range(shared_data: Path) -> None:
+    with zipfile.ZipFile(shared_data / "ffhq-features-200.zip") as archive:
+        documents = [json.loads(archive.read(n)) for n in archive.namelist() if n.endswith(".json")]
+    vectors = np.stack([ffhq_vector(from_ffhq(d), "set3") for d in documents])
+    assert vectors.shape == (200, 30)
+    assert (((vectors >= 0) & (vectors <= 1)) | (vectors == -1)).all()
+    known = vectors[:, attribute_names("set3").index("age")] >= 0
+    assert known.sum() == sum(bool(d) for d in documents)
+
+
+def _faces(attributes: dict) -> FaceSet:
+    count = len(next(iter(attributes.values())))
+    return FaceSet(
+        "x",
+        tuple(map(str, range(count))),
+        np.arange(count),
+        attributes,
+        None,
+        None,
+        "",
+        lambda i: b"",
+        lambda b: b,
+    )
+
+
+def test_celeba_and_utkface_columns_map_onto_the_sets() -> None:
+    celeba = from_faces(
+        _faces(
+            {"Smiling": np.array([1, 0]), "No_Beard": np.array([1.0, np.nan]), "Attractive": np.array([1, 1])}
+        ),
+        "set3",
+    )
+    names = attribute_names("set3")
+    assert celeba[:, names.index("emotion.happiness")].tolist() == [1, 0]
+    assert celeba[:, names.index("facial_hair.beard")].tolist() == [0, -1]
+    assert (celeba == -1).sum() == 2 * 30 - 3
+    utk = from_faces(_faces({"age": np.array([25.0, 116.0]), "gender": np.array(["male", ""])}), "set3")
+    assert utk[:, names.index("age")].tolist() == [0.25, 1.0]
+    assert utk[:, names.index("gender")].tolist() == [1.0, -1.0]
+
+
+def test_the_mirror_turns_yaw_and_roll_only() -> None:
+    values = vector_of({"pose.yaw": 0.7, "pose.pitch": 0.7, "emotion.anger": 0.2}, "set1")
+    turned = dict(zip(attribute_names("set1"), mirrored(values, "set1"), strict=True))
+    assert turned["pose.yaw"] == pytest.approx(0.3)
+    assert turned["pose.pitch"] == pytest.approx(0.7)
+    assert turned["pose.roll"] == -1
+    assert turned["emotion.anger"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("wrong", [{"age": 0.5}, {"pose.yaw": 1.5}, {"pose.jaw": 0.5}])
+def test_wrong_attributes_are_refused(wrong: dict) -> None:
+    with pytest.raises(UsageError):
+        vector_of(wrong, "set1")
+
+
+def test_each_condition_is_dropped_in_a_tenth_of_the_samples() -> None:
+    draw = counter.uniform(0, 0, torch.arange(40_000), 1)[:, 0]
+    identity, attributes = drop_conditions(torch.ones(40_000, 4), torch.ones(40_000, 3), draw, 0.1)
+    no_identity, no_attributes = (identity == 0).all(1), (attributes == -1).all(1)
+    five_sigma = 5 * (0.1 * 0.9 / 40_000) ** 0.5
+    assert abs(float(no_identity.float().mean()) - 0.1) < five_sigma
+    assert abs(float(no_attributes.float().mean()) - 0.1) < five_sigma
+    assert abs(float((no_identity & no_attributes).float().mean()) - 0.05) < five_sigma
+    alone, none = drop_conditions(torch.ones(40_000, 4), None, draw, 0.1)
+    assert none is None
+    assert abs(float((alone == 0).all(1).float().mean()) - 0.1) < five_sigma
+
+
+def test_unit_scaling_gives_norm_root_d_and_raw_changes_nothing() -> None:
+    vectors = np.random.default_rng(0).standard_normal((5, 16)).astype(np.float32)
+    np.testing.assert_allclose(np.linalg.norm(scaled_identity(vectors, 16, True), axis=1), 4, rtol=1e-5)
+    np.testing.assert_array_equal(scaled_identity(vectors, 16, False), vectors)
+
+
+def test_zero_wrong_and_infinite_vectors_are_refused() -> None:
+    with pytest.raises(DataError, match="zero"):
+        scaled_identity(np.zeros((1, 4), np.float32), 4, True)
+    with pytest.raises(UsageError, match="3"):
+        scaled_identity(np.ones((1, 3), np.float32), 4, True)
+    with pytest.raises(DataError, match="finite"):
+        scaled_identity(np.full((1, 4), np.inf, np.float32), 4, True)
+
+
+def test_counter_noise_is_normal_independent_and_a_function_of_the_sample() -> None:
+    draw = counter.normal(7, 1, torch.arange(2000), (50,)).double()
+    n = draw.numel()
+    assert abs(float(draw.mean())) < 5 / n**0.5
+    assert abs(float(draw.var()) - 1) < 5 * (2 / n) ** 0.5
+    assert abs(float((draw**4).mean()) - 3) < 5 * (96 / n) ** 0.5
+    for a, b in ((draw[:-1], draw[1:]), (draw[:, :25], draw[:, 25:])):
+        assert abs(float((a * b).mean())) < 5 / a.numel() ** 0.5
+        assert abs(float((a**2 * b**2).mean()) - 1) < 5 * (8 / a.numel()) ** 0.5
+    again = counter.normal(7, 1, torch.tensor([1999, 3]), (50,)).double()
+    assert again.equal(draw[[1999, 3]])
+    assert not counter.normal(8, 1, torch.tensor([3]), (50,)).double().equal(draw[[3]])
