@@ -159,6 +159,8 @@ def load_state(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
     stored: dict[str, Tensor] = {}
     for entry in card["files"]:
         path = Path(folder) / entry["name"]
+        if Path(entry["name"]).name != entry["name"]:
+            raise ArtifactError(f"the card names a file outside its folder: {entry['name']}")
         if not path.is_file():
             raise ArtifactError(f"{path} is missing", "copy the whole folder of the inverter")
         size = path.stat().st_size

@@ -1,0 +1,312 @@
+"""Shards, checkpoints and the training loop on faces that are drawn here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from fraudit.diffusion.checkpoint import export_inverter, load_inverter_network, quantised, save_inverter
+from fraudit.diffusion.ema import Ema
+from fraudit.diffusion.presets import PRESETS, TINY_32, preset_named
+from fraudit.diffusion.shards import (
+    build_shards,
+    check_shards,
+    crop_face,
+    is_held_out,
+    load_shards,
+    read_index,
+)
+from fraudit.diffusion.training import Processes, Trainer, TrainOptions, read_losses
+from fraudit.diffusion.unet import build_unet
+from fraudit.embedding import EmbedderRuntime
+from fraudit.errors import ArtifactError, InsufficientData, UsageError, WeightsError
+from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
+from fraudit.inverters.id3pm import load
+from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Preprocess
+
+DIM = 12
+SMALL = replace(TINY_32, unet=replace(TINY_32.unet, image_size=16, channel_mult=(1, 1)), batch=4, warmup=2)
+
+
+def drawn_faces(people: int = 40) -> FaceSet:
+    """Two pictures of each of `people` coloured discs with known points."""
+    rng = np.random.default_rng(5)
+    colours = rng.integers(40, 255, (people, 3))
+    points = ARCFACE_112 + 8
+
+    def picture(index: int) -> bytes:
+        canvas = np.full((128, 128, 3), 30 + 60 * (index % 2), np.uint8)
+        cv2.circle(canvas, (64, 64), 44, colours[index // 2].tolist(), -1)
+        return cv2.imencode(".png", canvas)[1].tobytes()
+
+    return FaceSet(
+        name="drawn",
+        ids=tuple(f"{i:03d}.png" for i in range(2 * people)),
+        subjects=np.arange(2 * people) // 2,
+        attributes={"Smiling": np.arange(2 * people) % 2},
+        landmarks=np.repeat(points[None], 2 * people, 0),
+        pairs=None,
+        digest="drawn-1",
+        read_bytes=picture,
+        decode=lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy(),
+        synthetic=True,
+        licence="drawn here",
+    )
+
+
+def black_box(salt: int = 0) -> EmbedderRuntime:
+    """A fixed random projection of the aligned face's mean colours."""
+    project = np.random.default_rng(salt).standard_normal((4 * 4 * 3, DIM)).astype(np.float32)
+    spec = EmbedderSpec("drawn-box", DIM, Preprocess((112, 112), ARCFACE_112), "MIT", "drawn here")
+
+    def forward(images: np.ndarray) -> np.ndarray:
+        blocks = images.reshape(len(images), 4, 28, 4, 28, 3).mean((2, 4)).reshape(len(images), -1)
+        return (blocks / 127.5 - 1).astype(np.float32) @ project
+
+    return EmbedderRuntime(LoadedEmbedder(spec, forward, f"weights-{salt}"))
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    build_shards(folder, [drawn_faces()], black_box(), landmarks_of(16), 16, TEMPLATE_NAME)
+    return folder
+
+
+def _trainer(folder: Path, shards: Path, preset=SMALL, **options) -> Trainer:
+    folder.mkdir(parents=True, exist_ok=True)
+    wanted = {"steps": 6, "batch": 4, "checkpoint_every": 3, "log_every": 2, "report_every": 100, **options}
+    run = {"preset": preset.name, "batch": wanted["batch"]}
+    return Trainer(folder, load_shards(shards), preset, TrainOptions(**wanted), Processes("cpu"), run)
+
+
+def test_paper_64_is_table_2_with_295_million_parameters() -> None:
+    with torch.device("meta"):
+        count = {name: sum(p.numel() for p in build_unet(p.unet).parameters()) for name, p in PRESETS.items()}
+    assert round(count["paper-64"] / 1e6) == 295
+    assert 24e6 < count["small-64"] < 26e6
+    paper = PRESETS["paper-64"]
+    assert (paper.batch, paper.lr, paper.ema, paper.steps, paper.schedule) == (
+        64,
+        1e-4,
+        0.9999,
+        100_000,
+        "cosine",
+    )
+    assert paper.departures == ()
+    assert all(preset.departures for name, preset in PRESETS.items() if name != "paper-64")
+    with pytest.raises(UsageError, match="small"):
+        preset_named("small64")
+
+
+def test_shards_hold_what_the_black_box_says_of_picture_and_mirror(shards: Path) -> None:
+    data, faces, box = load_shards(shards), drawn_faces(), black_box()
+    plain = box.embed_faces(faces).vectors
+    by_colour = {tuple(np.round(v, 2)): i for i, v in enumerate(plain)}
+    assert len(data) == len(faces) == 80
+    assert len(by_colour) == 80
+    order = np.array([np.argmin(np.abs(plain - v).sum(1)) for v in data.vectors])
+    assert sorted(order) == list(range(80))
+    np.testing.assert_allclose(data.vectors, plain[order], atol=5e-3)
+    np.testing.assert_array_equal(data.subjects, faces.subjects[order])
+    made = np.stack([crop_face(faces.read(i), faces.landmarks[i], landmarks_of(16), 16) for i in order])
+    assert np.abs(made.astype(int) - data.pictures).mean() < 6  # WebP is lossy
+    smile = data.attributes[:, 5]
+    np.testing.assert_array_equal(smile, order % 2)
+
+
+def test_whole_people_are_held_out(shards: Path) -> None:
+    data = load_shards(shards)
+    assert 0 < data.held_out.sum() < 20
+    for person in np.unique(data.subjects):
+        assert len(set(data.held_out[data.subjects == person])) == 1
+    share = np.mean([is_held_out("any", str(i)) for i in range(20_000)])
+    assert abs(share - 0.1) < 5 * (0.09 / 20_000) ** 0.5
+
+
+def test_shards_of_another_embedder_size_or_data_are_refused(shards: Path) -> None:
+    index = read_index(shards)
+    own, other = black_box(), black_box(1)
+    check_shards(index, shards, "drawn-box", own.fingerprint, 16, ["drawn-1"])
+    with pytest.raises(ArtifactError, match=f"{own.fingerprint[:12]}.*{other.fingerprint[:12]}"):
+        check_shards(index, shards, "drawn-box", other.fingerprint, 16)
+    with pytest.raises(ArtifactError, match="16 px"):
+        check_shards(index, shards, "drawn-box", own.fingerprint, 64)
+    with pytest.raises(ArtifactError, match="other data"):
+        check_shards(index, shards, "drawn-box", own.fingerprint, 16, ["drawn-2"])
+
+
+def test_a_truncated_or_changed_shard_is_named(tmp_path: Path) -> None:
+    build_shards(tmp_path, [drawn_faces()], black_box(), landmarks_of(16), 16, TEMPLATE_NAME)
+    path = tmp_path / "shard-00000.safetensors"
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-100])
+    with pytest.raises(ArtifactError, match=r"shard-00000\.safetensors is truncated"):
+        load_shards(tmp_path)
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ArtifactError, match="was changed"):
+        load_shards(tmp_path)
+    path.unlink()
+    with pytest.raises(ArtifactError, match="is missing"):
+        load_shards(tmp_path)
+
+
+def test_too_few_faces_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InsufficientData, match="at least 8"):
+        build_shards(tmp_path, [drawn_faces(2)], black_box(), landmarks_of(16), 16, TEMPLATE_NAME)
+
+
+def test_accumulated_gradients_give_the_same_losses(tmp_path: Path, shards: Path) -> None:
+    whole = _trainer(tmp_path / "a", shards)
+    parts = _trainer(tmp_path / "b", shards, micro_batch=1)
+    whole.run()
+    parts.run()
+    a, b = ([r["loss"] for r in read_losses(tmp_path / n)] for n in "ab")
+    assert len(a) == 6
+    np.testing.assert_allclose(a, b, rtol=1e-4)
+    assert len(set(np.round(a, 6))) == 6
+
+
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, shards: Path) -> None:
+    straight = _trainer(tmp_path / "a", shards, steps=8)
+    straight.run()
+    _trainer(tmp_path / "b", shards, steps=5, checkpoint_every=3).run()
+    # The last state is of step 5; losses beyond a state, as a kill leaves them, are forgotten.
+    with open(tmp_path / "b" / "loss.jsonl", "a") as log:
+        log.write('{"step": 6, "loss": 99.0}\n{"step": 7, "lo')
+    again = _trainer(tmp_path / "b", shards, steps=8)
+    again.resume()
+    assert again.step == 5
+    again.run()
+    assert read_losses(tmp_path / "a") == read_losses(tmp_path / "b")
+    for (name, a), b in zip(straight.network.named_parameters(), again.network.parameters(), strict=True):
+        assert a.equal(b), name
+    for name, a in straight.ema.state_dict().items():
+        assert a.equal(again.ema.state_dict()[name]), name
+
+
+def test_resuming_other_settings_or_a_broken_state_is_refused(tmp_path: Path, shards: Path) -> None:
+    with pytest.raises(UsageError, match="nothing to resume"):
+        _trainer(tmp_path, shards).resume()
+    _trainer(tmp_path, shards, steps=3).run()
+    with pytest.raises(UsageError, match="other settings: batch"):
+        _trainer(tmp_path, shards, batch=8).resume()
+    state = tmp_path / "state.safetensors"
+    state.write_bytes(state.read_bytes()[:-50])
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        _trainer(tmp_path, shards).resume()
+
+
+@pytest.mark.parametrize("learned", [False, True])
+def test_training_lowers_the_loss_and_moves_every_weight(tmp_path: Path, shards: Path, learned: bool) -> None:
+    preset = replace(SMALL, unet=replace(SMALL.unet, learn_sigma=learned), min_snr=None if learned else 5.0)
+    trainer = _trainer(tmp_path, shards, preset, steps=40, batch=8, attributes="set1", log_every=40)
+    before = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
+    trainer.run()
+    still = [name for name, value in trainer.network.named_parameters() if value.equal(before[name])]
+    assert still == []
+    losses = [row["loss"] for row in read_losses(tmp_path)]
+    assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:4])
+
+
+def test_the_average_follows_the_recursion() -> None:
+    network = torch.nn.Linear(1, 1, bias=False)
+    with torch.no_grad():
+        network.weight.fill_(1.0)
+    ema = Ema(network, 0.5)
+    expected = 1.0
+    for step, value in enumerate([2.0, 4.0, 3.0]):
+        with torch.no_grad():
+            network.weight.fill_(value)
+        ema.update(step)
+        decay = min(0.5, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    assert float(ema.state_dict()["weight"]) == pytest.approx(expected)
+
+
+CARD = {
+    "embedder": "drawn-box", "embedder_fingerprint": "f" * 64, "dim": DIM, "schedule": "cosine", "unit_scaled": True,
+    "attributes": "", "unet": replace(SMALL.unet, identity_dim=DIM).as_dict(),
+}  # fmt: skip
+
+
+@pytest.fixture
+def inverter(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    network = build_unet(CARD["unet"])
+    for parameter in network.parameters():
+        if not parameter.any():
+            torch.nn.init.normal_(parameter, std=0.05)
+    save_inverter(tmp_path / "inverter", network.state_dict(), CARD)
+    return tmp_path / "inverter"
+
+
+@pytest.mark.parametrize(("dtype", "bound"), [("fp32", 0.0), ("fp16", 2**-11), ("int8", 0.5 / 127)])
+def test_export_keeps_weights_within_half_a_step(
+    inverter: Path, tmp_path: Path, dtype: str, bound: float
+) -> None:
+    card = export_inverter(inverter, tmp_path / dtype, dtype, max_bytes=300_000)
+    assert len(card["files"]) > 1
+    assert all(entry["bytes"] <= 300_000 for entry in card["files"])
+    whole = load_inverter_network(inverter)[0].state_dict()
+    again = load_inverter_network(tmp_path / dtype)[0].state_dict()
+    for key, value in whole.items():
+        rows = value.flatten(1) if value.dim() > 1 else value[None]
+        limit = bound * rows.abs().amax(1) * 1.001 + 1e-7
+        error = (again[key] - value).abs()
+        error = (error.flatten(1) if value.dim() > 1 else error[None]).amax(1)
+        assert (error <= limit).all(), key
+
+
+def test_a_row_of_zeros_survives_quantisation() -> None:
+    values, scale = quantised(torch.tensor([[0.0, 0.0], [1.0, -2.0]]))
+    assert values.tolist() == [[0, 0], [64, -127]]
+    assert torch.isfinite(scale).all()
+
+
+def test_a_damaged_inverter_is_refused_and_named(inverter: Path) -> None:
+    path = next(inverter.glob("model-*.safetensors"))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10])
+    with pytest.raises(ArtifactError, match="bytes; expected"):
+        load(inverter)
+    path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    with pytest.raises(ArtifactError, match="sha256"):
+        load(inverter)
+    path.write_bytes(whole)
+    card = json.loads((inverter / "card.json").read_text())
+    card["unet"]["num_res_blocks"] = 2
+    (inverter / "card.json").write_text(json.dumps(card))
+    with pytest.raises(WeightsError, match="missing"):
+        load(inverter)
+    card["files"][0]["name"] = "../" + card["files"][0]["name"]
+    (inverter / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ArtifactError, match="outside"):
+        load(inverter)
+    (inverter / "card.json").write_text("{")
+    with pytest.raises(ArtifactError, match="cannot be read"):
+        load(inverter)
+
+
+def test_the_inverter_answers_for_seeds_and_refuses_nonsense(inverter: Path) -> None:
+    plugin = load(inverter, device="cpu")
+    vectors = np.random.default_rng(0).standard_normal((3, DIM)).astype(np.float32)
+    made = plugin.invert(vectors, np.array([5, 6, 7]), steps=3)
+    assert made.shape == (3, 16, 16, 3)
+    assert made.dtype == np.uint8
+    np.testing.assert_array_equal(plugin.invert(vectors[2:], np.array([7]), steps=3)[0], made[2])
+    assert (plugin.invert(vectors, np.array([5, 6, 8]), steps=3)[2] != made[2]).any()
+    # Unit scaling makes the length of a vector irrelevant.
+    np.testing.assert_array_equal(plugin.invert(3 * vectors, np.array([5, 6, 7]), steps=3), made)
+    for wrong in ({"guidance": -0.1}, {"steps": 1001}, {"sampler": "dpm"}, {"attributes": {"age": 0.5}}):
+        with pytest.raises(UsageError):
+            plugin.invert(vectors, np.array([5, 6, 7]), **wrong)
+    with pytest.raises(UsageError, match="seeds"):
+        plugin.invert(vectors, np.array([5]))
+    assert plugin.sample(np.array([1, 2]), steps=2).shape == (2, 16, 16, 3)
