@@ -70,6 +70,8 @@ def findings(grid: Grid, comparisons: Comparisons, fmr_target: float) -> list[Fi
                 f"{_points(cell.increase_all)}, {together}; {rate.n:,} genuine pairs of "
                 f"{rate.people:,} people at the clean threshold for FMR {fmr_target:g}."
             )
+            if cell.lost.value > 0:
+                text += f" In {percent(cell.lost.value)} of the {cell.n} pictures no face is found any more."
             evidence = (f"robustness.fnmr.{name}.{severity}", "robustness.fnmr.clean")
             found.append(Finding(level, text, evidence, "robustness.fnmr_increase"))
         names = list(dict.fromkeys(label_of(grid, entry[1]) for entry in resolved))

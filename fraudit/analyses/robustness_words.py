@@ -258,6 +258,14 @@ def figures(grid: Grid, comparisons: Comparisons) -> tuple[Figure, ...]:
             grid.sums is None,
         )
     )
+    if any(cell.lost.value > 0 for cell in grid.cells.values()):
+        caption = (
+            "Share of probes in which no face was found or that gave no vector; they count as FNMR above."
+        )
+        title = "Failures to acquire"
+        found.append(
+            _heat(grid, order, lambda cell: _bounds(cell.lost), "robustness_fta", title, caption, False)
+        )
     series = []
     for corruption in grid.corruptions:
         cells = [grid.cells[corruption.name, s] for s in grid.severities]

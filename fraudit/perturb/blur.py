@@ -15,9 +15,9 @@ _BORDER = cv2.BORDER_REFLECT_101
 _FINE_PX = 4.0
 
 
-def _coarsely(image: U8, extent_px: float, blurred: Callable[[U8, int], U8]) -> U8:
+def _coarsely(image: U8, extent_px: float, blurred: Callable[[U8, int], U8], most: int = 8) -> U8:
     """A blur of many pixels done on a reduced picture: what the reduction loses, the blur loses anyway."""
-    factor = max(1, int(extent_px / _FINE_PX))
+    factor = min(most, max(1, int(extent_px / _FINE_PX)))
     if factor == 1:
         return blurred(image, 1)
     height, width = image.shape[:2]
@@ -55,13 +55,18 @@ def motion_blur(image: U8, length_eyes: float, rng: np.random.Generator, landmar
     """Uniform motion over `length_eyes` inter-eye distances in a random direction."""
     angle = rng.uniform(0, np.pi)
     reach = max(length_eyes * eye_distance(landmarks), 1e-3) / 2
-    half = int(np.ceil(reach)) + 1
-    offset = np.arange(-half, half + 1, dtype=np.float32)
-    x, y = np.meshgrid(offset, offset)
-    along = np.abs(x * np.cos(angle) + y * np.sin(angle))
-    across = np.abs(-x * np.sin(angle) + y * np.cos(angle))
-    kernel = (np.clip(reach + 0.5 - along, 0, 1) * np.clip(1 - across, 0, 1)).astype(np.float32)
-    return cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=_BORDER)
+
+    def blurred(small: U8, factor: int) -> U8:
+        half = int(np.ceil(reach / factor)) + 1
+        offset = np.arange(-half, half + 1, dtype=np.float32)
+        x, y = np.meshgrid(offset, offset)
+        along = np.abs(x * np.cos(angle) + y * np.sin(angle))
+        across = np.abs(-x * np.sin(angle) + y * np.cos(angle))
+        kernel = (np.clip(reach / factor + 0.5 - along, 0, 1) * np.clip(1 - across, 0, 1)).astype(np.float32)
+        return cv2.filter2D(small, -1, kernel / kernel.sum(), borderType=_BORDER)
+
+    # Across the motion the picture stays sharp: no more than halved.
+    return _coarsely(image, reach, blurred, most=2)
 
 
 def zoom_blur(image: U8, zoom: float, rng: np.random.Generator, landmarks: F32) -> U8:

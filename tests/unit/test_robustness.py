@@ -128,6 +128,9 @@ def test_a_face_that_is_not_found_raises_fnmr_and_never_fmr(crowd) -> None:
     assert metric(result, "robustness.fmr.darkness.5").value == 0.0
     assert metric(result, "robustness.similarity.darkness.5").missing == "no corrupted face gave a vector"
     assert metric(result, "robustness.fta.darkness.1").value == 0.0
+    lost = next(f for f in result.figures if f.name == "robustness_fta")
+    assert lost.data["values"] == [[0.0, 1.0]]
+    assert "In 100\u202f% of the 64 pictures no face is found" in result.findings[0].text
     assert not any("not measured" in c for c in result.caveats)
 
 
