@@ -88,7 +88,8 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
 
     def forward(images: U8) -> F32:
         batch = torch.from_numpy(SPEC.preprocess.to_nchw(images)).to(name, memory_format=torch.channels_last)
-        with torch.inference_mode():
+        # TF32 rounds inputs of convolutions to ten bits, which is visible in the vectors.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
             return network(batch).cpu().numpy()
 
     return LoadedEmbedder(
