@@ -74,8 +74,8 @@ def hat(image: U8, edge: float, rng: np.random.Generator, landmarks: F32) -> U8:
     frame = FaceFrame.of(landmarks)
     colour = rng.uniform(30, 180, 3)
     crown = np.array(
-        [[-1.15, -edge], [-1.05, -edge - 0.9], [-0.7, -edge - 1.5], [0.7, -edge - 1.5], [1.05, -edge - 0.9],
-         [1.15, -edge], [0.6, -edge - 0.08], [0.0, -edge - 0.1], [-0.6, -edge - 0.08]]
+        [[-1.15, -edge], [-1.05, -2.0], [-0.7, -2.6], [0.7, -2.6], [1.05, -2.0], [1.15, -edge],
+         [0.6, -edge - 0.08], [0.0, -edge - 0.1], [-0.6, -edge - 0.08]]
     )  # fmt: skip
     brim = np.array(
         [[-1.3, -edge], [0.0, -edge - 0.14], [1.3, -edge], [1.15, -edge + 0.1], [0.0, -edge - 0.02],
