@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,10 @@ from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.align import align
 from fraudit.plan import AuditPlan
+from fraudit.stats.calibration import calibrate, calibration_half, labelled_rng
 from fraudit.stats.pairs import make_pairs
-from fraudit.stats.verification import fmr_threshold
 from fraudit.store import Store, write_atomic
-from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located, PairList
-
-CALIBRATION_FACES = 4000  # all pairs among them: 8 million scores, 64 MB
+from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located, PairList
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +92,7 @@ class AnalysisContext:
 
     def rng(self, label: str) -> np.random.Generator:
         """A generator of its own for every use, so that one analysis never shifts another's draws."""
-        return np.random.default_rng([self.seed, zlib.crc32(label.encode())])
+        return labelled_rng(self.seed, label)
 
     def max_faces(self, default: int) -> int:
         """How many faces an expensive analysis may take: its default, or less where the plan says so."""
@@ -234,9 +231,7 @@ class AnalysisContext:
 
     def calibration_mask(self) -> Bool:
         """bool[N]: faces of the seeded half of the people that thresholds are chosen on."""
-        people = np.unique(self.faces.subjects)
-        chosen = self.rng("calibration").permutation(people)[: len(people) // 2]
-        return np.isin(self.faces.subjects, chosen)
+        return calibration_half(self.faces.subjects, self.seed)
 
     def judged_pairs(self, max_pairs: int | None = None) -> PairList:
         """The pairs whose two people both lie outside the calibration half."""
@@ -259,16 +254,9 @@ class AnalysisContext:
 
     def _calibrated(self, box: EmbedderRuntime, fmr: float) -> Threshold:
         embeddings = self.embeddings(box)
-        rows = np.flatnonzero(self.calibration_mask() & embeddings.ok)
-        if len(rows) > CALIBRATION_FACES:
-            rows = np.sort(self.rng("threshold").choice(rows, CALIBRATION_FACES, replace=False))
-        unit = embeddings.unit()[rows]
-        people = self.faces.subjects[rows]
-        upper = np.triu(people[:, None] != people[None, :], k=1)
-        impostor: F64 = (unit @ unit.T)[upper].astype(np.float64)
-        if len(impostor) == 0:
-            raise InsufficientData("no impostor pair in the calibration half", "use a set with more people")
-        value = float(fmr_threshold(impostor, fmr))
+        found = calibrate(embeddings.unit(), self.faces.subjects, embeddings.ok, self.seed)
+        rows, people, impostor = found.rows, found.people, found.impostor
+        value = found.threshold(fmr)
         achieved = float(np.mean(impostor >= value))
         resolvable = len(impostor) >= 3 / fmr
         return Threshold(

@@ -265,7 +265,10 @@ def save_evidence(context: AnalysisContext, run_dir: Path) -> None:
 def write_vectors(
     path: Path, faces: FaceSet, vectors: np.ndarray, ok: np.ndarray, reasons: Sequence[str]
 ) -> None:
-    """`ids` str[N], `vectors` f32[N,D], `ok` bool[N], `reasons` str[N], `subjects` i64[N], atomically."""
+    """`ids` str[N], `vectors` f32[N,D], `ok` bool[N], `reasons` str[N], `subjects` i64[N], atomically.
+
+    Attributes follow as `attribute.NAME`, so that groups can be compared without the pictures.
+    """
     arrays = {
         "ids": np.array(faces.ids, dtype=np.str_),
         "vectors": vectors,
@@ -273,6 +276,9 @@ def write_vectors(
         "reasons": np.array(reasons, dtype=np.str_),
         "subjects": faces.subjects,
     }
+    for name, values in faces.attributes.items():
+        column = np.asarray(values)
+        arrays[f"attribute.{name}"] = column.astype(np.str_) if column.dtype.kind == "O" else column
     write_atomic(path, lambda p: np.savez(p, **arrays))
 
 

@@ -87,16 +87,24 @@ class ScoredPairs:
     def eer(self, level: float = 0.95) -> tuple[v.Eer, Interval]:
         """EER (its FVC2000 interval is inside) and the confidence interval of its mid-point."""
         found = v.eer(self.genuine, self.impostor)
+        return found, self._rate(found.value, self.eer_influence(found), "(threshold included)", level)
+
+    def eer_influence(self, found: v.Eer) -> F64:
+        """f64[P] summing to the EER's error, its threshold's included."""
         use = self.same & self.scored
         miss = (self.scores < found.threshold).astype(np.float64)
         fnmr = np.where(use, miss - miss[use].mean(), 0.0) / use.sum()
         slope = self._slope(min(max(found.value, 0.0), 1.0))
         # Shift (dN, dF) of the curve moves its crossing with FNMR = FMR by (dN + slope dF) / (1 + slope).
-        influence = (fnmr + slope * self._fmr_influence(found.threshold)) / (1 + slope)
-        return found, self._rate(found.value, influence, "(threshold included)", level)
+        return (fnmr + slope * self._fmr_influence(found.threshold)) / (1 + slope)
 
     def auc(self, level: float = 0.95) -> tuple[float, Interval]:
         """ROC AUC and its interval."""
+        value = v.auc(self.genuine, self.impostor)
+        return value, self._rate(value, self.auc_influence(), "(DeLong placements)", level)
+
+    def auc_influence(self) -> F64:
+        """f64[P] summing to the AUC's error: DeLong's placements."""
         g, i = self.same & self.scored, ~self.same & self.scored
         influence = np.zeros(len(self.scores))
         for part, other, sign in ((g, i, 1), (i, g, -1)):
@@ -106,8 +114,7 @@ class ScoredPairs:
                 2 * len(against)
             )
             influence[part] = (placement - placement.mean()) / part.sum()
-        value = v.auc(self.genuine, self.impostor)
-        return value, self._rate(value, influence, "(DeLong placements)", level)
+        return influence
 
     def d_prime(self, level: float = 0.95) -> tuple[float, Interval]:
         """d' and its interval by the delta method.
@@ -116,6 +123,13 @@ class ScoredPairs:
             InsufficientData: neither class varies.
         """
         value = v.d_prime(self.genuine, self.impostor)
+        half = z_value(level) * np.sqrt(self.clusters.sum_variance(self.d_prime_influence(value)))
+        return value, Interval(
+            float(value - half), float(value + half), level, "delta method, identity-clustered"
+        )
+
+    def d_prime_influence(self, value: float) -> F64:
+        """f64[P] summing to the error of d' = `value`."""
         g, i = self.same & self.scored, ~self.same & self.scored
         means = [float(self.scores[part].mean()) for part in (g, i)]
         variances = [float(self.scores[part].var()) for part in (g, i)]
@@ -128,10 +142,7 @@ class ScoredPairs:
             centred = self.scores[part] - mean
             gradient = sign * direction * centred / spread - value * (centred**2 - variance) / (4 * spread**2)
             influence[part] = gradient / part.sum()
-        half = z_value(level) * np.sqrt(self.clusters.sum_variance(influence))
-        return value, Interval(
-            float(value - half), float(value + half), level, "delta method, identity-clustered"
-        )
+        return influence
 
 
 def all_pairs_fmr(
