@@ -1,0 +1,287 @@
+"""Inversion: a perfect inverter is found to be one, a blind one is not, and missing figures say why."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from fraudit.analyses.inversion import ANALYSIS, Params, run
+from fraudit.analyses.inversion_extra import memory_excess
+from fraudit.inverters.geometry import landmarks_of
+from fraudit.record import normalise
+from fraudit.stats.inversion import angular, other_picture, sample_spread, spread_people
+from tests.fixtures_context import FakeContext, identity_faces, luma_pattern
+
+SIDE = 144  # at this size the inverters' geometry is the source picture itself with a margin of 16
+QUICK = Params(fmrs=(1e-2,), people=6, samples=3, guidances=(1.0, 3.0), pairs=60, scale=1.0)
+
+
+class Planted:
+    """An inverter that knows the faces: `choose` maps the index of the nearest known vector to a picture."""
+
+    name = "planted"
+    size_px = SIDE
+    embedder_fingerprint = ""
+
+    def __init__(self, choose: Callable[[int, int], int], noise: float = 0.0) -> None:
+        self.choose, self.noise = choose, noise
+        self.vectors = np.zeros((0, 64))
+        self.pictures: list[np.ndarray] = []
+
+    def learn(self, context: FakeContext) -> FakeContext:
+        """Remember every face of the context in the inverters' geometry; the context, with this inverter."""
+        import cv2
+
+        from fraudit.types import ARCFACE_112
+
+        known = context.embeddings()
+        self.vectors = known.unit()
+        move = cv2.estimateAffinePartial2D(ARCFACE_112.astype(float), landmarks_of(SIDE).astype(float))[0]
+        self.pictures = [
+            cv2.warpAffine(context.picture(i), move, (SIDE, SIDE)) for i in range(len(context.faces))
+        ]
+        context.inverter = self
+        return context
+
+    def invert(
+        self, id_vectors: np.ndarray, seeds: np.ndarray, *, guidance: float = 2.0, steps: int = 10
+    ) -> np.ndarray:
+        nearest = (id_vectors @ self.vectors.T).argmax(axis=1)
+        made = []
+        for index, seed in zip(nearest, seeds, strict=True):
+            picture = self.pictures[self.choose(int(index), int(seed))].astype(float)
+            rng = np.random.default_rng(int(seed))
+            blur = rng.normal(0, 1, (8, 8, 3)).repeat(SIDE // 8, 0).repeat(SIDE // 8, 1)
+            picture += self.noise / max(guidance, 0.1) * blur
+            made.append(np.clip(picture, 0, 255).astype(np.uint8))
+        return np.stack(made)
+
+
+def blurred(images: np.ndarray) -> np.ndarray:
+    """An independent judge: the pattern of the colour channels, not of luma."""
+    return np.concatenate([luma_pattern(images[..., [c] * 3])[:, :32] for c in (0, 2)], axis=1)
+
+
+def world(
+    choose: Callable[[int, int], int], people: int = 40, each: int = 3, seed: int = 0, **options: Any
+) -> FakeContext:
+    """People with patterns, an inverter that shows what `choose` says, and one independent judge."""
+    noise = options.pop("noise", 0.0)
+    judges = options.pop("judges", (blurred,))
+    images, subjects = identity_faces(people, each, seed=seed)
+    context = FakeContext(list(images), subjects, judges=judges, seed=seed, **options)
+    return Planted(choose, noise).learn(context)
+
+
+def values(result: Any) -> dict[str, Any]:
+    return {m.name: m for m in result.metrics if not m.group}
+
+
+def test_an_inverter_that_returns_the_source_succeeds_always() -> None:
+    result = normalise(run(world(lambda i, seed: i), QUICK))
+    found = values(result)
+    assert found["inversion.attack_success"].value == 1
+    assert found["inversion.judge0.type1@fmr=1e-2"].value == 1
+    assert found["inversion.self.type1@fmr=1e-2"].value == 1
+    # type II is then exactly what the real source reaches, and replacement costs nothing
+    assert found["inversion.self.type2@fmr=1e-2"].value == found["inversion.self.type2_real@fmr=1e-2"].value
+    assert found["inversion.self.replacement"].value == pytest.approx(
+        found["inversion.self.replacement_real"].value, abs=0.02
+    )
+    assert found["inversion.self.frechet"].value == pytest.approx(0, abs=0.01)
+    first = result.findings[0]
+    assert (first.severity, first.rule) == ("high", "inversion.attack_success")
+    assert "independent judge (judge0)" in first.text
+    assert "personal data" in first.text
+
+
+def test_an_inverter_that_returns_a_strangers_face_succeeds_as_often_as_strangers_do() -> None:
+    each = 3
+    context = world(lambda i, seed: (i + 7 * each) % (60 * each), people=60, each=each)
+    result = normalise(run(context, QUICK))
+    found = values(result)
+    for judge in ("self", "judge0"):
+        one = found[f"inversion.{judge}.type1@fmr=1e-2"]
+        assert one.interval.low <= 0.01 * 3
+        assert one.value < 0.15
+    assert result.findings[0].severity not in ("high", "medium")
+    assert found["inversion.self.replacement"].value < found["inversion.self.replacement_real"].value
+
+
+def test_strangers_faces_raise_a_finding_in_at_most_a_twentieth_of_worlds() -> None:
+    """Reconstructions of random people: type I must not look like success (rule: 3 x FMR, lower bound)."""
+    raised = 0
+    for seed in range(60):
+        rng = np.random.default_rng(seed)
+        other = rng.permutation(40)
+        other = np.where(other == np.arange(40), (other + 1) % 40, other)
+        context = world(lambda i, s, o=other: int(o[i // 2]) * 2, people=40, each=2, seed=seed, judges=())
+        params = Params(fmrs=(1e-2,), people=4, samples=2, guidances=(), pairs=20, scale=1.0)
+        rules = {f.rule for f in run(context, params).findings if f.severity in ("high", "medium", "low")}
+        raised += "inversion.attack_success" in rules
+    assert raised <= 3 + 4  # 5 % of 60, and the binomial's 99 % bound
+
+
+def test_a_generic_face_is_called_generic() -> None:
+    """A master face: its vector lies so near the mean of all people that strangers match it too."""
+
+    def drawn_together(images: np.ndarray) -> np.ndarray:
+        pattern = luma_pattern(images)
+        generic = images.reshape(len(images), -1).std(axis=1) < 1
+        pattern[generic] = 0
+        common = np.zeros(64, np.float32)
+        common[1] = 1.5 * np.linalg.norm(pattern, axis=1).max() if not generic.all() else 1000.0
+        return (pattern + common).astype(np.float32)
+
+    images, subjects = identity_faces(40, 3)
+    context = FakeContext(list(images), subjects, embed=drawn_together, judges=())
+    inverter = Planted(lambda i, seed: i)
+    inverter.learn(context)
+    inverter.pictures = [np.full((SIDE, SIDE, 3), 128, np.uint8)] * len(images)
+    result = run(context, QUICK)
+    numbers = values(result)
+    strangers = numbers["inversion.self.strangers@fmr=1e-2"]
+    # one face for all: the source is no likelier to match than a stranger
+    assert numbers["inversion.self.type1@fmr=1e-2"].value == pytest.approx(strangers.value, abs=0.1)
+    assert strangers.interval.low >= 0.03
+    assert any(f.rule == "inversion.generic" for f in result.findings)
+
+
+def test_more_guidance_is_nearer_to_the_source_and_less_diverse() -> None:
+    result = run(world(lambda i, seed: i, noise=60.0), QUICK)
+    found = values(result)
+    assert (
+        found["inversion.self.sample_similarity@guidance=1"].value
+        < found["inversion.self.sample_similarity"].value
+        < found["inversion.self.sample_similarity@guidance=3"].value
+    )
+    for name in ("self.diversity", "pixel_diversity"):
+        assert (
+            found[f"inversion.{name}@guidance=1"].value
+            > found[f"inversion.{name}"].value
+            > found[f"inversion.{name}@guidance=3"].value
+        )
+    assert any(f.name == "inversion_guidance" for f in result.figures)
+
+
+def test_without_a_judge_the_report_says_that_the_model_judges_itself() -> None:
+    result = run(world(lambda i, seed: i, judges=()), QUICK)
+    assert "the model itself" in result.findings[0].text
+    assert "no independent judge was given" in result.findings[0].text
+    assert any("judges itself" in c for c in result.caveats)
+
+
+def test_without_identities_type_two_and_replacement_are_missing_with_the_reason() -> None:
+    images, _ = identity_faces(80, 1)
+    context = FakeContext(list(images), np.arange(80), identified=False, judges=())
+    result = normalise(run(Planted(lambda i, seed: i).learn(context), QUICK))
+    found = values(result)
+    assert "no other" in str(found["inversion.self.type2@fmr=1e-2"].missing) or "nobody" in str(
+        found["inversion.self.type2@fmr=1e-2"].missing
+    )
+    assert found["inversion.self.replacement"].missing
+    assert found["inversion.attack_success"].value == 1
+
+
+def test_an_fmr_that_cannot_be_resolved_has_no_figure() -> None:
+    result = run(world(lambda i, seed: i), Params(fmrs=(1e-2, 1e-5), pairs=20, guidances=(), scale=1.0))
+    found = values(result)
+    assert found["inversion.self.type1@fmr=1e-5"].value is None
+    assert "300,000 impostor pairs" in str(found["inversion.self.type1@fmr=1e-5"].missing)
+    assert "FMR 1e-2" in str(found["inversion.attack_success"].label)
+
+
+def test_a_reconstruction_without_a_vector_is_no_match() -> None:
+    def picky(images: np.ndarray) -> np.ndarray:
+        vectors = luma_pattern(images)
+        vectors[images.reshape(len(images), -1).max(axis=1) == 0] = 0
+        return vectors
+
+    images, subjects = identity_faces(40, 3)
+    context = FakeContext(list(images), subjects, embed=picky, judges=())
+    inverter = Planted(lambda i, seed: i)
+    inverter.learn(context)
+    inverter.pictures = [p * (i % 2) for i, p in enumerate(inverter.pictures)]
+    result = run(context, QUICK)
+    rate = values(result)["inversion.attack_success"].value
+    assert 0.3 < rate < 0.7
+    assert any("count as no match" in c for c in result.caveats)
+
+
+def test_success_is_told_by_group_and_small_groups_are_not_judged() -> None:
+    images, subjects = identity_faces(90, 2)
+    group = np.where(subjects < 6, "few", np.where(subjects % 2 == 0, "even", "odd"))
+    context = FakeContext(list(images), subjects, attributes={"group": group}, judges=())
+    strange = Planted(lambda i, seed: i if (i // 2) % 2 == 0 else (i + 60) % 180)
+    result = run(
+        strange.learn(context), Params(fmrs=(1e-2,), by=("group",), guidances=(), pairs=20, scale=1.0)
+    )
+    rates = {m.group: m for m in result.metrics if m.name == "inversion.group.group.type1@fmr=1e-2"}
+    assert rates["even"].value == 1
+    assert rates["odd"].value < 0.3
+    assert "fewer than the floor" in str(rates["few"].missing)
+    assert [f.severity for f in result.findings if f.rule == "inversion.group_gap"] == ["medium"]
+
+
+def test_galleries_only_where_pictures_may_be_shown() -> None:
+    assert not run(world(lambda i, seed: i, show_pictures=False), QUICK).galleries
+    context = world(lambda i, seed: i)
+    shown = run(context, QUICK).galleries
+    assert {g.name for g in shown} == {"inversion_sources", "inversion_guidance"}
+    assert all(item.artifact in context.saved for g in shown for row in g.rows for item in row.items)
+
+
+def test_every_metric_has_n_and_interval_or_a_reason() -> None:
+    for metric in normalise(run(world(lambda i, seed: i), QUICK)).metrics:
+        if metric.value is None:
+            assert metric.missing
+        else:
+            assert metric.n
+            assert metric.interval is not None
+            assert metric.interval.low - 1e-9 <= metric.value <= metric.interval.high + 1e-9
+
+
+def test_memory_is_seen_and_nearness_to_everybody_is_not() -> None:
+    rng = np.random.default_rng(0)
+
+    def unit(rows: np.ndarray) -> np.ndarray:
+        return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
+
+    training, strangers, real = (unit(rng.normal(size=(n, 32))) for n in (300, 300, 200))
+    copies = unit(training[:200] + 0.05 * rng.normal(size=(200, 32)))
+    excess, size = memory_excess(copies, real, training, strangers, np.random.default_rng(1))
+    assert size == 300
+    assert excess.mean() > 0.3
+    # generic faces: between everybody and the mean of both pools, yet no copies
+    generic = unit(real + 2 * (training.mean(0) + strangers.mean(0)))
+    excess, _ = memory_excess(generic, real, training, strangers, np.random.default_rng(1))
+    assert abs(excess.mean()) < 0.03
+
+
+def test_sampling_takes_as_many_people_as_it_can_and_those_with_another_picture_first() -> None:
+    subjects = np.array([0, 0, 0, 1, 2, 2, 3, 4])
+    rng = np.random.default_rng(0)
+    chosen = spread_people(subjects, np.arange(8), 2, rng)
+    assert sorted(subjects[chosen]) == [0, 2]
+    assert sorted(subjects[spread_people(subjects, np.arange(8), 5, rng)]) == [0, 1, 2, 3, 4]
+    others = other_picture(subjects, np.arange(8), np.ones(8, bool), rng)
+    assert [i for i in range(8) if others[i] < 0] == [3, 6, 7]
+    assert all(subjects[others[i]] == subjects[i] and others[i] != i for i in (0, 1, 2, 4, 5))
+
+
+def test_angles_and_spread_by_hand() -> None:
+    assert angular([1.0, 0.0, -1.0]).tolist() == pytest.approx([0, 0.5, 1])
+    rows = np.array([[1.0, 0], [0, 1], [1, 0], [1, 0], [1, 0], [0, 1]])
+    ok = np.array([True, True, True, True, True, False])
+    assert sample_spread(rows, 2, ok).tolist() == pytest.approx([0.5, 0.0, np.nan], nan_ok=True)
+
+
+def test_the_analysis_needs_an_inverter_alone_and_refuses_wrong_options() -> None:
+    assert ANALYSIS.needs == ("inverter",)
+    with pytest.raises(ValueError, match="samples"):
+        Params(samples=1)
+    with pytest.raises(ValueError, match="fmrs"):
+        Params(fmrs=(0.0,))
