@@ -205,20 +205,20 @@ def out_of_distribution(context: AnalysisContext, folder: str, threshold: Any) -
     Raises:
         DataError: the folder cannot be read or holds no picture.
     """
-    from fraudit.faces.detect import make_locator
+    from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces
 
     others = open_faces(folder)
     if not len(others):
         raise DataError(f"no picture in {folder}", "give a folder of pictures as robustness.ood")
-    locate = make_locator(None, "most_central")
+    locate = Locator() if others.landmarks is None else None
     count = min(len(others), OOD_FACES)
     pictures, points = [], []
     for i in range(count):
         try:
             data = others.read_bytes(i)
             picture = others.decode(data)
-            found = others.landmarks[i] if others.landmarks is not None else locate(i, data, picture).points
+            found = locate(i, data, picture).points if locate else others.landmarks[i]  # type: ignore[index]
         except DataError:
             continue
         if found is not None and np.isfinite(found).all():

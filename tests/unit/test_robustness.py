@@ -413,3 +413,37 @@ def test_in_planted_worlds_the_loss_is_named_and_covered() -> None:
     verdicts = np.array([planted_world(seed) for seed in range(40)])
     assert verdicts[:, 0].mean() >= 0.95
     assert verdicts[:, 1].mean() >= 0.85
+
+
+def test_out_of_distribution_faces_are_compared_with_what_the_set_itself_does(crowd) -> None:
+    """The bundled sample as strangers to a crowd of patterns: found by declaration, near to nobody in particular."""
+    images, subjects = crowd
+    context = FakeContext(images, subjects)
+    params = Params(corruptions=("grey",), severities=(1,), probes=8, ood="sample")
+    result = ANALYSIS.run(context, params)
+    assert metric(result, "robustness.ood.detected").value == 1.0
+    nearest = metric(result, "robustness.ood.nearest")
+    assert nearest.interval.low < nearest.value < nearest.interval.high
+    assert any(f.name == "robustness_ood" for f in result.figures)
+    with pytest.raises(DataError):
+        ANALYSIS.run(context, Params(corruptions=("grey",), severities=(1,), probes=8, ood="/nowhere/at/all"))
+
+
+def test_vectors_that_crowd_together_show_it() -> None:
+    from fraudit.analyses.robustness_extra import nearest_parts
+
+    rng = np.random.default_rng(0)
+    known = rng.normal(size=(60, 16))
+    context = FakeContext.of_vectors(known, np.arange(60))
+    centre = rng.normal(size=16)
+    strange = centre + 0.2 * rng.normal(size=(30, 16))
+    strange = (strange / np.linalg.norm(strange, axis=1, keepdims=True)).astype(np.float32)
+    parts = nearest_parts(context, strange, context.threshold(1e-2))
+    within = next(m for m in parts.metrics if m.name == "robustness.ood.within")
+    expected = (strange @ strange.T)[np.triu_indices(30, 1)].mean()
+    assert within.value == pytest.approx(expected, abs=1e-6)
+    assert within.interval.low < within.value < within.interval.high
+    assert within.value > 0.9
+    assert parts.tables[0].rows[0]["known"] < 0.1
+    with pytest.raises(InsufficientData, match="at least 2 vectors"):
+        nearest_parts(context, strange[:1], context.threshold(1e-2))
