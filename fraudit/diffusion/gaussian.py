@@ -200,13 +200,23 @@ class GaussianDiffusion:
         nll = -_discretised_log_likelihood(x0, p.mean, 0.5 * p.log_variance).flatten(1).mean(1)
         return torch.where(t == 0, nll, kl) / math.log(2.0)
 
-    def losses(self, output: Tensor, x0: Tensor, x_t: Tensor, t: Tensor, noise: Tensor) -> dict[str, Tensor]:
+    def losses(
+        self,
+        output: Tensor,
+        x0: Tensor,
+        x_t: Tensor,
+        t: Tensor,
+        noise: Tensor,
+        mask: Tensor | None = None,
+    ) -> dict[str, Tensor]:
         """Each f32[B]: `mse` (Kansy et al., equation 7), with learned variance `vb`, and `loss`, their sum.
 
+        `mask` [B,1,H,W] gives pixels of `mse` a weight; None weighs all alike.
         The bound trains the variance only: the mean's gradient is cut (Nichol and Dhariwal, equation 16).
         """
         channels = x0.shape[1]
-        terms = {"mse": (noise - output[:, :channels]).square().flatten(1).mean(1)}
+        error = (noise - output[:, :channels]).square()
+        terms = {"mse": (error if mask is None else error * mask).flatten(1).mean(1)}
         terms["loss"] = terms["mse"]
         if self.learn_sigma:
             frozen = torch.cat([output[:, :channels].detach(), output[:, channels:]], dim=1)

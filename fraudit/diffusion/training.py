@@ -125,6 +125,7 @@ class Feed:
         self._seed = options.seed
         self._device = device
         self._pictures = torch.from_numpy(np.ascontiguousarray(data.pictures[rows])).to(device)
+        self._visible = torch.from_numpy(np.ascontiguousarray(data.visible[rows])).to(device)
         self._identity: tuple[Tensor, Tensor] | None = None
         self._attributes: tuple[Tensor, Tensor] | None = None
         if options.identity:
@@ -155,8 +156,11 @@ class Feed:
             rows[here] = self._orders[epoch][positions[here] % self._count]
         return rows
 
-    def batch(self, first: int, count: int) -> tuple[Tensor, Tensor | None, Tensor | None, Tensor]:
-        """Pictures f32[B,3,S,S] in [-1, 1], ID vectors, attributes, and i64[B] positions first..first+count-1."""
+    def batch(self, first: int, count: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor]:
+        """Samples first..first+count-1 of the run.
+
+        Pictures f32[B,3,S,S] in [-1, 1], masks f32[B,1,S,S], ID vectors, attributes, and i64[B] positions.
+        """
         positions = torch.arange(first, first + count)
         rows = self._rows(positions).to(self._device)
         positions = positions.to(self._device)
@@ -164,11 +168,13 @@ class Feed:
         # Indexing NHWC and permuting gives channels_last without a copy.
         x = self._pictures[rows].permute(0, 3, 1, 2).float() / 127.5 - 1
         x = torch.where(mirror[:, None, None, None], x.flip(3), x)
+        mask = self._visible[rows][:, None].float()
+        mask = torch.where(mirror[:, None, None, None], mask.flip(3), mask)
 
         def chosen(both: tuple[Tensor, Tensor] | None) -> Tensor | None:
             return None if both is None else torch.where(mirror[:, None], both[1][rows], both[0][rows])
 
-        return x, chosen(self._identity), chosen(self._attributes), positions
+        return x, mask, chosen(self._identity), chosen(self._attributes), positions
 
 
 class Trainer:
@@ -218,10 +224,7 @@ class Trainer:
         )
         model: nn.Module = torch.compile(self.network) if cuda and options.compile else self.network  # type: ignore[assignment]
         if processes.world > 1:
-            unused = options.attributes == "" and not options.identity
-            model = DistributedDataParallel(
-                model, device_ids=[self.device] if cuda else None, find_unused_parameters=unused
-            )
+            model = DistributedDataParallel(model, device_ids=[self.device] if cuda else None)
         self._model = model
         self._feed = Feed(data, preset, options, self.device)
         self._pending: list[Tensor] = []
@@ -234,7 +237,7 @@ class Trainer:
     def _loss(self, first: int, count: int) -> Tensor:
         """Mean loss of samples first..first+count-1 of the run."""
         seed, preset = self.options.seed, self.preset
-        x0, identity, attributes, positions = self._feed.batch(first, count)
+        x0, mask, identity, attributes, positions = self._feed.batch(first, count)
         t = (counter.uniform(seed, _TIME, positions, 1)[:, 0] * self.process.num_timesteps).long()
         t = t.clamp(max=self.process.num_timesteps - 1)
         draw = counter.uniform(seed, _DROP, positions, 1)[:, 0]
@@ -244,7 +247,7 @@ class Trainer:
         x_t = self.process.q_sample(x0, t, noise)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
             output = self._model(x_t, t, identity, attributes)
-        terms = self.process.losses(output.float(), x0, x_t, t, noise)
+        terms = self.process.losses(output.float(), x0, x_t, t, noise, mask)
         if preset.min_snr is None:
             return terms["loss"].mean()
         snr = self._snr[t]

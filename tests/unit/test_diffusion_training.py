@@ -13,6 +13,7 @@ import torch
 
 from fraudit.diffusion.checkpoint import export_inverter, load_inverter_network, quantised, save_inverter
 from fraudit.diffusion.ema import Ema
+from fraudit.diffusion.gaussian import GaussianDiffusion
 from fraudit.diffusion.presets import PRESETS, TINY_32, preset_named
 from fraudit.diffusion.shards import (
     build_shards,
@@ -21,6 +22,8 @@ from fraudit.diffusion.shards import (
     is_held_out,
     load_shards,
     read_index,
+    visible_corners,
+    visible_mask,
 )
 from fraudit.diffusion.training import Processes, Trainer, TrainOptions, read_losses
 from fraudit.diffusion.unet import build_unet
@@ -119,6 +122,21 @@ def test_shards_hold_what_the_black_box_says_of_picture_and_mirror(shards: Path)
     assert np.abs(made.astype(int) - data.pictures).mean() < 6  # WebP is lossy
     smile = data.attributes[:, 5]
     np.testing.assert_array_equal(smile, order % 2)
+
+
+def test_pixels_beyond_the_picture_have_no_weight() -> None:
+    points = landmarks_of(16)
+    whole = visible_mask(visible_corners(16, 16, points, points), 16)
+    assert whole.all()
+    # The picture ends 5 rows below the top of the aligned one.
+    lower = visible_mask(visible_corners(11, 16, points - [0, 5], points), 16)
+    np.testing.assert_array_equal(lower, np.repeat(np.arange(16) >= 5, 16).reshape(16, 16))
+    process = GaussianDiffusion("cosine", learn_sigma=False)
+    x0, t = torch.zeros(1, 3, 16, 16), torch.tensor([10])
+    wrong = torch.ones(1, 3, 16, 16)
+    mask = torch.from_numpy(lower)[None, None].float()
+    loss = process.losses(wrong, x0, x0, t, torch.zeros_like(x0), mask)["loss"]
+    assert float(loss) == pytest.approx(11 / 16)
 
 
 def test_whole_people_are_held_out(shards: Path) -> None:
