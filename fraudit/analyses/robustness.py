@@ -33,8 +33,7 @@ class Params:
         severities: of 1..5.
         where: corrupt the `picture` before alignment, or the `aligned` face.
         fmr: FMR that fixes the clean threshold; by default 1e-3 with 78 people or more to choose it on, else 1e-2.
-        probes: faces to corrupt; by default as many as `budget_s` allows.
-        budget_s: seconds for the grid, which decide the number of probes where it is not given.
+        probes: faces to corrupt, at most; each is shown once for every corruption and severity.
         by: attribute for the grid per demographic group; `auto` takes a usual one where present, `none` none.
         group_floor: people below which nothing is concluded about a group.
         reference: folder of another run, whose FNMR is the denominator of the corruption error.
@@ -46,8 +45,7 @@ class Params:
     severities: tuple[int, ...] = (1, 3, 5)
     where: Literal["picture", "aligned"] = "picture"
     fmr: float | None = None
-    probes: int | None = None
-    budget_s: float = 40.0
+    probes: int = 60
     by: str = "auto"
     group_floor: int = 10
     reference: str = ""
@@ -59,7 +57,7 @@ class Params:
             raise ValueError(f"severities: expected some of 1, 2, 3, 4, 5, found {self.severities}")
         if len(set(self.severities)) != len(self.severities):
             raise ValueError(f"severities: each at most once, found {self.severities}")
-        if self.probes is not None and self.probes < 2:
+        if self.probes < 2:
             raise ValueError(f"probes: expected at least 2, found {self.probes}")
         if self.fmr is not None and not 0 < self.fmr < 1:
             raise ValueError(f"fmr: expected a rate in (0, 1), found {self.fmr}")
@@ -180,17 +178,10 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     severities = tuple(sorted(params.severities))
     n_cells = len(corruptions) * len(severities)
     threshold = _threshold(context, params.fmr)
-    candidates = shown.choose_pairs(context, shown.PROBE_STEPS[-1])
     redetect = params.where == "picture" and context.has_detector
-    each = shown.seconds_per_face(context, candidates.probes) + shown.CORRUPT_S
-    each += shown.DETECT_S if redetect else 0.0
-    wanted = params.probes or shown.affordable_probes(params.budget_s, n_cells, each)
-    pairs = shown.choose_pairs(context, context.max_faces(wanted))
+    pairs = shown.choose_pairs(context, context.max_faces(params.probes))
     n_probes = len(pairs.probes)
-    context.progress(
-        f"robustness: {n_cells} cells x {n_probes} probes = {n_cells * n_probes:,} faces, "
-        f"about {n_cells * n_probes * each:.0f} s"
-    )
+    context.progress(f"robustness: {n_cells} cells x {n_probes} probes = {n_cells * n_probes:,} faces")
     answers = shown.measure(context, pairs.probes, corruptions, severities, params.where)
     comparisons = Comparisons(pairs, context.embeddings().unit(), threshold.value, n_cells)
     grid = build_grid(comparisons, answers, corruptions, severities)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,11 +17,6 @@ from fraudit.types import F32, U8, Bool
 if TYPE_CHECKING:
     from fraudit.context import AnalysisContext
 
-# Steps of the number of probes, so that a slightly slower machine takes the same number.
-PROBE_STEPS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384)
-COST_FACES = 8
-CORRUPT_S = 0.004
-DETECT_S = 0.008
 CHUNK = 16
 # A larger face is reduced to this inter-eye distance: 2.4 times what the largest known model input resolves.
 LARGEST_EYE_PX = 120.0
@@ -35,29 +29,6 @@ class Answers:
 
     vectors: F32
     ok: Bool
-
-
-def seconds_per_face(context: AnalysisContext, faces: Sequence[int]) -> float:
-    """What one new face costs this black box here; measured once per model and remembered."""
-    chosen = [int(i) for i in faces[:COST_FACES]]
-
-    def measure() -> dict[str, float]:
-        crops, ok = context.aligned(chosen)
-        rng = context.rng("robustness/cost")
-        noise = rng.integers(-8, 9, crops.shape)
-        fresh = np.clip(crops.astype(np.int16) + noise, 0, 255).astype(np.uint8)[ok]
-        start = time.perf_counter()
-        context.embed_aligned(fresh)
-        return {"seconds": (time.perf_counter() - start) / max(1, int(ok.sum()))}
-
-    parts = {"fingerprint": context.embedder.fingerprint, "faces": len(chosen)}
-    return float(context.store.arrays("cost", parts, measure)["seconds"])
-
-
-def affordable_probes(budget_s: float, cells: int, seconds_a_face: float) -> int:
-    """The largest step of PROBE_STEPS whose `cells` fit in `budget_s`; at least the smallest step."""
-    fits = [n for n in PROBE_STEPS if n * cells * seconds_a_face <= budget_s]
-    return max(fits, default=PROBE_STEPS[0])
 
 
 def choose_pairs(context: AnalysisContext, limit: int) -> ProbePairs:
