@@ -35,6 +35,7 @@ from fraudit.types import (
 )
 
 if TYPE_CHECKING:
+    from fraudit.embedding import EmbedderRuntime
     from fraudit.run import Run
     from fraudit.runner import Reporter
 
@@ -62,6 +63,7 @@ __all__ = [
     "Preprocess",
     "Table",
     "audit",
+    "open_inverter",
     "open_run",
 ]
 
@@ -115,6 +117,31 @@ def audit(
     folder = Path(out) if out else Path(tempfile.mkdtemp(prefix="fraudit-"))
     record = run_plan(checked, folder, overwrite=overwrite, reporter=reporter)
     return Run(record, folder)
+
+
+def open_inverter(
+    embedder: str, inverter: str = "auto", *, weights: str | Path | None = None
+) -> tuple[Inverter, EmbedderRuntime]:
+    """(inverter, black box): pictures from ID vectors, and the box that judges them.
+
+    Args:
+        embedder: registry name, path of a TOML card, or `python:module:callable`.
+        inverter: `auto` (the bundled one), or a trained inverter's folder.
+        weights: weights file of the embedder, where it is not in its known place.
+    Raises:
+        ArtifactError: there is none, or it was trained for another embedder.
+    """
+    from fraudit.embedders_load import load_embedder
+    from fraudit.embedding import EmbedderRuntime
+    from fraudit.errors import ArtifactError
+    from fraudit.inverters.loading import find_inverter
+    from fraudit.store import Store
+
+    box = EmbedderRuntime(load_embedder(embedder, weights=Path(weights) if weights else None), Store())
+    found, reason = find_inverter(inverter, box.loaded)
+    if found is None:
+        raise ArtifactError(reason)
+    return found, box
 
 
 def open_run(folder: str | Path) -> Run:

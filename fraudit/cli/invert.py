@@ -37,19 +37,13 @@ NOTICE = "note: a reconstruction of a real person is personal data of that perso
 
 
 def _open(embedder: str, weights: Path | None, inverter: str) -> tuple[EmbedderRuntime, Inverter]:
-    from fraudit.embedders_load import load_embedder
-    from fraudit.embedding import EmbedderRuntime
-    from fraudit.errors import ArtifactError
-    from fraudit.inverters.loading import find_inverter
-    from fraudit.store import Store
+    from fraudit.api import open_inverter
+    from fraudit.errors import UsageError
 
-    runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), Store())
-    found, reason = find_inverter(inverter, runtime.loaded)
-    if found is None:
-        raise ArtifactError(
-            reason, "fraudit train-linear --embedder ... --dataset ... --out FOLDER trains one in minutes"
-        )
-    return runtime, found
+    if inverter == "none":
+        raise UsageError("--inverter none: this command needs one", "auto, or a trained inverter's folder")
+    found, box = open_inverter(embedder, inverter, weights=weights)
+    return box, found
 
 
 def _sources(
