@@ -1,0 +1,280 @@
+"""Leakage: what can be read from ID vectors that is no part of identity?
+
+Every target (pose, expression, smiling, glasses, picture quality; and age or gender, which arguably are
+identity) is read by a linear and a small nonlinear probe from the vectors of people the probe has never seen,
+and compared with a control task in which every identity has one random label.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from fraudit.analyses import leakage_targets as wanted
+from fraudit.analyses import leakage_words as words
+from fraudit.analyses.leakage_targets import MIN_FACES, MIN_PEOPLE, Target
+from fraudit.errors import InsufficientData, UsageError
+from fraudit.stats.fairness import holm
+from fraudit.stats.probes import (
+    Estimate,
+    People,
+    RidgeFolds,
+    control_labels,
+    identity_folds,
+    identity_permutations,
+    logistic_folds,
+    mean_of,
+    permutation_p,
+    within_person_share,
+)
+from fraudit.types import F32, I64, Analysis, AnalysisResult
+
+
+@dataclass(frozen=True)
+class Params:
+    """Parameters.
+
+    Attributes:
+        targets: labels of the set or measured quantities to read; by default the usual ones that there are.
+        identity_traits: further labels that count as arguably identity.
+        measure: measure pose, expression and quality in the pictures.
+        max_faces: faces at most, whole people drawn at random.
+        folds: identity-disjoint folds.
+        permutations: relabellings of people for the p values; raised where Holm's correction needs more.
+        draws: draws of people for the intervals.
+        mlp: also train the nonlinear probe.
+        level: family-wise error level of the tests (Holm).
+    """
+
+    targets: tuple[str, ...] = ()
+    identity_traits: tuple[str, ...] = ()
+    measure: bool = True
+    max_faces: int = 4000
+    folds: int = 5
+    permutations: int = 999
+    draws: int = 400
+    mlp: bool = True
+    level: float = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What was found for one target. Scores of classes: AUC; of numbers: R2.
+
+    Attributes:
+        score: of the linear probe; control: the same for the control task; balanced: balanced accuracy.
+        selectivity: score less control, AUC as 2 AUC - 1 so that both kinds run from 0 (chance) to 1; a control
+            below chance counts as chance, for a probe does not leak more because another overfits.
+        p: of the permutation test; p_holm: corrected for the number of targets.
+        mlp: score of the nonlinear probe or None. share: of variance within people, or None and `no_share`.
+    """
+
+    target: Target
+    n: int
+    people: int
+    score: Estimate
+    control: Estimate
+    selectivity: Estimate
+    balanced: Estimate | None
+    p: float
+    p_holm: float
+    share: Estimate | None
+    no_share: str
+    mlp: Estimate | None = None
+
+
+def choose_rows(context: Any, limit: int) -> I64:
+    """Faces with a vector and landmarks: whole people in random order until `limit` is reached."""
+    usable = np.flatnonzero(context.embeddings().ok & np.isfinite(context.landmarks()[0]).all(axis=(1, 2)))
+    if len(usable) <= limit:
+        return usable
+    subjects = context.faces.subjects[usable]
+    people, codes, counts = np.unique(subjects, return_inverse=True, return_counts=True)
+    order = context.rng("leakage-faces").permutation(len(people))
+    chosen = order[np.cumsum(counts[order]) <= limit]
+    return usable[np.isin(codes.ravel(), chosen)]
+
+
+def usable_rows(target: Target, subjects: I64) -> np.ndarray:
+    """bool[N] faces of known label, of classes that are large enough.
+
+    Raises:
+        InsufficientData: too few of them, with the figures.
+    """
+    known = np.isfinite(target.numbers)
+    for code, name in enumerate(target.classes):
+        part = known & (target.numbers == code)
+        if part.sum() < MIN_FACES // 5 or len(np.unique(subjects[part])) < MIN_PEOPLE // 2:
+            if target.binary:
+                raise InsufficientData(
+                    f"{target.words}: {part.sum()} faces of {len(np.unique(subjects[part]))} people have the "
+                    f"value {name}; at least {MIN_FACES // 5} and {MIN_PEOPLE // 2} are needed"
+                )
+            known &= ~part
+    people = len(np.unique(subjects[known]))
+    if known.sum() < MIN_FACES or people < MIN_PEOPLE:
+        raise InsufficientData(
+            f"{target.words}: known for {known.sum()} faces of {people} people; at least {MIN_FACES} and "
+            f"{MIN_PEOPLE} are needed"
+        )
+    values = target.numbers[known]
+    if np.ptp(values) <= 1e-6 * max(float(np.abs(values).max()), 1e-12):
+        raise InsufficientData(f"{target.words}: it does not vary")
+    return known
+
+
+class Bench:
+    """The faces a probe works on, prepared once for all targets that are known for the same faces."""
+
+    def __init__(self, context: Any, params: Params, vectors: F32, subjects: I64, probes: int) -> None:
+        self.vectors, self.subjects = vectors, subjects
+        self.fold = identity_folds(subjects, params.folds, context.seed)
+        self.ridge = RidgeFolds(vectors, self.fold)
+        self.people = People(subjects, params.draws, context.rng("leakage-people"))
+        # Holm's first step needs p <= level / probes, and 1 / (permutations + 1) is the least p there is.
+        draws = max(params.permutations, int(np.ceil(probes / params.level)))
+        self.permutations = identity_permutations(subjects, draws, context.rng("leakage-permutations"))
+        self.rng = context.rng("leakage-control")
+        self.identified = context.faces.identified
+        self.controls = int(np.clip(20_000 // len(subjects), 3, 20))
+
+
+def probe(bench: Bench, target: Target, values: np.ndarray) -> Probe:
+    """Linear probe, control task, permutation test and within-person share of one target, f64[N] values."""
+    people = bench.people
+    control = control_labels(values, bench.subjects, bench.controls, bench.rng)
+    balanced = None
+    if target.classes:
+        names, labels = np.unique(values, return_inverse=True)
+        labels = labels.ravel()
+        scores, strengths = logistic_folds(bench.vectors, labels, bench.fold)
+        score, balanced = people.auc(labels, scores), people.balanced_accuracy(labels, scores)
+        drawn = []
+        for column in np.searchsorted(names, control).T[:3]:
+            if len(np.unique(column)) == len(names):
+                answer = logistic_folds(bench.vectors, column, bench.fold, strengths)[0]
+                drawn.append(people.auc(column, answer))
+        chance = mean_of(drawn)
+        selectivity = score.scaled(2, -1).minus(chance.scaled(2, -1).at_least(0.0))
+        columns = np.eye(len(names))[labels][:, 1 if len(names) == 2 else 0 :]
+    else:
+        predicted, base, _ = bench.ridge.predict(np.column_stack([values, control]))
+        score = people.r2(values, predicted[:, 0], base[:, 0])
+        chance = mean_of(
+            [people.r2(control[:, k], predicted[:, k + 1], base[:, k + 1]) for k in range(control.shape[1])]
+        )
+        selectivity = score.minus(chance.at_least(0.0))
+        columns = ((values - values.mean()) / values.std())[:, None]
+    p, _ = permutation_p(bench.ridge, columns, bench.permutations)
+    share, reason = None, "the set names no identities"
+    if bench.identified:
+        try:
+            if target.classes and not target.binary:
+                raise InsufficientData("given for numbers and for two classes only")
+            share, reason = within_person_share(bench.vectors, values, people), ""
+        except InsufficientData as error:
+            reason = error.message
+    return Probe(target, len(values), people.count, score, chance, selectivity, balanced, p, p, share, reason)
+
+
+def audit(
+    context: Any, params: Params, targets: Sequence[Target], rows: I64
+) -> tuple[list[Probe], list[str], tuple[float, float] | None]:
+    """(probes in the order of the targets, reasons of those left out, MLP's (R2, AUC) on control tasks)."""
+    vectors, subjects = context.embeddings().vectors[rows], context.faces.subjects[rows]
+    left_out: list[str] = []
+    todo: list[tuple[Target, np.ndarray, np.ndarray]] = []
+    for target in targets:
+        own = replace(target, numbers=target.numbers[rows])
+        try:
+            todo.append((target, usable_rows(own, subjects), own.numbers))
+        except InsufficientData as error:
+            left_out.append(error.message)
+    benches: dict[bytes, Bench] = {}
+    found: list[Probe] = []
+    for target, known, values in todo:
+        context.progress(f"leakage: {target.words.lower()}")
+        key = np.packbits(known).tobytes()
+        if key not in benches:
+            benches[key] = Bench(context, params, vectors[known], subjects[known], len(todo))
+        found.append(probe(benches[key], target, values[known]))
+    adjusted = holm([p.p for p in found]) if found else []
+    found = [replace(p, p_holm=float(q)) for p, q in zip(found, adjusted, strict=True)]
+    control = None
+    if params.mlp and found:
+        found, control = _with_mlp(context, params, found, todo, vectors, subjects)
+    return found, left_out, control
+
+
+def _with_mlp(
+    context: Any, params: Params, found: list[Probe], todo: Sequence[Any], vectors: F32, subjects: I64
+) -> tuple[list[Probe], tuple[float, float]]:
+    """Adds the nonlinear probe's scores; also its scores on one control task of each kind."""
+    from fraudit.analyses.leakage_mlp import mlp_folds
+
+    context.progress("leakage: nonlinear probes")
+    rng = context.rng("leakage-mlp")
+    fold = identity_folds(subjects, params.folds, context.seed)
+    columns, classes = [], []
+    for target, known, values in todo:
+        own = np.where(known, values, np.nan)
+        if target.classes:
+            names = np.unique(values[known])
+            own = np.where(known, np.searchsorted(names, np.nan_to_num(values)), np.nan)
+            classes.append(len(names))
+        else:
+            classes.append(0)
+        columns.append(own)
+    codes = np.unique(subjects, return_inverse=True)[1].ravel()
+    columns += [rng.standard_normal(codes.max() + 1)[codes], rng.integers(0, 2, codes.max() + 1)[codes]]
+    classes += [0, 2]
+    table = np.column_stack(columns).astype(np.float64)
+    answers, base = mlp_folds(vectors, table, classes, fold, context.seed)
+    scores = []
+    everyone = np.ones(len(subjects), bool)
+    for t, count in enumerate(classes):
+        known = todo[t][1] if t < len(todo) else everyone
+        people = People(subjects[known], params.draws, context.rng("leakage-people"))
+        truth = table[known, t]
+        if count:
+            scores.append(people.auc(truth.astype(np.int64), answers[t][known]))
+        else:
+            scores.append(people.r2(truth, answers[t][known, 0], base[known, t]))
+    probes = [replace(p, mlp=s) for p, s in zip(found, scores, strict=False)]
+    return probes, (scores[-2].value, scores[-1].value)
+
+
+def run(context: Any, params: Params) -> AnalysisResult:
+    """Probe every target there is; those that cannot be judged are named with the reason."""
+    if params.folds < 3:
+        raise UsageError(f"leakage.folds: expected at least 3, found {params.folds}")
+    if not 0 < params.level < 1:
+        raise UsageError(f"leakage.level: expected a fraction in (0, 1), found {params.level}")
+    wanted.check_names(context, params.targets)
+    rows = choose_rows(context, context.max_faces(params.max_faces))
+    people = len(np.unique(context.faces.subjects[rows]))
+    if len(rows) < MIN_FACES or people < MIN_PEOPLE:
+        raise InsufficientData(
+            f"probes need {MIN_FACES} faces of {MIN_PEOPLE} people with vectors; found {len(rows)} of {people}"
+        )
+    labels, left_out = wanted.label_targets(
+        dict(context.faces.attributes), params.targets, params.identity_traits
+    )
+    measured, no_pose = [], ""
+    if params.measure:
+        measured, no_pose = wanted.measured_targets(context, rows, params.targets, [t.name for t in labels])
+    probes, skipped, control = audit(context, params, [*measured, *labels], rows)
+    return words.result(context, params, rows, probes, [*left_out, *skipped], no_pose, control)
+
+
+ANALYSIS = Analysis(
+    name="leakage",
+    title="Leakage",
+    summary="what can be read from ID vectors that is no part of identity: pose, expression, glasses, quality",
+    order=50,
+    params=Params,
+    run=run,
+)

@@ -1,0 +1,311 @@
+"""Words, tables and figures of the leakage analysis; computes no score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fraudit.analyses.leakage_targets import IDENTITY, NOT_IDENTITY
+from fraudit.stats.probes import Estimate
+from fraudit.types import I64, AnalysisResult, Column, Figure, Finding, Metric, Severity, Table
+
+if TYPE_CHECKING:
+    from fraudit.analyses.leakage import Params, Probe
+
+# Lower bound of the selectivity's interval at which a leak gets its severity.
+HIGH, MEDIUM = 0.5, 0.2
+NEGLIGIBLE = 0.05  # upper bound of the selectivity
+NAMED = 5  # leaks that get a sentence of their own
+
+
+def severity_of(low: float) -> Severity:
+    """Rule `leakage.readable` of docs/severity.md."""
+    return "high" if low >= HIGH else "medium" if low >= MEDIUM else "low"
+
+
+def is_read(params: Params, probe: Probe) -> bool:
+    """Whether the test and the interval agree that the target can be read."""
+    return probe.p_holm < params.level and probe.selectivity.interval.low > 0
+
+
+def _kind(probe: Probe) -> str:
+    return "AUC" if probe.target.classes else "R2"
+
+
+def _span(estimate: Estimate, digits: int = 2) -> str:
+    return f"{estimate.interval.low:.{digits}f} to {estimate.interval.high:.{digits}f}"
+
+
+def _p(p: float) -> str:
+    return f"{p:.2g}" if p >= 1e-3 else "< 0.001"
+
+
+def _unit(probe: Probe, estimate: Estimate) -> Estimate:
+    """The score from 0 (chance) to 1: R2, or 2 AUC - 1."""
+    return estimate.scaled(2, -1) if probe.target.classes else estimate
+
+
+def sentence(probe: Probe) -> str:
+    """The finding in full."""
+    text = (
+        f"{probe.target.words} can be read from the ID vector: {_kind(probe)} {probe.score.value:.2f} "
+        f"({_span(probe.score)}; n = {probe.n:,} faces of {probe.people:,} people), "
+        f"control task {probe.control.value:.2f}"
+    )
+    if probe.share is not None and probe.share.interval.low > 0:
+        text += (
+            f"; it explains {100 * probe.share.value:.2g} % ({100 * probe.share.interval.low:.2g} to "
+            f"{100 * probe.share.interval.high:.2g}) of what differs between pictures of one person"
+        )
+    return text + "."
+
+
+def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
+    """The strongest leaks one by one, the others together, then what is arguably identity, then nothing found."""
+    found: list[Finding] = []
+    leaks = [p for p in probes if p.target.group == NOT_IDENTITY]
+    read = [p for p in leaks if is_read(params, p)]
+    for probe in read[:NAMED]:
+        found.append(
+            Finding(
+                severity_of(probe.selectivity.interval.low),
+                sentence(probe),
+                (f"leakage.{probe.target.name}.selectivity",),
+                "leakage.readable",
+            )
+        )
+    if rest := read[NAMED:]:
+        found.append(
+            Finding(
+                severity_of(max(p.selectivity.interval.low for p in rest)),
+                f"Readable as well, less clearly: {_listed(rest)}.",
+                tuple(f"leakage.{p.target.name}.selectivity" for p in rest),
+                "leakage.readable",
+            )
+        )
+    if traits := [p for p in probes if p.target.group == IDENTITY and is_read(params, p)]:
+        found.append(
+            Finding(
+                "info",
+                f"What arguably is identity can be read too, for people the probe never saw: {_listed(traits)}.",
+                tuple(f"leakage.{p.target.name}.selectivity" for p in traits),
+                "leakage.trait",
+            )
+        )
+    hidden = [p for p in leaks if not is_read(params, p)]
+    small = [p for p in hidden if p.selectivity.interval.high <= NEGLIGIBLE]
+    if small:
+        found.append(
+            Finding(
+                "good",
+                f"At most {max(p.selectivity.interval.high for p in small):.2f} above the control task (upper "
+                f"bound of the selectivity, 0 to 1): {_listed(small)}.",
+                tuple(f"leakage.{p.target.name}.selectivity" for p in small),
+                "leakage.negligible",
+            )
+        )
+    if unclear := [p for p in hidden if p not in small]:
+        found.append(
+            Finding(
+                "info",
+                f"Not shown to be readable (Holm-corrected p at least {params.level:g}, or the interval reaches the "
+                f"control task): {_listed(unclear)}.",
+                tuple(f"leakage.{p.target.name}.selectivity" for p in unclear),
+                "leakage.unresolved",
+            )
+        )
+    return found
+
+
+def _listed(probes: Sequence[Probe]) -> str:
+    return ", ".join(
+        f"{p.target.words[0].lower() + p.target.words[1:]} ({_kind(p)} {p.score.value:.2f}, {_span(p.score)})"
+        for p in probes
+    )
+
+
+def metrics(probes: Sequence[Probe]) -> list[Metric]:
+    """Every score with n and interval, or the reason it is missing."""
+    rows: list[Metric] = []
+    for probe in probes:
+        name, words = f"leakage.{probe.target.name}", probe.target.words
+
+        def add(suffix: str, estimate: Estimate | None, label: str, missing: str = "", own: Probe = probe,
+                base: str = name) -> None:  # fmt: skip
+            if estimate is None:
+                rows.append(Metric(f"{base}.{suffix}", None, missing=missing, better="lower", label=label))
+            else:
+                rows.append(
+                    Metric(f"{base}.{suffix}", estimate.value, n=own.n, interval=estimate.interval,
+                           better="lower", label=label, n_unit="faces")
+                )  # fmt: skip
+
+        kind = _kind(probe).lower()
+        add(kind, probe.score, f"{words}, {_kind(probe)} out of fold")
+        if probe.balanced is not None:
+            add("balanced_accuracy", probe.balanced, f"{words}, balanced accuracy out of fold")
+        add(f"control_{kind}", probe.control, f"{words}, control task")
+        add("selectivity", probe.selectivity, f"{words}, score less control task")
+        rows.append(
+            Metric(f"{name}.p", probe.p_holm, n=probe.people, n_unit="people",
+                   label=f"{words}, permutation p, Holm-corrected")
+        )  # fmt: skip
+        add("within_share", probe.share, f"{words}, share of variance within people", probe.no_share)
+        if probe.mlp is not None:
+            add(f"mlp_{kind}", probe.mlp, f"{words}, nonlinear probe")
+    leaks = [p for p in probes if p.target.group == NOT_IDENTITY]
+    if leaks:
+        top = max(leaks, key=lambda p: p.selectivity.value)
+        rows.append(
+            Metric(
+                "leakage.strongest", top.selectivity.value, n=top.n, interval=top.selectivity.interval,
+                better="lower", n_unit="faces",
+                label=f"{top.target.words}: {_kind(top)} {top.score.value:.2f}, selectivity (0 to 1)",
+            )
+        )  # fmt: skip
+    else:
+        reason = "no target that is no part of identity could be judged"
+        rows.append(Metric("leakage.strongest", None, missing=reason, better="lower"))
+    return rows
+
+
+def ranking(probes: Sequence[Probe]) -> Figure:
+    """Task score against control task, ranked within its group."""
+    rows: list[dict[str, Any]] = []
+    for group in (NOT_IDENTITY, IDENTITY):
+        for place, probe in enumerate(p for p in probes if p.target.group == group):
+            score = _unit(probe, probe.score)
+            rows.append(
+                {
+                    "label": probe.target.words, "value": score.value, "low": score.interval.low,
+                    "high": score.interval.high, "n": probe.n, "group": group,
+                    "compare": _unit(probe, probe.control).value, "compare_label": "control task",
+                    "accent": group == NOT_IDENTITY and place == 0,
+                }
+            )  # fmt: skip
+    top = rows[0]
+    return Figure(
+        "ranking", "dots", "What can be read from an ID vector",
+        "Filled: the linear probe on people it has never seen, with its 95 % interval. Hollow: the control task, "
+        "one random label a person. 0 is chance and 1 is perfect: R2 for numbers, 2 AUC - 1 for classes.",
+        f"{len(rows)} targets ranked by what a linear probe reads; the first is {top['label']} with "
+        f"{top['value']:.2f} against {top['compare']:.2f} for the control task.",
+        {"x": {"label": "score above chance (R2, or 2 AUC - 1)", "scale": "linear"}, "rows": rows},
+        main=True,
+    )  # fmt: skip
+
+
+def shares(probes: Sequence[Probe]) -> Figure | None:
+    """Share of within-person variance of each target."""
+    known = sorted(
+        (p for p in probes if p.share is not None),
+        key=lambda p: p.share.value if p.share else 0,
+        reverse=True,
+    )
+    if not known:
+        return None
+    rows = [
+        {"label": p.target.words, "value": p.share.value, "low": p.share.interval.low,
+         "high": p.share.interval.high, "n": p.n}
+        for p in known if p.share is not None
+    ]  # fmt: skip
+    return Figure(
+        "within", "dots", "What makes two pictures of one person differ",
+        "Share of the ID vectors' variance within people that each target explains linearly, one at a time: "
+        "targets that go together (such as smiling and an open mouth) share what they explain.",
+        "; ".join(f"{p.target.words} {100 * p.share.value:.2g} %" for p in known[:6] if p.share is not None),
+        {"x": {"label": "share of variance within people", "scale": "linear", "percent": True}, "rows": rows},
+    )  # fmt: skip
+
+
+def table(probes: Sequence[Probe]) -> Table:
+    """One row a target."""
+    rows = []
+    for p in probes:
+        rows.append(
+            {
+                "target": p.target.words, "group": p.target.group, "source": p.target.source,
+                "score": f"{_kind(p)} {p.score.value:.3f}",
+                "interval": [p.score.interval.low, p.score.interval.high],
+                "balanced": p.balanced.value if p.balanced else None, "control": p.control.value,
+                "selectivity": p.selectivity.value,
+                "selectivity_interval": [p.selectivity.interval.low, p.selectivity.interval.high],
+                "p": p.p_holm, "mlp": p.mlp.value if p.mlp else None,
+                "share": p.share.value if p.share else None,
+                "share_interval": [p.share.interval.low, p.share.interval.high] if p.share else None,
+                "n": p.n, "people": p.people,
+            }
+        )  # fmt: skip
+    return Table(
+        "targets",
+        "All targets",
+        (
+            Column("target", "Target"), Column("group", "Group"), Column("source", "Label by"),
+            Column("score", "Linear probe"), Column("interval", "95 % interval", "interval", 3),
+            Column("control", "Control", "number", 3), Column("selectivity", "Selectivity", "number", 3),
+            Column("selectivity_interval", "95 % interval", "interval", 3), Column("p", "p (Holm)", "number", 4),
+            Column("mlp", "MLP", "number", 3), Column("balanced", "Balanced acc.", "number", 3),
+            Column("share", "Within people", "percent", 2),
+            Column("share_interval", "95 % interval", "interval", 4),
+            Column("n", "Faces", "integer"), Column("people", "People", "integer"),
+        ),
+        tuple(rows),
+        "Selectivity is the score less that of the control task, with AUC taken as 2 AUC - 1. MLP: R2 or AUC of "
+        "the nonlinear probe. Within people: share of the vectors' variance that the target explains.",
+    )  # fmt: skip
+
+
+def result(
+    context: Any, params: Params, rows: I64, probes: Sequence[Probe], left_out: Sequence[str], no_pose: str,
+    mlp_control: tuple[float, float] | None,
+) -> AnalysisResult:  # fmt: skip
+    """The section of the report."""
+    ranked = sorted(probes, key=lambda p: p.selectivity.value, reverse=True)
+    found = findings(params, ranked)
+    caveats = [
+        "Labels measured by another model or given by a data set carry their errors: a low score can mean a "
+        "poor label.",
+        "A probe shows what can be read, not what the model uses; a stronger probe may read more.",
+        "Intervals are for the probes as trained on this many faces; more faces make better probes.",
+        *(f"Not judged: {reason}." for reason in left_out),
+    ]
+    if no_pose:
+        caveats.append(
+            f"Pose is judged by proxies from five landmarks and expression is not: {no_pose}."
+            if any(p.target.name.endswith("_proxy") for p in probes)
+            else f"Expression coefficients are not judged: {no_pose}."
+        )
+    if not context.faces.identified:
+        caveats.append(
+            "The set names no identities: every picture counts as its own person, so two pictures of one person "
+            "may lie in different folds."
+        )
+    method = (
+        f"{params.folds} identity-disjoint folds. Numbers: ridge regression, penalty by identity-disjoint "
+        "cross-validation within the training folds, R2 out of fold. Classes: class-balanced logistic regression, "
+        "AUC and balanced accuracy out of fold. Control task (Hewitt and Liang 2019, adapted): every identity gets "
+        "one random label for all its faces; with identity-disjoint folds it cannot be learnt, so that it shows "
+        "chance on these people. p: labels permuted over identities with equally many faces; statistic: highest R2 "
+        "of the ridge probe (on 0/1 for classes) over three fixed penalties; Holm-corrected over targets. "
+        "Intervals: bootstrap over people of the out-of-fold predictions. Vectors as the model returns them, not "
+        "normalised."
+    )
+    if mlp_control:
+        method += (
+            f" MLP: one hidden layer of 32 units a target; on control tasks it scores R2 {mlp_control[0]:.2f} and "
+            f"AUC {mlp_control[1]:.2f}."
+        )
+    figures = [f for f in ((ranking(ranked), shares(ranked)) if ranked else ()) if f is not None]
+    return AnalysisResult(
+        "leakage",
+        "Leakage",
+        headline=found[0].text if found else "No target could be judged.",
+        findings=tuple(found),
+        metrics=tuple(metrics(ranked)),
+        tables=(table(ranked),) if ranked else (),
+        figures=tuple(figures),
+        caveats=tuple(caveats),
+        method=method,
+        params={k: getattr(params, k) for k in params.__dataclass_fields__},
+        faces=len(rows),
+    )
