@@ -17,6 +17,7 @@ from fraudit.types import PairList
 
 DIM, RANK = 32, 12
 MARGIN, FAR = 0.02, 1e-2
+STATED_SHARE = 0.05
 WITHIN, FLOOR = 0.75, 0.02
 
 

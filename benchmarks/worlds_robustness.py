@@ -20,6 +20,8 @@ SEVERITIES = (1, 3, 5)
 DIM = 32
 FMR = 1e-2
 
+STATED_SHARE = 0.10  # 5 % each for FNMR and FMR (docs/severity.md)
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
