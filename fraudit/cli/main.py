@@ -23,6 +23,7 @@ TOPICS = (
     "scores",
     "pca",
     "bias",
+    "gate",
     "train",
     "invert",
     "runs",

@@ -1,0 +1,223 @@
+"""A run frozen into one small file that a repository can keep: what a gate needs, and nothing of any picture.
+
+Kept are every metric with its interval, the scores of the pairs (16 bits each, see `SCORE_STEP`), which pairs were
+errors at each threshold (exactly), and per person the residual sums that paired intervals need (16-bit floats,
+relative error below 0.05 %; they enter variances only). Vectors and names of faces are not kept; a digest makes
+sure that a new run saw the same pairs of the same people.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudit.compare.evidence import Events, Evidence, Key, Sums
+from fraudit.compare.sides import Side, run_side
+from fraudit.errors import DataError
+from fraudit.scores import ScoreSet
+from fraudit.types import F64, Interval, Metric
+
+SCHEMA = "fraudit-baseline"
+SCHEMA_VERSION = 1
+MAX_BYTES = 200_000
+SCORE_STEP = 2 / 65_534  # cosines in [-1, 1]: an error of at most 1.6e-5, half a step
+_COLUMNS = (
+    "name", "group", "value", "low", "high", "level", "n", "n_unit", "unit", "better", "missing", "label",
+    "interval_method",
+)  # fmt: skip
+
+
+def _pack(array: NDArray[Any]) -> str:
+    return base64.b64encode(zlib.compress(np.ascontiguousarray(array).tobytes(), 9)).decode()
+
+
+def _unpack(text: Any, dtype: Any, where: str) -> NDArray[Any]:
+    try:
+        return np.frombuffer(zlib.decompress(base64.b64decode(text, validate=True)), dtype)
+    except (TypeError, ValueError, zlib.error) as error:
+        raise DataError(
+            f"{where} is damaged: {error}", "freeze the baseline again: fraudit baseline RUN"
+        ) from error
+
+
+def quantised(scores: F64) -> tuple[NDArray[np.uint16], float, float]:
+    """(u16[P], lowest, step): lowest + (code - 1) step; 0 says that there is no score.
+
+    Cosines use the fixed range [-1, 1]; other scores their own.
+    """
+    known = scores[~np.isnan(scores)]
+    low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
+    low, high = (-1.0, 1.0) if low >= -1 - 1e-6 and high <= 1 + 1e-6 else (low, high)
+    step = (high - low) / 65_534 or 1.0
+    codes = 1 + np.clip(np.rint((scores - low) / step), 0, 65_534)
+    return np.where(np.isnan(scores), 0, codes).astype(np.uint16), low, step
+
+
+def _row(metric: Metric) -> list[Any]:
+    ci = metric.interval
+    return [
+        metric.name, metric.group, metric.value, ci and ci.low, ci and ci.high, ci and ci.level, metric.n,
+        metric.n_unit, metric.unit, metric.better, metric.missing, metric.label, ci and ci.method,
+    ]  # fmt: skip
+
+
+def _half(values: F64 | None) -> dict[str, Any] | None:
+    """16-bit floats of values scaled to their largest."""
+    if values is None:
+        return None
+    scale = float(np.abs(values).max()) or 1.0
+    return {"scale": scale, "f16": _pack((values / scale).astype(np.float16))}
+
+
+def _full(packed: Mapping[str, Any] | None, where: str) -> F64 | None:
+    if packed is None:
+        return None
+    return _unpack(packed["f16"], np.float16, where).astype(np.float64) * float(packed["scale"])
+
+
+def freeze(side: Side, only: Sequence[str] = ()) -> str:
+    """JSON text of a baseline.
+
+    Args:
+        only: analyses to keep; by default all.
+    Raises:
+        DataError: it would exceed `MAX_BYTES`.
+    """
+
+    def kept(name: str) -> bool:
+        return not only or name.split(".")[0] in only
+
+    found = side.evidence
+    scores = None
+    if found.pairs is not None and kept("verification"):
+        codes, low, step = quantised(found.pairs.score)
+        scores = {"low": low, "step": step, "u16": _pack(codes)}
+    document = {
+        "schema": SCHEMA,
+        "schema_version": SCHEMA_VERSION,
+        "label": side.label,
+        "title": side.title,
+        "inputs": side.inputs,
+        "plan": {k: v for k, v in side.plan.items() if k in ("embedder", "dataset", "seed", "limit")},
+        "params": {k: dict(v) for k, v in side.params.items() if kept(k)},
+        "status": {k: list(v) for k, v in side.status.items() if kept(k)},
+        "columns": list(_COLUMNS),
+        "metrics": [_row(m) for m in side.metrics.values() if kept(m.name)],
+        "pairs_digest": found.pairs_digest,
+        "people_digest": found.people_digest,
+        "scores": scores,
+        "events": [
+            [*key, len(e.events), _pack(np.packbits(e.events)), _half(e.tail)]
+            for key, e in found.events.items()
+            if kept(key[0])
+        ],
+        "sums": [
+            [*key, s.rate, s.n, _half(s.sums), _half(s.tail)] for key, s in found.sums.items() if kept(key[0])
+        ],
+    }
+    text = _dump(document)
+    if (
+        len(text) > MAX_BYTES
+    ):  # intervals' methods and labels are for readers; the gate reads them off the new run
+        document["metrics"] = [[*row[:-2], "", row[-1] and ""] for row in document["metrics"]]
+        text = _dump(document)
+    if len(text) > MAX_BYTES:
+        raise DataError(
+            f"the baseline would take {len(text):,} bytes; at most {MAX_BYTES:,} are meant for a repository",
+            "keep only what the rules need: --only verification,bias",
+        )
+    return text
+
+
+def _dump(document: Mapping[str, Any]) -> str:
+    """JSON with one line a metric, so that a diff of two baselines reads."""
+    lines = []
+    for key, value in document.items():
+        if isinstance(value, list) and value and isinstance(value[0], list):
+            inner = ",\n  ".join(json.dumps(item, separators=(",", ":")) for item in value)
+            lines.append(f'"{key}": [\n  {inner}\n ]')
+        else:
+            lines.append(f'"{key}": {json.dumps(value, separators=(",", ":"))}')
+    return "{" + ",\n ".join(lines) + "}\n"
+
+
+def _metric(columns: Sequence[str], row: Sequence[Any]) -> Metric:
+    cell = dict(zip(columns, row, strict=True))
+    interval = None
+    if cell["low"] is not None:
+        interval = Interval(cell["low"], cell["high"], cell["level"], cell["interval_method"] or "")
+    return Metric(
+        cell["name"], cell["value"], cell["unit"], cell["n"], interval, cell["group"], cell["missing"],
+        cell["better"], cell["label"], cell["n_unit"],
+    )  # fmt: skip
+
+
+def thaw(text: str | bytes, path: Path) -> Side:
+    """A side from a baseline's text. Raises DataError where it is none, damaged, or of a newer version."""
+    try:
+        document = json.loads(text)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(
+            f"{path} is no baseline: {error}", "make one: fraudit baseline RUN > baseline.json"
+        ) from error
+    found = document.get("schema") if isinstance(document, dict) else type(document).__name__
+    if found != SCHEMA:
+        raise DataError(
+            f"{path}: foreign file: expected the schema '{SCHEMA}' or a run, found {found!r}",
+            "make one: fraudit baseline RUN > baseline.json",
+        )
+    version = document.get("schema_version")
+    if version != SCHEMA_VERSION:
+        raise DataError(
+            f"{path} has baseline version {version!r}; this fraudit reads {SCHEMA_VERSION}",
+            "upgrade fraudit, or freeze the baseline again",
+        )
+    try:
+        return _side(document, path)
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{path} is damaged: {type(error).__name__} {error}",
+            "freeze the baseline again: fraudit baseline RUN",
+        ) from error
+
+
+def _side(document: Mapping[str, Any], path: Path) -> Side:
+    metrics = [_metric(document["columns"], row) for row in document["metrics"]]
+    pairs = None
+    if document["scores"] is not None:
+        packed = document["scores"]
+        codes = _unpack(packed["u16"], np.uint16, f"{path}: scores")
+        scores = np.where(codes == 0, np.nan, packed["low"] + (codes.astype(np.float64) - 1) * packed["step"])
+        none = np.zeros(len(scores), np.int64)
+        pairs = ScoreSet(none, none, none.astype(bool), scores, source=str(path))
+    nobody = np.empty(0, np.int64)
+    events: dict[Key, Events] = {}
+    for name, group, count, bits, tail in document["events"]:
+        where = f"{path}: {name}"
+        flags = np.unpackbits(_unpack(bits, np.uint8, where), count=count).astype(bool)
+        events[name, group] = Events(flags, nobody, nobody, _full(tail, where))
+    sums: dict[Key, Sums] = {}
+    for name, group, rate, n, packed, tail in document["sums"]:
+        own = _full(packed, f"{path}: {name}")
+        if own is not None:
+            sums[name, group] = Sums(rate, n, own, _full(tail, f"{path}: {name}"))
+    evidence = Evidence(pairs, document["pairs_digest"], document["people_digest"], events, sums)
+    return Side(
+        document["label"], document["title"], path, document["inputs"], document["plan"], document["params"],
+        {k: (v[0], v[1]) for k, v in document["status"].items()},
+        {(m.name, m.group): m for m in metrics}, evidence,
+    )  # fmt: skip
+
+
+def read_side(path: Path, label: str = "") -> Side:
+    """A run's folder, its run.json, or a baseline. Raises DataError with what was expected and found."""
+    if path.is_file() and path.name != "run.json":
+        return thaw(path.read_bytes(), path)
+    return run_side(path, label)

@@ -1,0 +1,88 @@
+"""`fraudit gate` and `fraudit baseline`: is the new model fit to replace the old one?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def gate(
+    rules: Annotated[Path, typer.Option(help="TOML file with [rules] (docs/gate.md).")],
+    new: Annotated[Path | None, typer.Option(help="Run of the new model.")] = None,
+    base: Annotated[Path | None, typer.Option(help="Run of the old model, or its baseline.json.")] = None,
+    junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, one test case a rule.")] = None,
+    markdown: Annotated[Path | None, typer.Option(help="Also write Markdown, for a pull request.")] = None,
+    plan: Annotated[bool, typer.Option("--plan", help="Say what the rules could detect, and stop.")] = False,
+    pairs: Annotated[str, typer.Option(help="For --plan: GENUINE,IMPOSTOR pairs.")] = "",
+    people: Annotated[
+        int, typer.Option(help="For --plan: people in the pairs; 0: all pairs independent.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Plain JSON.")] = False,
+) -> int:
+    """Judge a new model by rules: exit code 0 pass, 1 regression, 2 usage, 3 not enough evidence.
+
+    Example: fraudit gate --base baseline.json --new runs/new --rules gate.toml --junit gate.xml
+    """
+    from fraudit.gate_rules import read_rules
+
+    known = read_rules(rules)
+    if plan:
+        return _plan(known, pairs, people, base, as_json)
+    from fraudit import gate_output
+    from fraudit.baseline import read_side
+    from fraudit.errors import UsageError
+    from fraudit.gate import run_gate
+    from fraudit.record import write_atomic
+
+    if new is None:
+        raise UsageError("no new run was given", "--new RUN (or --plan, to ask what could be detected)")
+    report = run_gate(known, read_side(base) if base else None, read_side(new))
+    if junit:
+        write_atomic(junit, gate_output.junit(report).encode())
+    if markdown:
+        write_atomic(markdown, gate_output.markdown(report).encode())
+    typer.echo(json.dumps(gate_output.as_dict(report), indent=2) if as_json else gate_output.text(report))
+    return report.exit_code
+
+
+def _plan(rules: list, pairs: str, people: int, base: Path | None, as_json: bool) -> int:  # type: ignore[type-arg]
+    from fraudit.baseline import read_side
+    from fraudit.errors import UsageError
+    from fraudit.gate_plan import parse_counts, plan_rules, plan_text
+
+    if not pairs:
+        raise UsageError("--plan needs the number of pairs", "--pairs 3000,3000 --people 4000")
+    rows = plan_rules(rules, parse_counts(pairs, people), read_side(base) if base else None)
+    typer.echo(json.dumps(rows, indent=2) if as_json else plan_text(rows))
+    return 0
+
+
+def baseline(
+    run: Annotated[Path, typer.Argument(help="Folder of a finished run.")],
+    out: Annotated[Path | None, typer.Option(help="File to write. [default: standard output]")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Keep only these analyses.")] = None,
+) -> None:
+    """Freeze what a gate needs of a run into one small JSON file (below 200 kB), without vectors or pictures.
+
+    Example: fraudit baseline runs/old > baseline.json
+    """
+    from fraudit.baseline import freeze
+    from fraudit.cli.analyze import split
+    from fraudit.compare.sides import run_side
+    from fraudit.record import write_atomic
+
+    text = freeze(run_side(run), split(only))
+    if out:
+        write_atomic(out, text.encode())
+        typer.echo(f"{out}: {len(text):,} bytes")
+    else:
+        typer.echo(text, nl=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this topic."""
+    app.command("gate")(gate)
+    app.command("baseline")(baseline)

@@ -1,0 +1,320 @@
+"""What a run left behind at the level of pairs and people, so that two runs can be compared in pairs.
+
+Everything is derived from `scores.csv` and `vectors.npz`; no model is asked anything. A piece of evidence that does
+not reproduce the figure in the record is dropped, with a note: then only the two intervals are compared.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudit.errors import DataError, InsufficientData
+from fraudit.scores import ScoreSet, read_run_scores
+from fraudit.stats import verification as v
+from fraudit.stats.calibration import Calibration, calibrate, calibration_half
+from fraudit.stats.groups import label_groups
+from fraudit.stats.intervals import PairClusters
+from fraudit.stats.paired import threshold_tail
+from fraudit.stats.pairs import count_matches, genuine_pairs, pair_cosines
+from fraudit.types import F32, F64, I64, Bool, Metric
+
+Key = tuple[str, str]  # metric, group
+MAX_GENUINE = 200_000  # as the bias analysis: beyond, it judges a sample
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """Errors on pairs: bool[P] events of people i64[P] left and right.
+
+    `tail`: f64[S], what each calibration person adds to the rate's error through the threshold; None: no threshold.
+    """
+
+    events: Bool
+    left: I64
+    right: I64
+    tail: F64 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """A rate over all pairs of some people: its residual sums f64[S] by person over `n` pairs; `tail` as above."""
+
+    rate: float
+    n: int
+    sums: F64
+    tail: F64 | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Pair-level evidence of a run.
+
+    Attributes:
+        pairs: the scored pairs, or None.
+        pairs_digest, people_digest: sha256 of which pairs and which faces of whom they are, '' without any.
+        events, sums: by (metric, group). notes: what could not be used and why.
+    """
+
+    pairs: ScoreSet | None = None
+    pairs_digest: str = ""
+    people_digest: str = ""
+    events: Mapping[Key, Events] = field(default_factory=dict)
+    sums: Mapping[Key, Sums] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """vectors.npz: N faces."""
+
+    ids: NDArray[np.str_]
+    unit: F32
+    ok: Bool
+    subjects: I64
+    attributes: Mapping[str, NDArray[Any]]
+
+
+def read_vectors(path: Path) -> Vectors:
+    """Read a run's vectors. Raises DataError where the file is no such thing."""
+    try:
+        with np.load(path, allow_pickle=False) as data:
+            vectors, ok = data["vectors"].astype(np.float32), data["ok"].astype(bool)
+            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+            unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+            names = [name for name in data.files if name.startswith("attribute.")]
+            return Vectors(
+                data["ids"], unit, ok, data["subjects"].astype(np.int64),
+                {name.removeprefix("attribute."): data[name] for name in names},
+            )  # fmt: skip
+    except (OSError, KeyError, ValueError, EOFError) as error:
+        raise DataError(f"{path} is no vectors.npz of a run: {error}", "run the audit again") from error
+
+
+def read_evidence(folder: Path, metrics: Mapping[Key, Metric], seed: int, bias_fmr: float) -> Evidence:
+    """Evidence of the run in `folder`; what is not there is left out and noted.
+
+    Args:
+        metrics: the record's, to check what is derived. seed: of the run. bias_fmr: operating point of its bias.
+    """
+    notes: list[str] = []
+    scores = folder / "scores.csv"
+    pairs = read_run_scores(scores) if scores.is_file() else None
+    if pairs is None:
+        notes.append("no scores.csv: nothing is compared pair by pair")
+    vectors = None
+    if (folder / "vectors.npz").is_file():
+        vectors = read_vectors(folder / "vectors.npz")
+    else:
+        notes.append(
+            "no vectors.npz: error rates at thresholds of other people are compared by their intervals"
+        )
+    events: dict[Key, Events] = {}
+    sums: dict[Key, Sums] = {}
+    if vectors is not None:
+        _faces(vectors, metrics, events)
+        _judged(vectors, pairs, metrics, seed, events, sums)
+        _groups(vectors, metrics, seed, bias_fmr, events, sums)
+    if pairs is not None:
+        _unscored(pairs, metrics, events)
+    for key in [*events, *sums]:
+        metric = metrics.get(key)
+        found = float(events[key].events.mean()) if key in events else sums[key].rate
+        if metric is None or metric.value is None or abs(found - metric.value) > TOLERANCE:
+            stored = "nothing" if metric is None or metric.value is None else f"{metric.value:.6g}"
+            notes.append(f"{key[0]}: the stored pairs give {found:.6g}, the record says {stored}; not paired")
+            events.pop(key, None)
+            sums.pop(key, None)
+    about_pairs = _digest(pairs.left, pairs.right, pairs.same, pairs.fold) if pairs is not None else ""
+    about_people = _digest(vectors.ids, vectors.subjects) if vectors is not None else ""
+    return Evidence(pairs, about_pairs, about_people, events, sums, tuple(notes))
+
+
+def _digest(*columns: NDArray[Any] | None) -> str:
+    """sha256 of which pairs or people the evidence is about, never of what the model said."""
+    digest = hashlib.sha256()
+    for column in columns:
+        array = np.asarray(column)
+        if array.dtype.kind in "OU":
+            digest.update("\0".join(map(str, np.atleast_1d(array))).encode())
+        else:
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+def _faces(vectors: Vectors, metrics: Mapping[Key, Metric], events: dict[Key, Events]) -> None:
+    if ("verification.fta", "") in metrics:
+        events["verification.fta", ""] = Events(~vectors.ok, vectors.subjects, vectors.subjects)
+
+
+def _unscored(pairs: ScoreSet, metrics: Mapping[Key, Metric], events: dict[Key, Events]) -> None:
+    left, right, _ = pairs.people()
+    for kind, part in (("genuine", pairs.same), ("impostor", ~pairs.same)):
+        key = (f"verification.unscored.{kind}", "")
+        if key in metrics:
+            events[key] = Events(np.isnan(pairs.score[part]), left[part], right[part])
+
+
+def _rates_of(name: str, metrics: Mapping[Key, Metric]) -> list[tuple[float, Key]]:
+    """(FMR target, key) of the metrics `name@fmr=X` that have a value."""
+    start = f"{name}@fmr="
+    return [
+        (float(key[0].removeprefix(start)), key)
+        for key, metric in metrics.items()
+        if key[0].startswith(start) and not key[1] and metric.value is not None
+    ]
+
+
+def _person_sums(unit: F32, subjects: I64, threshold: float, ok: Bool, everyone: I64) -> Sums:
+    """FMR over all pairs of different people among these faces, and its residuals by person of `everyone`."""
+    counts = count_matches(unit, subjects, threshold, np.zeros(len(subjects), np.int64), ok)
+    n, hits = int(counts.pairs[0, 0]), int(counts.matches[0, 0])
+    if not n:
+        raise InsufficientData("no pair of different people")
+    residual = counts.face_matches[:, 0] - hits / n * counts.face_pairs[:, 0]
+    codes = np.searchsorted(everyone, subjects)
+    return Sums(hits / n, n, np.bincount(codes, weights=residual, minlength=len(everyone)) / n)
+
+
+class _Thresholds:
+    """The run's thresholds again, each with the residual sums of its calibration people."""
+
+    def __init__(self, vectors: Vectors, seed: int) -> None:
+        self.vectors = vectors
+        self.calibration: Calibration = calibrate(vectors.unit, vectors.subjects, vectors.ok, seed)
+        self._people = np.unique(vectors.subjects[calibration_half(vectors.subjects, seed)])
+        self._known: dict[float, tuple[float, F64]] = {}
+
+    def at(self, fmr: float) -> tuple[float, F64]:
+        """(threshold, f64[S] residual sums of the FMR by calibration person)."""
+        if fmr not in self._known:
+            value = self.calibration.threshold(fmr)
+            rows = self.calibration.rows
+            found = _person_sums(
+                self.vectors.unit[rows],
+                self.vectors.subjects[rows],
+                value,
+                np.ones(len(rows), bool),
+                self._people,
+            )
+            self._known[fmr] = (value, found.sums)
+        return self._known[fmr]
+
+    def impostor_tail(self, fmr: float, rate: float) -> F64:
+        """What the choice of the threshold adds to the error of an FMR of `rate` elsewhere, taken as proportional."""
+        return threshold_tail(rate / fmr, self.at(fmr)[1])
+
+    def tail(self, fmr: float, genuine: F64) -> F64:
+        """What the choice of the threshold adds to the error of the FNMR of `genuine` scores (NaN: rejected)."""
+        sums = self.at(fmr)[1]
+        step = max(float(np.sqrt(sums @ sums)), 1.5 / len(self.calibration.impostor), 0.02 * fmr)
+        ends = [max(fmr - step, fmr / 4), min(fmr + step, 1.0)]
+        rejected = [float(np.mean(~(genuine >= self.calibration.threshold(end)))) for end in ends]
+        return threshold_tail((rejected[1] - rejected[0]) / (ends[1] - ends[0]), sums)
+
+
+def _judged(
+    vectors: Vectors, pairs: ScoreSet | None, metrics: Mapping[Key, Metric], seed: int,
+    events: dict[Key, Events], sums: dict[Key, Sums],
+) -> None:  # fmt: skip
+    fnmrs, fmrs = (_rates_of(f"verification.{name}", metrics) for name in ("fnmr", "fmr"))
+    if not fnmrs and not fmrs:
+        return
+    thresholds = _Thresholds(vectors, seed)
+    held = calibration_half(vectors.subjects, seed)
+    others = np.flatnonzero(~held)
+    people = np.unique(vectors.subjects[others])
+    for target, key in fmrs:
+        sums[key] = _person_sums(
+            vectors.unit[others],
+            vectors.subjects[others],
+            thresholds.at(target)[0],
+            vectors.ok[others],
+            people,
+        )
+    if pairs is None or not fnmrs:
+        return
+    order = np.argsort(vectors.ids)
+    left, right = (
+        order[np.searchsorted(vectors.ids, side, sorter=order)] for side in (pairs.left, pairs.right)
+    )
+    if not (
+        np.array_equal(vectors.ids[left], pairs.left) and np.array_equal(vectors.ids[right], pairs.right)
+    ):
+        raise DataError(
+            "scores.csv names faces that vectors.npz lacks", "the run's files belong to different runs"
+        )
+    use = ~(held[left] | held[right]) & pairs.same
+    left, right = left[use], right[use]
+    scores = pair_cosines(vectors.unit, left, right, vectors.ok)
+    subjects = vectors.subjects[left]
+    for target, key in fnmrs:
+        rejected = ~(scores >= thresholds.at(target)[0])
+        events[key] = Events(rejected, subjects, subjects, thresholds.tail(target, scores))
+
+
+def _slug(text: str) -> str:
+    return "".join(c if c.isalnum() else "_" for c in text).strip("_").lower()
+
+
+def _groups(
+    vectors: Vectors, metrics: Mapping[Key, Metric], seed: int, fmr: float,
+    events: dict[Key, Events], sums: dict[Key, Sums],
+) -> None:  # fmt: skip
+    """Rates of the groups of single attributes; intersections are left to their intervals."""
+    named = {key[0] for key in metrics}
+    audited = {
+        name: values for name, values in vectors.attributes.items() if f"bias.{_slug(name)}.fmr" in named
+    }
+    if not audited:
+        return
+    thresholds = _Thresholds(vectors, seed)
+    value = thresholds.at(fmr)[0]
+    judged = ~calibration_half(vectors.subjects, seed)
+    left, right = genuine_pairs(vectors.subjects)
+    use = judged[left] & judged[right]
+    left, right = left[use], right[use]
+    scores = pair_cosines(vectors.unit, left, right, vectors.ok)
+    for name, values in audited.items():
+        labels, base = label_groups(values), f"bias.{_slug(name)}"
+        for group in (key[1] for key in list(metrics) if key[0] == f"{base}.fmr"):
+            rows = np.flatnonzero((labels == group) & judged)
+            if len(rows):
+                people = np.unique(vectors.subjects[rows])
+                found = _person_sums(
+                    vectors.unit[rows], vectors.subjects[rows], value, vectors.ok[rows], people
+                )
+                sums[f"{base}.fmr", group] = replace(found, tail=thresholds.impostor_tail(fmr, found.rate))
+            lost = labels == group
+            if (f"{base}.fta", group) in metrics:
+                events[f"{base}.fta", group] = Events(
+                    ~vectors.ok[lost], vectors.subjects[lost], vectors.subjects[lost]
+                )
+            inside = (labels[left] == group) & (labels[right] == group)
+            if (f"{base}.fnmr", group) in metrics and inside.any() and len(left) <= MAX_GENUINE:
+                own = scores[inside]
+                subjects = vectors.subjects[left[inside]]
+                events[f"{base}.fnmr", group] = Events(
+                    ~(own >= value), subjects, subjects, thresholds.tail(fmr, own)
+                )
+
+
+def clusters(pairs: ScoreSet) -> PairClusters:
+    """The people of scored pairs."""
+    left, right, _ = pairs.people()
+    return PairClusters(left, right)
+
+
+def fnmr_curve(pairs: ScoreSet, points: int = 160) -> tuple[F64, F64]:
+    """(FMR, FNMR) f64[K] of the pairs where both lie in (0, 1), FMR ascending."""
+    genuine = np.where(np.isnan(pairs.score[pairs.same]), -np.inf, pairs.score[pairs.same])
+    curve = v.thin(v.roc_points(genuine, pairs.score[~pairs.same]), points)
+    use = (curve.fmr > 0) & (curve.fmr < 1) & (curve.fnmr > 0) & (curve.fnmr < 1)
+    return curve.fmr[use][::-1], curve.fnmr[use][::-1]

@@ -1,0 +1,151 @@
+"""What a gate could detect at all, before anything is audited.
+
+The half-width of a paired interval of two rates on n independent pairs is z sqrt(d / n), with d the share of pairs
+on which only one of the models errs (Agresti and Min, Biometrics 61, 2005, half a pair added to each cell). A rule with
+the limit L can pass only where the half-width is below the distance to L, and shows a true change of
+L + (z + z_power) sqrt(d / n) with the stated power.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from fraudit.compare.sides import Side
+from fraudit.errors import UsageError
+from fraudit.formatting import number
+from fraudit.gate_rules import Rule, plain_name, resolve
+from fraudit.stats.intervals import z_value
+
+POWER = 0.8
+# Shares where no base run says better: the error rate of either model, and how many errors both share.
+ASSUMED_RATE = 0.02
+SHARED = 0.5
+_PAIR_RATES = ("fnmr", "tar", "accuracy", "eer", "fmr", "fta", "far", "unscored")
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many genuine and impostor pairs there are, and people in them (0: pairs are independent)."""
+
+    genuine: int
+    impostor: int
+    people: int = 0
+
+
+def parse_counts(text: str, people: int) -> Counts:
+    """`3000,3000` -> Counts. Raises UsageError."""
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 2 or not all(re.fullmatch("[0-9]+", part) for part in parts):
+        raise UsageError(f"--pairs {text}: expected GENUINE,IMPOSTOR", "for example --pairs 3000,3000")
+    genuine, impostor = map(int, parts)
+    if genuine < 1 or impostor < 1 or people < 0:
+        raise UsageError(
+            "--pairs and --people: expected at least one pair of each kind, and no negative number"
+        )
+    return Counts(genuine, impostor, people)
+
+
+def _which(name: str) -> str:
+    """Which pairs a metric counts: genuine, impostor, both, or '' where pairs do not decide."""
+    last = name.split("@")[0].split(".")
+    kind = next((part for part in reversed(last) if part.split("_")[0] in _PAIR_RATES), "")
+    if not kind:
+        return ""
+    if kind.startswith("fmr") and "fnmr" not in kind:
+        return "impostor"
+    return "both" if kind in ("accuracy", "eer", "fta") else "genuine"
+
+
+def _fmr_of(name: str) -> float | None:
+    found = re.search(r"@(?:fmr|far)=([0-9.eE+-]+)", name)
+    return float(found[1]) if found else None
+
+
+def plan_rules(rules: Sequence[Rule], counts: Counts, base: Side | None = None) -> list[dict[str, Any]]:
+    """One row a rule and limit: assumptions, half-width, whether it can pass at no change, what it would detect.
+
+    Args:
+        base: a run or baseline whose error rates replace the assumed one.
+    """
+    return [_row(rule, kind, limit, counts, base) for rule in rules for kind, limit in rule.limits.items()]
+
+
+def _rate(rule: Rule, base: Side | None) -> tuple[float, str, float | None]:
+    """(error rate, where it comes from, effective share of independent pairs or None)."""
+    if base is not None:
+        for key in resolve(rule, base.metrics):
+            metric = base.metrics[key]
+            if metric.value is not None:
+                value = 1 - metric.value if metric.better == "higher" else metric.value
+                share = None
+                ci = metric.interval
+                if ci and metric.n and 0 < value < 1 and ci.high > ci.low:
+                    effective = value * (1 - value) / ((ci.high - ci.low) / (2 * z_value(ci.level))) ** 2
+                    share = min(1.0, effective / metric.n)
+                return min(max(value, 0.0), 1.0), f"{base.label}", share
+    return ASSUMED_RATE, "assumed", None
+
+
+def _row(rule: Rule, kind: str, limit: float, counts: Counts, base: Side | None) -> dict[str, Any]:
+    row: dict[str, Any] = {"rule": rule.name, "kind": kind, "limit": limit}
+    which = _which(plain_name(rule.name))
+    if not which:
+        return {**row, "missing": "no figure of pairs: its precision is known only once it was measured"}
+    target = _fmr_of(rule.name)
+    if target is not None and counts.impostor < 3 / target:
+        need = math.ceil(3 / target)
+        return {
+            **row,
+            "missing": f"FMR {target:g} needs {need:,} impostor pairs to be resolvable; there are {counts.impostor:,}",
+        }
+    rate, source, share = _rate(rule, base)
+    n = {"genuine": counts.genuine, "impostor": counts.impostor, "both": counts.genuine + counts.impostor}[
+        which
+    ]
+    if which == "impostor" and target is not None and source == "assumed":
+        rate = target
+    free = min(n, counts.people) if counts.people else n
+    free = max(free, round(share * n)) if share is not None else free
+    z, z_power = z_value(0.95), z_value(2 * POWER - 1)
+    if kind in ("max", "min"):
+        spread = math.sqrt(max(rate * (1 - rate), 1 / (free + 2)) / free)
+    else:
+        discordant = 2 * rate * (1 - rate) * (1 - SHARED)
+        spread = math.sqrt(max(discordant * free, 1.0) + 0.0) / (free + 2)
+    row.update(
+        pairs=n, independent=free, rate=rate, rate_from=source, half_width=z * spread, power=POWER,
+        detects=(limit if kind not in ("max", "min") else 0.0) + (z + z_power) * spread,
+    )  # fmt: skip
+    if kind in ("max", "min"):
+        ceiling = limit if kind == "max" else 1 - limit
+        row["can_pass"] = rate + z * spread <= ceiling
+    else:
+        row["can_pass"] = z * spread <= limit
+    return row
+
+
+def plan_text(rows: Sequence[Mapping[str, Any]]) -> str:
+    """For the terminal."""
+    lines = []
+    for row in rows:
+        head = f"{row['rule']} {row['kind']} {row['limit']:g}"
+        if "missing" in row:
+            lines.append(f"{head}: cannot be planned: {row['missing']}")
+            continue
+        relative = row["kind"] not in ("max", "min")
+        basis = (
+            f"error rate {number(row['rate'])} ({row['rate_from']}), "
+            f"{row['independent']:,} independent of {row['pairs']:,} pairs"
+        )
+        can = "can pass" if row["can_pass"] else "cannot pass"
+        who = "another model of the same quality" if relative else "a model at this rate"
+        what = "a true change of {}" if relative else "one that lies {} beyond the limit"
+        lines.append(
+            f"{head}: the interval reaches {number(row['half_width'])} to either side, so {who} {can}; "
+            f"{what.format(number(row['detects']))} fails in {row['power']:.0%} of cases ({basis})"
+        )
+    return "\n".join(lines)
