@@ -1,0 +1,529 @@
+"""Words, metrics, tables, figures and film strips of the direction analysis; computes no rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fraudit.analyses.inversion_words import counted_metric, key, said, slug, who
+from fraudit.analyses.verification_words import rate
+from fraudit.errors import InsufficientData
+from fraudit.formatting import interval as interval_words
+from fraudit.formatting import number, percent
+from fraudit.stats.directions import Correlation, Study
+from fraudit.stats.inversion import Figure as Counted
+from fraudit.stats.inversion import mean_of, success
+from fraudit.types import (
+    F64,
+    Column,
+    Figure,
+    Finding,
+    Gallery,
+    GalleryItem,
+    GalleryRow,
+    Metric,
+    Severity,
+    Table,
+)
+
+if TYPE_CHECKING:
+    from fraudit.analyses.directions import Params
+    from fraudit.analyses.directions_measure import Morph, Path, Pictured, Reach, Walk
+
+ALIKE_MEDIUM, ALIKE_LOW, MORPH_MEDIUM = 0.5, 0.25, 0.1
+STRIPS = 3
+METHOD = (
+    "A direction is the difference of the mean unit vectors of two groups, each a mean over people (ID3PM, sec. "
+    "4.3). Whether it exists is tested by dealing the labels of whole people to other people (Holm over "
+    "attributes); its stability is the cosine between directions found on two halves of the people; cosines of "
+    "directions that exist are tested with bootstrap errors over people (Holm over pairs), and shown beside the "
+    "largest cosine that dealt labels reach in any pair. How far a vector can move until its cosine to itself "
+    "falls below the threshold is closed form; with an inverter, pictures of moved vectors are shown to every "
+    "judge. Paths between people are slerp."
+)
+
+
+def spread_words(values: tuple[float, float]) -> str:
+    """`0.91 to 0.97`."""
+    return interval_words(*values)
+
+
+def significant(study: Study) -> list[tuple[int, int]]:
+    """Pairs of existing directions that are not orthogonal (Holm 5 %), the largest cosine first."""
+    m = len(study.directions)
+    pairs = [(a, b) for a in range(m) for b in range(a + 1, m) if study.tested[a, b] and study.p[a, b] < 0.05]
+    return sorted(pairs, key=lambda ab: -abs(study.cosines[ab]))
+
+
+def findings(
+    study: Study, reaches: Sequence[Reach], morph: Morph | None, pictured: Pictured | None, threshold: Any
+) -> list[Finding]:
+    """The headline first; severities by the rules of docs/severity.md."""
+    there = sorted((d for d in study.directions if d.p_adjusted < 0.05), key=lambda d: -d.stability)
+    m = len(study.directions)
+    found = []
+    if there:
+        d = there[0]
+        bounds = spread_words((d.stability_interval.low, d.stability_interval.high))
+        names = ", ".join(f"'{x.contrast.name}'" for x in there[:6]) + (" ..." if len(there) > 6 else "")
+        found.append(
+            Finding(
+                "info",
+                f"{len(there)} of {m} attributes have a direction in the ID vectors ({names}; people dealt, Holm "
+                f"5 %). Surest: '{d.contrast.name}', found again on other people with cosine {d.stability:.2f} "
+                f"({bounds} over random halves; {d.people[0]:,} and {d.people[1]:,} people).",
+                tuple(f"directions.{slug(x.contrast.name)}.stability" for x in there[:6]),
+                "directions.found",
+            )
+        )
+    else:
+        found.append(
+            Finding(
+                "info",
+                f"None of {m} attributes has a direction that unrelated labels would not have (people dealt, Holm "
+                f"5 %; {sum(study.directions[0].people):,} people).",
+                (),
+                "directions.none",
+            )
+        )
+    pairs = significant(study)
+    if pairs:
+        a, b = pairs[0]
+        first, second = study.directions[a].contrast.name, study.directions[b].contrast.name
+        value, low, high = (float(x[a, b]) for x in (study.cosines, study.low, study.high))
+        least = low if value > 0 else -high
+        level: Severity = "medium" if least >= ALIKE_MEDIUM else "low" if least >= ALIKE_LOW else "info"
+        verb = "raises" if value > 0 else "lowers"
+        found.append(
+            Finding(
+                level,
+                f"The directions of '{first}' and '{second}' have cosine {number(value)} (95 % interval "
+                f"{spread_words((low, high))}, Holm-corrected p < 0.05): moving along one "
+                f"{verb} the other.",
+                (f"directions.cosine.{slug(first)}.{slug(second)}",),
+                "directions.entangled",
+            )
+        )
+    axes = [c for c in study.axes if c.p_adjusted < 0.05]
+    if axes:
+        c = max(axes, key=lambda x: abs(x.r))
+        found.append(
+            Finding(
+                "info",
+                f"Principal axis {c.axis} ({percent(c.share)} of the variance) goes with '{c.contrast}': r "
+                f"{number(c.r)} ({spread_words((c.interval.low, c.interval.high))}; {c.n:,} faces of {c.people:,} "
+                "people, Holm-corrected).",
+                (f"directions.axis{c.axis}.{slug(c.contrast)}",),
+                "directions.axis",
+            )
+        )
+    sure = {d.contrast.name for d in there}
+    moved = [r for r in reaches if r.direction in sure]
+    if moved:
+        r = max(moved, key=lambda x: x.kept.value)
+        found.append(
+            Finding(
+                "info",
+                f"Moved by the whole gap between the groups of '{r.direction}', {percent(r.kept.value)} of vectors "
+                f"still match themselves at FMR {rate(threshold.fmr_target)} ({said(r.kept)}).",
+                (f"directions.{slug(r.direction)}.kept",),
+                "directions.kept",
+            )
+        )
+    found += [f for f in (_morph_finding(p) for p in (pictured.paths if pictured else ())) if f]
+    return found
+
+
+def middle(path: Path) -> Counted | None:
+    """Share of pictures from half-way vectors that match both people; None without a path."""
+    if not len(path.people):
+        return None
+    at = path.first.shape[1] // 2
+    both = np.fmin(path.first[:, at], path.second[:, at])
+    both[~np.isfinite(path.first[:, at] + path.second[:, at])] = np.nan
+    return success(both, path.threshold.value, path.people[:, 0], path.people[:, 1])
+
+
+def _morph_finding(path: Path) -> Finding | None:
+    share = middle(path)
+    if share is None or not path.threshold.resolvable:
+        return None
+    level: Severity = "medium" if share.interval.low >= MORPH_MEDIUM else "info"
+    judge = "the model itself" if path.own else f"an independent judge ({path.judge})"
+    bounds = interval_words(share.interval.low, share.interval.high, as_percent=True)
+    return Finding(
+        level,
+        f"{percent(share.value)} of pictures made half way between two people match both for {judge} at FMR "
+        f"{rate(path.threshold.fmr_target)} (95 % interval {bounds}; {share.n} pairs of people).",
+        (f"directions.morph.{key(path.judge, path.own)}",),
+        "directions.morph",
+    )
+
+
+def _mean(values: F64, people: Any) -> Counted | None:
+    try:
+        return mean_of(values, people)
+    except InsufficientData:
+        return None
+
+
+def metrics(
+    study: Study, reaches: Sequence[Reach], morph: Morph | None, pictured: Pictured | None, reason: str,
+    params: Params,
+) -> list[Metric]:  # fmt: skip
+    """Stability, reach, cosines that count, axes that count, morphs, and walks by every judge."""
+    found = []
+    for d in study.directions:
+        found.append(
+            Metric(
+                f"directions.{slug(d.contrast.name)}.stability", d.stability, n=sum(d.people), n_unit="people",
+                interval=d.stability_interval,
+                label=f"Cosine of the direction of '{d.contrast.name}' between halves of the people",
+            )
+        )  # fmt: skip
+    for r in reaches:
+        label = (
+            f"Vectors that match themselves after the whole gap of '{r.direction}', FMR {rate(params.fmr)}"
+        )
+        found.append(
+            counted_metric(f"directions.{slug(r.direction)}.kept", r.kept, "", label, n_unit="faces")
+        )
+    for a, b in significant(study)[:10]:
+        first, second = study.directions[a].contrast.name, study.directions[b].contrast.name
+        value = float(study.cosines[a, b])
+        interval = _cosine_interval(study, a, b)
+        found.append(
+            Metric(
+                f"directions.cosine.{slug(first)}.{slug(second)}", value, interval=interval, n_unit="people",
+                n=min(sum(study.directions[a].people), sum(study.directions[b].people)),
+                label=f"Cosine of the directions of '{first}' and '{second}'",
+            )
+        )  # fmt: skip
+    for c in study.axes:
+        if c.p_adjusted < 0.05:
+            label = f"Correlation of principal axis {c.axis} with '{c.contrast}'"
+            found.append(
+                Metric(f"directions.axis{c.axis}.{slug(c.contrast)}", c.r, n=c.n, interval=c.interval,
+                       n_unit="faces", label=label)
+            )  # fmt: skip
+    text = f"Half-way vectors that match both people at FMR {rate(params.fmr)}"
+    found.append(
+        counted_metric(
+            "directions.morph.vector", morph.share if morph else None, "no pair of different people is judged",
+            text, n_unit="pairs", better="lower",
+        )
+    )  # fmt: skip
+    text = "Pictures from half-way vectors that match both people"
+    if pictured is None or not pictured.paths:
+        missing = reason if pictured is None else "no pair of different people is judged"
+        found.append(Metric("directions.morph.self", None, missing=missing, better="lower", label=text))
+        return found
+    for p in pictured.paths:
+        label = f"{text} at FMR {rate(params.fmr)} by {who(p.judge, p.own)}"
+        found.append(
+            counted_metric(f"directions.morph.{key(p.judge, p.own)}", middle(p), "no path", label,
+                           n_unit="pairs", better="lower")
+        )  # fmt: skip
+    for w in pictured.walks:
+        for at, gap in enumerate(w.gaps):
+            kept = success(w.source[:, at], w.threshold.value, w.people, w.people)
+            name = f"directions.{slug(w.direction)}.{key(w.judge, w.own)}.pictures_kept@gaps={gap:g}"
+            label = (
+                f"Pictures {gap:g} gaps along '{w.direction}' that match the source by {who(w.judge, w.own)}"
+            )
+            found.append(counted_metric(name, kept, "", label, n_unit="pictures"))
+    return found
+
+
+def _cosine_interval(study: Study, a: int, b: int) -> Any:
+    from fraudit.types import Interval
+
+    return Interval(float(study.low[a, b]), float(study.high[a, b]), 0.95, "normal, bootstrap over people")
+
+
+def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
+    """Directions; the attributes of each principal axis."""
+    reach = {r.direction: r for r in reaches}
+    rows = []
+    for d in study.directions:
+        r = reach.get(d.contrast.name)
+        never = float(np.mean(np.isinf(r.limits))) if r else None
+        median = float(np.median(r.limits)) if r else None
+        rows.append(
+            {
+                "name": d.contrast.name, "how": d.contrast.how, "people": f"{d.people[0]:,} / {d.people[1]:,}",
+                "gap": d.gap, "p": d.p_adjusted, "stability": d.stability,
+                "interval": [d.stability_interval.low, d.stability_interval.high],
+                "kept": r.kept.value if r else None, "n": r.kept.n if r else None,
+                "limit": None if median is None or np.isinf(median) else median, "never": never,
+            }
+        )  # fmt: skip
+    columns: tuple[Column, ...] = (
+        Column("name", "Attribute"), Column("how", "Contrast"), Column("people", "People"),
+        Column("gap", "Gap", "number", 3), Column("p", "p, Holm", "number", 3),
+        Column("stability", "Stability", "number", 2), Column("interval", "95 % of halves", "interval", 2),
+        Column("kept", "Kept after the gap", "percent", 1), Column("n", "Faces", "integer"),
+        Column("limit", "Median gaps to another person", "number", 2),
+        Column("never", "Never another", "percent", 1),
+    )  # fmt: skip
+    caption = (
+        "Gap: length of the difference between the groups' mean unit vectors. Kept: vectors that still match "
+        "themselves when moved by it towards the other group."
+    )
+    found = [Table("directions", "Directions of attributes", columns, tuple(rows), caption)]
+    best: dict[int, list[Correlation]] = {}
+    for c in study.axes:
+        best.setdefault(c.axis, []).append(c)
+    rows = [
+        {"axis": c.axis, "share": c.share, "name": c.contrast, "r": c.r,
+         "interval": [c.interval.low, c.interval.high], "p": c.p_adjusted, "n": c.n}
+        for axis in sorted(best) for c in sorted(best[axis], key=lambda x: -abs(x.r))[:3]
+    ]  # fmt: skip
+    columns = (
+        Column("axis", "Axis", "integer"), Column("share", "Variance", "percent", 1),
+        Column("name", "Attribute"), Column("r", "r", "number", 2), Column("interval", "95 %", "interval", 2),
+        Column("p", "p, Holm", "number", 3), Column("n", "Faces", "integer"),
+    )  # fmt: skip
+    text = "The three attributes that go most with each axis; p over all axes and attributes."
+    return [*found, Table("directions_axes", "Principal axes", columns, tuple(rows), text)]
+
+
+def _matrix(study: Study) -> Figure:
+    names = [d.contrast.name for d in study.directions]
+    m = len(names)
+    pairs = significant(study)
+    top = "; ".join(f"{names[a]} and {names[b]} {study.cosines[a, b]:.2f}" for a, b in pairs[:5])
+    return Figure(
+        "directions_cosines",
+        "heatmap",
+        "Cosines of the directions",
+        f"Beyond {study.null:.2f} in either sense a pair is closer than unrelated attributes come in 95 % of "
+        "worlds (any pair). Attributes that share a direction cannot be changed one without the other.",
+        f"Largest: {top}." if top else f"No two of {m} directions are shown not to be orthogonal.",
+        {
+            "rows": names, "columns": names,
+            "values": [[float(v) for v in row] for row in study.cosines],
+            "low": [[float(v) for v in row] for row in study.low],
+            "high": [[float(v) for v in row] for row in study.high],
+            "unit": "", "scale": "diverging",
+        },
+        main=m > 1,
+    )  # fmt: skip
+
+
+def _stability(study: Study) -> Figure:
+    rows = [
+        {
+            "label": d.contrast.name, "value": d.stability, "low": d.stability_interval.low,
+            "high": d.stability_interval.high, "n": sum(d.people), "accent": d.p_adjusted < 0.05,
+        }
+        for d in sorted(study.directions, key=lambda d: -d.stability)
+    ]  # fmt: skip
+    return Figure(
+        "directions_stability",
+        "dots",
+        "Is a direction found again on other people?",
+        "Cosine between the directions of two random halves of the people. Near 1 the direction is a property of "
+        "the model; near 0 it is noise. Emphasised: directions that dealt labels would not have (Holm 5 %).",
+        "; ".join(f"{r['label']} {r['value']:.2f}" for r in rows),
+        {"x": {"label": "cosine between halves", "scale": "linear"}, "rows": rows},
+        main=len(study.directions) == 1,
+    )
+
+
+def _kept(reaches: Sequence[Reach]) -> Figure:
+    rows = [
+        {
+            "label": r.direction, "value": r.kept.value, "low": r.kept.interval.low,
+            "high": r.kept.interval.high, "n": r.kept.n,
+        }
+        for r in sorted(reaches, key=lambda r: r.kept.value)
+    ]  # fmt: skip
+    return Figure(
+        "directions_kept",
+        "dots",
+        "Still the same person after the whole gap?",
+        "Share of vectors that match themselves when moved towards the other group by the distance between the "
+        "two. A high share: the attribute hardly separates people for this model.",
+        "; ".join(f"{r['label']} {percent(r['value'])}" for r in rows),  # type: ignore[arg-type]
+        {"x": {"label": "kept", "scale": "linear", "percent": True, "range": [0, 1]}, "rows": rows},
+    )
+
+
+def _walks(walks: Sequence[Walk]) -> Figure:
+    series, marks = [], {}
+    for w in walks:
+        means = [_mean(w.source[:, at], w.people) for at in range(len(w.gaps))]
+        panel = who(w.judge, w.own)
+        series.append(
+            {
+                "name": w.direction, "panel": panel, "points": True, "x": w.gaps.tolist(),
+                "y": [m.value if m else None for m in means],
+                "low": [m.interval.low if m else None for m in means],
+                "high": [m.interval.high if m else None for m in means],
+            }
+        )  # fmt: skip
+        marks[panel] = {"axis": "y", "value": w.threshold.value, "label": "threshold", "panel": panel}
+    words = [f"{s['name']} by {s['panel']}: {s['y'][0]:.2f} to {s['y'][-1]:.2f}" for s in series
+             if s["y"][0] is not None and s["y"][-1] is not None]  # fmt: skip
+    return Figure(
+        "directions_walks",
+        "lines",
+        "Pictures along a direction, shown to every judge",
+        "Mean cosine of the picture to the real source, against the distance moved. Below the line the picture "
+        "shows another person. At 0 only the inverter's own loss is seen.",
+        "; ".join(words),
+        {
+            "x": {"label": "gaps moved towards the other group", "scale": "linear"},
+            "y": {"label": "cosine to the source", "scale": "linear"},
+            "series": series, "marks": list(marks.values()),
+        },
+    )  # fmt: skip
+
+
+def _paths(paths: Sequence[Path]) -> Figure:
+    frames = paths[0].first.shape[1]
+    x = np.linspace(0, 1, frames).tolist()
+    series, marks, words = [], {}, []
+
+    def add(name: str, panel: str, values: F64, people: Any) -> None:
+        means = [_mean(values[:, f], people) for f in range(frames)]
+        series.append(
+            {
+                "name": name, "panel": panel, "points": True, "x": x,
+                "y": [m.value if m else None for m in means],
+                "low": [m.interval.low if m else None for m in means],
+                "high": [m.interval.high if m else None for m in means],
+            }
+        )  # fmt: skip
+
+    for p in paths:
+        panel = who(p.judge, p.own)
+        add("to the first person", panel, p.first, p.people[:, 0])
+        add("to the second person", panel, p.second, p.people[:, 0])
+        marks[panel] = {"axis": "y", "value": p.threshold.value, "label": "threshold", "panel": panel}
+        share = middle(p)
+        words.append(f"{panel}: {percent(share.value if share else None)} of middle frames match both")
+    return Figure(
+        "directions_paths",
+        "lines",
+        "Slerp paths between two people",
+        f"Mean cosine of each frame's picture to the two people of {len(paths[0].people)} pairs. Where both curves "
+        "lie above the line one picture passes as two people.",
+        "; ".join(words),
+        {
+            "x": {"label": "position between the two", "scale": "linear"},
+            "y": {"label": "cosine", "scale": "linear"},
+            "series": series, "marks": list(marks.values()),
+        },
+    )  # fmt: skip
+
+
+def _axes(study: Study) -> Figure:
+    names = [d.contrast.name for d in study.directions]
+    count = max(c.axis for c in study.axes)
+    cell = {(c.contrast, c.axis): c for c in study.axes}
+    share = [next(c.share for c in study.axes if c.axis == a) for a in range(1, count + 1)]
+    top = max(study.axes, key=lambda c: abs(c.r))
+
+    def grid(pick: Any) -> list[list[float]]:
+        return [[pick(cell[n, a]) for a in range(1, count + 1)] for n in names]
+
+    return Figure(
+        "directions_axes",
+        "heatmap",
+        "Principal axes and attributes",
+        "Pearson's r of faces' position on each axis of largest variance with each attribute.",
+        f"Largest: axis {top.axis} with {top.contrast}, r {top.r:.2f}.",
+        {
+            "rows": names, "columns": [f"axis {a + 1} ({percent(s)})" for a, s in enumerate(share)],
+            "values": grid(lambda c: c.r), "low": grid(lambda c: c.interval.low),
+            "high": grid(lambda c: c.interval.high), "unit": "", "scale": "diverging",
+        },
+    )  # fmt: skip
+
+
+def figures(
+    study: Study, reaches: Sequence[Reach], pictured: Pictured | None, threshold: Any
+) -> list[Figure]:
+    """Matrix, stability, reach, axes; walks and paths where pictures were made."""
+    drawn = [_matrix(study)] if len(study.directions) > 1 else []
+    drawn += [_stability(study)]
+    drawn += [_kept(reaches)] if reaches else []
+    drawn += [_axes(study)]
+    if pictured and pictured.walks:
+        drawn.append(_walks(pictured.walks))
+    if pictured and pictured.paths:
+        drawn.append(_paths(pictured.paths))
+    return drawn
+
+
+def galleries(context: Any, params: Params, pictured: Pictured | None) -> list[Gallery]:
+    """Film strips with the measured similarity under each frame; only where pictures may be shown."""
+    if pictured is None or not context.show_pictures:
+        return []
+    made = []
+    judges = sorted(pictured.paths, key=lambda p: p.own)
+    if judges:
+        p, frames = judges[0], judges[0].first.shape[1]
+        rows = []
+        for n in range(min(STRIPS, len(p.people))):
+            items = []
+            for f in range(frames):
+                lines = tuple(
+                    "no vector" if not np.isfinite(v) else f"{'first' if s == 0 else 'second'} {v:.2f}"
+                    for s, v in enumerate((p.first[n, f], p.second[n, f]))
+                )
+                name = context.save_picture(pictured.path_pictures[n * frames + f])
+                items.append(GalleryItem(name, f"frame {f + 1} of {frames}: {', '.join(lines)}", lines))
+            rows.append(GalleryRow(f"pair {n + 1}", tuple(items)))
+        text = f"From one person's vector to another's (slerp). Cosine to both by {who(p.judge, p.own)}."
+        made.append(Gallery("directions_paths", "Between two people", text, tuple(rows)))
+    ranked = sorted(pictured.walks, key=lambda w: w.own)
+    rows, gaps = [], None
+    for name, pictures in pictured.strips.items():
+        w = next(x for x in ranked if x.direction == name)
+        gaps = w.gaps
+        items = []
+        for at, gap in enumerate(w.gaps):
+            value = w.source[0, at]
+            line = f"{value:.2f}" if np.isfinite(value) else "no vector"
+            alt = f"{gap:g} gaps along {name}: cosine to the source {line}"
+            items.append(GalleryItem(context.save_picture(pictures[at]), alt, (line,)))
+        rows.append(GalleryRow(name, tuple(items)))
+    if rows and gaps is not None:
+        text = (
+            "One face moved towards the other group of each attribute. Under each: cosine to the source by "
+            f"{who(ranked[0].judge, ranked[0].own)}."
+        )
+        columns = tuple(f"{g:g} gaps" for g in gaps)
+        made.append(Gallery("directions_walks", "Along directions", text, tuple(rows), columns))
+    return made
+
+
+def caveats(
+    study: Study,
+    skipped: Sequence[str],
+    threshold: Any,
+    pictured: Pictured | None,
+    reason: str,
+    params: Params,
+) -> list[str]:
+    """What a reader must know before believing the figures."""
+    found = [
+        "A direction says that labels and vectors go together in this set; labels that go together among people "
+        "(beard and male) share a direction even where the model keeps them apart.",
+        f"Threshold: {threshold.provenance}.",
+    ]
+    if not threshold.resolvable:
+        found.append(f"FMR {rate(params.fmr)} is not resolvable on {threshold.n_impostor:,} impostor pairs.")
+    found += [f"Left out: {text}." for text in skipped[:12]]
+    if pictured is None:
+        found.append(f"Nothing was inverted: {reason}.")
+    elif pictured.scale < 1:
+        found.append(
+            f"Fewer pictures than by default ({percent(pictured.scale)}), to fit directions.budget_s."
+        )
+    return found
