@@ -23,6 +23,7 @@ TOPICS = (
     "scores",
     "pca",
     "bias",
+    "compare",
     "gate",
     "train",
     "invert",

@@ -1,0 +1,285 @@
+"""A comparison as values, HTML, Markdown, JSON and JUnit XML."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from fraudit.compare import figures as drawn
+from fraudit.compare.deltas import Delta, deltas
+from fraudit.compare.sides import Side, require_comparable
+from fraudit.formatting import interval as interval_words
+from fraudit.formatting import number, printable
+from fraudit.record import write_atomic
+from fraudit.render import Drawings, Pictures, environment
+from fraudit.types import Figure, Gallery
+
+VERDICTS = {"worse": "worse", "better": "better", "changed": "changed", "unclear": "no difference shown",
+            "unknown": "not comparable"}  # fmt: skip
+CARDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """The base against one new run."""
+
+    new: Side
+    deltas: tuple[Delta, ...]
+
+    def count(self, verdict: str) -> int:
+        """How many metrics got this verdict."""
+        return sum(d.verdict == verdict for d in self.deltas)
+
+    @property
+    def verdict(self) -> str:
+        """One sentence."""
+        told = [d for d in self.deltas if d.interval is not None]
+        if not told:
+            return f"{self.new.label}: no shared metric has an interval, so nothing can be concluded."
+        counts = Counter(d.verdict for d in told)
+        parts = [f"{counts[v]} {VERDICTS[v]}" for v in ("worse", "better", "changed") if counts[v]]
+        paired = sum(d.how == "paired" for d in told)
+        return (
+            f"{self.new.label}: of {len(told)} shared metrics with an interval ({paired} paired), "
+            f"{', '.join(parts) or 'none differs'}{'; ' if parts else ', '}{counts['unclear']} show no difference."
+        )
+
+    @property
+    def chance(self) -> str:
+        """How many intervals exclude 0 by chance alone."""
+        told = sum(d.interval is not None for d in self.deltas)
+        return (
+            f"Of {told} intervals at 95 %, about {max(1, round(0.05 * told))} would exclude 0 between two equal "
+            "models. A gate's rules, fixed beforehand, do not have this problem."
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Two or more runs side by side."""
+
+    base: Side
+    changes: tuple[Change, ...]
+    figures: Mapping[str, Sequence[Figure]]
+    galleries: tuple[Gallery, ...]
+
+    @property
+    def sides(self) -> tuple[Side, ...]:
+        """Base first."""
+        return (self.base, *(change.new for change in self.changes))
+
+    @property
+    def title(self) -> str:
+        """`new against base`."""
+        return f"{', '.join(c.new.label for c in self.changes)} against {self.base.label}"
+
+    @property
+    def notes(self) -> list[str]:
+        """What could not be used, by run."""
+        return [f"{side.label}: {note}" for side in self.sides for note in side.evidence.notes]
+
+
+def _labelled(sides: Sequence[Side]) -> list[Side]:
+    """Labels that tell runs apart: the model's name, or with the folder's where two share it."""
+    from dataclasses import replace
+
+    counts = Counter(side.label for side in sides)
+    named = [replace(s, label=f"{s.label} ({s.path.name})") if counts[s.label] > 1 else s for s in sides]
+    again = Counter(side.label for side in named)
+    return [replace(s, label=f"{s.label} {at}") if again[s.label] > 1 else s for at, s in enumerate(named)]
+
+
+def compare(sides: Sequence[Side], only: tuple[str, ...] = (), skip: tuple[str, ...] = ()) -> Comparison:
+    """Compare every run with the first.
+
+    Args:
+        only, skip: analyses.
+    Raises:
+        UsageError: runs that did not measure the same thing, with every difference.
+    """
+    named = _labelled(sides)
+    base, others = named[0], named[1:]
+    wanted = [n for n in base.status if n not in skip and (not only or n in only)]
+    for new in others:
+        require_comparable(base, new, wanted)
+    changes = tuple(Change(new, tuple(deltas(base, new, only, skip))) for new in others)
+    pairs = [(c.new.label, c.deltas) for c in changes]
+
+    def kept(*made: Figure | None) -> list[Figure]:
+        return [figure for figure in made if figure is not None]
+
+    shown: dict[str, Sequence[Figure]] = {
+        "verification": [*kept(drawn.forest(pairs), drawn.det(named)), *drawn.histograms(named)],
+        "robustness": drawn.heatmaps(named, pairs),
+        "compression": kept(drawn.compression(named)),
+        "bias": kept(*(drawn.group_rates(base, new) for new in others)),
+        "leakage": kept(*(drawn.leaks(base, new) for new in others)),
+    }
+    shown = {k: v for k, v in shown.items() if k in wanted}
+    return Comparison(base, changes, shown, tuple(drawn.galleries(named)))
+
+
+def value_words(d: Delta, which: str) -> str:
+    """`0.0234 (0.0150 to 0.0360)` of the base or the new run."""
+    metric = d.base if which == "base" else d.new
+    if metric.value is None:
+        return "—"
+    return number(metric.value) + _span(metric.interval)
+
+
+def _span(interval: Any) -> str:
+    return f" ({interval_words(interval.low, interval.high)})" if interval is not None else ""
+
+
+def difference_words(d: Delta) -> str:
+    """`+0.0083 (0.0010 to 0.0156)`, or why there is none."""
+    if d.value is None:
+        return d.reason
+    sign = "+" if d.value > 0 else ""
+    return f"{sign}{number(d.value)}{_span(d.interval)}"
+
+
+def cards(change: Change) -> list[Delta]:
+    """Headline metrics first, then the largest of the others that differ, worse before better."""
+
+    def weight(d: Delta) -> tuple[int, int, float]:
+        half = (d.interval.high - d.interval.low) / 2 if d.interval is not None else 1.0
+        return (
+            0 if d.verdict == "worse" else 1,
+            0 if d.how == "paired" else 1,
+            -abs(d.value or 0.0) / max(half, 1e-12),
+        )
+
+    return sorted((d for d in change.deltas if d.verdict in ("worse", "better")), key=weight)[:CARDS]
+
+
+def as_dict(found: Comparison) -> dict[str, Any]:
+    """Plain values."""
+
+    def side(one: Side) -> dict[str, Any]:
+        return {"label": one.label, "title": one.title, "path": str(one.path), "inputs": dict(one.inputs)}
+
+    return {
+        "schema": "fraudit-comparison",
+        "schema_version": 1,
+        "base": side(found.base),
+        "new": [
+            {
+                **side(change.new),
+                "verdict": change.verdict,
+                "metrics": [
+                    {
+                        "name": d.name,
+                        "group": d.group,
+                        "label": d.label,
+                        "base": d.base.value,
+                        "new": d.new.value,
+                        "difference": d.value,
+                        "interval": [d.interval.low, d.interval.high] if d.interval else None,
+                        "method": d.interval.method if d.interval else None,
+                        "how": d.how,
+                        "verdict": d.verdict,
+                        "reason": d.reason or None,
+                        "n": d.new.n,
+                        "n_unit": d.new.n_unit,
+                        "better": d.new.better,
+                    }
+                    for d in change.deltas
+                ],
+            }
+            for change in found.changes
+        ],
+        "notes": found.notes,
+    }
+
+
+def junit(found: Comparison) -> str:
+    """One test case a metric that has an interval; one that got worse fails."""
+    suites = ElementTree.Element("testsuites")
+    for change in found.changes:
+        told = [d for d in change.deltas if d.interval is not None]
+        suite = ElementTree.SubElement(
+            suites, "testsuite", name=printable(f"{change.new.label} against {found.base.label}"),
+            tests=str(len(told)), failures=str(sum(d.verdict == "worse" for d in told)), errors="0", skipped="0",
+        )  # fmt: skip
+        for d in told:
+            name = f"{d.name} [{d.group}]" if d.group else d.name
+            case = ElementTree.SubElement(
+                suite, "testcase", classname=f"fraudit.{d.analysis}", name=printable(name)
+            )
+            said = printable(
+                f"{value_words(d, 'base')} -> {value_words(d, 'new')}: {difference_words(d)} [{d.how}]"
+            )
+            if d.verdict == "worse":
+                ElementTree.SubElement(case, "failure", type="worse", message=said)
+            else:
+                ElementTree.SubElement(case, "system-out").text = said
+    ElementTree.indent(suites)
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
+    )
+
+
+class SeveralFolders:
+    """Artifacts of several runs as data URIs, within one budget; named `SIDE:NAME`."""
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._pictures = [Pictures(folder / "artifacts", 3_000_000 // len(folders)) for folder in folders]
+
+    @property
+    def left_out(self) -> int:
+        """Pictures that did not fit."""
+        return sum(pictures.left_out for pictures in self._pictures)
+
+    def uri(self, name: str) -> tuple[str, str]:
+        """(data URI, '') or ('', why not)."""
+        at, _, own = name.partition(":")
+        return self._pictures[int(at)].uri(own)
+
+
+def _folder(side: Side) -> Path:
+    return side.path if side.path.is_dir() else side.path.parent
+
+
+def _context(found: Comparison) -> dict[str, Any]:
+    analyses = list(dict.fromkeys(d.analysis for change in found.changes for d in change.deltas))
+    return {
+        "comparison": found,
+        "title": found.title,
+        "analyses": analyses,
+        "cards": cards,
+        "value_words": value_words,
+        "difference_words": difference_words,
+        "verdict_words": VERDICTS,
+    }
+
+
+def html_text(found: Comparison) -> str:
+    """The page, self-contained."""
+    template = environment(autoescape=True).get_template("compare.html.j2")
+    pictures = SeveralFolders([_folder(side) for side in found.sides])
+    return template.render(**_context(found), draw=Drawings(), pictures=pictures)
+
+
+def markdown_text(found: Comparison) -> str:
+    """For a pull request: verdicts and the headline table; the rest folded away."""
+    return environment(autoescape=False).get_template("compare.md.j2").render(**_context(found))
+
+
+def write(found: Comparison, out: Path) -> Path:
+    """Write index.html, comparison.md, comparison.json and junit.xml into `out`; returns the page's path."""
+    page = html_text(found)
+    texts = {
+        "comparison.md": markdown_text(found),
+        "comparison.json": json.dumps(as_dict(found), indent=1, allow_nan=False) + "\n",
+        "junit.xml": junit(found),
+    }
+    for name, text in texts.items():
+        write_atomic(out / name, text.encode())
+    write_atomic(out / "index.html", page.encode())
+    return out / "index.html"
