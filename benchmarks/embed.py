@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import platform
 import tempfile
 import time
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +27,8 @@ from fraudit.faces.align import align
 from fraudit.faces.detect import Locator, locate
 from fraudit.faces.sources import open_faces, take
 from fraudit.store import Store
+
+PACKAGES = ("fraudit", "numpy", "opencv-python-headless", "onnxruntime", "torch")
 
 
 def best(ways: dict[str, Callable[[], None]], repeat: int) -> dict[str, float]:
@@ -47,8 +51,10 @@ def main() -> None:
     parser.add_argument("--images", default="sample")
     parser.add_argument("--faces", type=int, default=360)
     parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--out", type=Path, help="JSON whose result for this embedder and set is replaced")
     given = parser.parse_args()
 
+    load_before = os.getloadavg()[0]
     faces = open_faces(given.images)
     faces = take(faces, np.arange(min(given.faces, len(faces))))
     box = load_embedder(given.embedder, weights=given.weights)
@@ -90,13 +96,22 @@ def main() -> None:
         "embedder": box.spec.name,
         "faces": len(good),
         "set": faces.name,
-        "machine": f"{platform.system()} {platform.machine()}",
+        "repeat": given.repeat,
+        "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+        # Other work on the machine takes more from a pipeline of several threads than from a bare loop.
+        "load_average_1min": [round(load, 1) for load in (load_before, os.getloadavg()[0])],
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
         "faces_per_second": {name: round(r, 1) for name, r in rate.items()},
         "ratio_to_bare_loop": round(rate["fraudit embed"] / rate["bare loop"], 3),
         "ratio_to_one_at_a_time": round(rate["fraudit embed"] / rate["one at a time"], 3),
         "ratio_second_run": round(rate["second run"] / rate["fraudit embed"], 1),
     }
     print(json.dumps(result, indent=2))
+    if given.out:
+        older = json.loads(given.out.read_text(encoding="utf-8")) if given.out.is_file() else []
+        same = (result["embedder"], result["set"])
+        rows = [row for row in older if (row["embedder"], row["set"]) != same] + [result]
+        given.out.write_text(json.dumps(rows, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
