@@ -24,7 +24,7 @@ ALLOWED = {
     "summary": BASE | {"record", "formatting"},
     "render": BASE | {"record", "charts", "formatting", "summary"},
     "compare": BASE | {"record", "charts", "formatting", "render", "stats", "scores", "summary"},
-    "faces": BASE | {"stats", "weights"},
+    "faces": BASE | {"stats", "weights", "checkpoints"},
     "diffusion": BASE | {"stats", "faces", "embedding", "checkpoints", "inverters", "plugins"},
     "embedding": BASE | {"faces", "stats"},
     "analyses": BASE
