@@ -5,7 +5,7 @@
 
 The first picture of every genuine pair becomes the reconstruction of its ID vector (ID3PM, Table 2); folds and
 their thresholds are the protocol's. Type I compares a reconstruction with the picture it was made from, type II
-with the other picture of its pair, at the threshold that impostor pairs of the protocol fix. `real` has the
+with the other picture of its pair, at the threshold that all impostor pairs of the protocol's faces fix. `real` has the
 picture itself at the inverter's resolution in place of the reconstruction, `untouched` the protocol as it is.
 """
 
@@ -28,7 +28,7 @@ from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import cosine, reembed
 from fraudit.inverters.loading import load_inverter
 from fraudit.stats.inversion import replacement, success
-from fraudit.stats.verification import fmr_threshold
+from fraudit.stats.pairs import impostor_histogram
 from fraudit.store import Store
 from fraudit.types import Embeddings, Located, PairList
 
@@ -136,6 +136,7 @@ def judged(
     plain = np.where(ok, cosine(truth.vectors[pairs.left], truth.vectors[pairs.right]), np.nan)
     people = subjects[pairs.left], subjects[pairs.right]
     row: dict[str, Any] = {"untouched": figure(replacement(plain, pairs.same, pairs.fold, *people))}
+    impostors = impostor_histogram(truth.unit(), subjects, truth.ok)
     own, right = subjects[first], pairs.right[pairs.same]
     for part, pictures in (("real", real), ("replaced", made)):
         again = reembed(box, pictures)
@@ -147,11 +148,10 @@ def judged(
         row[part] = figure(replacement(scores, pairs.same, pairs.fold, *people))
         to_source = np.where(again.ok & truth.ok[first], cosine(again.vectors, truth.vectors[first]), np.nan)
         for fmr in (1e-2, 1e-3):
-            at = fmr_threshold(plain[~pairs.same], fmr)
-            if at.resolvable:
-                same = people[0][pairs.same]
-                row[f"{part}_type1@{fmr:g}"] = figure(success(to_source, at.value, own, own))
-                row[f"{part}_type2@{fmr:g}"] = figure(success(to_other, at.value, same, same))
+            if impostors.n >= 3 / fmr:
+                at, same = impostors.threshold(fmr), people[0][pairs.same]
+                row[f"{part}_type1@{fmr:g}"] = figure(success(to_source, at, own, own))
+                row[f"{part}_type2@{fmr:g}"] = figure(success(to_other, at, same, same))
     return row
 
 

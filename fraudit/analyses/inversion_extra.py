@@ -152,19 +152,38 @@ def outside_metrics(sources: Sources, shown: U8, samples: int, people: np.ndarra
     return found + pose_metrics(shown, samples, people)
 
 
+def pairwise_distance(values: F64, samples: int) -> F64:
+    """f64[N]: mean pairwise Euclidean distance among the `samples` rows of each of N sources, f64[N*K,C]."""
+    i, j = np.triu_indices(samples, 1)
+    groups = np.asarray(values, np.float64).reshape(-1, samples, values.shape[1])
+    return np.asarray(np.linalg.norm(groups[:, i] - groups[:, j], axis=2).mean(axis=1))
+
+
 def pose_metrics(shown: U8, samples: int, people: np.ndarray) -> list[Metric]:
     """Mean pairwise distance of pose and expression among samples of one vector (ID3PM, Table 3)."""
-    reason = ""
-    if importlib.util.find_spec("fraudit.faces.pose3d") is None:
-        reason = "no 3D face model is part of this version"
+    from fraudit.faces.pose3d import angles, expression, missing, open_pose3d
+    from fraudit.inverters.geometry import landmarks_of
+
     names = (
-        ("inversion.pose_diversity", "Mean pairwise pose distance among samples of one vector"),
-        ("inversion.expression_diversity", "Mean pairwise expression distance among samples of one vector"),
+        ("inversion.pose_diversity", "deg", "pose (yaw, pitch, roll)", angles),
+        ("inversion.expression_diversity", "", "expression (ten coefficients)", expression),
     )
-    return [
-        Metric(name, None, missing=reason or "not measured on reconstructions", label=text)
-        for name, text in names
-    ]
+    end = "among samples of one vector, 3DDFA_V2"
+    reason = missing()
+    if not reason and len(np.unique(people)) < 2:
+        reason = "fewer than two people"
+    if reason:
+        return [
+            Metric(n, None, unit=u, missing=reason, label=f"Mean pairwise {t} {end}") for n, u, t, _ in names
+        ]
+    points = np.repeat(landmarks_of(shown.shape[1])[None], len(shown), axis=0)
+    parameters = open_pose3d().parameters(shown, points)
+    found = []
+    for name, unit, text, read in names:
+        spread = mean_of(pairwise_distance(read(parameters), samples), people)
+        label = f"Mean pairwise {text} distance {end}"
+        found.append(counted_metric(name, spread, "", label, unit=unit, n_unit="vectors"))
+    return found
 
 
 def _nearest(points: F32, pool: F32) -> F64:
