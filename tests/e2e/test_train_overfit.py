@@ -47,7 +47,7 @@ def test_overfitting_brings_identities_back_and_ignoring_the_condition_does_not(
     build_shards(tmp_path / "shards", [one_of_each], dlib, points, 32, TEMPLATE_NAME)
     data = load_shards(tmp_path / "shards")
     preset = preset_named("tiny-32")
-    options = TrainOptions(steps=320, batch=16, log_every=100, checkpoint_every=1000, report_every=1000)
+    options = TrainOptions(steps=300, batch=16, log_every=100, checkpoint_every=1000, report_every=1000)
     trainer = Trainer(tmp_path, data, preset, options, Processes("cpu"), {})
     probe = Probe.of_people(
         data, False, 24,
