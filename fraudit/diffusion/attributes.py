@@ -113,7 +113,11 @@ _CELEBA: dict[str, tuple[str, bool]] = {
     "Wearing_Lipstick": ("makeup.lip", False),
     "Wearing_Hat": ("occlusion.forehead", False),
 }
-_DEGREES = {"pitch_deg": "pose.pitch", "roll_deg": "pose.roll", "yaw_deg": "pose.yaw"}
+_DEGREES = {
+    f"{prefix}{axis}_deg": f"pose.{axis}" for prefix in ("", "head_") for axis in ("pitch", "roll", "yaw")
+}
+# Column names of fraudit.faces.ffhq: the entries with an underscore.
+_FFHQ = {entry.replace(".", "_"): entry for entry in _SET_3 if "." in entry} | {"gender_male": "gender"}
 
 
 def _numbers(values: Sequence[Any]) -> F32:
@@ -128,7 +132,8 @@ def from_faces(faces: FaceSet, name: str) -> F32:
     """f32[N,A] of attribute set `name` for the faces of a set; -1 where the set does not tell.
 
     Understood: CelebA's columns, `age` in years, `gender` (`male`/`female`), `yaw_deg`, `pitch_deg` and
-    `roll_deg`, and columns that are named like the entries themselves and hold values in [0, 1].
+    `roll_deg` (also as `head_yaw_deg`), the columns of `fraudit.faces.ffhq`, and columns that are named like
+    the entries themselves and hold values in [0, 1].
     """
     names = attribute_names(name)
     table: dict[str, F32] = {}
@@ -146,8 +151,8 @@ def from_faces(faces: FaceSet, name: str) -> F32:
             table["gender"] = np.array(
                 [1.0 if w == "male" else 0.0 if w == "female" else np.nan for w in words], np.float32
             )
-        elif column in names:
-            table[column] = _numbers(values)
+        elif column in _FFHQ or column in names:
+            table[_FFHQ.get(column, column)] = _numbers(values)
     out = np.full((len(faces), len(names)), UNKNOWN, np.float32)
     for place, entry in enumerate(names):
         if entry in table:

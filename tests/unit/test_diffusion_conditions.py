@@ -113,6 +113,21 @@ def test_celeba_and_utkface_columns_map_onto_the_sets() -> None:
     assert utk[:, names.index("gender")].tolist() == [1.0, -1.0]
 
 
+def test_columns_of_ffhqs_metadata_map_onto_the_same_entries(shared_data: Path) -> None:
+    from fraudit.faces.ffhq import read_ffhq_features
+
+    path = shared_data / "ffhq-features-200.zip"
+    features = read_ffhq_features(path)
+    with zipfile.ZipFile(path) as archive:
+        by_id = {Path(n).stem: archive.read(n) for n in archive.namelist() if n.endswith(".json")}
+    direct = np.stack([ffhq_vector(from_ffhq(json.loads(by_id[i])), "set3") for i in features.ids])
+    by_column = from_faces(_faces(dict(features.columns)), "set3")
+    names = attribute_names("set3")
+    for entry in names:
+        place = names.index(entry)
+        np.testing.assert_allclose(by_column[:, place], direct[:, place], atol=1e-5, err_msg=entry)
+
+
 def test_the_mirror_turns_yaw_and_roll_only() -> None:
     values = vector_of({"pose.yaw": 0.7, "pose.pitch": 0.7, "emotion.anger": 0.2}, "set1")
     turned = dict(zip(attribute_names("set1"), mirrored(values, "set1"), strict=True))
