@@ -65,6 +65,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     """
     from fraudit.analyses import directions_measure as measure
     from fraudit.analyses import directions_words as words
+    from fraudit.analyses.directions_figures import figures
     from fraudit.stats.directions import contrasts, study
     from fraudit.stats.inversion import spread_people
 
@@ -113,7 +114,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         full = [measure.widen(d, use, len(subjects)) for d in ranked[: params.pictured]]
         ready = np.array([not r for r in context.landmarks()[1]], bool)
         pictured = measure.picture(context, params, full, use[judged & ready[use]])
-    findings = words.findings(result, reaches, morph, pictured, threshold)
+    findings = words.findings(result, reaches, pictured, threshold)
     return AnalysisResult(
         "directions",
         "Directions and interpolation",
@@ -121,9 +122,9 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         findings=tuple(findings),
         metrics=tuple(words.metrics(result, reaches, morph, pictured, reason, params)),
         tables=tuple(words.tables(result, reaches)),
-        figures=tuple(words.figures(result, reaches, pictured, threshold)),
+        figures=tuple(figures(result, reaches, pictured)),
         galleries=tuple(words.galleries(context, params, pictured)),
-        caveats=tuple(words.caveats(result, skipped, threshold, pictured, reason, params)),
+        caveats=tuple(words.caveats(skipped, threshold, pictured, reason, params)),
         method=words.METHOD,
         params={k: getattr(params, k) for k in params.__dataclass_fields__},
         faces=len(use),

@@ -9,20 +9,18 @@ import numpy as np
 
 from fraudit.analyses.inversion_words import counted_metric, key, said, slug, who
 from fraudit.analyses.verification_words import rate
-from fraudit.errors import InsufficientData
 from fraudit.formatting import interval as interval_words
 from fraudit.formatting import number, percent
 from fraudit.stats.directions import Correlation, Study
 from fraudit.stats.inversion import Figure as Counted
-from fraudit.stats.inversion import mean_of, success
+from fraudit.stats.inversion import success
 from fraudit.types import (
-    F64,
     Column,
-    Figure,
     Finding,
     Gallery,
     GalleryItem,
     GalleryRow,
+    Interval,
     Metric,
     Severity,
     Table,
@@ -30,7 +28,7 @@ from fraudit.types import (
 
 if TYPE_CHECKING:
     from fraudit.analyses.directions import Params
-    from fraudit.analyses.directions_measure import Morph, Path, Pictured, Reach, Walk
+    from fraudit.analyses.directions_measure import Morph, Path, Pictured, Reach
 
 ALIKE_MEDIUM, ALIKE_LOW, MORPH_MEDIUM = 0.5, 0.25, 0.1
 STRIPS = 3
@@ -58,7 +56,7 @@ def significant(study: Study) -> list[tuple[int, int]]:
 
 
 def findings(
-    study: Study, reaches: Sequence[Reach], morph: Morph | None, pictured: Pictured | None, threshold: Any
+    study: Study, reaches: Sequence[Reach], pictured: Pictured | None, threshold: Any
 ) -> list[Finding]:
     """The headline first; severities by the rules of docs/severity.md."""
     there = sorted((d for d in study.directions if d.p_adjusted < 0.05), key=lambda d: -d.stability)
@@ -127,7 +125,7 @@ def findings(
             Finding(
                 "info",
                 f"Moved by the whole gap between the groups of '{r.direction}', {percent(r.kept.value)} of vectors "
-                f"still match themselves at FMR {rate(threshold.fmr_target)} ({said(r.kept)}).",
+                f"still match themselves at FMR {rate(threshold.fmr_target)} ({said(r.kept, 'faces')}).",
                 (f"directions.{slug(r.direction)}.kept",),
                 "directions.kept",
             )
@@ -162,13 +160,6 @@ def _morph_finding(path: Path) -> Finding | None:
     )
 
 
-def _mean(values: F64, people: Any) -> Counted | None:
-    try:
-        return mean_of(values, people)
-    except InsufficientData:
-        return None
-
-
 def metrics(
     study: Study, reaches: Sequence[Reach], morph: Morph | None, pictured: Pictured | None, reason: str,
     params: Params,
@@ -193,7 +184,9 @@ def metrics(
     for a, b in significant(study)[:10]:
         first, second = study.directions[a].contrast.name, study.directions[b].contrast.name
         value = float(study.cosines[a, b])
-        interval = _cosine_interval(study, a, b)
+        interval = Interval(
+            float(study.low[a, b]), float(study.high[a, b]), 0.95, "bootstrap error over people"
+        )
         found.append(
             Metric(
                 f"directions.cosine.{slug(first)}.{slug(second)}", value, interval=interval, n_unit="people",
@@ -237,19 +230,12 @@ def metrics(
     return found
 
 
-def _cosine_interval(study: Study, a: int, b: int) -> Any:
-    from fraudit.types import Interval
-
-    return Interval(float(study.low[a, b]), float(study.high[a, b]), 0.95, "normal, bootstrap over people")
-
-
 def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
     """Directions; the attributes of each principal axis."""
     reach = {r.direction: r for r in reaches}
     rows = []
     for d in study.directions:
         r = reach.get(d.contrast.name)
-        never = float(np.mean(np.isinf(r.limits))) if r else None
         median = float(np.median(r.limits)) if r else None
         rows.append(
             {
@@ -257,20 +243,19 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
                 "gap": d.gap, "p": d.p_adjusted, "stability": d.stability,
                 "interval": [d.stability_interval.low, d.stability_interval.high],
                 "kept": r.kept.value if r else None, "n": r.kept.n if r else None,
-                "limit": None if median is None or np.isinf(median) else median, "never": never,
-            }
+                "limit": None if median is None or np.isinf(median) else median,            }
         )  # fmt: skip
     columns: tuple[Column, ...] = (
         Column("name", "Attribute"), Column("how", "Contrast"), Column("people", "People"),
         Column("gap", "Gap", "number", 3), Column("p", "p, Holm", "number", 3),
-        Column("stability", "Stability", "number", 2), Column("interval", "95 % of halves", "interval", 2),
-        Column("kept", "Kept after the gap", "percent", 1), Column("n", "Faces", "integer"),
-        Column("limit", "Median gaps to another person", "number", 2),
-        Column("never", "Never another", "percent", 1),
+        Column("stability", "Stability", "number", 2), Column("interval", "95 %", "interval", 2),
+        Column("kept", "Kept", "percent", 1), Column("n", "Faces", "integer"),
+        Column("limit", "Gaps to another", "number", 2),
     )  # fmt: skip
     caption = (
         "Gap: length of the difference between the groups' mean unit vectors. Kept: vectors that still match "
-        "themselves when moved by it towards the other group."
+        "themselves when moved by it towards the other group. Gaps to another: median "
+        "distance, in gaps, at which they no longer do."
     )
     found = [Table("directions", "Directions of attributes", columns, tuple(rows), caption)]
     best: dict[int, list[Correlation]] = {}
@@ -288,176 +273,6 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
     )  # fmt: skip
     text = "The three attributes that go most with each axis; p over all axes and attributes."
     return [*found, Table("directions_axes", "Principal axes", columns, tuple(rows), text)]
-
-
-def _matrix(study: Study) -> Figure:
-    names = [d.contrast.name for d in study.directions]
-    m = len(names)
-    pairs = significant(study)
-    top = "; ".join(f"{names[a]} and {names[b]} {study.cosines[a, b]:.2f}" for a, b in pairs[:5])
-    return Figure(
-        "directions_cosines",
-        "heatmap",
-        "Cosines of the directions",
-        f"Beyond {study.null:.2f} in either sense a pair is closer than unrelated attributes come in 95 % of "
-        "worlds (any pair). Attributes that share a direction cannot be changed one without the other.",
-        f"Largest: {top}." if top else f"No two of {m} directions are shown not to be orthogonal.",
-        {
-            "rows": names, "columns": names,
-            "values": [[float(v) for v in row] for row in study.cosines],
-            "low": [[float(v) for v in row] for row in study.low],
-            "high": [[float(v) for v in row] for row in study.high],
-            "unit": "", "scale": "diverging",
-        },
-        main=m > 1,
-    )  # fmt: skip
-
-
-def _stability(study: Study) -> Figure:
-    rows = [
-        {
-            "label": d.contrast.name, "value": d.stability, "low": d.stability_interval.low,
-            "high": d.stability_interval.high, "n": sum(d.people), "accent": d.p_adjusted < 0.05,
-        }
-        for d in sorted(study.directions, key=lambda d: -d.stability)
-    ]  # fmt: skip
-    return Figure(
-        "directions_stability",
-        "dots",
-        "Is a direction found again on other people?",
-        "Cosine between the directions of two random halves of the people. Near 1 the direction is a property of "
-        "the model; near 0 it is noise. Emphasised: directions that dealt labels would not have (Holm 5 %).",
-        "; ".join(f"{r['label']} {r['value']:.2f}" for r in rows),
-        {"x": {"label": "cosine between halves", "scale": "linear"}, "rows": rows},
-        main=len(study.directions) == 1,
-    )
-
-
-def _kept(reaches: Sequence[Reach]) -> Figure:
-    rows = [
-        {
-            "label": r.direction, "value": r.kept.value, "low": r.kept.interval.low,
-            "high": r.kept.interval.high, "n": r.kept.n,
-        }
-        for r in sorted(reaches, key=lambda r: r.kept.value)
-    ]  # fmt: skip
-    return Figure(
-        "directions_kept",
-        "dots",
-        "Still the same person after the whole gap?",
-        "Share of vectors that match themselves when moved towards the other group by the distance between the "
-        "two. A high share: the attribute hardly separates people for this model.",
-        "; ".join(f"{r['label']} {percent(r['value'])}" for r in rows),  # type: ignore[arg-type]
-        {"x": {"label": "kept", "scale": "linear", "percent": True, "range": [0, 1]}, "rows": rows},
-    )
-
-
-def _walks(walks: Sequence[Walk]) -> Figure:
-    series, marks = [], {}
-    for w in walks:
-        means = [_mean(w.source[:, at], w.people) for at in range(len(w.gaps))]
-        panel = who(w.judge, w.own)
-        series.append(
-            {
-                "name": w.direction, "panel": panel, "points": True, "x": w.gaps.tolist(),
-                "y": [m.value if m else None for m in means],
-                "low": [m.interval.low if m else None for m in means],
-                "high": [m.interval.high if m else None for m in means],
-            }
-        )  # fmt: skip
-        marks[panel] = {"axis": "y", "value": w.threshold.value, "label": "threshold", "panel": panel}
-    words = [f"{s['name']} by {s['panel']}: {s['y'][0]:.2f} to {s['y'][-1]:.2f}" for s in series
-             if s["y"][0] is not None and s["y"][-1] is not None]  # fmt: skip
-    return Figure(
-        "directions_walks",
-        "lines",
-        "Pictures along a direction, shown to every judge",
-        "Mean cosine of the picture to the real source, against the distance moved. Below the line the picture "
-        "shows another person. At 0 only the inverter's own loss is seen.",
-        "; ".join(words),
-        {
-            "x": {"label": "gaps moved towards the other group", "scale": "linear"},
-            "y": {"label": "cosine to the source", "scale": "linear"},
-            "series": series, "marks": list(marks.values()),
-        },
-    )  # fmt: skip
-
-
-def _paths(paths: Sequence[Path]) -> Figure:
-    frames = paths[0].first.shape[1]
-    x = np.linspace(0, 1, frames).tolist()
-    series, marks, words = [], {}, []
-
-    def add(name: str, panel: str, values: F64, people: Any) -> None:
-        means = [_mean(values[:, f], people) for f in range(frames)]
-        series.append(
-            {
-                "name": name, "panel": panel, "points": True, "x": x,
-                "y": [m.value if m else None for m in means],
-                "low": [m.interval.low if m else None for m in means],
-                "high": [m.interval.high if m else None for m in means],
-            }
-        )  # fmt: skip
-
-    for p in paths:
-        panel = who(p.judge, p.own)
-        add("to the first person", panel, p.first, p.people[:, 0])
-        add("to the second person", panel, p.second, p.people[:, 0])
-        marks[panel] = {"axis": "y", "value": p.threshold.value, "label": "threshold", "panel": panel}
-        share = middle(p)
-        words.append(f"{panel}: {percent(share.value if share else None)} of middle frames match both")
-    return Figure(
-        "directions_paths",
-        "lines",
-        "Slerp paths between two people",
-        f"Mean cosine of each frame's picture to the two people of {len(paths[0].people)} pairs. Where both curves "
-        "lie above the line one picture passes as two people.",
-        "; ".join(words),
-        {
-            "x": {"label": "position between the two", "scale": "linear"},
-            "y": {"label": "cosine", "scale": "linear"},
-            "series": series, "marks": list(marks.values()),
-        },
-    )  # fmt: skip
-
-
-def _axes(study: Study) -> Figure:
-    names = [d.contrast.name for d in study.directions]
-    count = max(c.axis for c in study.axes)
-    cell = {(c.contrast, c.axis): c for c in study.axes}
-    share = [next(c.share for c in study.axes if c.axis == a) for a in range(1, count + 1)]
-    top = max(study.axes, key=lambda c: abs(c.r))
-
-    def grid(pick: Any) -> list[list[float]]:
-        return [[pick(cell[n, a]) for a in range(1, count + 1)] for n in names]
-
-    return Figure(
-        "directions_axes",
-        "heatmap",
-        "Principal axes and attributes",
-        "Pearson's r of faces' position on each axis of largest variance with each attribute.",
-        f"Largest: axis {top.axis} with {top.contrast}, r {top.r:.2f}.",
-        {
-            "rows": names, "columns": [f"axis {a + 1} ({percent(s)})" for a, s in enumerate(share)],
-            "values": grid(lambda c: c.r), "low": grid(lambda c: c.interval.low),
-            "high": grid(lambda c: c.interval.high), "unit": "", "scale": "diverging",
-        },
-    )  # fmt: skip
-
-
-def figures(
-    study: Study, reaches: Sequence[Reach], pictured: Pictured | None, threshold: Any
-) -> list[Figure]:
-    """Matrix, stability, reach, axes; walks and paths where pictures were made."""
-    drawn = [_matrix(study)] if len(study.directions) > 1 else []
-    drawn += [_stability(study)]
-    drawn += [_kept(reaches)] if reaches else []
-    drawn += [_axes(study)]
-    if pictured and pictured.walks:
-        drawn.append(_walks(pictured.walks))
-    if pictured and pictured.paths:
-        drawn.append(_paths(pictured.paths))
-    return drawn
 
 
 def galleries(context: Any, params: Params, pictured: Pictured | None) -> list[Gallery]:
@@ -504,7 +319,6 @@ def galleries(context: Any, params: Params, pictured: Pictured | None) -> list[G
 
 
 def caveats(
-    study: Study,
     skipped: Sequence[str],
     threshold: Any,
     pictured: Pictured | None,

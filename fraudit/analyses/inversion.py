@@ -49,7 +49,7 @@ class Params:
     neighbours: int = 3
     budget_s: float = 30.0
     scale: float | None = None
-    shown: int = 8
+    shown: int = 7
 
     def __post_init__(self) -> None:
         if not self.fmrs or not all(0 < f < 1 for f in self.fmrs):
@@ -72,6 +72,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     from fraudit.analyses import inversion_measure as measure
     from fraudit.analyses import inversion_rates as rates
     from fraudit.analyses import inversion_words as words
+    from fraudit.analyses.inversion_figures import figures
     from fraudit.analyses.inversion_pictures import galleries
 
     usable = measure.rows_of(context)
@@ -113,7 +114,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         findings=tuple(findings),
         metrics=tuple(metrics),
         tables=tuple(words.tables(attacks, metrics)),
-        figures=tuple(words.figures(verdicts, attacks, chosen, groups, swept)),
+        figures=tuple(figures(verdicts, attacks, chosen, groups, swept)),
         galleries=galleries(context, params, sources, verdicts, swept, shown),
         caveats=tuple(words.caveats(context, params, sizes, attacks, chosen)),
         method=words.METHOD,

@@ -44,7 +44,7 @@ def sources_gallery(context: Any, params: Params, sources: Sources, verdicts: Se
         "Source and reconstruction",
         "Each lower face was made from the ID vector of the one above it alone. Cosine of the two by each judge, "
         "and whether it reaches the judge's threshold at the strictest FMR; a seeded choice, not the best.",
-        (GalleryRow("source", tuple(top)), GalleryRow("reconstruction", tuple(below))),
+        (GalleryRow("source", tuple(top)), GalleryRow("made", tuple(below))),
     )
 
 

@@ -5,20 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fraudit.analyses.inversion_rates import Attack, Groups
 from fraudit.analyses.verification_words import rate
 from fraudit.errors import InsufficientData
 from fraudit.formatting import interval as interval_words
 from fraudit.formatting import percent
 from fraudit.stats.inversion import Figure as Counted
-from fraudit.stats.inversion import angular, mean_of, replacement
-from fraudit.types import I64, Column, Figure, Finding, Metric, Severity, Table
+from fraudit.stats.inversion import mean_of, replacement
+from fraudit.types import I64, Column, Finding, Metric, Severity, Table
 
 if TYPE_CHECKING:
     from fraudit.analyses.inversion import Params
-    from fraudit.analyses.inversion_measure import Replaced, Sizes, Sweep, Verdict
+    from fraudit.analyses.inversion_measure import Replaced, Sizes, Sweep
 
 # Rule `inversion.attack_success`: lower bounds of the success rate; `chance` is a multiple of the FMR.
 HIGH, MEDIUM, CHANCE, SAFE = 0.1, 0.01, 3.0, 0.02
@@ -49,10 +47,10 @@ def who(judge: str, own: bool) -> str:
     return f"{judge} (the audited model)" if own else judge
 
 
-def said(counted: Counted) -> str:
-    """`95 % interval 60 to 75 %; 180 reconstructions of 30 people`."""
+def said(counted: Counted, unit: str) -> str:
+    """`95 % interval 60 to 75 %; 180 faces of 30 people`."""
     bounds = interval_words(counted.interval.low, counted.interval.high, as_percent=True)
-    return f"95 % interval {bounds}; {counted.n:,} of {counted.people:,} people"
+    return f"95 % interval {bounds}; {counted.n:,} {unit} of {counted.people:,} people"
 
 
 def counted_metric(name: str, found: Counted | None, missing: str, label: str, **more: Any) -> Metric:
@@ -159,7 +157,8 @@ def replacement_metrics(replaced: Sequence[Replaced], subjects: I64, missing: st
     return found
 
 
-def _mean(values: Any, people: I64) -> Counted | None:
+def mean_or_none(values: Any, people: Any) -> Counted | None:
+    """The mean with its interval, or None where fewer than two people have a value."""
     try:
         return mean_of(values, people)
     except InsufficientData:
@@ -179,13 +178,13 @@ def sweep_metrics(swept: Sequence[Sweep], guidance: float) -> list[Metric]:
             ("diversity", s.spread, "Mean angular distance among samples of one vector"),
         ):
             found.append(
-                counted_metric(f"{base}.{part}{at}", _mean(values, s.people), few, f"{text} {words}",
+                counted_metric(f"{base}.{part}{at}", mean_or_none(values, s.people), few, f"{text} {words}",
                                n_unit="vectors")
             )  # fmt: skip
         if s.own:
             text = f"RMS pixel difference among samples of one vector at guidance {s.guidance:g}"
             found.append(
-                counted_metric(f"inversion.pixel_diversity{at}", _mean(s.pixels, s.people), few, text,
+                counted_metric(f"inversion.pixel_diversity{at}", mean_or_none(s.pixels, s.people), few, text,
                                n_unit="vectors")
             )  # fmt: skip
     return found
@@ -230,7 +229,7 @@ def findings(
         Finding(
             severity,
             f"{percent(point.one.value)} of reconstructions match their source for {judge} at FMR "
-            f"{rate(point.fmr)} ({said(point.one)}): {ENDINGS[ending, chosen.own]}.",
+            f"{rate(point.fmr)} ({said(point.one, 'reconstructions')}): {ENDINGS[ending, chosen.own]}.",
             ("inversion.attack_success",),
             "inversion.attack_success",
         )
@@ -243,7 +242,7 @@ def findings(
             Finding(
                 level,
                 f"{percent(point.two.value)} of reconstructions match another picture of the same person "
-                f"({said(point.two)}); of the real sources {percent(point.real_two.value)} do.",
+                f"({said(point.two, 'reconstructions')}); of the real sources {percent(point.real_two.value)} do.",
                 (f"{base}.type2{at}", f"{base}.type2_real{at}"),
                 "inversion.type2",
             )
@@ -253,8 +252,8 @@ def findings(
             Finding(
                 "low",
                 f"Reconstructions match strangers in {percent(point.strangers.value)} of pairs "
-                f"({said(point.strangers)}), where real pictures do in {percent(point.fmr)}: part of the success "
-                "is owed to generic faces.",
+                f"({said(point.strangers, 'pairs')}), where real pictures do in {percent(point.fmr)}: part of "
+                "the success is owed to generic faces.",
                 (f"{base}.strangers{at}",),
                 "inversion.generic",
             )
@@ -291,33 +290,41 @@ def findings(
     return [*found, memory] if memory else found
 
 
+def _cells(found: Counted | None) -> dict[str, Any]:
+    if found is None:
+        return {"value": None, "interval": None, "n": None, "people": None}
+    bounds = [found.interval.low, found.interval.high]
+    return {"value": found.value, "interval": bounds, "n": found.n, "people": found.people}
+
+
 def tables(attacks: Sequence[Attack], metrics: Sequence[Metric]) -> list[Table]:
-    """Judges by operating point; groups."""
-    rows: list[dict[str, Any]] = []
+    """Type I and type II by judge and operating point; groups."""
+    one, two = [], []
     for a in attacks:
         for p in a.points:
             row: dict[str, Any] = {"judge": who(a.judge, a.own), "fmr": rate(p.fmr)}
-            for name, counted in (
-                ("one", p.one), ("real", p.real), ("two", p.two), ("real_two", p.real_two),
-                ("strangers", p.strangers),
-            ):  # fmt: skip
-                row[name] = counted.value if counted else None
-            row["one_interval"] = [p.one.interval.low, p.one.interval.high] if p.one else None
-            row["two_interval"] = [p.two.interval.low, p.two.interval.high] if p.two else None
-            row["n"], row["n_two"] = p.one.n if p.one else None, p.two.n if p.two else None
-            row["people"] = p.one.people if p.one else None
-            rows.append(row)
+            one.append(
+                row | _cells(p.one) | {"real": p.real.value if p.real else None}
+                | {"strangers": p.strangers.value if p.strangers else None}
+            )  # fmt: skip
+            two.append(row | _cells(p.two) | {"real": p.real_two.value if p.real_two else None})
     columns: tuple[Column, ...] = (
-        Column("judge", "Judge"), Column("fmr", "FMR"),
-        Column("one", "Type I", "percent", 1), Column("one_interval", "95 % interval", "interval"),
-        Column("n", "Reconstructions", "integer"), Column("people", "People", "integer"),
-        Column("real", "Real, same resolution", "percent", 1),
-        Column("two", "Type II", "percent", 1), Column("two_interval", "95 % interval", "interval"),
-        Column("n_two", "With another picture", "integer"),
-        Column("real_two", "Real, type II", "percent", 1), Column("strangers", "Strangers", "percent", 2),
+        Column("judge", "Judge"), Column("fmr", "FMR"), Column("value", "Success", "percent", 1),
+        Column("interval", "95 %", "interval"), Column("n", "n", "integer"),
+        Column("people", "People", "integer"), Column("real", "Real picture", "percent", 1),
     )  # fmt: skip
-    caption = "Type I: matches the inverted picture; type II: another picture of the person; strangers: anybody else."
-    found = [Table("inversion_success", "Attack success by judge", columns, tuple(rows), caption)]
+    found = [
+        Table(
+            "inversion_type1", "Type I: matches the picture it was made from",
+            (*columns, Column("strangers", "Strangers", "percent", 2)), tuple(one),
+            "Real picture: the source at the inverter's resolution. Strangers: reconstructions that match anybody "
+            "else.",
+        ),
+        Table(
+            "inversion_type2", "Type II: matches another picture of the person", columns, tuple(two),
+            "Real picture: the source itself against that other picture.",
+        ),
+    ]  # fmt: skip
     kept = [m for m in metrics if m.name.startswith("inversion.group.")]
     if kept:
         columns = (
@@ -332,149 +339,6 @@ def tables(attacks: Sequence[Attack], metrics: Sequence[Metric]) -> list[Table]:
         ]  # fmt: skip
         found.append(Table("inversion_groups", "Type I by group", columns, tuple(rows)))
     return found
-
-
-def _histogram(verdicts: Sequence[Verdict], attacks: Sequence[Attack]) -> Figure:
-    series, marks, words = [], [], []
-    edges = np.linspace(0, 1, 81)
-    ends: list[float] = []
-    for v in verdicts:
-        panel = who(v.name, v.own)
-        for name, scores in (
-            ("strangers", v.impostor),
-            ("same person", v.genuine),
-            ("reconstruction", v.source),
-        ):
-            distances = angular(scores[np.isfinite(scores)])
-            if len(distances):
-                counts = np.histogram(distances, edges)[0]
-                ends += [float(distances.min()), float(distances.max())]
-                series.append(
-                    {"name": name, "edges": edges.tolist(), "counts": counts.tolist(),
-                     "accent": name == "reconstruction", "panel": panel}
-                )  # fmt: skip
-                words.append(f"{panel}, {name}: median {np.median(distances):.2f}, n {len(distances):,}")
-    for a in attacks:
-        for p in a.points:
-            if not p.missing:
-                value = float(angular(p.threshold.value))
-                marks.append(
-                    {"axis": "x", "value": value, "label": f"FMR {rate(p.fmr)}", "panel": who(a.judge, a.own)}
-                )
-                ends.append(value)
-    low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
-    first, last = max(0, int(low * 80) - 1), min(80, int(np.ceil(high * 80)) + 1)
-    for s in series:
-        s["edges"], s["counts"] = s["edges"][first : last + 1], s["counts"][first:last]
-    return Figure(
-        "inversion_distances",
-        "histogram",
-        "Distance to the source, by judge",
-        "Left of a threshold two pictures pass as one person. The more of the reconstructions' curve lies there, "
-        "and the nearer it comes to that of two real pictures of a person, the more a template gives away.",
-        "Angular distances. " + "; ".join(words) + ".",
-        {
-            "x": {"label": "angular distance (1 = opposite)", "scale": "linear"},
-            "series": series,
-            "marks": marks,
-        },
-        main=True,
-    )
-
-
-def _dots(attacks: Sequence[Attack]) -> Figure:
-    rows: list[dict[str, Any]] = []
-    for a in attacks:
-        for p in a.points:
-            for name, c, top in (("type I", p.one, p.real), ("type II", p.two, p.real_two)):
-                row: dict[str, Any] = {"label": f"{name}, FMR {rate(p.fmr)}", "group": who(a.judge, a.own)}
-                if p.missing or c is None:
-                    row |= {"value": None, "missing": p.missing or "none"}
-                else:
-                    row |= {
-                        "value": c.value, "low": c.interval.low, "high": c.interval.high, "n": c.n,
-                        "accent": name == "type I", "compare": top.value if top else None,
-                        "compare_label": "real picture",
-                    }  # fmt: skip
-                rows.append(row)
-    return Figure(
-        "inversion_success",
-        "dots",
-        "Attack success by judge and operating point",
-        "Type I: the reconstruction matches the picture it was made from; type II: another picture of that "
-        "person. Hollow: real pictures in its place (type I: at the inverter's resolution).",
-        "; ".join(f"{r['group']}, {r['label']}: {percent(r['value'])}" for r in rows),
-        {"x": {"label": "success", "scale": "linear", "percent": True, "range": [0, 1]}, "rows": rows},
-    )
-
-
-def _groups(groups: Sequence[Groups], chosen: Attack) -> Figure | None:
-    rows: list[dict[str, Any]] = [
-        {"label": r.group, "value": r.rate, "low": r.interval.low, "high": r.interval.high, "n": r.n,
-         "group": g.attribute}
-        for g in groups for r in g.rates
-    ]  # fmt: skip
-    if not rows:
-        return None
-    return Figure(
-        "inversion_groups",
-        "dots",
-        "Type I success by group",
-        f"At FMR {rate(groups[0].fmr)} by {who(chosen.judge, chosen.own)}. Where an inverter has seen less of a "
-        "group it recovers less of it: a low rate is no protection against a better inverter.",
-        "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows),
-        {"x": {"label": "success, type I", "scale": "linear", "percent": True}, "rows": rows},
-    )
-
-
-def _sweep(swept: Sequence[Sweep]) -> Figure | None:
-    judges = list(dict.fromkeys((s.judge, s.own) for s in swept))
-    if len({s.guidance for s in swept}) < 2:
-        return None
-    panels = {
-        "cosine to the source": "similarity",
-        "angular distance among samples": "spread",
-    }
-    series, words = [], []
-    for panel, field in panels.items():
-        for judge, own in judges:
-            mine = [s for s in swept if (s.judge, s.own) == (judge, own)]
-            means = [_mean(getattr(s, field), s.people) for s in mine]
-            series.append(
-                {
-                    "name": who(judge, own), "panel": panel, "points": True,
-                    "x": [s.guidance for s in mine],
-                    "y": [m.value if m else None for m in means],
-                    "low": [m.interval.low if m else None for m in means],
-                    "high": [m.interval.high if m else None for m in means],
-                }
-            )  # fmt: skip
-            if means[0] and means[-1]:
-                words.append(
-                    f"{panel} by {who(judge, own)}: {means[0].value:.2f} at {mine[0].guidance:g}, "
-                    f"{means[-1].value:.2f} at {mine[-1].guidance:g}"
-                )
-    return Figure(
-        "inversion_guidance",
-        "lines",
-        "Guidance: identity against diversity",
-        "More guidance brings the samples nearer to the person and nearer to one another. Bands: 95 % intervals "
-        f"over {len(np.unique(swept[0].people))} people with {swept[0].samples} samples each.",
-        "; ".join(words) + ".",
-        {
-            "x": {"label": "guidance", "scale": "linear"}, "y": {"label": "", "scale": "linear"},
-            "series": series, "panels": {p: {"y": {"label": p, "scale": "linear"}} for p in panels},
-        },
-    )  # fmt: skip
-
-
-def figures(
-    verdicts: Sequence[Verdict], attacks: Sequence[Attack], chosen: Attack, groups: Sequence[Groups],
-    swept: Sequence[Sweep],
-) -> list[Figure]:  # fmt: skip
-    """Distances by judge, success, groups, guidance."""
-    drawn = [_histogram(verdicts, attacks), _dots(attacks), _groups(groups, chosen), _sweep(swept)]
-    return [f for f in drawn if f is not None]
 
 
 def caveats(
