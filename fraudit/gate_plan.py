@@ -2,8 +2,9 @@
 
 The half-width of a paired interval of two rates on n independent pairs is z sqrt(d / n), with d the share of pairs
 on which only one of the models errs (Agresti and Min, Biometrics 61, 2005, half a pair added to each cell). A rule with
-the limit L can pass only where the half-width is below the distance to L, and shows a true change of
-L + (z + z_power) sqrt(d / n) with the stated power.
+the limit L can pass only where the half-width is below the distance to L. It fails with the stated power at the true
+change D that solves D - L = z sqrt(d' / n) + z_power sqrt((d' - D^2) / n), d' = d + D: a change brings discordant
+pairs of its own.
 """
 
 from __future__ import annotations
@@ -113,12 +114,19 @@ def _row(rule: Rule, kind: str, limit: float, counts: Counts, base: Side | None)
     z, z_power = z_value(0.95), z_value(2 * POWER - 1)
     if kind in ("max", "min"):
         spread = math.sqrt(max(rate * (1 - rate), 1 / (free + 2)) / free)
+        detects = (z + z_power) * spread
     else:
         discordant = 2 * rate * (1 - rate) * (1 - SHARED)
-        spread = math.sqrt(max(discordant * free, 1.0) + 0.0) / (free + 2)
+        spread = math.sqrt(max(discordant * free, 1.0)) / (free + 2)
+        detects = limit + (z + z_power) * spread
+        for _ in range(60):
+            share_of = discordant + detects
+            noise = math.sqrt(max(share_of - detects**2, 0.0) / free)
+            detects = limit + z * math.sqrt(share_of / free) + z_power * noise
+        detects = min(detects, 1.0)
     row.update(
         pairs=n, independent=free, rate=rate, rate_from=source, half_width=z * spread, power=POWER,
-        detects=(limit if kind not in ("max", "min") else 0.0) + (z + z_power) * spread,
+        detects=detects,
     )  # fmt: skip
     if kind in ("max", "min"):
         ceiling = limit if kind == "max" else 1 - limit

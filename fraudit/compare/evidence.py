@@ -132,12 +132,12 @@ def read_evidence(folder: Path, metrics: Mapping[Key, Metric], seed: int, bias_f
             notes.append(f"{key[0]}: the stored pairs give {found:.6g}, the record says {stored}; not paired")
             events.pop(key, None)
             sums.pop(key, None)
-    about_pairs = _digest(pairs.left, pairs.right, pairs.same, pairs.fold) if pairs is not None else ""
-    about_people = _digest(vectors.ids, vectors.subjects) if vectors is not None else ""
+    about_pairs = digest_of(pairs.left, pairs.right, pairs.same, pairs.fold) if pairs is not None else ""
+    about_people = digest_of(vectors.ids, vectors.subjects) if vectors is not None else ""
     return Evidence(pairs, about_pairs, about_people, events, sums, tuple(notes))
 
 
-def _digest(*columns: NDArray[Any] | None) -> str:
+def digest_of(*columns: NDArray[Any] | None) -> str:
     """sha256 of which pairs or people the evidence is about, never of what the model said."""
     digest = hashlib.sha256()
     for column in columns:
@@ -172,7 +172,7 @@ def _rates_of(name: str, metrics: Mapping[Key, Metric]) -> list[tuple[float, Key
     ]
 
 
-def _person_sums(unit: F32, subjects: I64, threshold: float, ok: Bool, everyone: I64) -> Sums:
+def person_sums(unit: F32, subjects: I64, threshold: float, ok: Bool, everyone: I64) -> Sums:
     """FMR over all pairs of different people among these faces, and its residuals by person of `everyone`."""
     counts = count_matches(unit, subjects, threshold, np.zeros(len(subjects), np.int64), ok)
     n, hits = int(counts.pairs[0, 0]), int(counts.matches[0, 0])
@@ -183,7 +183,7 @@ def _person_sums(unit: F32, subjects: I64, threshold: float, ok: Bool, everyone:
     return Sums(hits / n, n, np.bincount(codes, weights=residual, minlength=len(everyone)) / n)
 
 
-class _Thresholds:
+class Thresholds:
     """The run's thresholds again, each with the residual sums of its calibration people."""
 
     def __init__(self, vectors: Vectors, seed: int) -> None:
@@ -197,7 +197,7 @@ class _Thresholds:
         if fmr not in self._known:
             value = self.calibration.threshold(fmr)
             rows = self.calibration.rows
-            found = _person_sums(
+            found = person_sums(
                 self.vectors.unit[rows],
                 self.vectors.subjects[rows],
                 value,
@@ -227,12 +227,12 @@ def _judged(
     fnmrs, fmrs = (_rates_of(f"verification.{name}", metrics) for name in ("fnmr", "fmr"))
     if not fnmrs and not fmrs:
         return
-    thresholds = _Thresholds(vectors, seed)
+    thresholds = Thresholds(vectors, seed)
     held = calibration_half(vectors.subjects, seed)
     others = np.flatnonzero(~held)
     people = np.unique(vectors.subjects[others])
     for target, key in fmrs:
-        sums[key] = _person_sums(
+        sums[key] = person_sums(
             vectors.unit[others],
             vectors.subjects[others],
             thresholds.at(target)[0],
@@ -275,7 +275,7 @@ def _groups(
     }
     if not audited:
         return
-    thresholds = _Thresholds(vectors, seed)
+    thresholds = Thresholds(vectors, seed)
     value = thresholds.at(fmr)[0]
     judged = ~calibration_half(vectors.subjects, seed)
     left, right = genuine_pairs(vectors.subjects)
@@ -288,7 +288,7 @@ def _groups(
             rows = np.flatnonzero((labels == group) & judged)
             if len(rows):
                 people = np.unique(vectors.subjects[rows])
-                found = _person_sums(
+                found = person_sums(
                     vectors.unit[rows], vectors.subjects[rows], value, vectors.ok[rows], people
                 )
                 sums[f"{base}.fmr", group] = replace(found, tail=thresholds.impostor_tail(fmr, found.rate))

@@ -28,33 +28,25 @@ def points(value: float) -> str:
     return f"{number(100 * value)} points"
 
 
-def forest(changes: Sequence[tuple[str, Sequence[Delta]]]) -> Figure | None:
-    """Differences of the verification rates, one panel a new run; x in percentage points."""
-    rows = []
-    for label, deltas in changes:
-        for d in deltas:
-            if (
-                d.name.startswith(HEADLINES)
-                and not d.group
-                and d.interval is not None
-                and d.value is not None
-            ):
-                low, high = 100 * d.interval.low, 100 * d.interval.high
-                rows.append(
-                    {"label": d.label.split(" (")[0], "value": 100 * d.value, "low": low, "high": high,
-                     "accent": d.verdict in ("worse", "better"), **({"panel": label} if len(changes) > 1 else {})}
-                )  # fmt: skip
+def forest(new: Side, deltas: Sequence[Delta]) -> Figure | None:
+    """Differences of the verification rates of one new run."""
+    rows = [
+        {"label": d.label.split(" (")[0], "value": d.value, "low": d.interval.low, "high": d.interval.high,
+         "accent": d.verdict in ("worse", "better")}
+        for d in deltas
+        if d.name.startswith(HEADLINES) and not d.group and d.interval is not None and d.value is not None
+    ]  # fmt: skip
     if not rows:
         return None
-    shown = [f"{r['label']} {number(r['value'])}" for r in rows[:6]]
+    shown = [f"{r['label']} {points(r['value'])}" for r in rows[:6]]
     return Figure(
-        "differences",
+        f"differences_{new.label}",
         "dots",
-        "What changed in verification",
+        f"What changed in verification with {new.label}",
         "New minus base on the same pairs, in percentage points. An interval that crosses 0 shows no difference.",
-        "Differences in percentage points: " + "; ".join(shown) + ".",
+        "; ".join(shown) + ".",
         {
-            "x": {"label": "difference in percentage points", "scale": "linear"},
+            "x": {"label": "difference in percentage points", "scale": "linear", "percent": True},
             "rows": rows,
             "marks": [{"axis": "x", "value": 0.0, "label": "no change"}],
         },

@@ -19,6 +19,8 @@ from fraudit.record import write_atomic
 from fraudit.render import Drawings, Pictures, environment
 from fraudit.types import Figure, Gallery
 
+READINGS = {"worse": "Worse", "better": "Better", "changed": "Changed", "unclear": "No difference shown",
+            "unknown": "No interval"}  # fmt: skip
 VERDICTS = {"worse": "worse", "better": "better", "changed": "changed", "unclear": "no difference shown",
             "unknown": "not comparable"}  # fmt: skip
 CARDS = 6
@@ -114,7 +116,10 @@ def compare(sides: Sequence[Side], only: tuple[str, ...] = (), skip: tuple[str, 
         return [figure for figure in made if figure is not None]
 
     shown: dict[str, Sequence[Figure]] = {
-        "verification": [*kept(drawn.forest(pairs), drawn.det(named)), *drawn.histograms(named)],
+        "verification": [
+            *kept(*(drawn.forest(c.new, c.deltas) for c in changes), drawn.det(named)),
+            *drawn.histograms(named),
+        ],
         "robustness": drawn.heatmaps(named, pairs),
         "compression": kept(drawn.compression(named)),
         "bias": kept(*(drawn.group_rates(base, new) for new in others)),
@@ -255,7 +260,7 @@ def _context(found: Comparison) -> dict[str, Any]:
         "cards": cards,
         "value_words": value_words,
         "difference_words": difference_words,
-        "verdict_words": VERDICTS,
+        "verdict_words": READINGS,
     }
 
 

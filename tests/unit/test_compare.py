@@ -1,0 +1,235 @@
+"""Comparisons of runs made of planted vectors: pairing, refusals, outputs, and the page."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from fraudit.cli.main import run
+from fraudit.compare import compare, run_side, write
+from fraudit.compare.deltas import deltas, verdict_of
+from fraudit.compare.outputs import as_dict, html_text, markdown_text
+from fraudit.compare.sides import differences
+from fraudit.errors import DataError, UsageError
+from fraudit.types import Interval
+from fraudit.vector_run import StoredVectors, derived_run, faces_of, run_vectors
+from tests.fixtures.planted import people_vectors, unit
+
+PEOPLE, EACH = 120, 4
+
+
+@pytest.fixture(scope="module")
+def vectors() -> np.ndarray:
+    true, nuisance, _ = people_vectors(np.random.default_rng(7), PEOPLE, EACH, within=0.6)
+    return (true + nuisance).astype(np.float32)
+
+
+def _faces(name: str = "planted") -> object:
+    subjects = np.repeat(np.arange(PEOPLE), EACH)
+    attributes = {"gender": np.where(subjects % 2, "woman", "man")}
+    ids = [f"{s:04d}/{i:05d}.png" for i, s in enumerate(subjects)]
+    return faces_of(name, ids, subjects, attributes)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory, vectors: np.ndarray) -> dict[str, Path]:
+    """base; noisy: more noise everywhere; group: more noise for women; int8: rounded; turned: a rotation."""
+    folder = tmp_path_factory.mktemp("runs")
+    rng = np.random.default_rng(8)
+    noise = rng.normal(size=vectors.shape).astype(np.float32)
+    women = (np.repeat(np.arange(PEOPLE), EACH) % 2 == 1)[:, None]
+    scale = np.abs(unit(vectors)).max(1, keepdims=True) / 127
+    rotation = np.linalg.qr(rng.normal(size=(vectors.shape[1],) * 2))[0]
+    variants = {
+        "noisy": vectors + 0.5 * noise,
+        "group": vectors + 0.7 * noise * women,
+        "int8": np.rint(unit(vectors) / scale) * scale,
+        "turned": (vectors @ rotation)[:, :12],
+        "rotated": vectors @ rotation,
+    }
+    params = {"bias": {"by": ("gender",), "fmr": 1e-2}}
+    made = {"base": folder / "base"}
+    run_vectors(
+        _faces(), StoredVectors("base", vectors, np.ones(len(vectors), bool)), made["base"], params=params
+    )
+    for name, changed in variants.items():
+        made[name] = folder / name
+        derived_run(made["base"], name, changed, made[name])
+    return made
+
+
+def _by_name(base: Path, new: Path) -> dict:
+    return {(d.name, d.group): d for d in deltas(run_side(base), run_side(new))}
+
+
+def test_every_rate_of_verification_and_groups_is_paired(runs: dict[str, Path]) -> None:
+    found = _by_name(runs["base"], runs["noisy"])
+    rates = [
+        d
+        for (name, _), d in found.items()
+        if d.value is not None
+        and name.split(".")[-1].split("@")[0]
+        in ("fnmr", "fmr", "tar", "eer", "auc", "accuracy", "d_prime", "fta")
+    ]
+    assert len(rates) >= 12
+    assert {d.how for d in rates} == {"paired"}
+    assert run_side(runs["base"]).evidence.notes == ()
+
+
+def test_the_difference_is_that_of_the_records_and_lies_in_its_interval(runs: dict[str, Path]) -> None:
+    base, new = run_side(runs["base"]), run_side(runs["noisy"])
+    for key, d in _by_name(runs["base"], runs["noisy"]).items():
+        if d.value is not None:
+            assert d.value == pytest.approx(new.metrics[key].value - base.metrics[key].value)
+        if d.interval is not None:
+            assert d.interval.low <= d.value <= d.interval.high
+
+
+def test_a_rotation_changes_nothing_and_is_found_to(runs: dict[str, Path]) -> None:
+    for d in _by_name(runs["base"], runs["rotated"]).values():
+        assert d.verdict in ("unclear", "unknown")
+
+
+def test_planted_losses_are_found_where_they_were_planted(runs: dict[str, Path]) -> None:
+    noisy, group = (_by_name(runs["base"], runs[name]) for name in ("noisy", "group"))
+    assert noisy["verification.fnmr@fmr=1e-2", ""].verdict == "worse"
+    assert noisy["verification.auc", ""].verdict == "worse"
+    assert group["bias.gender.fnmr", "woman"].verdict == "worse"
+    assert group["bias.gender.fnmr", "man"].verdict != "worse"
+    turned = _by_name(runs["base"], runs["turned"])
+    assert turned["verification.fnmr@fmr=1e-2", ""].verdict == "worse"
+
+
+def test_pairing_is_sharper_than_the_two_intervals(runs: dict[str, Path]) -> None:
+    from fraudit.stats.paired import independent_difference
+
+    d = _by_name(runs["base"], runs["int8"])["verification.d_prime", ""]
+    both = independent_difference(d.base.value, d.base.interval, d.new.value, d.new.interval).interval
+    assert d.interval.high - d.interval.low < 0.2 * (both.high - both.low)
+
+
+def test_without_evidence_the_intervals_are_taken_and_it_is_said(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    bare = tmp_path / "bare"
+    shutil.copytree(runs["base"], bare)
+    (bare / "vectors.npz").unlink()
+    (bare / "scores.csv").unlink()
+    side = run_side(bare)
+    assert len(side.evidence.notes) == 2
+    found = {d.name: d for d in deltas(side, run_side(runs["noisy"]))}
+    assert found["verification.accuracy"].how == "independent"
+
+
+def test_evidence_that_does_not_give_the_records_figure_is_dropped(
+    runs: dict[str, Path], tmp_path: Path
+) -> None:
+    import shutil
+
+    odd = tmp_path / "odd"
+    shutil.copytree(runs["base"], odd)
+    shutil.copy(runs["noisy"] / "vectors.npz", odd / "vectors.npz")
+    side = run_side(odd)
+    assert ("verification.fnmr@fmr=1e-2", "") not in side.evidence.events
+    assert any("fnmr@fmr=1e-2" in note for note in side.evidence.notes)
+
+
+def test_what_was_measured_otherwise_is_refused_by_name(runs: dict[str, Path]) -> None:
+    base, new = run_side(runs["base"]), run_side(runs["noisy"])
+    data = new.inputs["dataset"]
+    cases = {
+        "data: 'planted'": replace(new, inputs={**new.inputs, "dataset": {**data, "digest": "x"}}),
+        "alignment, detector": replace(new, inputs={**new.inputs, "dataset": {**data, "detector": "other"}}),
+        "protocol, pairs": replace(new, inputs={**new.inputs, "dataset": {**data, "protocol_pairs": 7}}),
+        "seed: 0 against 1": replace(new, plan={**new.plan, "seed": 1}),
+        "parameter bias.fmr: 0.01 against 0.1": replace(
+            new, params={**new.params, "bias": {**new.params["bias"], "fmr": 0.1}}
+        ),
+        "pairs: digest": replace(new, evidence=replace(new.evidence, pairs_digest="x")),
+    }
+    assert differences(base, new) == []
+    for expected, other in cases.items():
+        assert any(expected in line for line in differences(base, other)), expected
+        with pytest.raises(UsageError, match="cannot be compared"):
+            compare([base, other])
+    assert differences(base, cases["parameter bias.fmr: 0.01 against 0.1"], ["verification"]) == []
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "better", "verdict"),
+    [
+        (0.1, 0.2, "lower", "worse"),
+        (0.1, 0.2, "higher", "better"),
+        (-0.2, -0.1, "lower", "better"),
+        (-0.2, -0.1, "higher", "worse"),
+        (-0.1, 0.2, "lower", "unclear"),
+        (0.0, 0.2, "lower", "unclear"),
+        (0.1, 0.2, "none", "changed"),
+    ],
+)
+def test_the_reading_follows_the_interval_and_the_direction(
+    low: float, high: float, better: str, verdict: str
+) -> None:
+    assert verdict_of(Interval(low, high), better) == verdict
+
+
+def test_a_comparison_of_three_writes_every_form(runs: dict[str, Path], tmp_path: Path) -> None:
+    found = compare([run_side(runs[name]) for name in ("base", "noisy", "group")])
+    page = write(found, tmp_path / "out")
+    text = page.read_text()
+    assert "http" not in text.replace("http-equiv", "").replace("http://www.w3.org/2000/svg", "").replace(
+        "http://www.w3.org/1999/xlink", ""
+    )
+    assert text.count("<svg") >= 8
+    assert "Error rates by group, group against base" in text
+    stored = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    assert [n["label"] for n in stored["new"]] == ["noisy", "group"]
+    suites = ElementTree.parse(tmp_path / "out" / "junit.xml").getroot()
+    assert len(suites) == 2
+    worse = [d for d in found.changes[0].deltas if d.verdict == "worse"]
+    assert len(suites[0].findall(".//failure")) == len(worse) > 0
+    assert markdown_text(found).startswith("# noisy, group against base")
+
+
+def test_hostile_names_are_escaped(runs: dict[str, Path]) -> None:
+    base, new = run_side(runs["base"]), run_side(runs["noisy"])
+    found = compare([base, replace(new, label="<script>alert(1)</script>")])
+    assert "<script>alert" not in html_text(found)
+    assert "<script>" not in markdown_text(found)
+
+
+def test_two_runs_of_one_model_are_told_apart(runs: dict[str, Path]) -> None:
+    base = run_side(runs["base"])
+    found = compare([base, replace(base, path=runs["noisy"])])
+    assert found.title == "base (noisy) against base (base)"
+    assert as_dict(found)["new"][0]["metrics"][0]["difference"] == 0
+
+
+def test_the_command_compares_refuses_and_explains(runs: dict[str, Path], tmp_path: Path, capsys) -> None:
+    out = tmp_path / "comparison"
+    assert run(["compare", str(runs["base"]), str(runs["noisy"]), "--out", str(out)]) == 0
+    assert f"comparison: {out / 'index.html'}" in capsys.readouterr().out
+    assert run(["compare", str(runs["base"])]) == 2
+    assert run(["compare", str(runs["base"]), str(tmp_path / "none")]) == 5
+    assert "no run at" in capsys.readouterr().err
+    assert run(["compare", "--help"]) == 0
+    assert "Example: fraudit compare" in capsys.readouterr().out
+
+
+def test_an_incomplete_run_is_refused(runs: dict[str, Path], tmp_path: Path) -> None:
+    import shutil
+
+    half = tmp_path / "half"
+    shutil.copytree(runs["base"], half)
+    document = json.loads((half / "run.json").read_text())
+    document["status"] = "incomplete"
+    (half / "run.json").write_text(json.dumps(document))
+    with pytest.raises(DataError, match="incomplete"):
+        run_side(half)
