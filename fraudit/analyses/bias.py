@@ -33,6 +33,7 @@ from fraudit.stats.groups import (
     label_groups,
     own_threshold,
     summary_intervals,
+    word_groups,
 )
 from fraudit.stats.intervals import clustered_mean, clustered_rate
 from fraudit.stats.pairs import genuine_pairs
@@ -236,19 +237,11 @@ def attribute_groups(context: Any, params: Params) -> dict[str, NDArray[np.str_]
     """Attribute (and, where asked for, the intersection of the first two) -> str[N] groups."""
     chosen = choose_attributes(context, params.by)
     groups = {name: label_groups(np.asarray(context.faces.attributes[name])) for name in chosen}
-    named = {name: _worded(name, labels) for name, labels in groups.items()}
+    named = {name: word_groups(name, labels) for name, labels in groups.items()}
     if params.intersections and len(chosen) >= 2:
         first, second = chosen[:2]
         named[f"{first} x {second}"] = join_labels([named[first], named[second]])
     return named
-
-
-def _worded(name: str, labels: NDArray[np.str_]) -> NDArray[np.str_]:
-    """`male` with the values 0 and 1 reads as `male` and `not male`."""
-    if set(np.unique(labels)) <= {"", "0", "1"}:
-        words = name.lower().replace("_", " ")
-        return np.select([labels == "1", labels == "0"], [words, f"not {words}"], "").astype(np.str_)
-    return labels
 
 
 def run(context: Any, params: Params) -> AnalysisResult:

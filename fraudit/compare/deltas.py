@@ -24,7 +24,8 @@ from fraudit.types import Interval, Metric
 
 How = Literal["paired", "independent", "none"]
 Verdict = Literal["better", "worse", "changed", "unclear", "unknown"]
-TOLERANCE = 1e-9
+# Times depend on the machine and its load, so two runs say nothing about two models.
+TIMES = ("compression.match_cost.",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ class Delta:
     @property
     def label(self) -> str:
         """Plain words for the metric."""
-        words = self.new.label or self.base.label or self.name
+        words = (self.new.label or self.base.label or self.name).split(" (chosen")[0]
         return f"{words} [{self.group}]" if self.group and self.group not in words else words
 
 
@@ -147,6 +148,8 @@ def delta(key: Key, base: Side, new: Side, pairing: Pairing) -> Delta:
         where = "base" if mine.value is None else "new"
         return Delta(*key, mine, theirs, None, None, "none", "unknown", f"{where}: {gone.missing}")
     value = theirs.value - mine.value
+    if key[0].startswith(TIMES):
+        return Delta(*key, mine, theirs, value, None, "none", "unknown", "a time, depends on the machine")
     reason = ""
     try:
         found = pairing.difference(key)

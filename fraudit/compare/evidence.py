@@ -19,7 +19,7 @@ from fraudit.errors import DataError, InsufficientData
 from fraudit.scores import ScoreSet, read_run_scores
 from fraudit.stats import verification as v
 from fraudit.stats.calibration import Calibration, calibrate, calibration_half
-from fraudit.stats.groups import label_groups
+from fraudit.stats.groups import join_labels, label_groups, word_groups
 from fraudit.stats.intervals import PairClusters
 from fraudit.stats.paired import threshold_tail
 from fraudit.stats.pairs import count_matches, genuine_pairs, pair_cosines
@@ -264,15 +264,23 @@ def _slug(text: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in text).strip("_").lower()
 
 
+def _labels(vectors: Vectors, named: set[str]) -> dict[str, NDArray[np.str_]]:
+    """`bias.ATTRIBUTE` -> str[N] groups, of every attribute and intersection of two that the record audits."""
+    single = {name: word_groups(name, label_groups(values)) for name, values in vectors.attributes.items()}
+    found = {f"bias.{_slug(name)}": labels for name, labels in single.items()}
+    for one, own in single.items():
+        for two, other in single.items():
+            if one != two:
+                found[f"bias.{_slug(f'{one} x {two}')}"] = join_labels([own, other])
+    return {base: labels for base, labels in found.items() if f"{base}.fmr" in named}
+
+
 def _groups(
     vectors: Vectors, metrics: Mapping[Key, Metric], seed: int, fmr: float,
     events: dict[Key, Events], sums: dict[Key, Sums],
 ) -> None:  # fmt: skip
-    """Rates of the groups of single attributes; intersections are left to their intervals."""
-    named = {key[0] for key in metrics}
-    audited = {
-        name: values for name, values in vectors.attributes.items() if f"bias.{_slug(name)}.fmr" in named
-    }
+    """Rates of demographic groups at the one threshold."""
+    audited = _labels(vectors, {key[0] for key in metrics})
     if not audited:
         return
     thresholds = Thresholds(vectors, seed)
@@ -282,8 +290,7 @@ def _groups(
     use = judged[left] & judged[right]
     left, right = left[use], right[use]
     scores = pair_cosines(vectors.unit, left, right, vectors.ok)
-    for name, values in audited.items():
-        labels, base = label_groups(values), f"bias.{_slug(name)}"
+    for base, labels in audited.items():
         for group in (key[1] for key in list(metrics) if key[0] == f"{base}.fmr"):
             rows = np.flatnonzero((labels == group) & judged)
             if len(rows):
@@ -293,7 +300,7 @@ def _groups(
                 )
                 sums[f"{base}.fmr", group] = replace(found, tail=thresholds.impostor_tail(fmr, found.rate))
             lost = labels == group
-            if (f"{base}.fta", group) in metrics:
+            if lost.any() and (f"{base}.fta", group) in metrics:
                 events[f"{base}.fta", group] = Events(
                     ~vectors.ok[lost], vectors.subjects[lost], vectors.subjects[lost]
                 )

@@ -150,17 +150,18 @@ def difference_words(d: Delta) -> str:
 
 
 def cards(change: Change) -> list[Delta]:
-    """Headline metrics first, then the largest of the others that differ, worse before better."""
+    """What to read first: worse before better, figures of a whole analysis before single cells, by their size."""
 
-    def weight(d: Delta) -> tuple[int, int, float]:
+    def weight(d: Delta) -> tuple[bool, bool, float]:
         half = (d.interval.high - d.interval.low) / 2 if d.interval is not None else 1.0
-        return (
-            0 if d.verdict == "worse" else 1,
-            0 if d.how == "paired" else 1,
-            -abs(d.value or 0.0) / max(half, 1e-12),
-        )
+        cell = d.name.count(".") > 2 or "similarity" in d.name
+        return d.verdict != "worse", cell, -abs(d.value or 0.0) / max(half, 1e-12)
 
-    return sorted((d for d in change.deltas if d.verdict in ("worse", "better")), key=weight)[:CARDS]
+    shown: list[Delta] = []
+    for d in sorted((d for d in change.deltas if d.verdict in ("worse", "better")), key=weight):
+        if sum(d.analysis == one.analysis for one in shown) < 3:
+            shown.append(d)
+    return shown[:CARDS]
 
 
 def as_dict(found: Comparison) -> dict[str, Any]:

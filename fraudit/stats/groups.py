@@ -43,6 +43,14 @@ def label_groups(values: NDArray[np.generic], bins: int = 4) -> NDArray[np.str_]
     return names.astype(np.str_)
 
 
+def word_groups(name: str, labels: NDArray[np.str_]) -> NDArray[np.str_]:
+    """`male` with the values 0 and 1 reads as `male` and `not male`; other labels stay."""
+    if set(np.unique(labels)) <= {"", "0", "1"}:
+        words = name.lower().replace("_", " ")
+        return np.select([labels == "1", labels == "0"], [words, f"not {words}"], "").astype(np.str_)
+    return labels
+
+
 def _clustered(group: str, matches: F64, pairs: F64, subjects: I64, total: int, hits: int) -> GroupRate:
     """Rate over `total` pairs from per-face counts f64[N] of the faces on either side."""
     rate = hits / total
