@@ -9,6 +9,10 @@ import numpy as np
 from fraudit.types import F32, F64, I64
 
 HIDDEN, EPOCHS, BATCH, RATE = 32, 20, 128, 2e-3
+STEPS = 400  # at least, so that a small set is not left untrained
+# Measured on 4,000 faces of CelebA and MobileFaceNet: a small start, dropout and strong decay are what keeps a
+# perceptron on so few faces from reading less than ridge regression does.
+START, DECAY, DROP = 0.1, 1.0, 0.5
 
 
 def mlp_folds(
@@ -56,13 +60,15 @@ def mlp_folds(
         dim = x.shape[1]
         first = torch.randn(dim, count * HIDDEN, generator=draw) * np.sqrt(2 / dim)
         bias = torch.zeros(count * HIDDEN)
-        second = torch.randn(count, HIDDEN, width, generator=draw) * np.sqrt(1 / HIDDEN)
+        second = torch.randn(count, HIDDEN, width, generator=draw) * START / np.sqrt(HIDDEN)
         last = torch.zeros(count, width)
         weights = [w.requires_grad_() for w in (first, bias, second, last)]
-        optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=1e-2)
+        optimiser = torch.optim.AdamW(weights, lr=RATE, weight_decay=DECAY)
 
         def forward(rows: torch.Tensor, w: list[torch.Tensor] = weights) -> torch.Tensor:
             hidden = functional.relu(rows @ w[0] + w[1]).view(len(rows), count, HIDDEN)
+            if torch.is_grad_enabled():
+                hidden = hidden * (torch.rand(hidden.shape, generator=draw) > DROP) / (1 - DROP)
             return torch.einsum("nth,thw->ntw", hidden, w[2]) + w[3]
 
         def losses(
@@ -82,7 +88,7 @@ def mlp_folds(
                    (("train", train), ("check", check), ("held", held))}  # fmt: skip
         best = torch.full((count,), float("inf"))
         kept = torch.zeros(len(rows_of["held"]), count, width)
-        for _ in range(EPOCHS):
+        for _ in range(max(EPOCHS, -(-STEPS * BATCH // len(rows_of["train"])))):
             shuffled = rows_of["train"][torch.randperm(len(rows_of["train"]), generator=draw)]
             for part in shuffled.split(BATCH):
                 optimiser.zero_grad()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 HIGH, MEDIUM = 0.5, 0.2
 NEGLIGIBLE = 0.05  # upper bound of the selectivity
 NAMED = 5  # leaks that get a sentence of their own
+FAMILY = "expression_"
 
 
 def severity_of(low: float) -> Severity:
@@ -45,12 +46,41 @@ def _unit(probe: Probe, estimate: Estimate) -> Estimate:
     return estimate.scaled(2, -1) if probe.target.classes else estimate
 
 
-def sentence(probe: Probe) -> str:
-    """The finding in full."""
+def _nonlinear(probe: Probe) -> str:
+    """Said where the nonlinear probe's interval lies above the linear one's."""
+    if probe.mlp is None or probe.mlp.interval.low <= probe.score.interval.high:
+        return ""
+    return f"; a small nonlinear probe reads more, {_kind(probe)} {probe.mlp.value:.2f}"
+
+
+def families(probes: Sequence[Probe]) -> list[list[Probe]]:
+    """Each probe on its own, but expression coefficients together, at the place of their clearest."""
+    found: list[list[Probe]] = []
+    family: list[Probe] = []
+    for probe in probes:
+        if not probe.target.name.startswith(FAMILY):
+            found.append([probe])
+        elif family:
+            family.append(probe)
+        else:
+            family = [probe]
+            found.append(family)
+    return found
+
+
+def sentence(family: Sequence[Probe], of: int) -> str:
+    """The finding in full; of several expression coefficients the clearest."""
+    probe = family[0]
+    about = f"{probe.target.words} can be read from the ID vector:"
+    if len(family) > 1:
+        about = (
+            f"Expression can be read from the ID vector ({len(family)} of {of} coefficients), most clearly "
+            f"coefficient {probe.target.name.removeprefix(FAMILY)}:"
+        )
     text = (
-        f"{probe.target.words} can be read from the ID vector: {_kind(probe)} {probe.score.value:.2f} "
+        f"{about} {_kind(probe)} {probe.score.value:.2f} "
         f"({_span(probe.score)}; n = {probe.n:,} faces of {probe.people:,} people), "
-        f"control task {probe.control.value:.2f}"
+        f"control task {probe.control.value:.2f}{_nonlinear(probe)}"
     )
     if probe.share is not None and probe.share.interval.low > 0:
         text += (
@@ -65,16 +95,18 @@ def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
     found: list[Finding] = []
     leaks = [p for p in probes if p.target.group == NOT_IDENTITY]
     read = [p for p in leaks if is_read(params, p)]
-    for probe in read[:NAMED]:
+    groups = families(read)
+    coefficients = sum(p.target.name.startswith(FAMILY) for p in leaks)
+    for group in groups[:NAMED]:
         found.append(
             Finding(
-                severity_of(probe.selectivity.interval.low),
-                sentence(probe),
-                (f"leakage.{probe.target.name}.selectivity",),
+                severity_of(group[0].selectivity.interval.low),
+                sentence(group, coefficients),
+                tuple(f"leakage.{p.target.name}.selectivity" for p in group),
                 "leakage.readable",
             )
         )
-    if rest := read[NAMED:]:
+    if rest := [p for group in groups[NAMED:] for p in group]:
         found.append(
             Finding(
                 severity_of(max(p.selectivity.interval.low for p in rest)),
@@ -93,13 +125,13 @@ def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
             )
         )
     hidden = [p for p in leaks if not is_read(params, p)]
-    small = [p for p in hidden if p.selectivity.interval.high <= NEGLIGIBLE]
+    small = [p for p in hidden if _most(p) <= NEGLIGIBLE]
     if small:
         found.append(
             Finding(
                 "good",
-                f"At most {max(p.selectivity.interval.high for p in small):.2f} above the control task (upper "
-                f"bound of the selectivity, 0 to 1): {_listed(small)}.",
+                f"At most {max(0.0, *map(_most, small)):.2f} above chance (0 to 1, upper bound of every probe): "
+                f"{_listed(small)}.",
                 tuple(f"leakage.{p.target.name}.selectivity" for p in small),
                 "leakage.negligible",
             )
@@ -117,11 +149,23 @@ def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
     return found
 
 
+def _most(probe: Probe) -> float:
+    """Upper bound of what any probe reads, 0 to 1."""
+    bounds = [probe.selectivity.interval.high]
+    if probe.mlp is not None:
+        bounds.append(_unit(probe, probe.mlp).interval.high)
+    return max(bounds)
+
+
 def _listed(probes: Sequence[Probe]) -> str:
-    return ", ".join(
-        f"{p.target.words[0].lower() + p.target.words[1:]} ({_kind(p)} {p.score.value:.2f}, {_span(p.score)})"
-        for p in probes
-    )
+    parts = []
+    for group in families(probes):
+        p = group[0]
+        words = p.target.words[0].lower() + p.target.words[1:]
+        if len(group) > 1:
+            words = f"{len(group)} expression coefficients, most clearly {p.target.name.removeprefix(FAMILY)}"
+        parts.append(f"{words} ({_kind(p)} {p.score.value:.2f}, {_span(p.score)}{_nonlinear(p)})")
+    return ", ".join(parts)
 
 
 def metrics(probes: Sequence[Probe]) -> list[Metric]:

@@ -23,7 +23,7 @@ from fraudit.types import F32, F64, I64, Bool, Interval
 # Ridge penalties, times the mean squared singular value of the training part; the largest answers the mean.
 PENALTIES: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e4)
 TEST_PENALTIES: tuple[float, ...] = (1e-2, 1.0, 1e2)
-STRENGTHS: tuple[float, ...] = (1e-3, 1e-2, 1e-1)  # sklearn's C for vectors of unit RMS per axis
+STRENGTHS: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)  # sklearn's C for vectors of unit RMS per axis
 COLUMNS = 256  # relabelled targets at a time
 
 
@@ -210,8 +210,8 @@ def logistic_folds(vectors: F32, labels: I64, fold: I64, strengths: F64 | None =
     chosen = np.zeros(len(names))
     for k, name in enumerate(names):
         train = fold != name
-        scale = float(np.sqrt((vectors[train] ** 2).mean())) or 1.0
-        x = vectors / np.float32(scale)
+        x = vectors - vectors[train].mean(axis=0)
+        x /= np.float32(float(np.sqrt((x[train] ** 2).mean())) or 1.0)
         if strengths is not None:
             chosen[k] = strengths[k]
         else:

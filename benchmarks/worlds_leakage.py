@@ -1,0 +1,70 @@
+"""Simulated worlds for the leakage verdict, of vectors alone; about 0.2 s a world.
+
+Vectors are a person's own point plus noise. In a null world labels say nothing of vectors, though some of them
+stick to people (as gender does) and others partly (as expression habits do): a probe whose folds share people
+would read them. In a planted world one number is added along one direction.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from fraudit.analyses.leakage import Params, run
+from fraudit.types import AnalysisResult
+from tests.fixtures_context import FakeContext
+
+DIM, WITHIN = 12, 0.5
+STATED_SHARE = 0.05  # Holm over all targets of a world
+PARAMS = Params(measure=False, folds=3, permutations=199, draws=100, mlp=False)
+
+
+def people_vectors(people: int, each: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """(f64[N,DIM], i64[N] subjects): identity of variance 1 and noise of variance WITHIN^2 an axis."""
+    subjects = np.repeat(np.arange(people), each)
+    vectors = rng.normal(size=(people, DIM))[subjects] + WITHIN * rng.normal(size=(len(subjects), DIM))
+    return vectors, subjects
+
+
+def half_own(subjects: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """f64[N] of variance 1, half of it the person's own."""
+    own = rng.normal(size=subjects.max() + 1)[subjects]
+    return np.sqrt(0.5) * (own + rng.normal(size=len(subjects)))
+
+
+def null_result(seed: int, people: int = 100, each: int = 3) -> AnalysisResult:
+    """The analysis on labels that say nothing of the vectors."""
+    rng = np.random.default_rng([seed, 7])
+    vectors, subjects = people_vectors(people, each, rng)
+    labels = {
+        "yaw": half_own(subjects, rng),
+        "pitch": rng.normal(size=people)[subjects],  # one value a person
+        "smiling": (rng.random(len(subjects)) < 0.4).astype(float),
+        "eyeglasses": (rng.random(people) < 0.4).astype(float)[subjects],
+    }
+    return run(FakeContext.of_vectors(vectors, subjects, attributes=labels, seed=seed), PARAMS)
+
+
+def null_world(seed: int) -> bool:
+    """Whether anything is called readable although nothing is."""
+    return any(f.rule == "leakage.readable" for f in null_result(seed).findings)
+
+
+def planted_world(seed: int, people: int = 300, each: int = 3, r2: float = 0.5) -> tuple[bool, bool]:
+    """(the leak is found, the interval of its R2 covers the truth).
+
+    v = identity + noise + g a along one axis, with a of variance 1: the best linear reading of a has
+    R2 = g^2 / (g^2 + 1 + WITHIN^2).
+    """
+    rng = np.random.default_rng([seed, 8])
+    vectors, subjects = people_vectors(people, each, rng)
+    yaw = half_own(subjects, rng)
+    vectors[:, 0] += np.sqrt((1 + WITHIN**2) * r2 / (1 - r2)) * yaw
+    result = run(FakeContext.of_vectors(vectors, subjects, attributes={"yaw": yaw}, seed=seed), PARAMS)
+    found = next(m for m in result.metrics if m.name == "leakage.yaw.r2")
+    named = any(f.rule == "leakage.readable" and "yaw" in f.text for f in result.findings)
+    return named, found.interval.low <= r2 <= found.interval.high
