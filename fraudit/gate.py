@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fraudit.compare.deltas import Delta, Pairing, delta
+from fraudit.compare.deltas import Delta, Pairing, delta, same_model
 from fraudit.compare.sides import Side, require_comparable
 from fraudit.errors import UsageError
 from fraudit.formatting import number
@@ -210,7 +210,7 @@ def run_gate(rules: Sequence[Rule], base: Side | None, new: Side) -> GateReport:
     if base is not None:
         named = {key[0].split(".")[0] for rule in rules for key in resolve(rule, new.metrics)}
         require_comparable(base, new, sorted(named))
-        pairing = Pairing(base.evidence, new.evidence)
+        pairing = Pairing(base.evidence, new.evidence, same_model(base, new))
     judged = [j for rule in rules for j in _judge(rule, base, new, pairing)]
     notes = (*(base.evidence.notes if base else ()), *new.evidence.notes)
     return GateReport(base.title if base else "", new.title, tuple(judged), tuple(dict.fromkeys(notes)))

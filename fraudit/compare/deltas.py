@@ -11,20 +11,23 @@ from fraudit.compare.evidence import Evidence, Key
 from fraudit.compare.sides import Side
 from fraudit.errors import InsufficientData
 from fraudit.stats.folds import fold_accuracy
-from fraudit.stats.intervals import Difference, paired_difference
+from fraudit.stats.intervals import Difference
 from fraudit.stats.operating import ScoredPairs, tar_difference
 from fraudit.stats.paired import (
     curve_difference,
     independent_difference,
+    paired_rates,
     rate_difference,
     sums_difference,
     with_tails,
 )
 from fraudit.types import Interval, Metric
 
-How = Literal["paired", "independent", "none"]
+How = Literal["paired", "independent", "same model", "none"]
 Verdict = Literal["better", "worse", "changed", "unclear", "unknown"]
+TOLERANCE = 1e-9
 # Times depend on the machine and its load, so two runs say nothing about two models.
+SAME_SCORE = 2e-5  # what a baseline keeps of a score
 TIMES = ("compression.match_cost.",)
 
 
@@ -35,7 +38,8 @@ class Delta:
     Attributes:
         base, new: the metric in each run; either may lack a value.
         value: new minus base, None where one is missing. interval: of it, or None with `reason`.
-        how: `paired` on the same pairs or people, `independent` from both intervals, or `none`.
+        how: `paired` on the same pairs or people, `independent` from both intervals, `same model` (see `same_model`),
+            or `none`.
         verdict: what the interval says of the difference: `better`, `worse`, `changed` (no direction is better),
             `unclear` (0 lies inside) or `unknown` (no interval).
     """
@@ -62,11 +66,25 @@ class Delta:
         return f"{words} [{self.group}]" if self.group and self.group not in words else words
 
 
+def same_model(base: Side, new: Side) -> bool:
+    """Whether both runs audited one and the same model: the same fingerprint, and the same score on every pair.
+
+    The scores count because a remote service may change behind its card.
+    """
+    prints = [(side.inputs.get("embedder") or {}).get("fingerprint") for side in (base, new)]
+    first, second = base.evidence.pairs, new.evidence.pairs
+    if not prints[0] or prints[0] != prints[1] or first is None or second is None:
+        return False
+    if base.evidence.pairs_digest != new.evidence.pairs_digest:
+        return False
+    return bool(np.allclose(first.score, second.score, rtol=0, atol=SAME_SCORE, equal_nan=True))
+
+
 class Pairing:
     """The evidence of two runs, ready for one metric after the other."""
 
-    def __init__(self, base: Evidence, new: Evidence) -> None:
-        self.base, self.new = base, new
+    def __init__(self, base: Evidence, new: Evidence, same: bool = False) -> None:
+        self.base, self.new, self.same = base, new, same
         self._scored: tuple[ScoredPairs, ScoredPairs] | None = None
         self._same_pairs = bool(
             base.pairs is not None and new.pairs is not None and base.pairs_digest == new.pairs_digest
@@ -119,7 +137,7 @@ class Pairing:
         if fold is None:
             return None
         a, b = (fold_accuracy(side.scores, side.same, fold).correct for side in (first, second))
-        return paired_difference(a, b, second.left, second.right)
+        return paired_rates(a, b, second.left, second.right)
 
 
 def shifted(found: Difference, value: float) -> Interval:
@@ -150,6 +168,9 @@ def delta(key: Key, base: Side, new: Side, pairing: Pairing) -> Delta:
     value = theirs.value - mine.value
     if key[0].startswith(TIMES):
         return Delta(*key, mine, theirs, value, None, "none", "unknown", "a time, depends on the machine")
+    if pairing.same and abs(value) <= TOLERANCE:
+        exact = Interval(value, value, 0.95, "one and the same model")
+        return Delta(*key, mine, theirs, value, exact, "same model", "unclear")
     reason = ""
     try:
         found = pairing.difference(key)
@@ -175,7 +196,7 @@ def deltas(base: Side, new: Side, only: tuple[str, ...] = (), skip: tuple[str, .
     Args:
         only, skip: analyses.
     """
-    pairing = Pairing(base.evidence, new.evidence)
+    pairing = Pairing(base.evidence, new.evidence, same_model(base, new))
     return [
         delta(key, base, new, pairing)
         for key in new.metrics

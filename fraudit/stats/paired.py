@@ -53,7 +53,26 @@ def rate_difference(
         first_tail, second_tail: f64[S], what each calibration person adds to the rate's error through the threshold
             that was chosen on it (`threshold_tail`); these people are not among those of the pairs.
     """
-    return with_tails(paired_difference(first, second, left, right, level), first_tail, second_tail)
+    return with_tails(paired_rates(first, second, left, right, level), first_tail, second_tail)
+
+
+def paired_rates(
+    first: ArrayLike, second: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95
+) -> Difference:
+    """`paired_difference`; without a discordant pair, clustering is taken from the errors both models make.
+
+    Nothing can be learnt of how discordant pairs cluster where there is none. Errors cluster in people at least as
+    much as differences do, so their effective n stands in; without any error, the number of people.
+    """
+    a, b = np.asarray(first, bool), np.asarray(second, bool)
+    if a.shape != b.shape or (a != b).any() or not 0 < a.mean() < 1:
+        return paired_difference(first, second, left, right, level)
+    n_eff = PairClusters(left, right).effective_n(a)
+    half = z_value(level) / (n_eff + 2)
+    method = (
+        f"paired, no discordant pair, effective n {n_eff:.0f} of the errors' {len(a)} pairs (Agresti-Min)"
+    )
+    return Difference(0.0, Interval(-half, half, level, method))
 
 
 def with_tails(found: Difference, first_tail: ArrayLike | None, second_tail: ArrayLike | None) -> Difference:

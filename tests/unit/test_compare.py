@@ -233,3 +233,29 @@ def test_an_incomplete_run_is_refused(runs: dict[str, Path], tmp_path: Path) -> 
     (half / "run.json").write_text(json.dumps(document))
     with pytest.raises(DataError, match="incomplete"):
         run_side(half)
+
+
+def test_one_and_the_same_model_has_no_difference_and_a_changed_service_behind_one_card_has(
+    runs: dict[str, Path],
+) -> None:
+    base = run_side(runs["base"])
+    again = {d.name: d for d in deltas(base, base)}
+    assert again["verification.accuracy"].how == "same model"
+    assert again["verification.accuracy"].interval == Interval(0.0, 0.0, 0.95, "one and the same model")
+    new = run_side(runs["noisy"])
+    changed = replace(new, inputs={**new.inputs, "embedder": base.inputs["embedder"]})
+    assert {d.how for d in deltas(base, changed)} == {"paired", "independent", "none"}
+
+
+def test_without_a_discordant_pair_the_errors_say_how_pairs_cluster() -> None:
+    from fraudit.stats.paired import paired_rates
+
+    people = np.repeat(np.arange(50), 6)
+    errors = np.zeros(300, bool)
+    errors[::30] = True  # one error each for ten people: no clustering, every pair counts
+    free = paired_rates(errors, errors, people, people).interval
+    clustered = np.zeros(300, bool)
+    clustered[:60] = True  # all errors in ten people: people count
+    tied = paired_rates(clustered, clustered, people, people).interval
+    assert free.high == pytest.approx(1.96 / 302, rel=0.25)
+    assert tied.high > 3 * free.high
