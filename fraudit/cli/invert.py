@@ -262,7 +262,7 @@ def train_linear(
     dataset: Annotated[str, typer.Option(help="Training faces: names or paths, comma-separated. Never LFW.")],
     out: Annotated[Path, typer.Option(help="Folder for the trained inverter.")],
     weights: Weights = None,
-    components: Annotated[int, typer.Option(help="Eigenfaces.")] = 600,
+    components: Annotated[int, typer.Option(help="Eigenfaces that the residual is drawn in.")] = 200,
     size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 64,
     features: Annotated[str, typer.Option(help="linear, or rbf (Mignon and Jurie 2013).")] = "linear",
     detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
@@ -288,7 +288,7 @@ def train_linear(
     line = Line()
     runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), Store())
     pool = training_pool(runtime, split([dataset]), size, detector, line.progress)
-    line.say(f"{len(pool.images):,} faces; fitting {components} eigenfaces")
+    line.say(f"{len(pool.images):,} faces; fitting the regression and {components} eigenfaces")
     trained = train(
         pool.images,
         pool.vectors,
