@@ -202,10 +202,18 @@ class Box:
         if start > now:
             self._sleep(start - now)
 
-    def _ask(self, images: U8) -> F32:
+    def _request(self, images: Any) -> dict[str, Any]:
+        """What is sent; a scorer sends pairs instead (`fraudit.scorers`)."""
+        return body(images, self._shape)
+
+    def _answer(self, content: bytes, count: int) -> Any:
+        """What an answer holds. Raises DataError."""
+        return vectors_of(content, self._shape, count, self._dim, self._where)
+
+    def _ask(self, images: Any) -> Any:
         import httpx
 
-        request = body(images, self._shape)
+        request = self._request(images)
         request["headers"] = {"Accept-Encoding": "identity", **request.get("headers", {}), **self._headers}
         problem = ""
         for attempt in range(self._service.retries + 1):
@@ -219,7 +227,7 @@ class Box:
                 problem = f"{type(error).__name__}: {error}"
             else:
                 if 200 <= status < 300:
-                    return vectors_of(content, self._shape, len(images), self._dim, self._where)
+                    return self._answer(content, len(images))
                 problem = f"it answers {status}: {content[:120].decode('utf-8', 'replace')!r}"
                 if status in (401, 403):
                     name = self._service.auth_env

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from fraudit.record import RunRecord
 
 
 def split(values: list[str] | None) -> tuple[str, ...]:
@@ -18,6 +21,10 @@ def analyze(
     embedder: Annotated[
         str | None, typer.Option(help="Registry name, card.toml, or python:module:callable.")
     ] = None,
+    scorer: Annotated[
+        str | None, typer.Option(help="Instead: a box that only compares pictures (docs/scorers.md).")
+    ] = None,
+    max_queries: Annotated[int | None, typer.Option(help="Queries a --scorer may cost at most.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Known name or path. [default: sample]")] = None,
     weights: Annotated[Path | None, typer.Option(help="The model's weights file.")] = None,
     plan: Annotated[Path | None, typer.Option(help="TOML file with the same options; these win.")] = None,
@@ -48,6 +55,7 @@ def analyze(
 
     Example: fraudit analyze --embedder dlib --dataset sample --out runs/first
     """
+    from fraudit.errors import UsageError
     from fraudit.plan import parse_params, plan_from_toml, plan_from_values
 
     given: dict[str, Any] = {
@@ -67,6 +75,13 @@ def analyze(
         "seed": seed,
     }
     given = {key: value for key, value in given.items() if value is not None}
+    if scorer:
+        from fraudit.cli.scorer import analyze_scorer
+
+        options = {"dry_run": dry_run, "overwrite": overwrite, "quiet": quiet, "as_json": as_json}
+        return analyze_scorer(scorer, given, plan, out, max_queries, **options)
+    if max_queries is not None:
+        raise UsageError("--max-queries goes with --scorer", "an embedder is asked once a face: --max-faces")
     chosen = plan_from_toml(plan, given) if plan else plan_from_values(given, "fraudit analyze")
     if dry_run:
         typer.echo(json.dumps(chosen.as_dict(), indent=2))
@@ -74,12 +89,19 @@ def analyze(
 
     from fraudit.cli.console import Line
     from fraudit.render import render
-    from fraudit.runner import default_run_dir, exit_code, run_plan
+    from fraudit.runner import default_run_dir, run_plan
 
     line = Line(quiet)
     folder = out or default_run_dir(chosen)
     record = run_plan(chosen, folder, overwrite=overwrite, reporter=line.reporter())
     page = render(folder)
+    return tell(record, folder, page, quiet, as_json)
+
+
+def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool) -> int:
+    """Print what a run found and where its report is; the exit code."""
+    from fraudit.runner import exit_code
+
     if as_json:
         summary = {
             "run": str(folder),

@@ -1,0 +1,51 @@
+"""`fraudit analyze --scorer`: a black box that compares two pictures and never gives a vector."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+def analyze_scorer(
+    scorer: str, given: Mapping[str, Any], plan: Path | None, out: Path | None, max_queries: int | None, *,
+    dry_run: bool, overwrite: bool, quiet: bool, as_json: bool,
+) -> int:  # fmt: skip
+    """Show what will be asked and what it costs, then ask it.
+
+    Raises:
+        UsageError: an option that goes with embedders alone.
+    """
+    from fraudit.cli.analyze import tell
+    from fraudit.cli.console import Line
+    from fraudit.errors import UsageError
+    from fraudit.plan import plan_from_toml, plan_from_values
+    from fraudit.render import render
+    from fraudit.runner import default_run_dir
+    from fraudit.scorer_run import budget_text, prepare, run_scorer
+
+    for key in ("embedder", "weights", "judges", "inverter", "max_faces"):
+        if key in given:
+            raise UsageError(
+                f"--{key.replace('_', '-')} does not go with --scorer", "a scorer gives no vectors"
+            )
+    if out is None:
+        stem = Path(scorer).stem if scorer.endswith(".toml") else scorer.rpartition(":")[2]
+        out = default_run_dir(plan_from_values({**given, "embedder": stem}, "fraudit analyze"))
+    values = {**given, "embedder": scorer}
+    chosen = plan_from_toml(plan, values) if plan else plan_from_values(values, "fraudit analyze")
+    line = Line(quiet or dry_run)
+    prepared = prepare(replace(chosen, pictures="none"), scorer, out, max_queries, line.reporter())
+    try:
+        if dry_run:
+            typer.echo(json.dumps(asdict(prepared.budget), indent=2) if as_json else budget_text(prepared))
+            return 0
+        line.say(budget_text(prepared))
+        record = run_scorer(prepared, overwrite=overwrite, reporter=line.reporter())
+    finally:
+        prepared.runtime.close()
+    return tell(record, out, render(out), quiet, as_json)
