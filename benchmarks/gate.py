@@ -15,6 +15,7 @@ import platform
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -89,6 +90,35 @@ def row(title: str, base: Path, new: Path) -> dict[str, object]:
     }
 
 
+def table(result: dict[str, Any]) -> str:
+    """The results as Markdown: change with interval and outcome of every rule."""
+    names = list(result["rules"])
+    marks = {
+        "pass": "pass",
+        "fail": "**fail**",
+        "insufficient evidence": "open",
+        "pass with a warning": "warn",
+    }
+    limits = [
+        f"{n}: {', '.join(f'{k} {v:g}' for k, v in limit.items())}" for n, limit in result["rules"].items()
+    ]
+    data = result["data"]
+    lines = [
+        f"{data['name']}: {data['n_faces']:,} faces, {data['protocol_pairs']:,} pairs. Rules: {'; '.join(limits)}.",
+        "A cell: increase (or decrease) with its 95 % interval, in units of 1e-3.",
+        "",
+        f"| base -> new | {' | '.join(names)} | exit code |",
+        "|---|" + "---|" * (len(names) + 1),
+    ]
+    for row in result["rows"]:
+        cells = []
+        for rule in row["rules"]:
+            low, high, change = (round(1e3 * end, 1) + 0.0 for end in (*rule["interval"], rule["change"]))
+            cells.append(f"{marks[rule['outcome']]} {change:.1f} ({low:.1f} to {high:.1f})")
+        lines.append(f"| {row['title']} | {' | '.join(cells)} | {row['exit_code']} |")
+    return "\n".join(lines) + "\n"
+
+
 def main() -> None:
     """Run every comparison and write the numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -115,6 +145,7 @@ def main() -> None:
         "rows": rows,
     }
     options.out.write_text(json.dumps(result, indent=1) + "\n")
+    options.out.with_suffix(".md").write_text(table(result))
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def forest(new: Side, deltas: Sequence[Delta]) -> Figure | None:
         "New minus base on the same pairs, in percentage points. An interval that crosses 0 shows no difference.",
         "; ".join(shown) + ".",
         {
-            "x": {"label": "difference in percentage points", "scale": "linear", "percent": True},
+            "x": {"label": "new minus base", "scale": "linear", "percent": True},
             "rows": rows,
             "marks": [{"axis": "x", "value": 0.0, "label": "no change"}],
         },
@@ -182,18 +182,27 @@ def compression(sides: Sequence[Side]) -> Figure | None:
         return None
     first = figures[0][1]
     shared = set.intersection(*({(s.get("panel"), s["name"]) for s in f.data["series"]} for _, f in figures))
-    panels = [panel for panel, _ in shared]
-    series = []
-    for side, figure in figures:
-        for one in figure.data["series"]:
-            if (one.get("panel"), one["name"]) not in shared:
-                continue
-            alone = panels.count(one.get("panel")) == 1
-            label = side.label if alone else f"{side.label}, {one['name']}"
-            series.append({**one, "name": label, "accent": side is sides[-1]})
+    # one curve a run and panel: the first that all have, since that is the panel's own
+    leading: dict[str | None, str] = {}
+    for one in first.data["series"]:
+        if (one.get("panel"), one["name"]) in shared:
+            leading.setdefault(one.get("panel"), one["name"])
+    series = [
+        {**one, "name": side.label, "panel": f"{one.get('panel') or ''}, {one['name']}".strip(", "),
+         "accent": side is sides[-1]}
+        for side, figure in figures
+        for one in figure.data["series"]
+        if leading.get(one.get("panel")) == one["name"]
+    ]  # fmt: skip
     if not series:
         return None
-    data = {k: v for k, v in first.data.items() if k != "marks"}
+    data = {k: v for k, v in first.data.items() if k not in ("marks", "panels")}
+    axes = first.data.get("panels") or {}
+    named = {
+        f"{panel or ''}, {name}".strip(", "): axes[panel] for panel, name in leading.items() if panel in axes
+    }
+    if named:
+        data["panels"] = named
     said = "; ".join(f"{side.label}: {figure.alt}" for side, figure in figures)
     return replace(
         first, name="compression", title=f"{first.title}, side by side", alt=said, data={**data, "series": series},
