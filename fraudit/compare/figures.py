@@ -236,9 +236,10 @@ def leaks(base: Side, new: Side) -> Figure | None:
     )  # fmt: skip
 
 
-def _galleries(side: Side) -> Iterator[Gallery]:
+def _galleries(side: Side, analyses: Sequence[str]) -> Iterator[Gallery]:
     for result in side.record.results if side.record is not None else ():
-        yield from result.galleries
+        if result.name in analyses:
+            yield from result.galleries
 
 
 def _owned(row: GalleryRow, at: int, label: str) -> GalleryRow:
@@ -246,9 +247,9 @@ def _owned(row: GalleryRow, at: int, label: str) -> GalleryRow:
     return GalleryRow(label, items)
 
 
-def galleries(sides: Sequence[Side]) -> list[Gallery]:
+def galleries(sides: Sequence[Side], analyses: Sequence[str]) -> list[Gallery]:
     """Contact sheets that every run has, their rows one below the other; artifacts as `SIDE:NAME`."""
-    own = [{g.name: g for g in _galleries(side)} for side in sides]
+    own = [{g.name: g for g in _galleries(side, analyses)} for side in sides]
     found = []
     for name, first in own[0].items():
         if not all(name in sheets for sheets in own):

@@ -46,10 +46,10 @@ class Change:
         counts = Counter(d.verdict for d in told)
         parts = [f"{counts[v]} {VERDICTS[v]}" for v in ("worse", "better", "changed") if counts[v]]
         paired = sum(d.how == "paired" for d in told)
-        return (
-            f"{self.new.label}: of {len(told)} shared metrics with an interval ({paired} paired), "
-            f"{', '.join(parts) or 'none differs'}{'; ' if parts else ', '}{counts['unclear']} show no difference."
-        )
+        head = f"{self.new.label}: of {len(told)} shared metrics with an interval ({paired} paired), "
+        if not parts:
+            return f"{head}none differs beyond it."
+        return f"{head}{', '.join(parts)}; {counts['unclear']} show no difference."
 
     @property
     def chance(self) -> str:
@@ -126,7 +126,7 @@ def compare(sides: Sequence[Side], only: tuple[str, ...] = (), skip: tuple[str, 
         "leakage": kept(*(drawn.leaks(base, new) for new in others)),
     }
     shown = {k: v for k, v in shown.items() if k in wanted}
-    return Comparison(base, changes, shown, tuple(drawn.galleries(named)))
+    return Comparison(base, changes, shown, tuple(drawn.galleries(named, wanted)))
 
 
 def value_words(d: Delta, which: str) -> str:
