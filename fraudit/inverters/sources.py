@@ -127,6 +127,31 @@ def conditions(inverter: Inverter, condition: str) -> tuple[list[float], Any]:
     return values, encode(name, values)
 
 
+def fill_outside(crop: U8, inside: U8) -> U8:
+    """u8[S,S,3] with every pixel where u8[S,S] `inside` is 0 replaced by the nearest pixel inside.
+
+    A tight chip ends at the forehead; left black, its frame would become part of what a vector predicts.
+    """
+    import cv2
+
+    if inside.all() or not inside.any():
+        return crop
+    outside = (inside == 0).astype(np.uint8)
+    labels = cv2.distanceTransformWithLabels(
+        outside, cv2.DIST_L2, cv2.DIST_MASK_5, labelType=cv2.DIST_LABEL_PIXEL
+    )[1]
+    order = np.zeros(labels.max() + 1, np.int64)
+    known = np.flatnonzero(outside.ravel() == 0)
+    order[labels.ravel()[known]] = known
+    return crop.reshape(-1, 3)[order[labels]].reshape(crop.shape)
+
+
+def _crop(picture: U8, points: F32, size_px: int, template: F32) -> U8:
+    size = (size_px, size_px)
+    inside = align(np.full_like(picture, 255), points, size, template)[:, :, 0] == 255
+    return fill_outside(align(picture, points, size, template), inside.astype(np.uint8))
+
+
 @dataclass(frozen=True, slots=True)
 class Pool:
     """Training faces of an inverter.
@@ -174,9 +199,7 @@ def training_pool(
             faces, locate=points_of, progress=lambda d, t, n=name: progress(f"embedding {n}", d, t)
         )
         kept = np.flatnonzero(answer.ok & np.isfinite(points).all(axis=(1, 2)))
-        images.append(
-            np.stack([align(faces.read(int(i)), points[i], (size_px, size_px), template) for i in kept])
-        )
+        images.append(np.stack([_crop(faces.read(int(i)), points[i], size_px, template) for i in kept]))
         vectors.append(answer.vectors[kept])
         subjects.append(np.unique(faces.subjects[kept], return_inverse=True)[1] + first)
         first = int(subjects[-1].max()) + 1

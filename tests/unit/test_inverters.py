@@ -11,6 +11,7 @@ import pytest
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.inverters import inverting, linear
 from fraudit.inverters.loading import find_inverter, load_inverter
+from fraudit.inverters.sources import fill_outside
 from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Preprocess
 
 D, SIDE, N = 16, 16, 400
@@ -144,3 +145,14 @@ def test_travel_keeps_the_norm() -> None:
     moved = inverting.travel(np.array([3.0, 0], np.float32), np.array([0, 1.0], np.float32), [0, 1])
     np.testing.assert_allclose(np.linalg.norm(moved, axis=1), [3, 3], rtol=1e-6)
     np.testing.assert_allclose(moved[1], [3 / np.sqrt(2), 3 / np.sqrt(2)], rtol=1e-5)
+
+
+def test_pixels_outside_the_picture_take_the_nearest_one_inside() -> None:
+    crop = np.zeros((6, 6, 3), np.uint8)
+    crop[2:5, 2:5] = np.arange(27, dtype=np.uint8).reshape(3, 3, 3) + 1
+    inside = np.zeros((6, 6), np.uint8)
+    inside[2:5, 2:5] = 1
+    filled = fill_outside(crop, inside)
+    np.testing.assert_array_equal(filled[2:5, 2:5], crop[2:5, 2:5])
+    np.testing.assert_array_equal(filled[0, 0], crop[2, 2])
+    np.testing.assert_array_equal(filled[3, 5], crop[3, 4])
