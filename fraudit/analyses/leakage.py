@@ -33,6 +33,9 @@ from fraudit.stats.probes import (
 from fraudit.types import F32, I64, Analysis, AnalysisResult
 
 
+CLASS_CONTROLS = 3  # control tasks of a target with classes: logistic probes have no closed form
+
+
 @dataclass(frozen=True)
 class Params:
     """Parameters.
@@ -153,10 +156,12 @@ def probe(bench: Bench, target: Target, values: np.ndarray) -> Probe:
         scores, strengths = logistic_folds(bench.vectors, labels, bench.fold)
         score, balanced = people.auc(labels, scores), people.balanced_accuracy(labels, scores)
         drawn = []
-        for column in np.searchsorted(names, control).T[:3]:
+        for column in np.searchsorted(names, control).T[:CLASS_CONTROLS]:
             if len(np.unique(column)) == len(names):
                 answer = logistic_folds(bench.vectors, column, bench.fold, strengths)[0]
                 drawn.append(people.auc(column, answer))
+        if not drawn:
+            raise InsufficientData(f"{target.words}: no control task with all classes could be drawn")
         chance = mean_of(drawn)
         selectivity = score.scaled(2, -1).minus(chance.scaled(2, -1).at_least(0.0))
         columns = np.eye(len(names))[labels][:, 1 if len(names) == 2 else 0 :]
@@ -169,7 +174,7 @@ def probe(bench: Bench, target: Target, values: np.ndarray) -> Probe:
         selectivity = score.minus(chance.at_least(0.0))
         columns = ((values - values.mean()) / values.std())[:, None]
     p, _ = permutation_p(bench.ridge, columns, bench.permutations)
-    share, reason = None, "the set names no identities"
+    share, reason = None, words.NO_IDENTITIES
     if bench.identified:
         try:
             if target.classes and not target.binary:
@@ -195,17 +200,23 @@ def audit(
             left_out.append(error.message)
     benches: dict[bytes, Bench] = {}
     found: list[Probe] = []
+    judged: list[tuple[Target, np.ndarray, np.ndarray]] = []
     for target, known, values in todo:
         context.progress(f"leakage: {target.words.lower()}")
         key = np.packbits(known).tobytes()
         if key not in benches:
             benches[key] = Bench(context, params, vectors[known], subjects[known], len(todo))
-        found.append(probe(benches[key], target, values[known]))
+        try:
+            found.append(probe(benches[key], target, values[known]))
+        except InsufficientData as error:
+            left_out.append(error.message)
+            continue
+        judged.append((target, known, values))
     adjusted = holm([p.p for p in found]) if found else []
     found = [replace(p, p_holm=float(q)) for p, q in zip(found, adjusted, strict=True)]
     control = None
     if params.mlp and found:
-        found, control = _with_mlp(context, params, found, todo, vectors, subjects)
+        found, control = _with_mlp(context, params, found, judged, vectors, subjects)
     return found, left_out, control
 
 

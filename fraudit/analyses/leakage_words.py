@@ -17,6 +17,7 @@ HIGH, MEDIUM = 0.5, 0.2
 NEGLIGIBLE = 0.05  # upper bound of the selectivity
 NAMED = 5  # leaks that get a sentence of their own
 FAMILY = "expression_"
+NO_IDENTITIES = "the set names no identities"
 
 
 def severity_of(low: float) -> Severity:
@@ -33,12 +34,13 @@ def _kind(probe: Probe) -> str:
     return "AUC" if probe.target.classes else "R2"
 
 
-def _span(estimate: Estimate, digits: int = 2) -> str:
-    return f"{estimate.interval.low:.{digits}f} to {estimate.interval.high:.{digits}f}"
+def _number(value: float) -> str:
+    text = f"{value:.2f}"
+    return "0.00" if text == "-0.00" else text
 
 
-def _p(p: float) -> str:
-    return f"{p:.2g}" if p >= 1e-3 else "< 0.001"
+def _span(estimate: Estimate) -> str:
+    return f"{_number(estimate.interval.low)} to {_number(estimate.interval.high)}"
 
 
 def _unit(probe: Probe, estimate: Estimate) -> Estimate:
@@ -50,7 +52,7 @@ def _nonlinear(probe: Probe) -> str:
     """Said where the nonlinear probe's interval lies above the linear one's."""
     if probe.mlp is None or probe.mlp.interval.low <= probe.score.interval.high:
         return ""
-    return f"; a small nonlinear probe reads more, {_kind(probe)} {probe.mlp.value:.2f}"
+    return f"; a small nonlinear probe reads more, {_kind(probe)} {_number(probe.mlp.value)}"
 
 
 def families(probes: Sequence[Probe]) -> list[list[Probe]]:
@@ -77,10 +79,11 @@ def sentence(family: Sequence[Probe], of: int) -> str:
             f"Expression can be read from the ID vector ({len(family)} of {of} coefficients), most clearly "
             f"coefficient {probe.target.name.removeprefix(FAMILY)}:"
         )
+    people = "" if probe.no_share == NO_IDENTITIES else f" of {probe.people:,} people"
     text = (
-        f"{about} {_kind(probe)} {probe.score.value:.2f} "
-        f"({_span(probe.score)}; n = {probe.n:,} faces of {probe.people:,} people), "
-        f"control task {probe.control.value:.2f}{_nonlinear(probe)}"
+        f"{about} {_kind(probe)} {_number(probe.score.value)} "
+        f"({_span(probe.score)}; n = {probe.n:,} faces{people}), "
+        f"control task {_number(probe.control.value)}{_nonlinear(probe)}"
     )
     if probe.share is not None and probe.share.interval.low > 0:
         text += (
@@ -164,7 +167,7 @@ def _listed(probes: Sequence[Probe]) -> str:
         words = p.target.words[0].lower() + p.target.words[1:]
         if len(group) > 1:
             words = f"{len(group)} expression coefficients, most clearly {p.target.name.removeprefix(FAMILY)}"
-        parts.append(f"{words} ({_kind(p)} {p.score.value:.2f}, {_span(p.score)}{_nonlinear(p)})")
+        parts.append(f"{words} ({_kind(p)} {_number(p.score.value)}, {_span(p.score)}{_nonlinear(p)})")
     return ", ".join(parts)
 
 
@@ -336,7 +339,7 @@ def result(
     )
     if mlp_control:
         method += (
-            f" MLP: one hidden layer of 32 units a target; on control tasks it scores R2 {mlp_control[0]:.2f} and "
+            f" MLP: one hidden layer of 32 units a target; on control tasks it scores R2 {_number(mlp_control[0])} and "
             f"AUC {mlp_control[1]:.2f}."
         )
     figures = [f for f in ((ranking(ranked), shares(ranked)) if ranked else ()) if f is not None]
