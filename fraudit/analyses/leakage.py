@@ -32,7 +32,6 @@ from fraudit.stats.probes import (
 )
 from fraudit.types import F32, I64, Analysis, AnalysisResult
 
-
 CLASS_CONTROLS = 3  # control tasks of a target with classes: logistic probes have no closed form
 
 
