@@ -465,8 +465,9 @@ def method(m: Measured) -> str:
         return text
     return text + (
         "Axes and scales come from the training folds; scores of the test folds are pooled. Accuracy uses the "
-        f"threshold of the training folds, {_tar(m)} the threshold read off the pooled scores ({m.n_genuine:,} genuine, "
-        f"{m.n_impostor:,} impostor pairs). Losses are paired over the same pairs, clustered by identity, and include "
+        f"threshold of the training folds, {_tar(m)} the threshold read off the pooled scores "
+        f"({m.n_genuine:,} genuine, {m.n_impostor:,} impostor pairs). "
+        "Losses are paired over the same pairs, clustered by identity, and include "
         "the uncertainty of both thresholds. The smallest safe d is the first from which on every upper bound stays "
         "within the margin."
     )

@@ -29,7 +29,7 @@ class Params:
         pictured: directions that are inverted where an inverter exists, the surest first.
         walkers: faces moved along each. gaps: how far, in gaps between the two groups.
         paths, frames: slerp paths between people. guidance, steps: of the inverter.
-        budget_s: seconds for pictures, which shrink their number.
+        scale: share of walkers and paths; by default 1, or less for an inverter that says it is `costly`.
     """
 
     by: tuple[str, ...] = ()
@@ -45,7 +45,7 @@ class Params:
     frames: int = 7
     guidance: float = 2.0
     steps: int = 10
-    budget_s: float = 10.0
+    scale: float | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.fmr < 1:
@@ -109,7 +109,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     )
     pictured, reason = None, context.inverter_missing
     if context.inverter is not None:
-        reason = "pictures do not fit in directions.budget_s"
+        reason = ""
         ranked = sorted(result.directions, key=lambda d: (d.p_adjusted >= 0.05, -d.stability))
         full = [measure.widen(d, use, len(subjects)) for d in ranked[: params.pictured]]
         ready = np.array([not r for r in context.landmarks()[1]], bool)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fraudit.analyses.inversion_measure import boxes, make, seconds_a_picture
+from fraudit.analyses.inversion_measure import boxes, default_scale, make
 from fraudit.errors import DataError
 from fraudit.inverters.inverting import cosine, interpolate, reembed
 from fraudit.stats.directions import Direction, amount_until, morph_limit, moved_cosine
@@ -127,18 +127,6 @@ class Pictured:
     scale: float
 
 
-def affordable(context: Any, params: Params, rows: I64, directions: int) -> tuple[int, int, float]:
-    """(faces a direction, pairs, share of the defaults) that fit in `params.budget_s`."""
-    each = seconds_a_picture(context, rows, params.steps)
-    for scale in (1.0, 0.5, 0.25):
-        walkers = max(FEWEST, round(params.walkers * scale))
-        pairs = max(FEWEST, round(params.paths * scale))
-        count = walkers * (len(params.gaps) + 1) * directions + pairs * params.frames
-        if each * count <= params.budget_s:
-            return walkers, pairs, scale
-    return (FEWEST, FEWEST, 0.25) if each * FEWEST * params.frames <= 4 * params.budget_s else (0, 0, 0.0)
-
-
 def picture_walks(
     context: Any, params: Params, chosen: Sequence[Direction], rows: I64, walkers: int
 ) -> tuple[list[Walk], dict[str, U8]]:
@@ -222,11 +210,10 @@ def picture_paths(context: Any, params: Params, rows: I64, count: int) -> tuple[
     return found, pictures, ends
 
 
-def picture(context: Any, params: Params, chosen: Sequence[Direction], rows: I64) -> Pictured | None:
-    """Walks and paths as pictures; None where even the fewest do not fit in the budget."""
-    walkers, count, scale = affordable(context, params, rows, len(chosen))
-    if not walkers:
-        return None
+def picture(context: Any, params: Params, chosen: Sequence[Direction], rows: I64) -> Pictured:
+    """Walks and paths as pictures."""
+    scale = default_scale(context.inverter) if params.scale is None else params.scale
+    walkers, count = (max(FEWEST, round(n * scale)) for n in (params.walkers, params.paths))
     walks, strips = picture_walks(context, params, chosen, rows, walkers)
     paths, pictures, ends = picture_paths(context, params, rows, count)
     return Pictured(tuple(walks), tuple(paths), strips, pictures, ends, scale)

@@ -337,7 +337,5 @@ def caveats(
     if pictured is None:
         found.append(f"Nothing was inverted: {reason}.")
     elif pictured.scale < 1:
-        found.append(
-            f"Fewer pictures than by default ({percent(pictured.scale)}), to fit directions.budget_s."
-        )
+        found.append(f"Fewer pictures than by default: {percent(pictured.scale)} (directions.scale).")
     return found

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -20,17 +19,14 @@ from fraudit.types import F32, F64, I64, U8, Bool, PairList
 if TYPE_CHECKING:
     from fraudit.analyses.inversion import Params
 
-SCALES = (1.0, 0.5, 0.25, 0.1)  # of the default sample sizes
-COST_PICTURES = 4
-SLOW_S = 2.0  # a picture that takes longer is timed once
+COSTLY_SCALE = 0.1  # of the default sample sizes, for an inverter that takes seconds a picture
 
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
     """How many of everything: sources, replaced pairs, people and samples of the diversity and guidance part.
 
-    `seconds` is the estimate for one picture (made and judged), `scale` the share of the default sizes.
-    `pairs` is 0 where the replacement protocol does not fit.
+    `scale` is the share of the default sizes.
     """
 
     sources: int
@@ -39,7 +35,6 @@ class Sizes:
     samples: int
     guidances: tuple[float, ...]
     scale: float
-    seconds: float
 
     @property
     def pictures(self) -> int:
@@ -81,55 +76,22 @@ def make(context: Any, vectors: F32, seeds: I64, **options: Any) -> U8:
     return np.asarray(found["pictures"])
 
 
-def seconds_a_picture(context: Any, rows: I64, steps: int) -> float:
-    """What one picture costs here, made and shown to every judge; measured once and remembered."""
-    vectors = context.embeddings().vectors[rows[:COST_PICTURES]]
-    seeds = np.arange(len(vectors))
-
-    def once() -> float:
-        start = time.perf_counter()
-        context.inverter.invert(vectors, seeds, steps=steps)
-        for box in boxes(context):
-            prep = box.spec.preprocess
-            box.loaded.forward(np.zeros((len(vectors), *prep.size, 3), np.uint8))
-        return (time.perf_counter() - start) / len(vectors)
-
-    def measure() -> dict[str, float]:
-        first = once()
-        # The first call also loads, and a busy machine only ever adds: the least of three, unless it is slow.
-        return {"seconds": first if first > SLOW_S else min(first, once(), once())}
-
-    parts = {"boxes": [b.fingerprint for b in boxes(context)], "steps": steps}
-    about = producer(context.inverter)
-    if about is None:
-        return float(measure()["seconds"])
-    return float(context.store.arrays("inversion-cost", {**parts, **about}, measure)["seconds"])
+def default_scale(inverter: Any) -> float:
+    """Share of the default sample sizes: stated by the kind of inverter, never by the clock (docs/adr/0006)."""
+    return COSTLY_SCALE if getattr(inverter, "costly", False) else 1.0
 
 
 def choose_sizes(context: Any, params: Params, rows: I64) -> Sizes:
-    """The default sample sizes, or what fits in `params.budget_s` of them.
-
-    The sizes shrink by `SCALES` first; then the guidance sweep, then the replacement protocol are left out.
-    """
-    each = seconds_a_picture(context, rows, params.steps)
-    scales = SCALES if params.scale is None else (params.scale,)
-    plans = [(scale, True, True) for scale in scales]
-    plans += [] if params.scale is not None else [(scales[-1], False, True), (scales[-1], False, False)]
-    for scale, with_sweep, with_pairs in plans:
-        found = Sizes(
-            sources=min(len(rows), context.max_faces(max(8, round(params.faces * scale)))),
-            pairs=context.max_faces(max(8, round(params.pairs * scale))) if with_pairs else 0,
-            people=context.max_faces(max(4, round(params.people * scale))),
-            samples=max(3, round(params.samples * min(1.0, 2 * scale))),
-            guidances=tuple(sorted({*params.guidances, params.guidance}))
-            if with_sweep
-            else (params.guidance,),
-            scale=scale,
-            seconds=each,
-        )
-        if each * found.pictures <= params.budget_s:
-            break
-    return found
+    """The sample sizes of `params`, times their scale."""
+    scale = default_scale(context.inverter) if params.scale is None else params.scale
+    return Sizes(
+        sources=min(len(rows), context.max_faces(max(8, round(params.faces * scale)))),
+        pairs=context.max_faces(max(8, round(params.pairs * scale))),
+        people=context.max_faces(max(4, round(params.people * scale))),
+        samples=max(3, round(params.samples * min(1.0, 2 * scale))),
+        guidances=tuple(sorted({*params.guidances, params.guidance})),
+        scale=scale,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -375,12 +375,7 @@ def caveats(
     if (point := chosen.strictest) is not None:
         found.append(f"Threshold of {who(chosen.judge, chosen.own)}: {point.threshold.provenance}.")
     if sizes.scale < 1:
-        found.append(
-            f"Sample sizes are {percent(sizes.scale)} of the defaults: a picture costs {sizes.seconds:.2g} s here "
-            f"and inversion.budget_s is {params.budget_s:g} s."
-        )
-    if params.guidances and len(sizes.guidances) == 1:
-        found.append("The guidance sweep was left out: it does not fit in inversion.budget_s.")
+        found.append(f"Sample sizes are {percent(sizes.scale)} of the defaults (inversion.scale).")
     if not context.faces.identified:
         found.append("The set names no identities: type II and the replacement protocol cannot be given.")
     return found

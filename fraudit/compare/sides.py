@@ -15,7 +15,7 @@ from fraudit.types import Metric
 
 # Parameters that decide how much is drawn or how long it may take, not what is measured.
 COSMETIC = {
-    "robustness": {"budget_s", "reconstructions"},
+    "robustness": {"reconstructions"},
     "verification": {"bins", "points"},
     "bias": {"reconstructions"},
     "compression": {"reconstructions"},

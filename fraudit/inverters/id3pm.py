@@ -22,6 +22,7 @@ class Id3pm:
 
     Attributes:
         name: `id3pm`.
+        costly: a picture takes seconds on a CPU: analyses take fewer of them.
         embedder_fingerprint: of the black box it was trained for.
         size_px: side S of its pictures; the five points lie where `geometry.landmarks_of(S)` says.
         card: what is known of its training.
@@ -33,6 +34,7 @@ class Id3pm:
     """
 
     name = "id3pm"
+    costly = True
 
     def __init__(self, network: UNet, card: Mapping[str, Any], device: str = "") -> None:
         import os
