@@ -23,8 +23,9 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
+# One process a core, one thread each: torch and BLAS otherwise fight over the same cores.
 test: lint
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
