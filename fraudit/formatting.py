@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 MISSING = "—"
+_LOOSE_PERCENT = re.compile(r"(?<=\d) %")
 # XML 1.0 cannot carry these, and lone surrogates (undecodable file names) cannot be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -22,7 +23,7 @@ def number(value: float | None, digits: int | None = None) -> str:
     if value is None:
         return MISSING
     if digits is not None:
-        return _minus(f"{value:,.{digits}f}")
+        return _minus(_plain_zero(f"{value:,.{digits}f}"))
     if value == 0:
         return "0"
     size = abs(value)
@@ -118,6 +119,40 @@ def seconds(value: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60}\u202fmin {whole % 60}\u202fs"
     return f"{whole // 3600}\u202fh {whole % 3600 // 60}\u202fmin"
+
+
+def probability(p: float | None, digits: int = 3) -> str:
+    """A p value: what rounds to nothing is below the last decimal, not 0."""
+    if p is not None and 0 <= p < 0.5 * 10**-digits:
+        return f"< {10**-digits:.{digits}f}"
+    return number(p, digits)
+
+
+def fmr_words(rate: float) -> str:
+    """`1e-3` for 0.001: an operating point as metric names spell it."""
+    mantissa, exponent = f"{rate:.6e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def group_words(groups: Iterable[str]) -> dict[str, str]:
+    """Groups `name=label` in words: `male=1` and `male=0` become `male` and `not male`.
+
+    Only where 0 and 1 are all the labels there are: a label 1 of several is a code, not a yes.
+    """
+    keys = list(groups)
+    if {key.rpartition("=")[2] for key in keys} <= {"0", "1"} and all("=" in key for key in keys):
+        pieces = {key: key.rpartition("=") for key in keys}
+        return {key: ("not " if label == "0" else "") + name for key, (name, _, label) in pieces.items()}
+    return {key: key.replace("=", " ") for key in keys}
+
+
+def unbroken(text: str) -> str:
+    """The text with every percent sign kept on the line of its number."""
+    return _LOOSE_PERCENT.sub("\u202f%", text)
+
+
+def _plain_zero(text: str) -> str:
+    return text.removeprefix("-") if not text.strip("-0.,") else text
 
 
 def _minus(text: str) -> str:

@@ -17,10 +17,11 @@ from markupsafe import Markup, escape
 from fraudit import charts, formatting, summary
 from fraudit.errors import DataError
 from fraudit.record import METRIC_COLUMNS, RunRecord, metric_rows, write_atomic
-from fraudit.types import Column, Figure, Metric, Table
+from fraudit.types import SEVERITIES, Column, Figure, Finding, Metric, Table
 
 PICTURE_BUDGET = 3_000_000  # bytes of artifacts inlined; base64 adds a third, the whole stays below 5 MB
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(webp|jpg|jpeg|png)")
+_PROBABILITY = re.compile(r"p\b")  # a column of p values: `p`, `p, Holm`
 _MIME = {"webp": "image/webp", "jpg": "image/jpeg", "jpeg": "image/jpeg", "png": "image/png"}
 SEVERITY_WORDS = {"high": "High", "medium": "Medium", "low": "Low", "info": "Note", "good": "Good"}
 
@@ -92,6 +93,8 @@ def cell(column: Column, row: Mapping[str, Any], before: Column | None = None) -
             return formatting.number(value, 0)
         if column.kind == "bytes":
             return formatting.size_bytes(value)
+        if column.kind == "number" and _PROBABILITY.match(column.label):
+            return formatting.probability(value, column.digits)
         return formatting.number(value, column.digits if column.kind == "number" else None)
     if isinstance(value, list):
         return ", ".join(map(str, value))
@@ -150,7 +153,13 @@ def facts(value: Any, depth: int = 0) -> str:
         return ", ".join(facts(item, depth + 1) for item in value)
     if isinstance(value, float):
         return formatting.short(value)
-    return str(value)
+    return str(value).replace("`", "'")
+
+
+def ranked(findings: Iterable[Finding]) -> list[Finding]:
+    """The gravest findings first, else in the analysis' own order."""
+    order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
+    return sorted(findings, key=lambda finding: order[finding.severity])
 
 
 def md(value: Any) -> str:
@@ -208,6 +217,7 @@ def environment(*, autoescape: bool) -> Environment:
         percent=formatting.percent,
         seconds=formatting.seconds,
         facts=facts,
+        ranked=ranked,
         slug=slug,
         metric_value=metric_value,
         metric_interval=metric_interval,
@@ -224,8 +234,12 @@ def environment(*, autoescape: bool) -> Environment:
         missing=formatting.MISSING,
     )
     if autoescape:
-        jinja.finalize = lambda value: formatting.printable(value) if type(value) is str else value
+        jinja.finalize = _finalized
     return jinja
+
+
+def _finalized(value: Any) -> Any:
+    return formatting.unbroken(formatting.printable(value)) if type(value) is str else value
 
 
 def context(record: RunRecord) -> dict[str, Any]:

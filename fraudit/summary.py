@@ -90,6 +90,7 @@ class KeyValue:
         if self.metric is None:
             return ""
         words = self.metric.label or self.metric.name.removeprefix(f"{self.figure.analysis}.")
+        words = f"{words[0].upper()}{words[1:]}"
         return f"{words}, {self.metric.group}" if self.metric.group else words
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fraudit.formatting import fmr_words
 from fraudit.stats.fairness import GroupRate
 from fraudit.types import AnalysisResult, Column, Figure, Finding, Interval, Metric, Severity, Table
 
@@ -91,6 +92,10 @@ def findings(params: Params, audits: Sequence[Audit]) -> list[Finding]:
     return found
 
 
+def _and(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
 def _p(p: float) -> str:
     return "< 0.001" if p < 1e-3 else f"{p:.2g}"
 
@@ -133,7 +138,7 @@ def metrics(params: Params, audits: Sequence[Audit], skipped: Sequence[str]) -> 
                            label=f"Threshold '{own.group}' would need")
                 )  # fmt: skip
             else:
-                reason = f"FMR {params.fmr:g} needs {3 / params.fmr:,.0f} impostor pairs; there are {own.n:,}"
+                reason = f"FMR {fmr_words(params.fmr)} needs {3 / params.fmr:,.0f} impostor pairs; there are {own.n:,}"
                 rows.append(Metric(name, None, missing=reason, group=own.group))
         for side in ("FMR", "FNMR"):
             name = f"{base}.max_over_min_{side.lower()}"
@@ -163,13 +168,13 @@ def metrics(params: Params, audits: Sequence[Audit], skipped: Sequence[str]) -> 
                 Metric(f"{base}.reconstruction", value, n=n, interval=interval, group=group, n_unit="faces",
                        label=f"Cosine of reconstructions of {group}")
             )  # fmt: skip
-    ratios = [(r, audit) for audit in audits for r in audit.ratios.values()]
+    ratios = [(r, audit, side) for audit in audits for side, r in audit.ratios.items()]
     if ratios:
-        ratio, audit = max(ratios, key=lambda item: item[0].interval.low)
+        ratio, audit, side = max(ratios, key=lambda item: item[0].interval.low)
         n = sum(audit.faces.values())
         rows.append(
             Metric("bias.worst_gap", ratio.value, n=n, interval=ratio.interval, better="lower", n_unit="faces",
-                   label=f"'{ratio.worst}' over '{ratio.best}' by {audit.attribute}")
+                   label=f"{side} of '{ratio.worst}' over '{ratio.best}'")
         )  # fmt: skip
     else:
         reason = skipped[0] if skipped else "no error in any group"
@@ -209,7 +214,8 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Any) -> list[Fig
     drawn.append(
         Figure(
             "rates", "dots", "Error rates by group at one threshold",
-            f"Every dot is one group; the line is its 95 % interval; the dashed line is the target FMR {params.fmr:g}. "
+            f"Every dot is one group; the line is its 95 % interval; the dashed line is the target FMR "
+            f"{fmr_words(params.fmr)}. "
             "Groups whose intervals do not overlap differ; log scale, so equal steps are equal ratios.",
             alt,
             {"x": {"label": "error rate", "scale": "log", "percent": True}, "rows": rows,
@@ -247,8 +253,8 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Any) -> list[Fig
             drawn.append(
                 Figure(
                     f"thresholds_{slug}", "dots", f"Threshold each group of {audit.attribute} would need",
-                    f"Cosine at which the group itself has FMR {params.fmr:g}. Right of the dashed line: the one "
-                    "threshold is too lenient for the group.",
+                    f"Cosine at which the group itself has FMR {fmr_words(params.fmr)}. Right of the dashed line: the "
+                    "one threshold is too lenient for the group.",
                     "; ".join(f"{t.group} {t.value:.3f}" for t in usable),
                     {"x": {"label": "cosine threshold", "scale": "linear"},
                      "rows": [{"label": t.group, "value": t.value, "low": t.low, "high": t.high, "n": t.n}
@@ -316,6 +322,13 @@ def result(
     found = findings(params, audits)
     rank = {"high": 0, "medium": 1, "low": 2, "good": 3, "info": 4}
     headline = min(found, key=lambda f: rank[f.severity]).text if found else ""
+    if found and all(f.rule == "bias.unresolved" for f in found):
+        by = _and(list(dict.fromkeys(a.attribute for a in audits if a.ratios)))
+        smallest = min(n for a in audits if a.ratios for n in (a.people[rate.group] for rate in a.fmr))
+        headline = (
+            f"By {by}, no difference between groups could be shown at one threshold for FMR {fmr_words(params.fmr)}; "
+            f"the smallest group has {smallest:,} people."
+        )
     caveats = [
         "A group label is what the data set says, not who a person is; labels carry their own errors.",
         "Groups differ in more than the label (quality, age, pose): a gap is a fact about this set, not its cause.",
@@ -329,7 +342,8 @@ def result(
         )
     if not threshold.resolvable:
         caveats.append(
-            f"FMR {params.fmr:g} is not resolvable on {threshold.n_impostor:,} calibration pairs (rule of three)."
+            f"FMR {fmr_words(params.fmr)} is not resolvable on {threshold.n_impostor:,} calibration pairs "
+            "(rule of three)."
         )
     return AnalysisResult(
         "bias",

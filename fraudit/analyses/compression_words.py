@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from fraudit.analyses.compression import Measured
+from fraudit.formatting import group_words, percent
 from fraudit.formatting import interval as interval_words
-from fraudit.formatting import percent
 from fraudit.stats.intervals import Difference
 from fraudit.stats.pca import CODES, smallest_safe
 from fraudit.types import Column, Figure, Finding, Interval, Metric, Table
@@ -244,9 +244,10 @@ def tables(m: Measured) -> tuple[Table, ...]:
             for d, value in leak.auc.items()
         ]
         if m.gaps:
+            said = group_words(m.gaps.fnmr)
             rows += [
                 {
-                    "what": f"FNMR of {group}",
+                    "what": f"FNMR of {said[group]}",
                     "d": d,
                     "value": rate,
                     "interval": [i.low, i.high],
@@ -298,8 +299,9 @@ def figures(m: Measured) -> tuple[Figure, ...]:
     for leak in m.leaks:
         series.append(_series(leak.attribute, "AUC of attributes", [(d, *v) for d, v in leak.auc.items()]))
     if m.gaps:
+        said = group_words(m.gaps.fnmr)
         for group, by in m.gaps.fnmr.items():
-            series.append(_series(group, "FNMR by group", [(d, rate, i) for d, (rate, i, _) in by.items()]))
+            series.append(_series(said[group], "FNMR by group", [(d, rate, i) for d, (rate, i, _) in by.items()]))
     found = []
     if series:
         d = safe(m)
@@ -313,7 +315,10 @@ def figures(m: Measured) -> tuple[Figure, ...]:
         data["panels"] = {
             "AUC of attributes": {"y": {"label": "AUC", "scale": "linear", "range": [0.4, 1.0]}}
         }
-        caption = "Axes and probes are fitted on other people than they are judged on; bands are 95 %."
+        caption = (
+            "Axes and probes are fitted on other people than they are judged on; "
+            "vertical lines are 95 % intervals."
+        )
         found.append(
             Figure("compression_sweep", "lines", "What is left with d axes", caption, alt, data, True)
         )

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fraudit.analyses.leakage_targets import IDENTITY, NOT_IDENTITY
+from fraudit.formatting import number
 from fraudit.stats.probes import Estimate
-from fraudit.types import I64, AnalysisResult, Column, Figure, Finding, Metric, Severity, Table
+from fraudit.types import I64, SEVERITIES, AnalysisResult, Column, Figure, Finding, Metric, Severity, Table
 
 if TYPE_CHECKING:
     from fraudit.analyses.leakage import Params, Probe
@@ -35,8 +36,7 @@ def _kind(probe: Probe) -> str:
 
 
 def _number(value: float) -> str:
-    text = f"{value:.2f}"
-    return "0.00" if text == "-0.00" else text
+    return number(value, 2)
 
 
 def _span(estimate: Estimate) -> str:
@@ -272,7 +272,7 @@ def table(probes: Sequence[Probe]) -> Table:
         rows.append(
             {
                 "target": p.target.words, "group": p.target.group, "source": p.target.source,
-                "score": f"{_kind(p)} {p.score.value:.3f}",
+                "score": f"{_kind(p)} {number(p.score.value, 3)}",
                 "interval": [p.score.interval.low, p.score.interval.high],
                 "balanced": p.balanced.value if p.balanced else None, "control": p.control.value,
                 "selectivity": p.selectivity.value,
@@ -318,7 +318,7 @@ def result(
     ]
     if no_pose:
         caveats.append(
-            f"Pose is judged by proxies from five landmarks and expression is not: {no_pose}."
+            f"Pose is judged by proxies from five landmarks, expression is not judged: {no_pose}."
             if any(p.target.name.endswith("_proxy") for p in probes)
             else f"Expression coefficients are not judged: {no_pose}."
         )
@@ -346,7 +346,7 @@ def result(
     return AnalysisResult(
         "leakage",
         "Leakage",
-        headline=found[0].text if found else "No target could be judged.",
+        headline=min(found, key=lambda f: SEVERITIES.index(f.severity)).text if found else "No target could be judged.",
         findings=tuple(found),
         metrics=tuple(metrics(ranked)),
         tables=(table(ranked),) if ranked else (),

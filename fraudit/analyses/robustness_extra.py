@@ -186,14 +186,13 @@ def reconstructions(
                 )
             label = corruption.label if corruption else "clean"
             tops.append(GalleryItem(context.save_picture(seen), f"Source, {label.lower()}.", (label,)))
-            line = f"{distance[at]:.3f}" + ("" if close[at] else f" > {limit:.3f}")
-            alt = f"Reconstruction of the vector under {label.lower()}, angular distance {line}."
-            below.append(GalleryItem(context.save_picture(made[at]), alt, (line,)))
+            lines = (f"{distance[at]:.3f}", "match" if close[at] else "no match")
+            alt = f"Reconstruction of the vector under {label.lower()}, angular distance {', '.join(lines)}."
+            below.append(GalleryItem(context.save_picture(made[at]), alt, lines))
         rows += [GalleryRow(f"source {k + 1}", tuple(tops)), GalleryRow("reconstruction", tuple(below))]
     caption = (
         f"Severity {severity}. Under each reconstruction: its angular distance (arccos(cos)/pi) to the "
-        "clean source; "
-        f"the model's own threshold is {limit:.3f}."
+        f"clean source; up to the model's own threshold of {limit:.3f} the two match."
     )
     gallery = Gallery("robustness_reconstructions", "What is left in the vector", caption, tuple(rows))
     return Parts(metrics=tuple(metrics), galleries=(gallery,), caveats=(caveat,))

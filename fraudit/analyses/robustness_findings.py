@@ -10,7 +10,7 @@ import numpy as np
 
 from fraudit.analyses.robustness import Grid, Params
 from fraudit.analyses.robustness_words import NO_GENUINE, harm, label_of
-from fraudit.formatting import percent
+from fraudit.formatting import fmr_words, group_words, percent
 from fraudit.perturb.base import Corruption
 from fraudit.stats.intervals import Difference
 from fraudit.stats.robustness import Comparisons, group_gap
@@ -42,6 +42,11 @@ def increase_severity(lower_bound: float, severity: int) -> Severity | None:
 _RANK = {"high": 0, "medium": 1, "low": 2}
 
 
+def _level(corruption: Corruption, severity: int) -> str:
+    unit = "" if corruption.unit == "share" else f" {corruption.unit}"
+    return f"{corruption.parameter}: {corruption.level(severity):g}{unit}"
+
+
 def findings(grid: Grid, comparisons: Comparisons, fmr_target: float) -> list[Finding]:
     """The worst corruption, how many more are resolved, what is harmless, and who matches strangers."""
     cells = len(grid.cells)
@@ -64,11 +69,10 @@ def findings(grid: Grid, comparisons: Comparisons, fmr_target: float) -> list[Fi
         rate = cell.fnmr
         if rate is not None and cell.increase_all is not None:
             text = (
-                f"{corruption.label} at severity {severity} ({corruption.parameter} "
-                f"{corruption.level(severity):g} "
-                f"{corruption.unit}) takes FNMR from {percent(clean.value)} to {percent(rate.value)}: "
+                f"{corruption.label} at severity {severity} ({_level(corruption, severity)}) takes "
+                f"FNMR from {percent(clean.value)} to {percent(rate.value)}: "
                 f"{_points(cell.increase_all)}, {together}; {rate.n:,} genuine pairs of "
-                f"{rate.people:,} people at the clean threshold for FMR {fmr_target:g}."
+                f"{rate.people:,} people at the clean threshold for FMR {fmr_words(fmr_target)}."
             )
             if cell.lost.value > 0:
                 text += f" In {percent(cell.lost.value)} of the {cell.n} pictures no face is found any more."
@@ -190,8 +194,10 @@ def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[
     low, gap, a, b, corruption = best
     high = max(abs(gap.interval.low), abs(gap.interval.high))
     level: Severity = "high" if low >= 0.10 else "medium" if low >= 0.03 else "low"
+    said = group_words(large)
     text = (
-        f"{corruption.label} raises FNMR by {100 * abs(gap.value):.1f} points more for {b} than for {a} "
+        f"{corruption.label} raises FNMR by {100 * abs(gap.value):.1f} points more for '{said[b]}' than for "
+        f"'{said[a]}' "
         f"(95 % interval {100 * low:.1f} to {100 * high:.1f} for all {tests} comparisons at once; "
         f"{len(members[b])} and {len(members[a])} people, mean over severities)."
     )
@@ -201,7 +207,8 @@ def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[
 
 def small_groups(sizes: Mapping[str, int], floor: int) -> tuple[str, ...]:
     """Which groups are too small for a grid of their own. `sizes`: group -> people."""
-    small = [f"{group} ({count})" for group, count in sizes.items() if count < max(floor, 2)]
+    said = group_words(sizes)
+    small = [f"{said[group]} ({count})" for group, count in sizes.items() if count < max(floor, 2)]
     if not small:
         return ()
     return (f"No grid for groups of fewer than {floor} people: {', '.join(small)}.",)
@@ -214,7 +221,7 @@ def caveats(
     found = []
     if not threshold.resolvable:
         found.append(
-            f"The threshold for FMR {threshold.fmr_target:g} rests on {threshold.n_impostor:,} impostor "
+            f"The threshold for FMR {fmr_words(threshold.fmr_target)} rests on {threshold.n_impostor:,} impostor "
             "pairs; the rule "
             f"of three asks for {3 / threshold.fmr_target:,.0f}."
         )

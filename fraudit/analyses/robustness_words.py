@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from fraudit.analyses.robustness import Grid
+from fraudit.formatting import group_words, percent
 from fraudit.formatting import interval as interval_words
-from fraudit.formatting import percent
 from fraudit.perturb.base import Corruption
 from fraudit.stats.intervals import clustered_mean
 from fraudit.stats.robustness import Cell, Comparisons, Rate, Summary, mean_over_cells
@@ -293,7 +293,7 @@ def figures(grid: Grid, comparisons: Comparisons) -> tuple[Figure, ...]:
             "robustness_similarity",
             "lines",
             "Similarity to the clean picture",
-            "Severity 0 is the clean picture; bands are 95 % intervals over people.",
+            "Severity 0 is the clean picture; vertical lines are 95 % intervals over people.",
             alt,
             {
                 "x": {"label": "severity", "scale": "linear", "range": [0, 5]},
@@ -322,6 +322,7 @@ def group_parts(
     metrics, rows = [], []
     increase = (grid.sums.mean(axis=1) - grid.clean_sums) / grid.pairs
     members: dict[str, np.ndarray] = {}
+    said = group_words(groups)
     for label, (mask, cells, count) in groups.items():
         own = np.unique(comparisons.pairs.left[genuine & mask[comparisons.pairs.row]])
         members[label] = np.searchsorted(people, own)
@@ -351,7 +352,7 @@ def group_parts(
         for (name, severity), cell in cells.items():
             rows.append(
                 {
-                    "group": label,
+                    "group": said[label],
                     "corruption": label_of(grid, name),
                     "severity": severity,
                     "fnmr": cell.fnmr.value if cell.fnmr else None,
@@ -385,7 +386,7 @@ def group_parts(
     order = sorted(range(len(grid.corruptions)), key=lambda c: -harm(grid, grid.corruptions[c].name))
     heat = {
         "rows": [grid.corruptions[c].label for c in order],
-        "columns": labels,
+        "columns": [said[label] for label in labels],
         "values": [[m.value for m in row] for row in shown],
         "low": [[m.interval.low if m.interval else None for m in row] for row in shown],
         "high": [[m.interval.high if m.interval else None for m in row] for row in shown],
@@ -398,7 +399,7 @@ def group_parts(
         "heatmap",
         "Mean increase of FNMR per group",
         "Mean over severities less the group's own clean FNMR, with its interval over people.",
-        "Mean increase of FNMR under each corruption for " + ", ".join(labels) + ".",
+        "Mean increase of FNMR under each corruption for " + ", ".join(said[label] for label in labels) + ".",
         heat,
     )
     return metrics, tables, [figure], increase, large

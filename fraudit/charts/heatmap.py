@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -117,6 +116,13 @@ def draw_heatmap(data: dict, width: int) -> Canvas:
     def say(value: float) -> str:
         return MISSING if np.isnan(value) else number(factor * value, decimals)
 
+    def ends_of(low: float, high: float) -> str:
+        # A wide interval needs no more decimals than its own size, and would run out of its cell.
+        if np.isnan([low, high]).any():
+            return ""
+        own = min(decimals, cell_decimals(factor * np.array([low, high])))
+        return f"{number(factor * low, own)} to {number(factor * high, own)}"
+
     for i, row in enumerate(rows):
         lines = fit(row, label - 10, TEXT_PX, 2 if row_px > 23 else 1)
         size = TEXT_PX if len(lines) == 1 and row_px > 16 else min(10.0, row_px - 1)
@@ -128,12 +134,9 @@ def draw_heatmap(data: dict, width: int) -> Canvas:
             look: dict[str, Any] = {"facecolor": colour or "none", "edgecolor": RULE if absent else PAPER}
             ax.add_patch(Rectangle((x, tops[i]), cell, row_px, linewidth=1, **look))
             if legible:
-                ends = (
-                    (lows[i, j], highs[i, j])
-                    if intervals and lows is not None and highs is not None
-                    else None
-                )
-                _cell_text(canvas, say, value, ends, ink_on(colour) if colour else MUTED,
+                drawn = intervals and lows is not None and highs is not None
+                ends = (lows[i, j], highs[i, j]) if drawn else (np.nan, np.nan)
+                _cell_text(canvas, say(value), ends_of(*ends), ink_on(colour) if colour else MUTED,
                            (x + cell / 2, tops[i] + row_px / 2, cell))  # fmt: skip
     if not legible:
         _colour_bar(canvas, ax, cmap, norm, (label, y + 10, min(180.0, width - label)), factor, unit)
@@ -155,20 +158,18 @@ def _column_labels(
             )
 
 
-def _cell_text(canvas: Canvas, say: Callable[[float], str], value: float, ends: tuple[float, float] | None,
-               ink: str, place: tuple[float, float, float]) -> None:  # fmt: skip
+def _cell_text(canvas: Canvas, text: str, words: str, ink: str, place: tuple[float, float, float]) -> None:  # fmt: skip
     x, y, cell = place
-    text = say(value)
     size = SMALL_PX if text_px(text, SMALL_PX) <= cell - 2 else TINY_PX
-    if ends is None or np.isnan(ends).any():
+    if not words:
         canvas.text(x, y, text, size=size, colour=ink, align="center")
         return
     if cell >= ONE_LINE_PX:
         canvas.text(x - 14, y, text, size=size, colour=ink, align="right", weight=700)
-        canvas.text(x - 8, y, f"{say(ends[0])} to {say(ends[1])}", size=TINY_PX, colour=ink)
+        canvas.text(x - 8, y, words, size=TINY_PX, colour=ink)
         return
     canvas.text(x, y - 6, text, size=size, colour=ink, align="center", weight=700)
-    canvas.text(x, y + 8, f"{say(ends[0])} to {say(ends[1])}", size=TINY_PX, colour=ink, align="center")
+    canvas.text(x, y + 8, words, size=TINY_PX, colour=ink, align="center")
 
 
 def _colour_bar(

@@ -302,3 +302,26 @@ def test_the_record_carries_provenance_into_the_page(page):
     document = json.loads(build_record().to_json())
     for value in (document["environment"]["command"], "a" * 64, "d" * 64, "no face found", "Apache-2.0"):
         assert value in page
+
+
+def test_what_rounds_to_nothing_has_no_sign_and_is_no_certainty():
+    assert formatting.number(-0.0002, 3) == "0.000"
+    assert formatting.number(-0.02, 3) == "\u22120.020"
+    assert formatting.probability(0.0002) == "< 0.001"
+    assert formatting.probability(0.02) == "0.020"
+
+
+def test_groups_are_worded_unless_one_is_a_code_among_several():
+    assert formatting.group_words(["male=0", "male=1"]) == {"male=0": "not male", "male=1": "male"}
+    codes = formatting.group_words(["race=0", "race=1", "race=2"])
+    assert codes == {"race=0": "race 0", "race=1": "race 1", "race=2": "race 2"}
+
+
+def test_a_headline_is_said_once_and_the_gravest_finding_comes_first(tmp_path):
+    said = "Nothing is lost here (95 % interval 0 to 1)."
+    findings = (Finding("info", said, (), "x.a"), Finding("high", "A grave one.", (), "x.b"))
+    record_of(AnalysisResult("x", "X", headline=said, findings=findings)).save(tmp_path)
+    section = render(tmp_path).read_text(encoding="utf-8").partition('<section id="x"')[2]
+    section = section.partition("</section>")[0]
+    assert section.count("Nothing is lost here (95\u202f% interval") == 1
+    assert section.index("A grave one.") < section.index("Nothing is lost")

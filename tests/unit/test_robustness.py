@@ -155,7 +155,7 @@ def test_a_group_that_loses_more_is_named(crowd) -> None:
     params = Params(corruptions=("grey",), severities=(5,), probes=120, fmr=1e-2)
     result = ANALYSIS.run(context, params)
     gap = next(f for f in result.findings if f.rule == "robustness.group_gap")
-    assert "more for male=1 than for male=0" in gap.text
+    assert "more for 'male' than for 'not male'" in gap.text
     more = metric(result, "robustness.fnmr_increase.grey", "male=1")
     less = metric(result, "robustness.fnmr_increase.grey", "male=0")
     assert more.value > 0.3
