@@ -178,7 +178,7 @@ def missing() -> str:
     """Why 3DDFA_V2 cannot run here, or ''."""
     if _files():
         return ""
-    return f"{NETWORK_FILE} and {SCALE_FILE} are in none of {', '.join(map(str, weights_folders()))}"
+    return f"{NETWORK_FILE} and {SCALE_FILE} are not here; put them into the folder $FRAUDIT_WEIGHTS names"
 
 
 def open_pose3d() -> Pose3D:
