@@ -26,8 +26,12 @@ def _slug(text: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in text).strip("_").lower()
 
 
+def _short(value: float, digits: int = 2) -> str:
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
+
+
 def _span(interval: Interval, digits: int = 2) -> str:
-    return f"{interval.low:.{digits}g} to {interval.high:.{digits}g}"
+    return f"{_short(interval.low, digits)} to {_short(interval.high, digits)}"
 
 
 def findings(params: Params, audits: Sequence[Audit]) -> list[Finding]:
