@@ -144,6 +144,8 @@ def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
         forward=forward,
         weights_sha256=_fingerprint(function, target),
         batch_size=int(getattr(function, "batch_size", 32)),
+        # The source does not show the weights it loads: only a stated version lets vectors be remembered.
+        cacheable=bool(getattr(function, "version", "")),
     )
 
 

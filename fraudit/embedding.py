@@ -62,7 +62,9 @@ class EmbedderRuntime:
     def __init__(self, loaded: LoadedEmbedder, store: Store | None = None) -> None:
         self.loaded = loaded
         self.queries = 0
-        self._cache: VectorCache | None = store.vectors(loaded.fingerprint) if store else None
+        self._cache: VectorCache | None = (
+            store.vectors(loaded.fingerprint) if store and loaded.cacheable else None
+        )
         self._lock = threading.Lock()
 
     @property

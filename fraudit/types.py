@@ -179,6 +179,8 @@ class LoadedEmbedder:
         variant: recognised variant, '' where there is only one.
         batch_size: faces a forward call takes best.
         close: releases what the box holds (connections), or None.
+        cacheable: whether `weights_sha256` covers everything that decides a vector, so that vectors may be
+            remembered from one process to the next.
     """
 
     spec: EmbedderSpec
@@ -187,6 +189,7 @@ class LoadedEmbedder:
     variant: str = ""
     batch_size: int = 32
     close: Callable[[], None] | None = None
+    cacheable: bool = True
 
     @property
     def fingerprint(self) -> str:

@@ -45,6 +45,8 @@ def from_npz(path: Path, dim: int, rows: Sequence[int] = ()) -> tuple[list[str],
     ids = [str(i) for i in arrays.get("ids", np.arange(len(vectors)))]
     ok = arrays.get("ok", np.isfinite(vectors).all(1) & vectors.any(1))
     wanted = list(rows) or [int(i) for i in np.flatnonzero(ok)]
+    if not wanted:
+        raise DataError(f"{path}: none of the {len(vectors)} rows has a vector", "embed pictures that show a face")
     for row in wanted:
         if row >= len(vectors):
             raise DataError(f"{path}: row {row} was asked for, but there are {len(vectors)} vectors")

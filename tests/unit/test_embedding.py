@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import signal
 import subprocess
@@ -195,3 +196,12 @@ def test_memory_of_pictures_under_way_is_bounded() -> None:
     object.__setattr__(faces, "decode", decode)
     EmbedderRuntime(box(forward)).embed_faces(faces)
     assert max(ahead) <= 4 * 3 + 3
+
+
+def test_a_box_whose_weights_cannot_be_known_is_never_answered_from_memory(tmp_path: Path) -> None:
+    faces, store = picture_set(4), Store(tmp_path)
+    unknown = dataclasses.replace(box(quarters), cacheable=False)
+    EmbedderRuntime(unknown, store).embed_faces(faces)
+    again = EmbedderRuntime(unknown, store)
+    again.embed_faces(faces)
+    assert again.queries == 4

@@ -11,7 +11,7 @@ import pytest
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.inverters import inverting, linear
 from fraudit.inverters.loading import find_inverter, load_inverter
-from fraudit.inverters.sources import fill_outside
+from fraudit.inverters.sources import fill_outside, from_npz
 from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Preprocess
 
 D, SIDE, N = 16, 16, 400
@@ -156,3 +156,9 @@ def test_pixels_outside_the_picture_take_the_nearest_one_inside() -> None:
     np.testing.assert_array_equal(filled[2:5, 2:5], crop[2:5, 2:5])
     np.testing.assert_array_equal(filled[0, 0], crop[2, 2])
     np.testing.assert_array_equal(filled[3, 5], crop[3, 4])
+
+
+def test_a_file_of_zero_vectors_is_refused(tmp_path: Path) -> None:
+    np.savez(tmp_path / "zero.npz", vectors=np.zeros((2, D), np.float32), ids=np.array(["a", "b"]))
+    with pytest.raises(DataError, match="none of the 2 rows has a vector"):
+        from_npz(tmp_path / "zero.npz", D)
