@@ -9,8 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
-import tempfile
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -21,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fraudit.errors import DataError, UsageError, suggest
+from fraudit.store import write_bytes_atomic
 from fraudit.types import SEVERITIES, AnalysisResult, Finding, Metric
 
 if TYPE_CHECKING:
@@ -201,7 +200,7 @@ class RunRecord:
     def save(self, folder: Path | str) -> Path:
         """Write `run.json` into `folder` (made where needed) in one step; returns its path."""
         path = Path(folder) / FILE_NAME
-        write_atomic(path, self.to_json().encode())
+        write_bytes_atomic(path, self.to_json().encode())
         return path
 
     @classmethod
@@ -274,30 +273,6 @@ def metric_rows(result: AnalysisResult) -> list[dict[str, Any]]:
                                       m.missing, m.better, m.label), strict=True))
         )  # fmt: skip
     return rows
-
-
-def write_atomic(path: Path, blob: bytes) -> None:
-    """Write so that a reader sees the old file or the whole new one, even after a crash.
-
-    Data must be on disk before the name points at it, and the folder entry after it.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(blob)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
 
 
 def _refuse_constant(name: str) -> float:

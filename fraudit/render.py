@@ -16,7 +16,8 @@ from markupsafe import Markup, escape
 
 from fraudit import charts, formatting, summary
 from fraudit.errors import DataError
-from fraudit.record import METRIC_COLUMNS, RunRecord, metric_rows, write_atomic
+from fraudit.record import METRIC_COLUMNS, RunRecord, metric_rows
+from fraudit.store import write_bytes_atomic
 from fraudit.types import SEVERITIES, Column, Figure, Finding, Metric, Table
 
 PICTURE_BUDGET = 3_000_000  # bytes of artifacts inlined; base64 adds a third, the whole stays below 5 MB
@@ -308,7 +309,7 @@ def render(run_dir: Path | str) -> Path:
             body = ([row.get(column.key) for column in table.columns] for row in table.rows)
             files[f"{name}.csv"] = csv_text([column.label for column in table.columns], body)
     for name, text in files.items():
-        write_atomic(out / name, text.encode())
+        write_bytes_atomic(out / name, text.encode())
     index = out / "index.html"
-    write_atomic(index, page.encode())
+    write_bytes_atomic(index, page.encode())
     return index

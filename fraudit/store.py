@@ -70,6 +70,16 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)  # the name too must survive a crash
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_bytes_atomic(path: Path, data: bytes) -> None:
+    """`data` to `path`, atomically."""
+    write_atomic(path, lambda p: p.write_bytes(data) and None)
 
 
 def write_text_atomic(path: Path, text: str) -> None:

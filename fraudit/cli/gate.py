@@ -35,15 +35,15 @@ def gate(
     from fraudit.baseline import read_side
     from fraudit.errors import UsageError
     from fraudit.gate import run_gate
-    from fraudit.record import write_atomic
+    from fraudit.store import write_bytes_atomic
 
     if new is None:
         raise UsageError("no new run was given", "--new RUN (or --plan, to ask what could be detected)")
     report = run_gate(known, read_side(base) if base else None, read_side(new))
     if junit:
-        write_atomic(junit, gate_output.junit(report).encode())
+        write_bytes_atomic(junit, gate_output.junit(report).encode())
     if markdown:
-        write_atomic(markdown, gate_output.markdown(report).encode())
+        write_bytes_atomic(markdown, gate_output.markdown(report).encode())
     typer.echo(json.dumps(gate_output.as_dict(report), indent=2) if as_json else gate_output.text(report))
     return report.exit_code
 
@@ -72,11 +72,11 @@ def baseline(
     from fraudit.baseline import freeze
     from fraudit.cli.analyze import split
     from fraudit.compare.sides import run_side
-    from fraudit.record import write_atomic
+    from fraudit.store import write_bytes_atomic
 
     text = freeze(run_side(run), split(only))
     if out:
-        write_atomic(out, text.encode())
+        write_bytes_atomic(out, text.encode())
         typer.echo(f"{out}: {len(text):,} bytes")
     else:
         typer.echo(text, nl=False)

@@ -15,8 +15,8 @@ from fraudit.compare.deltas import Delta, deltas
 from fraudit.compare.sides import Side, require_comparable
 from fraudit.formatting import interval as interval_words
 from fraudit.formatting import number, printable
-from fraudit.record import write_atomic
 from fraudit.render import Drawings, Pictures, environment
+from fraudit.store import write_bytes_atomic
 from fraudit.types import Figure, Gallery
 
 READINGS = {"worse": "Worse", "better": "Better", "changed": "Changed", "unclear": "No difference shown",
@@ -46,7 +46,9 @@ class Change:
         counts = Counter(d.verdict for d in told)
         parts = [f"{counts[v]} {VERDICTS[v]}" for v in ("worse", "better", "changed") if counts[v]]
         paired = sum(d.how == "paired" for d in told)
-        head = f"{self.new.label}: of {len(told)} shared metrics with an interval ({paired} paired), "
+        same = sum(d.how == "same model" for d in told)
+        how = f"{paired} paired" + (f", {same} of one and the same model and exactly equal" if same else "")
+        head = f"{self.new.label}: of {len(told)} shared metrics with an interval ({how}), "
         if not parts:
             return f"{head}none differs beyond it."
         return f"{head}{', '.join(parts)}; {counts['unclear']} show no difference."
@@ -286,6 +288,6 @@ def write(found: Comparison, out: Path) -> Path:
         "junit.xml": junit(found),
     }
     for name, text in texts.items():
-        write_atomic(out / name, text.encode())
-    write_atomic(out / "index.html", page.encode())
+        write_bytes_atomic(out / name, text.encode())
+    write_bytes_atomic(out / "index.html", page.encode())
     return out / "index.html"

@@ -145,7 +145,7 @@ def test_a_failed_write_keeps_the_old_file_and_no_rest(tmp_path, monkeypatch):
     def broken(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(record_module.os, "replace", broken)
+    monkeypatch.setattr("fraudit.store.os.replace", broken)
     with pytest.raises(OSError, match="disk full"):
         empty(title="new").save(tmp_path)
     assert (tmp_path / FILE_NAME).read_bytes() == before
