@@ -33,13 +33,20 @@ Seed = Annotated[int, typer.Option("--seed", help="First seed; a seed's noise ne
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for the contact sheet, the pictures and the figures.")
 ]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds files already.")]
 NOTICE = "note: a reconstruction of a real person is personal data of that person"
 
 
-def _open(embedder: str, weights: Path | None, inverter: str) -> tuple[EmbedderRuntime, Inverter]:
+def _open(
+    embedder: str, weights: Path | None, inverter: str, out: Path, overwrite: bool
+) -> tuple[EmbedderRuntime, Inverter]:
     from fraudit.api import open_inverter
     from fraudit.errors import UsageError
 
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"--out {out} is a file; expected a folder", "choose another --out")
+    if not overwrite and out.is_dir() and any(out.iterdir()):
+        raise UsageError(f"{out} holds files already", "choose another --out, or pass --overwrite")
     if inverter == "none":
         raise UsageError("--inverter none: this command needs one", "auto, or a trained inverter's folder")
     found, box = open_inverter(embedder, inverter, weights=weights)
@@ -84,6 +91,7 @@ def invert(
     steps: Steps = 10,
     sampler: Sampler = None,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Turn ID vectors back into faces, with the similarity measured by showing them to the model again.
 
@@ -91,7 +99,7 @@ def invert(
     """
     from fraudit.inverters.inverting import contact_sheet, invert_vectors, write_sheet
 
-    runtime, found = _open(embedder, weights, inverter)
+    runtime, found = _open(embedder, weights, inverter, out, overwrite)
     names, vectors, crops = _sources(runtime, image, vector, rows)
     result = invert_vectors(
         found, runtime, vectors, samples=samples, seed=seed, **_options(guidance, steps, sampler)
@@ -132,6 +140,7 @@ def interpolate(
     steps: Steps = 10,
     sampler: Sampler = None,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Walk from one ID vector to another, by slerp and by lerp, and look at every step.
 
@@ -140,7 +149,7 @@ def interpolate(
     from fraudit.errors import UsageError
     from fraudit.inverters import inverting
 
-    runtime, found = _open(embedder, weights, inverter)
+    runtime, found = _open(embedder, weights, inverter, out, overwrite)
     names, vectors, _ = _sources(runtime, image, vector, rows)
     if len(vectors) != 2:
         raise UsageError(f"expected two faces to walk between, found {len(vectors)}", "--image A --image B")
@@ -195,6 +204,7 @@ def traverse(
     steps: Steps = 10,
     sampler: Sampler = None,
     seed: Seed = 0,
+    overwrite: Overwrite = False,
 ) -> None:
     """Move a face along one direction of the ID space, or set one attribute of a conditioned inverter.
 
@@ -206,7 +216,7 @@ def traverse(
 
     if sum(x is not None for x in (axis, attribute, condition)) != 1:
         raise UsageError("expected one of --axis, --attribute and --condition")
-    runtime, found = _open(embedder, weights, inverter)
+    runtime, found = _open(embedder, weights, inverter, out, overwrite)
     names, vectors, _ = _sources(runtime, image, vector, rows)
     options = _options(guidance, steps, sampler)
     sheet_rows, captions, table, pictures = [], [], [], {}

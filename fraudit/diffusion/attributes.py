@@ -180,6 +180,44 @@ def vector_of(entries: Mapping[str, float], name: str) -> F32:
     return out
 
 
+def condition_vectors(condition: str, values: Sequence[float], name: str) -> F32:
+    """f32[len(values),A] of set `name`: one attribute set to each of `values`, all others unknown.
+
+    Args:
+        condition: an entry (`pose.yaw`, in [0, 1]), an angle in degrees (`yaw_deg`, -90..90), `age` in years
+            (0..100), or a column of CelebA or of FFHQ's metadata (`Smiling`, `gender_male`, in [0, 1]).
+
+    Raises:
+        UsageError: an unknown attribute, one that the set does not hold, or a value out of its range.
+    """
+    names = attribute_names(name)
+    entry, low, high, opposite = condition, 0.0, 1.0, False
+    if condition in _DEGREES:
+        entry, low, high = _DEGREES[condition], -90.0, 90.0
+    elif condition == "age":
+        high = 100.0
+    elif condition in _CELEBA:
+        entry, opposite = _CELEBA[condition]
+    elif condition not in names:
+        entry = _FFHQ.get(condition, condition)
+    if entry not in names:
+        known = [
+            *names,
+            *(angle for angle, pose in _DEGREES.items() if pose in names and "head" not in angle),
+        ]
+        raise UsageError(
+            f"attribute set '{name}' has no '{condition}'",
+            f"{suggest(condition, known)}known: {', '.join(known)}",
+        )
+    out = np.full((len(values), len(names)), UNKNOWN, np.float32)
+    for row, value in enumerate(values):
+        if not low <= value <= high:
+            raise UsageError(f"{condition} must be from {low:g} to {high:g}, found {value:g}")
+        share = (value - low) / (high - low)
+        out[row, names.index(entry)] = 1 - share if opposite else share
+    return out
+
+
 def ffhq_vector(entries: Mapping[str, float], name: str) -> F32:
     """f32[A] of set `name`; entries of other sets are left out."""
     names = attribute_names(name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +59,20 @@ class Id3pm:
     def attribute_set(self) -> str:
         """`set1`, `set2`, `set3`, or '' where it takes no attributes."""
         return str(self.card.get("attributes") or "")
+
+    def attribute_vectors(self, condition: str, values: Sequence[float]) -> F32:
+        """f32[len(values),A] that `invert` takes as `attributes`; see `attributes.condition_vectors`.
+
+        Raises:
+            UsageError: an inverter that takes none, an unknown attribute, or a value out of its range.
+        """
+        from fraudit.diffusion.attributes import condition_vectors
+
+        if not self.attribute_set:
+            raise UsageError(
+                "this inverter takes no attributes", "train one with fraudit train --attributes set1"
+            )
+        return condition_vectors(condition, values, self.attribute_set)
 
     def invert(
         self,

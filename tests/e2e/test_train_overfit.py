@@ -11,6 +11,7 @@ import pytest
 import torch
 import typer
 
+from fraudit.cli import invert as inverting
 from fraudit.cli import train as topic
 from fraudit.diffusion.evaluate import Probe
 from fraudit.diffusion.presets import preset_named
@@ -68,6 +69,7 @@ def test_overfitting_brings_identities_back_and_ignoring_the_condition_does_not(
 def _run(*arguments: str) -> None:
     app = typer.Typer()
     topic.register(app)
+    inverting.register(app)
     app(list(arguments), standalone_mode=False)
 
 
@@ -92,6 +94,23 @@ def test_one_command_trains_exports_and_the_result_answers(
     assert {"curves.png", "samples.png", "training.html", "training.json"} <= {p.name for p in out.iterdir()}
     with pytest.raises(UsageError, match="already"):
         _run(*command)
+    capsys.readouterr()
+    (tmp_path / "face.webp").write_bytes(open_faces("sample").read_bytes(0))
+    walk = [
+        "traverse", "--embedder", "dlib", "--inverter", result["export"], "--image", str(tmp_path / "face.webp"),
+        "--condition", "yaw_deg=-40,0,40", "--steps", "2", "--out", str(tmp_path / "walk"),
+        "--guidance", "2000",  # three steps of training tell attributes apart by very little
+    ]  # fmt: skip
+    _run(*walk)
+    rows = (tmp_path / "walk" / "similarities.csv").read_text().splitlines()
+    assert [row.split(",")[1] for row in rows] == ["value", "-40.0", "0.0", "40.0"]
+    pictures = {(tmp_path / "walk" / row.split(",")[2]).read_bytes() for row in rows[1:]}
+    assert len(pictures) == 3
+    with pytest.raises(UsageError, match="holds files already"):
+        _run(*walk)
+    _run(*walk, "--overwrite")
+    with pytest.raises(UsageError, match="from -90 to 90"):
+        _run(*("yaw_deg=200" if "=" in part else part for part in walk), "--overwrite")
     _run("export-inverter", result["inverter"], "--out", str(tmp_path / "half"), "--dtype", "fp16")
     assert "fp16" in capsys.readouterr().out
     half = load(tmp_path / "half", device="cpu").invert(vectors, np.array([0, 1]), steps=2)

@@ -13,6 +13,7 @@ import torch
 from fraudit.diffusion import counter
 from fraudit.diffusion.attributes import (
     attribute_names,
+    condition_vectors,
     ffhq_vector,
     from_faces,
     from_ffhq,
@@ -183,3 +184,39 @@ def test_counter_noise_is_normal_independent_and_a_function_of_the_sample() -> N
     again = counter.normal(7, 1, torch.tensor([1999, 3]), (50,)).double()
     assert again.equal(draw[[1999, 3]])
     assert not counter.normal(8, 1, torch.tensor([3]), (50,)).double().equal(draw[[3]])
+
+
+@pytest.mark.parametrize(
+    ("condition", "values", "entry", "wanted"),
+    [
+        ("yaw_deg", [-90, 0, 45], "pose.yaw", [0, 0.5, 0.75]),
+        ("age", [20, 60], "age", [0.2, 0.6]),
+        ("No_Beard", [1, 0], "facial_hair.beard", [0, 1]),
+        ("gender_male", [1], "gender", [1]),
+        ("emotion.happiness", [0.25], "emotion.happiness", [0.25]),
+    ],
+)
+def test_one_attribute_is_set_and_the_others_stay_unknown(
+    condition: str, values: list[float], entry: str, wanted: list[float]
+) -> None:
+    found = condition_vectors(condition, values, "set3")
+    place = attribute_names("set3").index(entry)
+    np.testing.assert_allclose(found[:, place], wanted)
+    assert (np.delete(found, place, axis=1) == -1).all()
+
+
+@pytest.mark.parametrize(
+    ("condition", "value", "words"),
+    [
+        ("yaw_deg", 91, "from -90 to 90"),
+        ("emotion.happiness", 30, "from 0 to 1"),
+        ("glasses", 1, "set1"),
+        ("yaw", 0, "yaw_deg"),
+    ],
+)
+def test_conditions_out_of_range_or_out_of_the_set_are_refused(
+    condition: str, value: float, words: str
+) -> None:
+    with pytest.raises(UsageError) as refused:
+        condition_vectors(condition, [value], "set1")
+    assert words in f"{refused.value.message} {refused.value.hint}"
