@@ -20,6 +20,7 @@ from fraudit.errors import UsageError
 from fraudit.formatting import number
 from fraudit.gate_rules import Rule, plain_name, resolve
 from fraudit.stats.intervals import z_value
+from fraudit.types import Metric
 
 POWER = 0.8
 # Shares where no base run says better: the error rate of either model, and how many errors both share.
@@ -75,20 +76,27 @@ def plan_rules(rules: Sequence[Rule], counts: Counts, base: Side | None = None) 
     return [_row(rule, kind, limit, counts, base) for rule in rules for kind, limit in rule.limits.items()]
 
 
-def _rate(rule: Rule, base: Side | None) -> tuple[float, str, float | None]:
+def _deciding(rule: Rule, base: Side | None) -> Metric | None:
+    """The metric of `base` that decides what can be planned: of several groups the one with the fewest pairs."""
+    keys = resolve(rule, base.metrics) if base is not None else []
+    found = [base.metrics[key] for key in keys] if base is not None else []
+    found = [metric for metric in found if metric.value is not None]
+    grouped = [metric for metric in found if metric.group and metric.n]
+    return min(grouped, key=lambda metric: metric.n or 0) if grouped else next(iter(found), None)
+
+
+def _rate(metric: Metric | None, label: str) -> tuple[float, str, float | None]:
     """(error rate, where it comes from, effective share of independent pairs or None)."""
-    if base is not None:
-        for key in resolve(rule, base.metrics):
-            metric = base.metrics[key]
-            if metric.value is not None:
-                value = 1 - metric.value if metric.better == "higher" else metric.value
-                share = None
-                ci = metric.interval
-                if ci and metric.n and 0 < value < 1 and ci.high > ci.low:
-                    effective = value * (1 - value) / ((ci.high - ci.low) / (2 * z_value(ci.level))) ** 2
-                    share = min(1.0, effective / metric.n)
-                return min(max(value, 0.0), 1.0), f"{base.label}", share
-    return ASSUMED_RATE, "assumed", None
+    if metric is None or metric.value is None:
+        return ASSUMED_RATE, "assumed", None
+    value = 1 - metric.value if metric.better == "higher" else metric.value
+    share = None
+    ci = metric.interval
+    if ci and metric.n and 0 < value < 1 and ci.high > ci.low:
+        effective = value * (1 - value) / ((ci.high - ci.low) / (2 * z_value(ci.level))) ** 2
+        share = min(1.0, effective / metric.n)
+    where = f"{label}, {metric.group}: the group with the fewest pairs" if metric.group else label
+    return min(max(value, 0.0), 1.0), where, share
 
 
 def _row(rule: Rule, kind: str, limit: float, counts: Counts, base: Side | None) -> dict[str, Any]:
@@ -103,10 +111,15 @@ def _row(rule: Rule, kind: str, limit: float, counts: Counts, base: Side | None)
             **row,
             "missing": f"FMR {target:g} needs {need:,} impostor pairs to be resolvable; there are {counts.impostor:,}",
         }
-    rate, source, share = _rate(rule, base)
+    metric = _deciding(rule, base)
+    if metric is None and (rule.group is not None or rule.name.startswith("bias.")):
+        return {**row, "missing": "how many pairs each group has is known only from a run: give --base"}
+    rate, source, share = _rate(metric, base.label if base is not None else "")
     n = {"genuine": counts.genuine, "impostor": counts.impostor, "both": counts.genuine + counts.impostor}[
         which
     ]
+    if metric is not None and metric.group and metric.n:
+        n = min(n, metric.n)
     if which == "impostor" and target is not None and source == "assumed":
         rate = target
     free = min(n, counts.people) if counts.people else n

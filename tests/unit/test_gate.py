@@ -280,6 +280,24 @@ def test_a_plan_knows_people_and_what_cannot_be_resolved() -> None:
             parse_counts(wrong, 0)
 
 
+def test_a_plan_for_groups_counts_the_smallest_group_and_needs_a_run_to_know_it() -> None:
+    rng = np.random.default_rng(1)
+    side = planted_side(rng.normal(size=(60, 8)), np.repeat(np.arange(20), 3), label="base")
+    name = "bias.skin.fnmr"
+    groups = {
+        (name, group): Metric(name, 0.02, n=n, group=group, better="lower")
+        for group, n in (("light", 2_500), ("dark", 400))
+    }
+    base = replace(side, metrics={**side.metrics, **groups})
+    rule = [_rule("bias.skin.fnmr", max_increase=0.02)]
+    row = plan_rules(rule, Counts(3_000, 30_000), base)[0]
+    assert row["pairs"] == 400
+    assert "dark" in row["rate_from"]
+    whole = plan_rules([_rule("fnmr@fmr=1e-2", max_increase=0.02)], Counts(3_000, 30_000))[0]
+    assert row["half_width"] > 2 * whole["half_width"]
+    assert "--base" in plan_rules(rule, Counts(3_000, 30_000))[0]["missing"]
+
+
 @pytest.mark.slow
 def test_what_the_plan_promises_to_detect_is_detected() -> None:
     # Planted events: independent pairs, errors of the new model raised by what the plan says fails in 80 % of cases.
