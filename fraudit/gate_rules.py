@@ -166,5 +166,5 @@ def unknown(rule: Rule, keys: Iterable[Key]) -> UsageError:
     near = suggest(rule.name, [*names, *short])
     return UsageError(
         f"rule '{rule.name}': the new run has no such metric",
-        near or "`fraudit show RUN` lists its metrics",
+        near or "`fraudit show RUN --all` lists its metrics",
     )

@@ -85,15 +85,27 @@ def runs(
 
 def show(
     run: Annotated[Path, typer.Argument(help="Run folder.")],
+    only: Annotated[
+        str, typer.Option(help="Every metric of these sections, such as verification,bias.")
+    ] = "",
+    everything: Annotated[bool, typer.Option("--all", help="Every metric of every section.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="All metrics, for scripts.")] = False,
 ) -> None:
-    """Print one run: findings first, then every metric with its interval and n.
+    """Print one run: its findings and what each section says; with --only or --all every metric with interval and n.
 
-    Example: fraudit show runs/first
+    Example: fraudit show runs/first --only verification
     """
+    from fraudit.errors import UsageError, suggest
     from fraudit.record import RunRecord
 
     record = RunRecord.load(run)
+    wanted = [name.strip() for name in only.split(",") if name.strip()]
+    known = [result.name for result in record.results]
+    for name in wanted:
+        if name not in known:
+            raise UsageError(
+                f"this run has no section '{name}'", f"{suggest(name, known)}known: {', '.join(known)}"
+            )
     if as_json:
         typer.echo(record.frame().to_json(orient="records", indent=2))
         return
@@ -102,7 +114,14 @@ def show(
     for _, finding in record.findings():
         typer.echo(f"[{finding.severity}] {finding.text}")
     for result in record.results:
-        typer.echo(f"\n{result.title}" + (f": {result.status} ({result.reason})" if result.reason else ""))
+        if wanted and result.name not in wanted:
+            continue
+        full = everything or bool(wanted)
+        said = f"{result.status} ({result.reason})" if result.reason else result.headline
+        typer.echo(f"\n{result.title}: {said}")
+        if not full:
+            typer.echo(f"  {len(result.metrics)} metrics: fraudit show {run} --only {result.name}")
+            continue
         for metric in result.metrics:
             name = metric.name + (f" [{metric.group}]" if metric.group else "")
             value = _text(metric) if metric.value is not None else f"missing: {metric.missing}"
