@@ -174,7 +174,9 @@ def parse_card(path: Path) -> Card:
             raise DataError(f"{path}: larger than 1 MB; expected a TOML card")
         found = tomllib.loads(blob.decode("utf-8"))
     except OSError as error:
-        raise DataError(f"cannot read the card {path}: {error.strerror}") from error
+        raise DataError(
+            f"cannot read the card {path}: {error.strerror}", "docs/cards.md describes one"
+        ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DataError(f"{path}: not a TOML card ({error})", "see docs/cards.md for one in full") from error
     found = {_ALIASES.get(key, key): value for key, value in found.items()}

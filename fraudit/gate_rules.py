@@ -51,7 +51,7 @@ def read_rules(path: Path) -> list[Rule]:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the rules {path} cannot be read: {error}") from error
+        raise UsageError(f"the rules {path} cannot be read: {error}", "check the path") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(
             f"the rules {path} are not TOML: {error}",

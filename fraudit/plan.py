@@ -111,7 +111,7 @@ def plan_from_toml(path: Path, overrides: Mapping[str, Any] | None = None) -> Au
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the plan {path} cannot be read: {error}") from error
+        raise UsageError(f"the plan {path} cannot be read: {error}", "check the path") from error
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"the plan {path} is not TOML: {error}") from error
     return plan_from_values({**table, **(overrides or {})}, str(path))
@@ -169,7 +169,7 @@ def build_params(type_: type, values: Mapping[str, Any], where: str) -> Any:
     try:
         return type_(**converted)
     except ValueError as error:
-        raise UsageError(f"{where}: {error}") from error
+        raise UsageError(f"{where}: {error}", "fraudit analyses lists every parameter") from error
 
 
 def convert(value: Any, hint: Any, where: str) -> Any:

@@ -61,9 +61,16 @@ def _sources(
     from fraudit.inverters.sources import from_npz, from_pictures
 
     if bool(images) == bool(vectors):
-        raise UsageError("expected pictures (--image) or vectors (--vector), one of the two")
+        raise UsageError(
+            "expected pictures (--image) or vectors (--vector), one of the two",
+            "--image face.jpg, or --vector vectors.npz as `fraudit embed` writes it",
+        )
     if vectors:
-        wanted = [int(r) for r in rows.split(",") if r.strip().isdigit()]
+        parts = [part.strip() for part in rows.split(",") if part.strip()]
+        wrong = [part for part in parts if not part.isdecimal()]
+        if wrong:
+            raise UsageError(f"--rows: expected whole numbers from 0, found '{wrong[0]}'", "--rows 0,5,9")
+        wanted = [int(part) for part in parts]
         names, found = from_npz(vectors, runtime.spec.dim, wanted)
         return names, found, []
     return from_pictures(runtime, images or [])
@@ -215,7 +222,10 @@ def traverse(
     from fraudit.inverters.sources import conditions, direction
 
     if sum(x is not None for x in (axis, attribute, condition)) != 1:
-        raise UsageError("expected one of --axis, --attribute and --condition")
+        raise UsageError(
+            "expected one of --axis, --attribute and --condition",
+            "--axis 1, --attribute male, or --condition yaw_deg=-30,0,30 for an inverter trained with attributes",
+        )
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     names, vectors, _ = _sources(runtime, image, vector, rows)
     options = _options(guidance, steps, sampler)
@@ -259,7 +269,9 @@ def _floats(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",") if part.strip()]
     except ValueError as error:
-        raise UsageError(f"--amounts {text}: expected numbers separated by commas") from error
+        raise UsageError(
+            f"--amounts {text}: expected numbers separated by commas", "--amounts=-0.5,0,0.5"
+        ) from error
 
 
 def _done(out: Path, runtime: EmbedderRuntime) -> None:

@@ -174,7 +174,10 @@ def check_sampling(sampler: str, steps: int, train_steps: int = TRAIN_STEPS, gui
             f"unknown sampler '{sampler}'", f"{suggest(sampler, SAMPLERS)}known: {', '.join(SAMPLERS)}"
         )
     if not 1 <= steps <= train_steps:
-        raise UsageError(f"steps must be between 1 and {train_steps}, found {steps}")
+        raise UsageError(
+            f"steps must be between 1 and {train_steps}, found {steps}",
+            "10 is the default of the fast sampler",
+        )
     if not (np.isfinite(guidance) and guidance >= 0):
         raise UsageError(
             f"guidance must be a number of at least 0, found {guidance:g}", "1 is no guidance, 2 the paper's"

@@ -71,7 +71,7 @@ def invert_vectors(
         UsageError: samples < 1, or an option this inverter does not know.
     """
     if samples < 1:
-        raise UsageError(f"expected at least 1 sample, found {samples}")
+        raise UsageError(f"expected at least 1 sample of each vector, found {samples}", "--samples 4")
     source = np.repeat(np.arange(len(vectors)), samples)
     seeds = np.tile(np.arange(seed, seed + samples), len(vectors))
     try:
@@ -95,7 +95,7 @@ def interpolate(start: F32, end: F32, frames: int, kind: str = "slerp") -> F32:
         DataError: other shapes, a zero vector, or opposite vectors (no great circle is singled out).
     """
     if frames < 2:
-        raise UsageError(f"expected at least 2 frames, found {frames}")
+        raise UsageError(f"expected at least 2 frames, both ends included, found {frames}", "--frames 7")
     if kind not in ("slerp", "lerp"):
         raise UsageError(f"unknown interpolation '{kind}'", "known: slerp, lerp")
     a, b = np.asarray(start, np.float64), np.asarray(end, np.float64)

@@ -125,8 +125,14 @@ class LinearInverter:
             UsageError: guidance or diversity < 0, or another number of seeds than vectors.
             DataError: wrong dimension, or a zero vector.
         """
-        if guidance < 0 or diversity < 0:
-            raise UsageError(f"expected guidance and diversity >= 0, found {guidance} and {diversity}")
+        for what, value in (("guidance", guidance), ("diversity", diversity)):
+            if not (np.isfinite(value) and value >= 0):
+                raise UsageError(
+                    f"{what} must be a number of at least 0, found {value:g}",
+                    "1 is the plain regression, 2 the default"
+                    if what == "guidance"
+                    else "0 is deterministic, 1 the whole residual",
+                )
         if len(seeds) != len(id_vectors):
             raise UsageError(f"expected one seed a vector: {len(id_vectors)}, found {len(seeds)}")
         gain = max(0.0, 1 + GAIN_PER_GUIDANCE * (guidance - 1))

@@ -46,10 +46,15 @@ def from_npz(path: Path, dim: int, rows: Sequence[int] = ()) -> tuple[list[str],
     ok = arrays.get("ok", np.isfinite(vectors).all(1) & vectors.any(1))
     wanted = list(rows) or [int(i) for i in np.flatnonzero(ok)]
     if not wanted:
-        raise DataError(f"{path}: none of the {len(vectors)} rows has a vector", "embed pictures that show a face")
+        raise DataError(
+            f"{path}: none of the {len(vectors)} rows has a vector", "embed pictures that show a face"
+        )
     for row in wanted:
         if row >= len(vectors):
-            raise DataError(f"{path}: row {row} was asked for, but there are {len(vectors)} vectors")
+            raise DataError(
+                f"{path}: row {row} was asked for, but there are {len(vectors)} vectors",
+                f"rows count from 0: give some of 0..{len(vectors) - 1}",
+            )
         if not ok[row] or not vectors[row].any():
             raise DataError(f"{path}: row {row} ({ids[row]}) has no vector", "choose another with --rows")
     return [ids[row] for row in wanted], vectors[wanted].astype(np.float32)
@@ -68,7 +73,9 @@ def from_pictures(runtime: EmbedderRuntime, paths: Sequence[Path]) -> tuple[list
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise DataError(f"{path} cannot be read: {error.strerror}") from error
+            raise DataError(
+                f"{path} cannot be read: {error.strerror}", "give the path of a JPEG, PNG or WebP picture"
+            ) from error
         try:
             picture = decode_picture(data)
         except DataError as error:
@@ -81,7 +88,7 @@ def from_pictures(runtime: EmbedderRuntime, paths: Sequence[Path]) -> tuple[list
     answer = runtime.embed_aligned(np.stack(faces))
     for path, reason in zip(paths, answer.reasons, strict=True):
         if reason:
-            raise DataError(f"{path}: {reason}")
+            raise DataError(f"{path}: {reason}", "choose another picture of this face")
     return [str(path) for path in paths], answer.vectors, shown
 
 

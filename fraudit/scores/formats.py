@@ -47,7 +47,7 @@ def read_scores(path: Path | str, format: str = "auto", mask: Path | None = None
             f"unknown score format '{format}'", f"{suggest(format, FORMATS)}known: {', '.join(FORMATS)}"
         )
     if not file.is_file():
-        raise DataError(f"{file}: no such file")
+        raise DataError(f"{file}: no such file", "check the path")
     kind = detect_format(file) if format == "auto" else format
     if kind == "bee":
         found = read_bee(file, mask)

@@ -40,7 +40,7 @@ def read_template_pairs(path: Path) -> tuple[I64, I64, Bool]:
 
 def _whole_fields(path: Path, wanted: str, count: int, text: int) -> Iterator[list[Any]]:
     if not path.is_file():
-        raise DataError(f"{path}: no such file")
+        raise DataError(f"{path}: no such file", "check the path")
     for number, line in text_lines(path):
         fields = line.split()
         where = f"{path}, line {number}"

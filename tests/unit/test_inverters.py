@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fraudit.cli.invert import _sources
+from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.inverters import inverting, linear
 from fraudit.inverters.loading import find_inverter, load_inverter
@@ -162,3 +164,13 @@ def test_a_file_of_zero_vectors_is_refused(tmp_path: Path) -> None:
     np.savez(tmp_path / "zero.npz", vectors=np.zeros((2, D), np.float32), ids=np.array(["a", "b"]))
     with pytest.raises(DataError, match="none of the 2 rows has a vector"):
         from_npz(tmp_path / "zero.npz", D)
+
+
+def test_rows_that_are_no_rows_are_refused_rather_than_left_out(tmp_path: Path) -> None:
+    np.savez(tmp_path / "two.npz", vectors=np.ones((2, D), np.float32), ids=np.array(["a", "b"]))
+    with pytest.raises(DataError) as beyond:
+        from_npz(tmp_path / "two.npz", D, [2])
+    assert "0..1" in beyond.value.hint
+    for text in ("1,x", "-1"):
+        with pytest.raises(UsageError, match="--rows"):
+            _sources(EmbedderRuntime(box()), None, tmp_path / "two.npz", text)
