@@ -12,7 +12,7 @@ setup: $(STAMP)
 # torch first and alone: where a CPU build is configured pip then takes it.
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.2,<2.14"
+	$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.4,<2.14"
 	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dlib,dev]"
 	touch $(STAMP)
 

@@ -13,6 +13,7 @@ import numpy as np
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.align import align
+from fraudit.formatting import fmr_words
 from fraudit.plan import AuditPlan
 from fraudit.stats.calibration import calibrate, calibration_half, labelled_rng
 from fraudit.stats.pairs import make_pairs
@@ -265,7 +266,7 @@ class AnalysisContext:
             achieved,
             len(impostor),
             resolvable,
-            f"chosen for FMR {fmr:g} on {len(impostor):,} impostor pairs among {len(rows):,} faces of "
+            f"chosen for FMR {fmr_words(fmr)} on {len(impostor):,} impostor pairs among {len(rows):,} faces of "
             f"{len(np.unique(people)):,} people that are not judged (achieved {achieved:.2g})",
         )
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from fraudit.compare.sides import Side
 from fraudit.errors import UsageError
-from fraudit.formatting import number
+from fraudit.formatting import fmr_words, number
 from fraudit.gate_rules import Rule, plain_name, resolve
 from fraudit.stats.intervals import z_value
 from fraudit.types import Metric
@@ -109,7 +109,8 @@ def _row(rule: Rule, kind: str, limit: float, counts: Counts, base: Side | None)
         need = math.ceil(3 / target)
         return {
             **row,
-            "missing": f"FMR {target:g} needs {need:,} impostor pairs to be resolvable; there are {counts.impostor:,}",
+            "missing": f"FMR {fmr_words(target)} needs {need:,} impostor pairs to be resolvable; "
+            f"there are {counts.impostor:,}",
         }
     metric = _deciding(rule, base)
     if metric is None and (rule.group is not None or rule.name.startswith("bias.")):

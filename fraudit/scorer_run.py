@@ -21,6 +21,7 @@ from fraudit.context import AnalysisContext, Threshold
 from fraudit.errors import InsufficientData, UsageError, suggest
 from fraudit.faces.detect import Locator
 from fraudit.faces.sources import open_faces
+from fraudit.formatting import fmr_words
 from fraudit.plan import AuditPlan, build_params
 from fraudit.plugins import ANALYSES
 from fraudit.record import RunRecord, normalise
@@ -204,7 +205,7 @@ def _threshold(asked: _Asked, q: Questions, scores: F64) -> Threshold:
     achieved = float(np.mean(impostor >= value))
     return Threshold(
         value, target, achieved, len(impostor), len(impostor) >= 3 / target,
-        f"chosen for FMR {target:g} on {len(impostor):,} impostor pairs of people that are not judged "
+        f"chosen for FMR {fmr_words(target)} on {len(impostor):,} impostor pairs of people that are not judged "
         f"(achieved {achieved:.2g})",
     )  # fmt: skip
 

@@ -70,12 +70,19 @@ def findings(params: Params, audits: Sequence[Audit]) -> list[Finding]:
                     )
                 )
             else:
+                by_name = {r.group: r for r in rates}
+                worst, best = by_name[ratio.worst], by_name[ratio.best]
+                # Over a group without errors a ratio only says how few pairs that group has.
+                measured = (
+                    f"{worst.rate:.2%} of {worst.n:,} pairs of '{worst.group}', none of {best.n:,} of '{best.group}'"
+                    if best.is_floored
+                    else f"worst over best {ratio.value:.3g} (95 % interval {_span(ratio.interval)})"
+                )
                 found.append(
                     Finding(
                         "info",
-                        f"By {audit.attribute}, no difference in the {WORDS[side]} could be shown: worst over best "
-                        f"{ratio.value:.3g} (95 % interval {_span(ratio.interval)}; smallest group "
-                        f"{min(r.subjects for r in rates):,} people, Holm-corrected p {_p(p)}).",
+                        f"By {audit.attribute}, no difference in the {WORDS[side]} could be shown: {measured}; "
+                        f"smallest group {min(r.subjects for r in rates):,} people, Holm-corrected p {_p(p)}.",
                         (name,),
                         "bias.unresolved",
                     )

@@ -29,6 +29,12 @@ Guidance = Annotated[
 ]
 Steps = Annotated[int, typer.Option("--steps", help="Sampler steps.")]
 Sampler = Annotated[str | None, typer.Option("--sampler", help="dpm++, ddim or ancestral (id3pm only).")]
+Temperature = Annotated[
+    float | None,
+    typer.Option(
+        "--temperature", help="Scale of the noise, 0 to 1 (id3pm only); the default is the inverter's."
+    ),
+]
 Seed = Annotated[int, typer.Option("--seed", help="First seed; a seed's noise never depends on its batch.")]
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for the contact sheet, the pictures and the figures.")
@@ -76,9 +82,9 @@ def _sources(
     return from_pictures(runtime, images or [])
 
 
-def _options(guidance: float, steps: int, sampler: str | None) -> dict[str, Any]:
-    options: dict[str, Any] = {"guidance": guidance, "steps": steps}
-    return options | ({"sampler": sampler} if sampler else {})
+def _options(guidance: float, steps: int, sampler: str | None, temperature: float | None) -> dict[str, Any]:
+    given = {"guidance": guidance, "steps": steps, "sampler": sampler, "temperature": temperature}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _number(value: float) -> str:
@@ -97,6 +103,7 @@ def invert(
     guidance: Guidance = 2.0,
     steps: Steps = 10,
     sampler: Sampler = None,
+    temperature: Temperature = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -109,7 +116,7 @@ def invert(
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     names, vectors, crops = _sources(runtime, image, vector, rows)
     result = invert_vectors(
-        found, runtime, vectors, samples=samples, seed=seed, **_options(guidance, steps, sampler)
+        found, runtime, vectors, samples=samples, seed=seed, **_options(guidance, steps, sampler, temperature)
     )
     sheet_rows, captions, table, pictures = [], [], [], {}
     for n, name in enumerate(names):
@@ -146,6 +153,7 @@ def interpolate(
     guidance: Guidance = 2.0,
     steps: Steps = 10,
     sampler: Sampler = None,
+    temperature: Temperature = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -164,7 +172,7 @@ def interpolate(
     for kind in ("slerp", "lerp"):
         path = inverting.interpolate(vectors[0], vectors[1], frames, kind)
         result = inverting.invert_vectors(
-            found, runtime, path, seed=seed, **_options(guidance, steps, sampler)
+            found, runtime, path, seed=seed, **_options(guidance, steps, sampler, temperature)
         )
         again = inverting.reembed(runtime, result.pictures)
         ends = [inverting.cosine(again.vectors, vectors[i][None]) for i in (0, 1)]
@@ -210,6 +218,7 @@ def traverse(
     guidance: Guidance = 2.0,
     steps: Steps = 10,
     sampler: Sampler = None,
+    temperature: Temperature = None,
     seed: Seed = 0,
     overwrite: Overwrite = False,
 ) -> None:
@@ -228,7 +237,7 @@ def traverse(
         )
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     names, vectors, _ = _sources(runtime, image, vector, rows)
-    options = _options(guidance, steps, sampler)
+    options = _options(guidance, steps, sampler, temperature)
     sheet_rows, captions, table, pictures = [], [], [], {}
     if condition is not None:
         values, encoded = conditions(found, condition)

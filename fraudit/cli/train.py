@@ -25,7 +25,7 @@ def train(
     dataset: Annotated[
         str, typer.Option(help="Face sets to train on, separated by commas; '' uses --shards as they are.")
     ] = "",
-    preset: Annotated[str, typer.Option(help="paper-64, small-64 or tiny-32.")] = "small-64",
+    preset: Annotated[str, typer.Option(help="paper-64, small-64, mini-64 or tiny-32.")] = "small-64",
     attributes: Annotated[str, typer.Option(help="Also condition on set1, set2 or set3.")] = "",
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="Do not condition on the ID vector.")
@@ -49,6 +49,7 @@ def train(
     log_every: Annotated[int, typer.Option(help="Steps between lines.")] = 20,
     export: Annotated[str, typer.Option(help="At the end write OUT/export as fp16 or int8.")] = "",
     device: Annotated[str, typer.Option(help="cpu or cuda; '' takes a GPU where there is one.")] = "",
+    precision: Annotated[str, typer.Option(help="bf16 or fp32; '' takes bf16 on a GPU.")] = "",
     no_compile: Annotated[bool, typer.Option("--no-compile", help="No torch.compile on a GPU.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
@@ -114,6 +115,7 @@ def train(
         identity=not unconditional,
         device=device,
         compile=not no_compile,
+        precision=precision,
     )
     plan = Plan(
         out=out,

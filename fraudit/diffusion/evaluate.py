@@ -70,6 +70,7 @@ class Probe:
     judge: EmbedderRuntime | None
     unit_scaled: bool
     schedule: str
+    temperature: float = 1.0
 
     @classmethod
     def of_people(cls, data: Shards, held_out: bool, count: int, **rest: Any) -> Probe:
@@ -102,6 +103,7 @@ class Probe:
             np.arange(len(self.rows)),
             network.config.image_size,
             steps=STEPS,
+            temperature=self.temperature,
             chunk=chunk,
             device=device,
         )

@@ -26,16 +26,22 @@ Grid = Literal["karras", "logsnr", "time"]
 
 
 class SeededNoise:
-    """Standard normal noise, one generator per sample."""
+    """Normal noise, one generator per sample.
 
-    def __init__(self, seeds: Sequence[int] | I64, device: torch.device) -> None:
+    Args:
+        temperature: its standard deviation. Below 1 samples keep to what is likely: more alike for other seeds,
+            closer to the condition; 0 draws nothing at random.
+    """
+
+    def __init__(self, seeds: Sequence[int] | I64, device: torch.device, temperature: float = 1.0) -> None:
         self._generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         self._device = device
+        self._temperature = temperature
 
     def draw(self, shape: tuple[int, ...]) -> Tensor:
         """f32[B,*shape]; each row is the next of its own generator."""
         rows = [torch.randn(shape, generator=generator) for generator in self._generators]
-        return torch.stack(rows).to(self._device)
+        return torch.stack(rows).to(self._device) * self._temperature
 
 
 def guided(
@@ -167,8 +173,14 @@ def run_sampler(
     return x
 
 
-def check_sampling(sampler: str, steps: int, train_steps: int = TRAIN_STEPS, guidance: float = 1.0) -> None:
-    """Raise UsageError for an unknown sampler, steps outside 1..T, or a negative or infinite guidance."""
+def check_sampling(
+    sampler: str,
+    steps: int,
+    train_steps: int = TRAIN_STEPS,
+    guidance: float = 1.0,
+    temperature: float = 1.0,
+) -> None:
+    """Raise UsageError for an unknown sampler, steps outside 1..T, guidance < 0, or temperature outside 0..1."""
     if sampler not in SAMPLERS:
         raise UsageError(
             f"unknown sampler '{sampler}'", f"{suggest(sampler, SAMPLERS)}known: {', '.join(SAMPLERS)}"
@@ -181,6 +193,11 @@ def check_sampling(sampler: str, steps: int, train_steps: int = TRAIN_STEPS, gui
     if not (np.isfinite(guidance) and guidance >= 0):
         raise UsageError(
             f"guidance must be a number of at least 0, found {guidance:g}", "1 is no guidance, 2 the paper's"
+        )
+    if not 0 <= temperature <= 1:
+        raise UsageError(
+            f"temperature must be from 0 to 1, found {temperature:g}",
+            "1 samples what was learned, 0 draws nothing",
         )
 
 
@@ -199,6 +216,7 @@ def sample_pictures(
     sampler: str = "dpm++",
     steps: int = 10,
     threshold: float | None = 0.99,
+    temperature: float = 1.0,
     chunk: int = CHUNK,
     device: torch.device | str = "cpu",
     channels_last: bool = True,
@@ -210,8 +228,9 @@ def sample_pictures(
 
     Args:
         network_of: i64[chunk] indices of samples -> network with their conditions.
+        temperature: see `SeededNoise`; 1 samples what was learned.
     """
-    check_sampling(sampler, steps, process.train_steps)
+    check_sampling(sampler, steps, process.train_steps, temperature=temperature)
     where = torch.device(device)
     layout = torch.channels_last if channels_last else torch.contiguous_format
     numbers = np.asarray(seeds, np.int64)
@@ -223,7 +242,7 @@ def sample_pictures(
             x = run_sampler(
                 lambda x, t, ask=ask: ask(x.contiguous(memory_format=layout), t),
                 process,
-                SeededNoise(numbers[rows], where),
+                SeededNoise(numbers[rows], where, temperature),
                 (3, size_px, size_px),
                 sampler,
                 steps,

@@ -8,10 +8,11 @@ file, atomically. With several processes (torchrun) each takes its slice of the 
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from fraudit.diffusion.conditioning import drop_conditions, scaled_identity
 from fraudit.diffusion.ema import Ema
 from fraudit.diffusion.gaussian import GaussianDiffusion
 from fraudit.diffusion.presets import Preset
+from fraudit.diffusion.prior import Prior, PriorUNet, fit_prior
 from fraudit.diffusion.shards import FULL_SET, Shards, mirrored_attributes
 from fraudit.diffusion.unet import UNet, build_unet, with_conditions
 from fraudit.errors import ArtifactError, UsageError
@@ -52,6 +54,7 @@ class TrainOptions:
         identity: condition on ID vectors; False trains the unconditional mode.
         device: torch device; '' takes a GPU where there is one.
         compile: torch.compile on a GPU.
+        precision: `bf16` or `fp32` arithmetic; '' takes bf16 on a GPU and on a CPU that computes in it.
     """
 
     steps: int
@@ -66,6 +69,19 @@ class TrainOptions:
     identity: bool = True
     device: str = ""
     compile: bool = True
+    precision: str = ""
+
+
+PRECISIONS = ("bf16", "fp32")
+
+
+def computes_in_bf16(device: torch.device, precision: str = "") -> bool:
+    """Whether to compute in bfloat16; '' asks whether that is faster there."""
+    if precision not in ("", *PRECISIONS):
+        raise UsageError(f"unknown precision '{precision}'", f"known: {', '.join(PRECISIONS)}")
+    if precision:
+        return precision == "bf16"
+    return device.type == "cuda"
 
 
 class Processes:
@@ -207,7 +223,13 @@ class Trainer:
         attribute_dim = len(attribute_names(options.attributes)) if options.attributes else None
         identity_dim = data.vectors.shape[1] if options.identity else None
         self.config = with_conditions(preset.unet, identity_dim, attribute_dim)
-        self.network = build_unet(self.config).to(self.device, memory_format=torch.channels_last).train()
+        prior = self._fitted(data) if preset.prior and options.identity else None
+        if prior is not None:
+            self.config = replace(self.config, prior_spread=prior.spread, prior_schedule=preset.schedule)
+        network = build_unet(self.config)
+        if prior is not None and isinstance(network, PriorUNet):
+            network.set_prior(prior)
+        self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.process = GaussianDiffusion(preset.schedule, learn_sigma=self.config.learn_sigma)
         self.ema = Ema(self.network, preset.ema)
         cuda = self.device.type == "cuda"
@@ -219,13 +241,13 @@ class Trainer:
             self.network.parameters(),
             lr=preset.lr,
             weight_decay=preset.weight_decay,
-            fused=cuda,
-            foreach=not cuda,
+            fused=True,
         )
         model: nn.Module = torch.compile(self.network) if cuda and options.compile else self.network  # type: ignore[assignment]
         if processes.world > 1:
             model = DistributedDataParallel(model, device_ids=[self.device] if cuda else None)
         self._model = model
+        self._bf16 = computes_in_bf16(self.device, options.precision)
         self._feed = Feed(data, preset, options, self.device)
         self._pending: list[Tensor] = []
         self._snr = (
@@ -245,14 +267,32 @@ class Trainer:
         noise = counter.normal(seed, _NOISE, positions, tuple(x0.shape[1:]))
         noise = noise.contiguous(memory_format=torch.channels_last)
         x_t = self.process.q_sample(x0, t, noise)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.device.type == "cuda"):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             output = self._model(x_t, t, identity, attributes)
         terms = self.process.losses(output.float(), x0, x_t, t, noise, mask)
         if preset.min_snr is None:
             return terms["loss"].mean()
         snr = self._snr[t]
-        weighted = terms["mse"] * snr.clamp(max=preset.min_snr) / snr
+        weighted = terms["mse"] * snr.clamp(max=preset.min_snr).clamp(min=preset.floor_snr) / snr
         return (weighted + terms["vb"]).mean() if "vb" in terms else weighted.mean()
+
+    def _fitted(self, data: Shards) -> Prior:
+        """The closed form of the people that are trained on."""
+        dim, scaled = data.vectors.shape[1], self.preset.unit_scaled
+        return fit_prior(
+            data.pictures,
+            data.visible,
+            scaled_identity(data.vectors, dim, scaled),
+            scaled_identity(data.vectors_mirror, dim, scaled),
+            np.flatnonzero(~data.held_out),
+        )
+
+    def _rate_share(self) -> float:
+        """Learning rate of this step as a share of the preset's."""
+        share = min(1.0, (self.step + 1) / max(1, self.preset.warmup))
+        if self.preset.decay == "cosine":
+            share *= 0.5 * (1 + math.cos(math.pi * min(1.0, self.step / self.options.steps)))
+        return share
 
     def _one_step(self) -> None:
         options, world = self.options, self.processes.world
@@ -262,7 +302,7 @@ class Trainer:
         # Dropout is the one thing that draws from torch's own generator.
         torch.manual_seed((options.seed * 1_000_003 + self.step) * world + self.processes.rank)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.preset.lr * min(1.0, (self.step + 1) / max(1, self.preset.warmup))
+            group["lr"] = self.preset.lr * self._rate_share()
         self.optimizer.zero_grad(set_to_none=True)
         total = torch.zeros((), device=self.device)
         for offset in range(0, share, micro):

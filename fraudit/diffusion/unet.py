@@ -49,6 +49,11 @@ class UNetConfig:
         identity_dim, attribute_dim: lengths of the condition vectors; None: unconditional.
         num_classes: classes of a class-conditional checkpoint; None: no such embedding.
         low_res_channels: channels of the picture that is concatenated (super-resolution), else 0.
+        patch: side of the pixel blocks that enter and leave as channels; the levels then start at
+            image_size / patch, which divides the work by about patch^2.
+        prior_spread: > 0: refine the closed-form picture of the ID vector (`fraudit.diffusion.prior`), which
+            leaves this standard deviation unexplained, in units of pictures in [-1, 1].
+        prior_schedule: noise schedule that such a network is bound to.
     """
 
     image_size: int = 64
@@ -69,6 +74,9 @@ class UNetConfig:
     attribute_dim: int | None = None
     num_classes: int | None = None
     low_res_channels: int = 0
+    patch: int = 1
+    prior_spread: float = 0.0
+    prior_schedule: str = "cosine"
 
     def __post_init__(self) -> None:
         if not self.channel_mult:
@@ -78,6 +86,18 @@ class UNetConfig:
                     f"give channel_mult, or use one of {sorted(DEFAULT_MULTIPLIERS)}",
                 )
             object.__setattr__(self, "channel_mult", DEFAULT_MULTIPLIERS[self.image_size])
+        smallest = self.patch * 2 ** (len(self.channel_mult) - 1)
+        if self.patch < 1 or self.image_size % smallest:
+            raise UsageError(
+                f"image_size {self.image_size} cannot be halved {len(self.channel_mult) - 1} times "
+                f"after patches of {self.patch}",
+                "choose fewer levels (channel_mult) or a smaller patch",
+            )
+        if self.prior_spread > 0 and (self.identity_dim is None or self.learn_sigma or self.low_res_channels):
+            raise UsageError(
+                "a network that refines the closed form takes ID vectors, no learned variance and no second picture",
+                "set prior_spread to 0, or train with identities and learn_sigma off",
+            )
         for mult in self.channel_mult:
             channels = int(mult * self.num_channels)
             if channels < 1 or channels % GROUPS:
@@ -92,11 +112,11 @@ class UNetConfig:
 
     @property
     def out_channels(self) -> int:
-        return 6 if self.learn_sigma else 3
+        return (6 if self.learn_sigma else 3) * self.patch**2
 
     @property
     def in_channels(self) -> int:
-        return 3 + self.low_res_channels
+        return (3 + self.low_res_channels + (3 if self.prior_spread > 0 else 0)) * self.patch**2
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> UNetConfig:
@@ -276,7 +296,7 @@ class UNet(nn.Module):
 
         channels = int(config.channel_mult[0] * base)
         self.input_blocks = nn.ModuleList([Stage(nn.Conv2d(config.in_channels, channels, 3, padding=1))])
-        skips, scale = [channels], 1
+        skips, scale = [channels], config.patch
         for level, mult in enumerate(config.channel_mult):
             out = int(mult * base)
             for _ in range(config.num_res_blocks):
@@ -356,21 +376,24 @@ class UNet(nn.Module):
             labels: i64[B], only for class-conditional checkpoints.
         """
         e = self.embedding(timesteps, identity, attributes, labels)
-        h, kept = x, []
+        h, kept = F.pixel_unshuffle(x, self.config.patch), []
         for stage in self.input_blocks:
             h = stage(h, e)
             kept.append(h)
         h = self.middle_block(h, e)
         for stage in self.output_blocks:
             h = stage(torch.cat([h, kept.pop()], dim=1), e)
-        return self.out(h.to(x.dtype))
+        return F.pixel_shuffle(self.out(h.to(x.dtype)), self.config.patch)
 
 
 def build_unet(config: UNetConfig | Mapping[str, Any]) -> UNet:
-    """The network of `config` (a `UNetConfig` or its plain values); super-resolution where it says so."""
+    """The network of `config` (a `UNetConfig` or its plain values), of the kind it describes."""
+    from fraudit.diffusion.prior import PriorUNet
     from fraudit.diffusion.superres import SuperResUNet
 
     shape = config if isinstance(config, UNetConfig) else UNetConfig.from_dict(config)
+    if shape.prior_spread > 0:
+        return PriorUNet(shape)
     return SuperResUNet(shape) if shape.low_res_channels else UNet(shape)
 
 

@@ -111,6 +111,7 @@ def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float)
         "seed": options.seed,
         "ema": preset.ema,
         "guidance": preset.guidance,
+        "temperature": preset.temperature,
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
         "seconds": round(seconds, 1),
         "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",
@@ -166,6 +167,7 @@ def run_training(
             judge=judge,
             unit_scaled=preset.unit_scaled,
             schedule=preset.schedule,
+            temperature=preset.temperature,
         )
         started = time.monotonic()
 

@@ -26,6 +26,7 @@ class Id3pm:
         embedder_fingerprint: of the black box it was trained for.
         size_px: side S of its pictures; the five points lie where `geometry.landmarks_of(S)` says.
         card: what is known of its training.
+        temperature: scale of the noise where a call does not say it.
 
     Args:
         network: in evaluation mode.
@@ -51,6 +52,7 @@ class Id3pm:
             device or os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
         )
         self.device = torch.device(chosen)
+        self.temperature = float(card.get("temperature", 1.0))
         self.chunk = 32 if self.device.type == "cuda" else CHUNK
         self._network = network.to(self.device, memory_format=torch.channels_last)
         self._process = GaussianDiffusion(card["schedule"], learn_sigma=network.config.learn_sigma)
@@ -83,6 +85,7 @@ class Id3pm:
         steps: int = DEFAULT_STEPS,
         sampler: str = "dpm++",
         attributes: F32 | Mapping[str, float] | None = None,
+        temperature: float | None = None,
     ) -> U8:
         """f32[N,D] raw ID vectors and i64[N] seeds -> u8[N,S,S,3] RGB faces.
 
@@ -92,10 +95,11 @@ class Id3pm:
             sampler: `dpm++` (fast), `ddim`, or `ancestral` (the paper's, 250 steps).
             attributes: f32[N,A] or f32[A] in [0, 1] with -1 for unknown, or entries by name for all samples;
                 None leaves them open.
+            temperature: scale of the noise, 0..1; None takes what the training's recipe found best.
 
         Raises:
             UsageError: wrong dimension, seeds that do not match, unknown sampler, guidance < 0, steps out of
-                range, or attributes for an inverter that takes none.
+                range, temperature outside 0..1, or attributes for an inverter that takes none.
             DataError: a zero vector, or one that is not finite.
         """
         import torch
@@ -103,7 +107,8 @@ class Id3pm:
         from fraudit.diffusion.conditioning import scaled_identity
         from fraudit.diffusion.samplers import check_sampling, guided, sample_pictures
 
-        check_sampling(sampler, steps, self._process.train_steps, guidance)
+        scale = self.temperature if temperature is None else temperature
+        check_sampling(sampler, steps, self._process.train_steps, guidance, scale)
         dim = self._network.config.identity_dim
         if dim is None:
             raise UsageError(
@@ -120,7 +125,7 @@ class Id3pm:
 
         return sample_pictures(
             network_of, self._process, numbers, self.size_px,
-            sampler=sampler, steps=steps, chunk=self.chunk, device=self.device,
+            sampler=sampler, steps=steps, chunk=self.chunk, device=self.device, temperature=scale,
         )  # fmt: skip
 
     def sample(self, seeds: I64, *, steps: int = DEFAULT_STEPS, sampler: str = "dpm++") -> U8:

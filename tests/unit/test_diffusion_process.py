@@ -114,6 +114,21 @@ def test_ancestral_samples_have_the_datas_mean_and_spread() -> None:
     assert abs(float(made.std()) - SPREAD) < 0.02 * SPREAD + 5 * SPREAD / (2 * n) ** 0.5
 
 
+@pytest.mark.parametrize("temperature", [0.0, 0.3])
+def test_temperature_scales_the_spread_of_samples_and_leaves_their_mean(temperature: float) -> None:
+    process = GaussianDiffusion("cosine", learn_sigma=False)
+    made = run_sampler(
+        _exact_network(process),
+        process,
+        SeededNoise(range(8), torch.device("cpu"), temperature),
+        (3, 32, 32),
+        steps=20,
+        threshold=None,
+    )
+    assert abs(float(made.mean()) - MEAN) < 0.02
+    assert float(made.std()) == pytest.approx(temperature * SPREAD, abs=0.05 * SPREAD)
+
+
 @pytest.mark.parametrize("grid", ["logsnr", "karras", "time"])
 def test_solver_times_descend_to_the_last_step(grid: str) -> None:
     times = solver_times(GaussianDiffusion("cosine").alphas_cumprod, 12, grid)
@@ -195,7 +210,9 @@ def test_memory_of_sampling_is_bounded_by_the_chunk() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"sampler": "euler"}, {"steps": 0}, {"steps": 1001}], ids=["sampler", "none", "beyond T"]
+    "wrong",
+    [{"sampler": "euler"}, {"steps": 0}, {"steps": 1001}, {"temperature": -0.1}, {"temperature": 1.5}],
+    ids=["sampler", "none", "beyond T", "cold", "hot"],
 )
 def test_wrong_sampling_is_refused(wrong: dict) -> None:
     process = GaussianDiffusion("cosine", learn_sigma=False)

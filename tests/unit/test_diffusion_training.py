@@ -35,6 +35,7 @@ from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Pr
 
 DIM = 12
 SMALL = replace(TINY_32, unet=replace(TINY_32.unet, image_size=16, channel_mult=(1, 1)), batch=4, warmup=2)
+PRIOR = replace(SMALL, unet=replace(SMALL.unet, patch=2), prior=True, decay="cosine", floor_snr=1.0)
 
 
 def drawn_faces(people: int = 40) -> FaceSet:
@@ -191,14 +192,18 @@ def test_accumulated_gradients_give_the_same_losses(tmp_path: Path, shards: Path
     assert len(set(np.round(a, 6))) == 6
 
 
-def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, shards: Path) -> None:
-    straight = _trainer(tmp_path / "a", shards, steps=8)
+@pytest.mark.parametrize("preset", [SMALL, PRIOR], ids=["plain", "prior"])
+def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, shards: Path, preset) -> None:
+    straight = _trainer(tmp_path / "a", shards, preset, steps=8)
     straight.run()
-    _trainer(tmp_path / "b", shards, steps=5, checkpoint_every=3).run()
+    killed = _trainer(tmp_path / "b", shards, preset, steps=8)
+    for _ in range(5):
+        killed._one_step()
+    killed.save()
     # The last state is of step 5; losses beyond a state, as a kill leaves them, are forgotten.
     with open(tmp_path / "b" / "loss.jsonl", "a") as log:
         log.write('{"step": 6, "loss": 99.0}\n{"step": 7, "lo')
-    again = _trainer(tmp_path / "b", shards, steps=8)
+    again = _trainer(tmp_path / "b", shards, preset, steps=8)
     again.resume()
     assert again.step == 5
     again.run()
@@ -231,6 +236,24 @@ def test_training_lowers_the_loss_and_moves_every_weight(tmp_path: Path, shards:
     assert still == []
     losses = [row["loss"] for row in read_losses(tmp_path)]
     assert np.mean(losses[-8:]) < 0.8 * np.mean(losses[:4])
+
+
+def test_the_closed_form_within_a_network_is_fitted_to_people_trained_on_and_stays(
+    tmp_path: Path, shards: Path
+) -> None:
+    trainer = _trainer(tmp_path, shards, PRIOR, steps=40, batch=8, log_every=40)
+    before = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
+    trainer.run()
+    still = {name for name, value in trainer.network.named_parameters() if value.equal(before[name])}
+    assert still == {"prior.weight", "prior.bias", "centre", "spread"}
+    assert trainer.optimizer.param_groups[0]["lr"] < 0.01 * PRIOR.lr
+    data = load_shards(shards)
+    data.pictures[data.held_out] = 0
+    data.vectors[data.held_out] = 1.0
+    (tmp_path / "b").mkdir()
+    other = Trainer(tmp_path / "b", data, PRIOR, trainer.options, Processes("cpu"), {})
+    assert other.config == trainer.config
+    assert other.network.prior.weight.equal(trainer.network.prior.weight)
 
 
 def test_the_average_follows_the_recursion() -> None:
@@ -327,4 +350,6 @@ def test_the_inverter_answers_for_seeds_and_refuses_nonsense(inverter: Path) -> 
             plugin.invert(vectors, np.array([5, 6, 7]), **wrong)
     with pytest.raises(UsageError, match="seeds"):
         plugin.invert(vectors, np.array([5]))
+    still = plugin.invert(vectors[:1].repeat(2, 0), np.array([5, 6]), steps=3, temperature=0.0)
+    np.testing.assert_array_equal(still[0], still[1])
     assert plugin.sample(np.array([1, 2]), steps=2).shape == (2, 16, 16, 3)
