@@ -55,7 +55,7 @@ class Params:
         min_genuine: the same for genuine pairs (FNMR).
         alpha: weight of FMR against FNMR in FDR, IR and GARBE.
         level: family-wise error level of the tests (Holm).
-        reconstructions: faces a group that are inverted where an inverter exists.
+        reconstructions: faces a group that are inverted where an inverter exists, times the share it asks for.
     """
 
     by: tuple[str, ...] = ()
@@ -216,12 +216,14 @@ def _rebuilt(
     """(group, mean cosine of reconstruction to source, interval, faces): what inversion loses for whom."""
     if context.inverter is None:
         return ()
+    from fraudit.analyses.inversion_measure import default_scale
     from fraudit.inverters.inverting import invert_vectors
 
     embeddings, found = context.embeddings(), []
+    most = context.max_faces(max(8, round(params.reconstructions * default_scale(context.inverter))))
     for g in names:
         rows = np.flatnonzero((groups == g) & embeddings.ok)
-        count = min(len(rows), context.max_faces(params.reconstructions))
+        count = min(len(rows), most)
         rows = np.sort(context.rng(f"bias-invert-{g}").choice(rows, count, replace=False))
         made = invert_vectors(context.inverter, context.embedder, embeddings.vectors[rows], seed=context.seed)
         good = np.isfinite(made.similarity)

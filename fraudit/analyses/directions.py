@@ -29,7 +29,7 @@ class Params:
         pictured: directions that are inverted where an inverter exists, the surest first.
         walkers: faces moved along each. gaps: how far, in gaps between the two groups.
         paths, frames: slerp paths between people. guidance, steps: of the inverter.
-        scale: share of walkers and paths; by default 1, or less for an inverter that says it is `costly`.
+        scale: share of walkers and paths; by default 1, or what an inverter asks for that takes long (`share`).
     """
 
     by: tuple[str, ...] = ()

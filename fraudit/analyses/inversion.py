@@ -30,7 +30,7 @@ class Params:
         training: sets the inverter was trained on, to look for memorised faces.
         training_faces: faces of each training set that are searched at most.
         neighbours: k of precision and recall.
-        scale: share of the sizes above; by default 1, or 0.1 for an inverter that says it is `costly`.
+        scale: share of the sizes above; by default 1, or what an inverter asks for that takes long (`share`).
         shown: sources in the gallery.
     """
 

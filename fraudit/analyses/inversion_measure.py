@@ -19,8 +19,6 @@ from fraudit.types import F32, F64, I64, U8, Bool, PairList
 if TYPE_CHECKING:
     from fraudit.analyses.inversion import Params
 
-COSTLY_SCALE = 0.1  # of the default sample sizes, for an inverter that takes seconds a picture
-
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
@@ -59,7 +57,7 @@ def rows_of(context: Any) -> I64:
 def producer(inverter: Any) -> dict[str, Any] | None:
     """What a stored picture of this inverter depends on, or None where that is not known."""
     card = getattr(inverter, "card", {})
-    sha = card.get("weights_sha256") or card.get("sha256")
+    sha = card.get("weights_sha256") or card.get("sha256") or card.get("files")
     return {"inverter": inverter.name, "card": digest_of(dict(card))} if sha else None
 
 
@@ -77,8 +75,8 @@ def make(context: Any, vectors: F32, seeds: I64, **options: Any) -> U8:
 
 
 def default_scale(inverter: Any) -> float:
-    """Share of the default sample sizes: stated by the kind of inverter, never by the clock (docs/adr/0006)."""
-    return COSTLY_SCALE if getattr(inverter, "costly", False) else 1.0
+    """Share of the default sample sizes: stated by the inverter, never by the clock (docs/adr/0006)."""
+    return float(getattr(inverter, "share", 1.0))
 
 
 def choose_sizes(context: Any, params: Params, rows: I64) -> Sizes:
