@@ -21,6 +21,9 @@ def _margin(m: Measured) -> str:
     return f"{points:g} point{'' if points == 1 else 's'}"
 
 
+FULL = "float32"  # what every other way is compared with
+
+
 def losses_by_dim(m: Measured, suffix: str = "") -> dict[int, Difference]:
     """d -> loss of TAR of `pca-d` (or of `pca-d-int8`)."""
     return {d: m.losses[f"pca-{d}{suffix}"].tar_loss for d in m.dims}
@@ -78,6 +81,8 @@ def metrics(m: Measured) -> list[Metric]:
                     label=f"{'Accuracy' if kind == 'accuracy' else _tar(m)}, {name}",
                 )
             )
+        if name == FULL:
+            continue
         found.append(
             Metric(
                 f"compression.tar_loss.{name}",
@@ -203,8 +208,8 @@ def tables(m: Measured) -> tuple[Table, ...]:
                 "tar": loss.tar[0],
                 "tar_interval": _pair(loss.tar[1]),
                 "fmr": loss.fmr,
-                "loss": 100 * loss.tar_loss.value,
-                "loss_interval": _points(loss.tar_loss),
+                "loss": None if name == FULL else 100 * loss.tar_loss.value,
+                "loss_interval": "the reference" if name == FULL else _points(loss.tar_loss),
                 "cost": m.costs[name][0] if name in m.costs else None,
                 "n": m.n_genuine,
             }
@@ -301,7 +306,9 @@ def figures(m: Measured) -> tuple[Figure, ...]:
     if m.gaps:
         said = group_words(m.gaps.fnmr)
         for group, by in m.gaps.fnmr.items():
-            series.append(_series(said[group], "FNMR by group", [(d, rate, i) for d, (rate, i, _) in by.items()]))
+            series.append(
+                _series(said[group], "FNMR by group", [(d, rate, i) for d, (rate, i, _) in by.items()])
+            )
     found = []
     if series:
         d = safe(m)
