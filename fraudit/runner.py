@@ -371,8 +371,10 @@ def _accelerator() -> str:
 
 
 def exit_code(record: RunRecord) -> int:
-    """0, or 7 where an analysis failed while the others ran."""
-    return 7 if record.failures else 0
+    """0; 7 where an analysis failed while the others ran; 5 where nothing at all could be measured."""
+    if record.failures:
+        return 7
+    return 0 if any(result.status == "done" for result in record.results) else 5
 
 
 def default_run_dir(plan: AuditPlan) -> Path:

@@ -116,6 +116,9 @@ def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool
             typer.echo(f"[{finding.severity}] {finding.text}")
         for failure in record.failures:
             typer.echo(f"[failed] {failure['analysis']}: {failure['error']}", err=True)
+    if not any(result.status == "done" for result in record.results):
+        for result in record.results:
+            typer.echo(f"[not run] {result.name}: {result.reason}", err=True)
     typer.echo(f"report: {page}")
     return exit_code(record)
 

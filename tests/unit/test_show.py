@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from fraudit.cli.runs import show
 from fraudit.errors import UsageError
+from fraudit.runner import exit_code
+from fraudit.types import AnalysisResult
 from tests.fixtures.run_record import build_record, build_run
 
 
@@ -32,3 +35,13 @@ def test_a_run_is_shown_by_findings_and_sections_and_its_metrics_on_request(
     with pytest.raises(UsageError) as refused:
         show(folder, only="verificatoin")
     assert "verification" in refused.value.hint
+
+
+def test_a_run_that_measured_nothing_does_not_end_as_a_success() -> None:
+    record = build_record()
+    assert record.failures
+    assert exit_code(record) == 7
+    whole = replace(record, failures=())
+    assert exit_code(whole) == 0
+    none = [AnalysisResult("bias", "Bias", status="not_run", reason="no attributes")]
+    assert exit_code(replace(whole, results=none)) == 5
