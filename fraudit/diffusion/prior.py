@@ -27,6 +27,7 @@ from fraudit.diffusion.unet import UNet, UNetConfig
 from fraudit.types import F32, I64, U8
 
 RIDGE = 1e-3  # of the standardised vectors' unit variance; the closed-form inverter chooses the same
+ROUNDS = 4  # a pixel hidden in half of the pictures then keeps 1 - 0.5^4 = 94 % of its slope
 CHUNK = 1024
 
 
@@ -74,13 +75,20 @@ def fit_prior(pictures: U8, visible: U8, identity: F32, identity_mirror: F32, ro
         total += (x * seen).sum(0, dtype=np.float64)
         count += seen.sum(0, dtype=np.float64)
     face = (total / np.maximum(count, 1)).astype(np.float32)
-    gram, cross = np.zeros((dim, dim)), np.zeros((dim, face.size))
-    for y, x, seen in chunks():
-        # Where a picture ends, the mean face stands in: no deviation is learned from repeated edges.
-        gram += y.T @ y
-        cross += y.T @ ((x - face) * seen).reshape(len(y), -1)
-    n = 2 * len(rows)
-    weight = np.linalg.solve(gram / n + RIDGE * np.eye(dim), cross / n).astype(np.float32)
+    weight = np.zeros((dim, face.size), np.float32)
+    for _ in range(ROUNDS if (visible[rows] == 0).any() else 1):
+        gram, cross = np.zeros((dim, dim)), np.zeros((dim, face.size))
+        for y, x, seen in chunks():
+            # Beyond a picture's end its own prediction stands in (expectation maximisation): repeated edges are
+            # not learned, and the mean face in their place would shrink what is predicted there.
+            hidden = 1 - seen
+            told = (x - face) * seen
+            if hidden.any():
+                told = told + (y @ weight).reshape(x.shape) * hidden
+            gram += y.T @ y
+            cross += y.T @ told.reshape(len(y), -1)
+        n = 2 * len(rows)
+        weight = np.linalg.solve(gram / n + RIDGE * np.eye(dim), cross / n).astype(np.float32)
     squares, pixels = 0.0, 0.0
     for y, x, seen in chunks():
         rest = ((x - face).reshape(len(y), -1) - y @ weight).reshape(x.shape) * seen

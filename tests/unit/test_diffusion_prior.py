@@ -123,6 +123,14 @@ def test_repeated_edges_are_not_learned() -> None:
     taken = fit_prior(spoiled, np.ones_like(seen), world["y"], world["mirror"], rows)
     np.testing.assert_allclose(masked.face, clean.face, atol=0.03)
     assert np.abs(taken.face - clean.face).max() > 0.3
+    # Nor is what is predicted there shrunk: half of the pictures show it.
+    top = (slice(None), slice(None), slice(0, 5))
+
+    def slope(prior: Prior) -> np.ndarray:
+        return (prior.weight.T / prior.scale[:, None]).reshape(DIM, 3, SIDE, SIDE)[top].ravel()
+
+    share = float(slope(masked) @ slope(clean) / (slope(clean) @ slope(clean)))
+    assert 0.9 < share < 1.02
 
 
 def test_it_comes_back_from_disk_in_int8(tmp_path: Path) -> None:
