@@ -105,19 +105,28 @@ def invert(
     sampler: Sampler = None,
     temperature: Temperature = None,
     seed: Seed = 0,
+    upscale: Annotated[
+        Path | None,
+        typer.Option(help="Super-resolution checkpoint (guided-diffusion, 64 to 256) over the pictures."),
+    ] = None,
     overwrite: Overwrite = False,
 ) -> None:
     """Turn ID vectors back into faces, with the similarity measured by showing them to the model again.
 
     Example: fraudit invert --embedder dlib --image face.jpg --samples 4 --out inverted
     """
-    from fraudit.inverters.inverting import contact_sheet, invert_vectors, write_sheet
+    from fraudit.inverters.inverting import contact_sheet, enlarged, invert_vectors, write_sheet
+    from fraudit.inverters.upscaling import enlarge, open_upscaler
 
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
+    second = open_upscaler(upscale, found.size_px) if upscale else None
     names, vectors, crops = _sources(runtime, image, vector, rows)
     result = invert_vectors(
         found, runtime, vectors, samples=samples, seed=seed, **_options(guidance, steps, sampler, temperature)
     )
+    if second is not None:
+        large = enlarge(second, result.pictures, result.seeds, steps=steps, sampler=sampler or "dpm++")
+        result = enlarged(result, large, runtime, vectors)
     sheet_rows, captions, table, pictures = [], [], [], {}
     for n, name in enumerate(names):
         row = [crops[n]] if crops else []

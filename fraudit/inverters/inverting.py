@@ -85,6 +85,13 @@ def invert_vectors(
     return Inversion(pictures, source, seeds, np.where(again.ok, similarity, np.nan))
 
 
+def enlarged(small: Inversion, pictures: U8, runtime: EmbedderRuntime, vectors: F32) -> Inversion:
+    """`small` with larger pictures u8[N*K,L,L,3] of the same faces in its place, judged anew."""
+    again = reembed(runtime, pictures)
+    similarity = cosine(again.vectors, vectors[small.source])
+    return Inversion(pictures, small.source, small.seeds, np.where(again.ok, similarity, np.nan))
+
+
 def interpolate(start: F32, end: F32, frames: int, kind: str = "slerp") -> F32:
     """f32[frames,D] from `start` to `end`, both ends included.
 
