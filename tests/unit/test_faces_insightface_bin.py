@@ -1,0 +1,123 @@
+"""insightface .bin files of every age, and pickles that are none."""
+
+import copyreg
+import pickle
+
+import numpy as np
+import pytest
+
+from fraudit.errors import DataError
+from fraudit.faces.insightface_bin import load_bin
+from fraudit.faces.sources import open_faces
+from fraudit.types import ARCFACE_112
+from tests.unit.test_faces_sources import picture, shade_of
+
+
+def write_bin(path, pictures, same, protocol=2):
+    path.write_bytes(pickle.dumps((pictures, same), protocol=protocol))
+    return path
+
+
+def py2_pickle(pictures, same):
+    """What Python 2 writes at protocol 2: str as BINSTRING / SHORT_BINSTRING."""
+    out = b"\x80\x02]("
+    for data in pictures:
+        out += b"T" + len(data).to_bytes(4, "little") + data
+    out += b"e](" + b"".join(b"\x88" if one else b"\x89" for one in same) + b"e\x86."
+    return out
+
+
+BIN = [picture(shade, (112, 112)) for shade in (10, 20, 30, 40)]
+
+
+@pytest.mark.parametrize("how", ["py2", 2, 4, "numpy"])
+def test_bin_files_of_every_age(tmp_path, how):
+    path = tmp_path / "few.bin"
+    if how == "py2":
+        path.write_bytes(py2_pickle(BIN, [True, False]))
+    elif how == "numpy":
+        write_bin(path, [np.frombuffer(data, np.uint8) for data in BIN], np.array([True, False]), 4)
+    else:
+        write_bin(path, BIN, [True, False], how)
+    faces = open_faces(path)
+    assert [shade_of(faces, i) for i in range(4)] == [10, 20, 30, 40]
+    assert faces.pairs.left.tolist() == [0, 2]
+    assert faces.pairs.right.tolist() == [1, 3]
+    assert faces.pairs.same.tolist() == [True, False]
+    assert not faces.identified
+    np.testing.assert_array_equal(faces.landmarks, np.stack([ARCFACE_112] * 4))
+
+
+def test_bin_joins_what_equal_files_and_genuine_pairs_join(tmp_path):
+    a, b, c, d = BIN
+    faces = open_faces(write_bin(tmp_path / "x.bin", [a, b, a, c, d, c, d, b], [True, False, True, False]))
+    assert faces.subjects[0] == faces.subjects[1] == faces.subjects[2] == faces.subjects[7]
+    assert faces.subjects[3] == faces.subjects[4] == faces.subjects[5] == faces.subjects[6]
+    assert faces.subjects[0] != faces.subjects[3]
+
+
+def test_bin_of_other_sizes_declares_no_landmarks(tmp_path):
+    faces = open_faces(write_bin(tmp_path / "x.bin", [picture(1), picture(2)], [True]))
+    assert faces.landmarks is None
+    mixed = open_faces(write_bin(tmp_path / "y.bin", [BIN[0], picture(2)], [True]))
+    assert np.isfinite(mixed.landmarks).all(axis=(1, 2)).tolist() == [True, False]
+
+
+class Evil:
+    def __reduce__(self):
+        return (print, ("owned",))
+
+
+class EvilCodec:
+    def __reduce__(self):
+        import _codecs
+
+        return (_codecs.encode, ("text", "rot13"))
+
+
+def test_bin_executes_nothing(tmp_path, capsys):
+    path = write_bin(tmp_path / "x.bin", [Evil(), b"x"], [True])
+    with pytest.raises(DataError, match=r"print, which no picture set needs"):
+        load_bin(path)
+    with pytest.raises(DataError, match="rot13"):
+        load_bin(write_bin(path, [EvilCodec(), b"x"], [True]))
+    copyreg.add_extension("os", "system", 240)
+    try:
+        path.write_bytes(b"\x80\x02\x82\xf0(X\x02\x00\x00\x00idtR.")
+        with pytest.raises(DataError, match=r"system, which no picture set needs"):
+            load_bin(path)
+    finally:
+        copyreg.remove_extension("os", "system", 240)
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"\x80\x02", b"no pickle at all", pickle.dumps({"a": 1}), pickle.dumps(([b"x"], [True])),
+        pickle.dumps(([b"x", 3], [True])), pickle.dumps(([b"x", b"y"], ["yes"])), pickle.dumps(([], [])),
+        pickle.dumps((BIN, [True, False]))[:-40],
+    ],
+)  # fmt: skip
+def test_bad_bin_files_are_data_errors(tmp_path, data):
+    path = tmp_path / "x.bin"
+    path.write_bytes(data)
+    with pytest.raises(DataError, match=r"x\.bin"):
+        load_bin(path)
+
+
+def test_damaged_bin_files_never_crash(tmp_path):
+    rng = np.random.default_rng(0)
+    whole = pickle.dumps(([b"ab", b"cd"] * 3, [True, False, True]), 2)
+    path = tmp_path / "x.bin"
+    for _ in range(400):
+        data = bytearray(whole)
+        for place in rng.integers(0, len(data), 3):
+            data[place] = rng.integers(0, 256)
+        path.write_bytes(data)
+        said = "x.bin"
+        try:
+            load_bin(path)
+        except DataError as error:
+            said = error.message
+        assert "x.bin" in said
