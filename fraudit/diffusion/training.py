@@ -273,7 +273,10 @@ class Trainer:
         if preset.min_snr is None:
             return terms["loss"].mean()
         snr = self._snr[t]
-        weighted = terms["mse"] * snr.clamp(max=preset.min_snr).clamp(min=preset.floor_snr) / snr
+        # A network that answers in eps itself turns the least error at high noise into a huge one of x_0: only one
+        # that is preconditioned can be asked for that.
+        floor = preset.floor_snr if isinstance(self.network, PriorUNet) else 0.0
+        weighted = terms["mse"] * snr.clamp(max=preset.min_snr).clamp(min=floor) / snr
         return (weighted + terms["vb"]).mean() if "vb" in terms else weighted.mean()
 
     def _fitted(self, data: Shards) -> Prior:

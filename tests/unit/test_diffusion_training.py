@@ -256,6 +256,20 @@ def test_the_closed_form_within_a_network_is_fitted_to_people_trained_on_and_sta
     assert other.network.prior.weight.equal(trainer.network.prior.weight)
 
 
+@pytest.mark.parametrize(
+    "options", [{"identity": False}, {"attributes": "set1"}], ids=["alone", "attributes"]
+)
+def test_the_closed_form_goes_with_attributes_and_is_left_out_without_identities(
+    tmp_path: Path, shards: Path, options: dict
+) -> None:
+    trainer = _trainer(tmp_path, shards, PRIOR, steps=12, batch=8, log_every=12, **options)
+    trainer.run()
+    losses = [row["loss"] for row in read_losses(tmp_path)]
+    # Weights of at most gamma on errors of x_0, which are of order one.
+    assert max(losses) < 2 * PRIOR.min_snr
+    assert (trainer.config.prior_spread > 0) == ("attributes" in options)
+
+
 def test_the_average_follows_the_recursion() -> None:
     network = torch.nn.Linear(1, 1, bias=False)
     with torch.no_grad():
