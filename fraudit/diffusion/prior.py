@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from torch import Tensor, nn
 
 from fraudit.diffusion.schedule import betas_of
 from fraudit.diffusion.unet import UNet, UNetConfig
+from fraudit.store import write_atomic
 from fraudit.types import F32, I64, U8
 
 RIDGE = 1e-3  # of the standardised vectors' unit variance; the closed-form inverter chooses the same
@@ -105,6 +107,32 @@ def fit_prior(pictures: U8, visible: U8, identity: F32, identity_mirror: F32, ro
         np.ascontiguousarray(planes(weight).reshape(dim, -1).T),
         round((squares / max(pixels, 1.0)) ** 0.5, 4),
     )
+
+
+def save_prior(path: Path, prior: Prior, data: str) -> None:
+    """Write `prior`, with the digest of what it was fitted to, atomically."""
+    from safetensors.numpy import save_file
+
+    tensors = {name: getattr(prior, name) for name in ("mean", "scale", "face", "weight")}
+    about = {"spread": str(prior.spread), "data": data}
+    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=about))
+
+
+def load_prior(path: Path, data: str) -> Prior | None:
+    """The closed form in `path`; None where there is none, or it is damaged or of other data: fit it again."""
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, "numpy") as stored:
+            about = stored.metadata() or {}
+            if about.get("data") != data:
+                return None
+            tensors = {name: stored.get_tensor(name) for name in ("mean", "scale", "face", "weight")}
+            return Prior(**tensors, spread=float(about["spread"]))
+    except (SafetensorError, OSError, ValueError, KeyError):
+        return None
 
 
 class PriorUNet(UNet):

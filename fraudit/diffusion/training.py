@@ -7,6 +7,7 @@ file, atomically. With several processes (torchrun) each takes its slice of the 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -28,7 +29,7 @@ from fraudit.diffusion.conditioning import drop_conditions, scaled_identity
 from fraudit.diffusion.ema import Ema
 from fraudit.diffusion.gaussian import GaussianDiffusion
 from fraudit.diffusion.presets import Preset
-from fraudit.diffusion.prior import Prior, PriorUNet, fit_prior
+from fraudit.diffusion.prior import Prior, PriorUNet, fit_prior, load_prior, save_prior
 from fraudit.diffusion.shards import FULL_SET, Shards, mirrored_attributes
 from fraudit.diffusion.unet import UNet, build_unet, with_conditions
 from fraudit.errors import ArtifactError, UsageError
@@ -36,6 +37,7 @@ from fraudit.store import write_atomic
 
 STATE = "state.safetensors"
 LOG = "loss.jsonl"
+PRIOR = "prior.safetensors"
 _TIME, _MIRROR, _DROP, _NOISE = range(4)
 
 
@@ -54,7 +56,7 @@ class TrainOptions:
         identity: condition on ID vectors; False trains the unconditional mode.
         device: torch device; '' takes a GPU where there is one.
         compile: torch.compile on a GPU.
-        precision: `bf16` or `fp32` arithmetic; '' takes bf16 on a GPU and on a CPU that computes in it.
+        precision: `bf16` or `fp32` arithmetic; '' takes bf16 on a GPU.
     """
 
     steps: int
@@ -76,7 +78,11 @@ PRECISIONS = ("bf16", "fp32")
 
 
 def computes_in_bf16(device: torch.device, precision: str = "") -> bool:
-    """Whether to compute in bfloat16; '' asks whether that is faster there."""
+    """Whether to compute in bfloat16; '' does on a GPU, since not every CPU gains by it.
+
+    Raises:
+        UsageError: neither '' nor one of `PRECISIONS`.
+    """
     if precision not in ("", *PRECISIONS):
         raise UsageError(f"unknown precision '{precision}'", f"known: {', '.join(PRECISIONS)}")
     if precision:
@@ -280,15 +286,22 @@ class Trainer:
         return (weighted + terms["vb"]).mean() if "vb" in terms else weighted.mean()
 
     def _fitted(self, data: Shards) -> Prior:
-        """The closed form of the people that are trained on."""
-        dim, scaled = data.vectors.shape[1], self.preset.unit_scaled
-        return fit_prior(
+        """The closed form of the people that are trained on; kept in the folder, so that resuming is quick."""
+        path, dim, scaled = self.folder / PRIOR, data.vectors.shape[1], self.preset.unit_scaled
+        people = hashlib.sha256(data.vectors.tobytes() + data.held_out.tobytes()).hexdigest()
+        kept = load_prior(path, people)
+        if kept is not None:
+            return kept
+        prior = fit_prior(
             data.pictures,
             data.visible,
             scaled_identity(data.vectors, dim, scaled),
             scaled_identity(data.vectors_mirror, dim, scaled),
             np.flatnonzero(~data.held_out),
         )
+        if self.processes.first:
+            save_prior(path, prior, people)
+        return prior
 
     def _rate_share(self) -> float:
         """Learning rate of this step as a share of the preset's."""

@@ -15,6 +15,7 @@ from fraudit.diffusion.checkpoint import export_inverter, load_inverter_network,
 from fraudit.diffusion.ema import Ema
 from fraudit.diffusion.gaussian import GaussianDiffusion
 from fraudit.diffusion.presets import PRESETS, TINY_32, preset_named
+from fraudit.diffusion.prior import load_prior
 from fraudit.diffusion.shards import (
     build_shards,
     check_shards,
@@ -254,6 +255,15 @@ def test_the_closed_form_within_a_network_is_fitted_to_people_trained_on_and_sta
     other = Trainer(tmp_path / "b", data, PRIOR, trainer.options, Processes("cpu"), {})
     assert other.config == trainer.config
     assert other.network.prior.weight.equal(trainer.network.prior.weight)
+    # Kept for resuming; fitted again where it is damaged or of other data.
+    kept = tmp_path / "prior.safetensors"
+    assert load_prior(kept, "other data") is None
+    whole = kept.read_bytes()
+    kept.write_bytes(whole[:-20])
+    again = _trainer(tmp_path, shards, PRIOR, steps=40, batch=8, log_every=40)
+    assert len(kept.read_bytes()) == len(whole)
+    assert again.config == trainer.config
+    assert again.network.prior.weight.equal(trainer.network.prior.weight)
 
 
 @pytest.mark.parametrize(
