@@ -69,7 +69,7 @@ def train(
     from fraudit.diffusion.attributes import attribute_names
     from fraudit.diffusion.checkpoint import DTYPES
     from fraudit.diffusion.presets import preset_named
-    from fraudit.diffusion.training import TrainOptions
+    from fraudit.diffusion.training import PRECISIONS, TrainOptions
     from fraudit.diffusion.workflow import Plan, run_training
     from fraudit.errors import UsageError, suggest
     from fraudit.faces.sources import open_faces
@@ -81,6 +81,11 @@ def train(
     if export and export not in DTYPES:
         raise UsageError(
             f"unknown weight type '{export}'", f"{suggest(export, DTYPES)}known: {', '.join(DTYPES)}"
+        )
+    if precision not in ("", *PRECISIONS):
+        raise UsageError(
+            f"unknown precision '{precision}'",
+            f"{suggest(precision, PRECISIONS)}known: {', '.join(PRECISIONS)}",
         )
     counts = {
         "--steps": steps, "--batch": batch, "--micro-batch": micro_batch, "--minutes": minutes,

@@ -79,7 +79,9 @@ def from_pictures(runtime: EmbedderRuntime, paths: Sequence[Path]) -> tuple[list
         try:
             picture = decode_picture(data)
         except DataError as error:
-            raise DataError(f"{path}: {error.message}", error.hint) from error
+            raise DataError(
+                f"{path}: {error.message}", error.hint or "give a JPEG, PNG or WebP picture of one face"
+            ) from error
         found = locator(0, data, picture)
         if found.points is None:
             raise DataError(f"{path}: {found.reason}", "choose a picture that shows one face from the front")

@@ -127,6 +127,7 @@ def test_one_command_trains_exports_and_the_result_answers(
         (["--dataset", "sample", "--attributes", "set4"], "set4"),
         (["--dataset", "sample", "--batch", "-1"], "--batch"),
         (["--dataset", "sample", "--export", "fp8"], "fp8"),
+        (["--dataset", "sample", "--precision", "bf61"], "bf61"),
     ],
 )
 def test_wrong_options_are_refused_before_any_work(tmp_path: Path, arguments: list[str], words: str) -> None:
