@@ -137,22 +137,19 @@ def load_strictly(network: torch.nn.Module, tensors: Mapping[str, Tensor]) -> No
 
 
 def _read(path: Path) -> Mapping[str, Tensor]:
-    import pickle
+    """Tensors of a safetensors file, or of a .pt file, of which nothing is executed."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    from fraudit.checkpoints import read_state
 
     if not path.is_file():
-        raise WeightsError(f"no checkpoint at {path}")
+        raise WeightsError(f"no checkpoint at {path}", "check the path")
+    if path.suffix != ".safetensors":
+        return read_state(path)
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            return load_file(path)
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, OSError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
-            f"{path} cannot be read as a checkpoint: {reason}", "fetch the file again"
+            f"{path} cannot be read as a checkpoint: {error}", "fetch the file again"
         ) from error
-    if not isinstance(state, Mapping):
-        raise WeightsError(f"{path} holds a {type(state).__name__}; expected a state dict")
-    inner = state.get("state_dict", state)
-    return inner

@@ -79,7 +79,11 @@ def invert_vectors(
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise
-        raise UsageError(f"the inverter '{inverter.name}' does not take that option: {error}") from error
+        option = str(error).rpartition("argument ")[2].strip("'") or str(error)
+        raise UsageError(
+            f"the inverter '{inverter.name}' takes no option '{option}'",
+            "--sampler and --temperature are options of id3pm",
+        ) from error
     again = reembed(runtime, pictures)
     similarity = cosine(again.vectors, vectors[source])
     return Inversion(pictures, source, seeds, np.where(again.ok, similarity, np.nan))

@@ -40,6 +40,9 @@ def test_a_checkpoint_enlarges_pictures_one_seed_at_a_time(tmp_path: Path) -> No
 def test_other_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="no checkpoint"):
         open_upscaler(tmp_path / "none.pt", 64)
+    (tmp_path / "face.webp").write_bytes(b"RIFF....WEBPVP8 ")
+    with pytest.raises(WeightsError, match=r"face\.webp"):
+        open_upscaler(tmp_path / "face.webp", 64)
     plain = UNetConfig(image_size=64, num_channels=32, num_res_blocks=1, resblock_updown=True)
     with pytest.raises(UsageError, match="small picture"):
         open_upscaler(_checkpoint(tmp_path / "plain.safetensors", plain), 64)
