@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fraudit.diffusion.unet import UNetConfig
 from fraudit.errors import UsageError, suggest
@@ -114,20 +114,15 @@ SMALL_64 = Preset(
     ),
 )
 
-MINI_64 = Preset(
+MINI_64 = replace(
+    SMALL_64,
     name="mini-64",
-    unet=UNetConfig(
-        image_size=64,
+    unet=replace(
+        SMALL_64.unet,
         patch=2,
-        num_channels=64,
         num_res_blocks=1,
         channel_mult=(1, 2, 3),
         attention_resolutions=(8,),
-        num_heads=4,
-        resblock_updown=True,
-        use_scale_shift_norm=True,
-        use_new_attention_order=True,
-        learn_sigma=False,
         dropout=0.0,
     ),
     batch=16,
@@ -135,12 +130,6 @@ MINI_64 = Preset(
     warmup=300,
     ema=0.999,
     steps=7_500,
-    min_snr=5.0,
-    floor_snr=1.0,
-    decay="cosine",
-    prior=True,
-    weight_decay=0.01,
-    unit_scaled=True,
     departures=(
         "made to be trained on two CPU cores in an hour or two",
         "pixels enter and leave in blocks of 2x2, 64 channels, one block a level, attention at 8x8 only",
