@@ -115,18 +115,21 @@ def invert(
 
     Example: fraudit invert --embedder dlib --image face.jpg --samples 4 --out inverted
     """
-    from fraudit.inverters.inverting import contact_sheet, enlarged, invert_vectors, write_sheet
+    from functools import partial
+
+    from fraudit.inverters.inverting import contact_sheet, invert_vectors, write_sheet
     from fraudit.inverters.upscaling import enlarge, open_upscaler
 
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
-    second = open_upscaler(upscale, found.size_px) if upscale else None
+    larger = None
+    if upscale:
+        second = open_upscaler(upscale, found.size_px)
+        larger = partial(enlarge, second, steps=steps, sampler=sampler or "dpm++")
     names, vectors, crops = _sources(runtime, image, vector, rows)
     result = invert_vectors(
-        found, runtime, vectors, samples=samples, seed=seed, **_options(guidance, steps, sampler, temperature)
-    )
-    if second is not None:
-        large = enlarge(second, result.pictures, result.seeds, steps=steps, sampler=sampler or "dpm++")
-        result = enlarged(result, large, runtime, vectors)
+        found, runtime, vectors,
+        samples=samples, seed=seed, finish=larger, **_options(guidance, steps, sampler, temperature),
+    )  # fmt: skip
     sheet_rows, captions, table, pictures = [], [], [], {}
     for n, name in enumerate(names):
         row = [crops[n]] if crops else []

@@ -6,7 +6,7 @@ principal axes, and custom directions from attributes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,13 @@ def invert_vectors(
     *,
     samples: int = 1,
     seed: int = 0,
+    finish: Callable[[U8, I64], U8] | None = None,
     **options: Any,
 ) -> Inversion:
     """`samples` pictures of each of f32[N,D] vectors with seeds seed, seed+1, ..., judged by the black box.
 
     Args:
+        finish: (pictures, seeds) -> the pictures that are judged and returned, such as larger ones.
         options: given to the inverter (`guidance`, `steps`, `sampler`, ...); unknown ones are refused.
     Raises:
         UsageError: samples < 1, or an option this inverter does not know.
@@ -84,16 +86,11 @@ def invert_vectors(
             f"the inverter '{inverter.name}' takes no option '{option}'",
             "--sampler and --temperature are options of id3pm",
         ) from error
+    if finish is not None:
+        pictures = finish(pictures, seeds)
     again = reembed(runtime, pictures)
     similarity = cosine(again.vectors, vectors[source])
     return Inversion(pictures, source, seeds, np.where(again.ok, similarity, np.nan))
-
-
-def enlarged(small: Inversion, pictures: U8, runtime: EmbedderRuntime, vectors: F32) -> Inversion:
-    """`small` with larger pictures u8[N*K,L,L,3] of the same faces in its place, judged anew."""
-    again = reembed(runtime, pictures)
-    similarity = cosine(again.vectors, vectors[small.source])
-    return Inversion(pictures, small.source, small.seeds, np.where(again.ok, similarity, np.nan))
 
 
 def interpolate(start: F32, end: F32, frames: int, kind: str = "slerp") -> F32:
