@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +25,6 @@ from fraudit.embedding import EmbedderRuntime
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.loading import load_inverter
 from fraudit.store import Store
-
-WHOLE = 0.97  # share of the aligned picture that the original one shows
 
 
 def main() -> None:
@@ -45,10 +42,9 @@ def main() -> None:
     runtime = EmbedderRuntime(load_embedder(args.embedder), store)
     judge = EmbedderRuntime(load_embedder(args.judge), store) if args.judge else None
     data = load_shards(args.shards)
-    whole = replace(data, held_out=data.held_out & (data.visible.mean((1, 2)) >= WHOLE))
     size = data.pictures.shape[1]
     probe = Probe.of_people(
-        whole, True, args.faces,
+        data, True, args.faces,
         points=landmarks_of(size), runtime=runtime, judge=judge, unit_scaled=True, schedule="cosine",
     )  # fmt: skip
     vectors, seeds = data.vectors[probe.rows], np.arange(len(probe.rows))
@@ -83,7 +79,7 @@ def main() -> None:
     if args.out:
         document = {
             "embedder": runtime.spec.name, "judge": args.judge and judge.spec.name,  # type: ignore[union-attr]
-            "people": len(seeds), "held_out_whole": int(whole.held_out.sum()), "rows": rows,
+            "people": len(seeds), "rows": rows,
         }  # fmt: skip
         args.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 

@@ -30,6 +30,9 @@ def train(
     unconditional: Annotated[
         bool, typer.Option("--unconditional", help="Do not condition on the ID vector.")
     ] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="Start from the weights of a finished inverter, of any black box.")
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped or killed.")] = False,
     weights: Annotated[Path | None, typer.Option(help="The embedder's weights file.")] = None,
     steps: Annotated[int, typer.Option(help="Optimizer steps in all; 0 takes the preset's.")] = 0,
@@ -134,6 +137,7 @@ def train(
         probe=probe,
         export=export,
         resume=resume,
+        init=init,
     )
     if dry_run:
         shown = {

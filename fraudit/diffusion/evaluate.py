@@ -25,6 +25,7 @@ from fraudit.types import F32, F64, I64, U8
 
 EVALUATION = "evaluation.jsonl"
 GUIDANCE, STEPS = 2.0, 10
+WHOLE = 0.97  # share of an aligned picture that the original one shows
 
 
 def embed_pictures(runtime: EmbedderRuntime, pictures: U8, points: F32) -> tuple[F32, np.ndarray]:
@@ -74,8 +75,14 @@ class Probe:
 
     @classmethod
     def of_people(cls, data: Shards, held_out: bool, count: int, **rest: Any) -> Probe:
-        """One face of each of at most `count` people, held out or trained on; the same ones every time."""
-        rows = np.flatnonzero(data.held_out == held_out)
+        """One face of each of at most `count` people, held out or trained on; the same ones every time.
+
+        Faces whose aligned picture lies within the original one, where at least two people have such: a repeated
+        edge in the source would count for whoever repeats edges.
+        """
+        there = data.held_out == held_out
+        whole = there & (data.visible.mean((1, 2)) >= WHOLE)
+        rows = np.flatnonzero(whole if len(np.unique(data.subjects[whole])) > 1 else there)
         _, firsts = np.unique(data.subjects[rows], return_index=True)
         people = np.random.default_rng(0).permutation(np.sort(rows[firsts]))
         return cls(data=data, rows=people[:count], **rest)

@@ -28,6 +28,9 @@ class Preset:
         floor_snr: the weight of the clean picture's error is at least this at any noise (Salimans and Ho 2022
             take 1): what the first steps of sampling decide is then trained as well. Only with `prior`.
         decay: `cosine` lowers the learning rate to 0 at the last step; '' keeps it.
+        student_steps: steps of 64 pictures by which a student of the black box is distilled from its answers, whose
+            features and answer join the loss (`fraudit.diffusion.student`); 0: none. Only with `prior`.
+        feature_weight, identity_weight: of the student's two losses.
         prior: refine the closed-form picture of the ID vector (`fraudit.diffusion.prior`).
         weight_decay: of AdamW.
         drop: fraction of training samples whose condition is replaced by the null vector.
@@ -49,6 +52,9 @@ class Preset:
     floor_snr: float = 0.0
     decay: str = ""
     prior: bool = False
+    student_steps: int = 0
+    feature_weight: float = 0.0
+    identity_weight: float = 0.0
     weight_decay: float = 0.0
     drop: float = 0.1
     unit_scaled: bool = False
@@ -71,6 +77,11 @@ PAPER_64 = Preset(
         learn_sigma=True,
         dropout=0.1,
     ),
+)
+
+STUDENT_WHY = (
+    "a student of the black box, distilled from the same pictures and ID vectors, judges predicted pictures within the "
+    "loss (fraudit.diffusion.student): squared error hardly knows who is shown"
 )
 
 SMALL_64 = Preset(
@@ -96,6 +107,9 @@ SMALL_64 = Preset(
     floor_snr=1.0,
     decay="cosine",
     prior=True,
+    student_steps=5_500,
+    feature_weight=0.5,
+    identity_weight=0.5,
     weight_decay=0.01,
     unit_scaled=True,
     departures=(
@@ -105,6 +119,7 @@ SMALL_64 = Preset(
         "it refines the closed-form picture of the ID vector (fraudit.diffusion.prior): after 800 steps of 16 pictures "
         "mini-64 kept identities with it and none without (benchmarks/results/mini64_dlib.md)",
         "ID vectors are standardised: the vectors of some models lie within a narrow cone",
+        STUDENT_WHY,
         "min-SNR weighting (gamma 5), at least 1: the high noise where identity is decided counts",
         "batch 256, learning rate 4e-4 with 500 steps of warm-up, lowered to 0 by a cosine: fewer, larger steps suit "
         "a large device",
@@ -130,13 +145,16 @@ MINI_64 = replace(
     warmup=300,
     ema=0.999,
     steps=7_500,
+    temperature=0.3,
     departures=(
         "made to be trained on two CPU cores in an hour or two",
         "pixels enter and leave in blocks of 2x2, 64 channels, one block a level, attention at 8x8 only",
         "it refines the closed-form picture of the ID vector (fraudit.diffusion.prior): it does not start from nothing",
         "ID vectors are standardised: the vectors of some models lie within a narrow cone",
+        STUDENT_WHY,
         "min-SNR weighting (gamma 5), at least 1: the high noise where identity is decided counts",
         "learning rate 5e-4 after 300 steps of warm-up, lowered to 0 by a cosine; EMA 0.999; weight decay 0.01",
+        "noise scaled by 0.3 in sampling: after so short a training it costs identity (benchmarks/sampling.py)",
     ),
 )
 

@@ -172,8 +172,12 @@ class PriorUNet(UNet):
         identity: Tensor | None = None,
         attributes: Tensor | None = None,
         labels: Tensor | None = None,
+        clean: bool = False,
     ) -> Tensor:
-        """See `UNet.forward`: f32[B,3,S,S] -> eps f32[B,3,S,S]."""
+        """See `UNet.forward`: f32[B,3,S,S] -> eps f32[B,3,S,S], or the x_0 it stands for where `clean`.
+
+        Where there is next to no signal, x_0 cannot be had from eps: rounding would be divided by sqrt(a).
+        """
         with torch.autocast(x.device.type, enabled=False):
             if identity is None:
                 identity = x.new_zeros(len(x), len(self.centre))
@@ -188,4 +192,4 @@ class PriorUNet(UNet):
         answer = super().forward(entering, timesteps, y, attributes, labels)
         with torch.autocast(x.device.type, enabled=False):
             x0 = p + s**2 * a.sqrt() / v * r + s * (noise / v).sqrt() * answer.float()
-            return (x - a.sqrt() * x0) * noise.rsqrt()
+            return x0 if clean else (x - a.sqrt() * x0) * noise.rsqrt()

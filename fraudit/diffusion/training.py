@@ -31,6 +31,14 @@ from fraudit.diffusion.gaussian import GaussianDiffusion
 from fraudit.diffusion.presets import Preset
 from fraudit.diffusion.prior import Prior, PriorUNet, fit_prior, load_prior, save_prior
 from fraudit.diffusion.shards import FULL_SET, Shards, mirrored_attributes
+from fraudit.diffusion.student import (
+    Student,
+    fit_student,
+    load_student,
+    recognition_loss,
+    save_student,
+    shift_of,
+)
 from fraudit.diffusion.unet import UNet, build_unet, with_conditions
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.store import write_atomic
@@ -38,6 +46,7 @@ from fraudit.store import write_atomic
 STATE = "state.safetensors"
 LOG = "loss.jsonl"
 PRIOR = "prior.safetensors"
+STUDENT = "student.safetensors"
 _TIME, _MIRROR, _DROP, _NOISE = range(4)
 
 
@@ -205,6 +214,7 @@ class Trainer:
     Args:
         folder: where state and losses go.
         run: plain facts that must be the same for a resumed run (preset, data, embedder, batch, seed, ...).
+        say: one line of progress while the student is fitted.
     """
 
     def __init__(
@@ -215,6 +225,7 @@ class Trainer:
         options: TrainOptions,
         processes: Processes,
         run: Mapping[str, Any],
+        say: Callable[[str], None] = lambda text: None,
     ) -> None:
         if options.batch < 1 or options.batch % processes.world:
             raise UsageError(
@@ -229,7 +240,8 @@ class Trainer:
         attribute_dim = len(attribute_names(options.attributes)) if options.attributes else None
         identity_dim = data.vectors.shape[1] if options.identity else None
         self.config = with_conditions(preset.unet, identity_dim, attribute_dim)
-        prior = self._fitted(data) if preset.prior and options.identity else None
+        people = hashlib.sha256(data.vectors.tobytes() + data.held_out.tobytes()).hexdigest()
+        prior = self._fitted(data, people) if preset.prior and options.identity else None
         if prior is not None:
             self.config = replace(self.config, prior_spread=prior.spread, prior_schedule=preset.schedule)
         network = build_unet(self.config)
@@ -255,6 +267,7 @@ class Trainer:
         self._model = model
         self._bf16 = computes_in_bf16(self.device, options.precision)
         self._feed = Feed(data, preset, options, self.device)
+        self._student = self._taught(people, say) if prior is not None and preset.student_steps else None
         self._pending: list[Tensor] = []
         self._snr = (
             torch.from_numpy(self.process.alphas_cumprod / (1 - self.process.alphas_cumprod))
@@ -273,22 +286,87 @@ class Trainer:
         noise = counter.normal(seed, _NOISE, positions, tuple(x0.shape[1:]))
         noise = noise.contiguous(memory_format=torch.channels_last)
         x_t = self.process.q_sample(x0, t, noise)
+        clean = isinstance(self.network, PriorUNet)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            output = self._model(x_t, t, identity, attributes)
+            output = self._model(x_t, t, identity, attributes, **({"clean": True} if clean else {}))
+        if clean:
+            return self._loss_of_clean(
+                output, x0, mask, t, identity, shift_of(seed, first // self.options.batch)
+            )
         terms = self.process.losses(output.float(), x0, x_t, t, noise, mask)
         if preset.min_snr is None:
             return terms["loss"].mean()
-        snr = self._snr[t]
-        # A network that answers in eps itself turns the least error at high noise into a huge one of x_0: only one
-        # that is preconditioned can be asked for that.
-        floor = preset.floor_snr if isinstance(self.network, PriorUNet) else 0.0
-        weighted = terms["mse"] * snr.clamp(max=preset.min_snr).clamp(min=floor) / snr
+        weighted = terms["mse"] * (self._snr[t].clamp(max=preset.min_snr) / self._snr[t])
         return (weighted + terms["vb"]).mean() if "vb" in terms else weighted.mean()
 
-    def _fitted(self, data: Shards) -> Prior:
+    def _loss_of_clean(
+        self,
+        made: Tensor,
+        x0: Tensor,
+        mask: Tensor,
+        t: Tensor,
+        identity: Tensor | None,
+        shift: tuple[int, int],
+    ) -> Tensor:
+        """Mean loss of predicted clean pictures; eps off by e is x_0 off by e / sqrt(SNR).
+
+        A network that answers in eps itself turns the least error at high noise into a huge one of x_0: only one
+        that is preconditioned can be asked for the floor.
+        """
+        preset, snr = self.preset, self._snr[t]
+        weight = snr if preset.min_snr is None else snr.clamp(max=preset.min_snr)
+        terms = ((x0 - made).square() * mask).flatten(1).mean(1) * weight.clamp(min=preset.floor_snr)
+        if self._student is not None and identity is not None:
+            told = identity.ne(0).any(1)
+            wanted = self._standardised(identity)
+            with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
+                features, person = recognition_loss(self._student, made, x0, mask, wanted, shift)
+            terms = terms + preset.feature_weight * features + preset.identity_weight * person * told
+        return terms.mean()
+
+    def _standardised(self, identity: Tensor) -> Tensor:
+        """f32[B,D], as the closed form and the student take ID vectors."""
+        network = self.network
+        assert isinstance(network, PriorUNet)  # the only kind that has a student
+        return (identity - network.centre) / network.spread
+
+    def _taught(self, people: str, say: Callable[[str], None]) -> Student:
+        """The student of the black box; kept in the folder, so that resuming is quick."""
+        path, config, options = self.folder / STUDENT, self.config, self.options
+        steps, dim = self.preset.student_steps, config.identity_dim
+        assert dim is not None
+        about = {"data": people, "steps": str(steps), "seed": str(options.seed)}
+
+        def batch(first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
+            x, _, identity, _, positions = self._feed.batch(first, count)
+            assert identity is not None
+            return x, self._standardised(identity), positions
+
+        def kept() -> Student | None:
+            return load_student(path, about, config.image_size, dim)
+
+        # Fitted once: every process must see the same student, whatever its device rounds.
+        if self.processes.first and kept() is None:
+            made = fit_student(
+                batch,
+                config.image_size,
+                dim,
+                steps,
+                seed=options.seed,
+                device=self.device,
+                bf16=self._bf16,
+                say=say,
+            )
+            save_student(path, made, about)
+        self.processes.wait()
+        student = kept()
+        if student is None:
+            raise ArtifactError(f"{path} cannot be read back", "the folder must be shared by all processes")
+        return student.to(self.device)
+
+    def _fitted(self, data: Shards, people: str) -> Prior:
         """The closed form of the people that are trained on; kept in the folder, so that resuming is quick."""
         path, dim, scaled = self.folder / PRIOR, data.vectors.shape[1], self.preset.unit_scaled
-        people = hashlib.sha256(data.vectors.tobytes() + data.held_out.tobytes()).hexdigest()
         kept = load_prior(path, people)
         if kept is not None:
             return kept
@@ -415,6 +493,45 @@ class Trainer:
             about = {"step": str(self.step), "run": self.run_facts}
             write_atomic(self.folder / STATE, lambda path: save_file(stored, path, metadata=about))
         self.processes.wait()
+
+    @property
+    def precision(self) -> str:
+        """`bf16` or `fp32`."""
+        return "bf16" if self._bf16 else "fp32"
+
+    def begin_from(self, folder: Path) -> None:
+        """Take over the weights of a finished inverter, of whichever black box.
+
+        What belongs to the black box stays this training's own: the closed form, and projections of conditions of
+        another length.
+
+        Raises:
+            UsageError: its network has another shape.
+            ArtifactError: files missing, truncated or changed.
+        """
+        from fraudit.diffusion.checkpoint import load_state, read_inverter_card
+
+        card = read_inverter_card(folder)
+        state = load_state(folder, card)
+        mine = dict(self.network.named_parameters())
+        own = {name for name in mine if name.startswith("prior.") or name in ("centre", "spread")}
+        free = {name for name in mine if name.startswith(("identity_emb.", "attribute_emb."))}
+        odd = sorted(
+            name
+            for name in (mine.keys() | state.keys()) - own - free
+            if name not in mine or name not in state or mine[name].shape != state[name].shape
+        )
+        if odd:
+            raise UsageError(
+                f"--init {folder}: its network ({card.get('preset', 'unknown preset')}) has another shape than "
+                f"{self.preset.name}: {len(odd)} tensors differ, {odd[0]} first",
+                "give the preset it was trained with, or leave --init out",
+            )
+        with torch.no_grad():
+            for name in mine.keys() - own:
+                if name in state and state[name].shape == mine[name].shape:
+                    mine[name].copy_(state[name])
+        self.ema.load({name: parameter.detach() for name, parameter in mine.items()})
 
     def resume(self) -> None:
         """Go on from the state on disk; losses logged after it are forgotten, they will come again.

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fraudit.diffusion.checkpoint import export_inverter, save_inverter
+from fraudit.diffusion.checkpoint import export_inverter, read_inverter_card, save_inverter
 from fraudit.diffusion.evaluate import Probe, add_evaluation, grid, write_picture, write_training_report
 from fraudit.diffusion.presets import Preset
 from fraudit.diffusion.shards import (
@@ -43,6 +43,7 @@ class Plan:
         probe: people whose faces are inverted in each report.
         export: also write `out/export` in this weight type (`fp16`, `int8`), or ''.
         resume: go on from the state in `out`.
+        init: folder of a finished inverter to start from, or None.
     """
 
     out: Path
@@ -56,6 +57,7 @@ class Plan:
     probe: int = 16
     export: str = ""
     resume: bool = False
+    init: Path | None = None
 
 
 def prepare_data(plan: Plan, runtime: EmbedderRuntime, processes: Processes, progress: Progress) -> None:
@@ -81,6 +83,13 @@ def prepare_data(plan: Plan, runtime: EmbedderRuntime, processes: Processes, pro
             plan.shards, plan.sets, runtime, plan.points, size, plan.template_name, plan.limit, progress
         )
     processes.wait()
+
+
+def origin_of(folder: Path) -> dict[str, Any]:
+    """What a card says of the inverter in `folder` that its training started from."""
+    card = read_inverter_card(folder)
+    found = {key: card.get(key) for key in ("embedder", "preset", "steps", "batch")}
+    return {**found, "weights_sha256": [entry["sha256"] for entry in card["files"]]}
 
 
 def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float) -> dict[str, Any]:
@@ -114,6 +123,8 @@ def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float)
         "temperature": preset.temperature,
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
         "seconds": round(seconds, 1),
+        "precision": trainer.precision,
+        **({"init": origin_of(plan.init)} if plan.init is not None else {}),
         "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "licence": f"weights learned from: {'; '.join(licences)}",
@@ -152,7 +163,11 @@ def run_training(
             "data": data_digest(data.index),
             "embedder": data.index["embedder_fingerprint"],
         }
-        trainer = Trainer(plan.out, data, preset, options, processes, run)
+        if plan.init is not None:
+            run["init"] = origin_of(plan.init)
+        trainer = Trainer(plan.out, data, preset, options, processes, run, say)
+        if plan.init is not None:
+            trainer.begin_from(plan.init)
         if plan.resume:
             trainer.resume()
             say(f"resumed at step {trainer.step}")

@@ -52,6 +52,7 @@ def test_untrained_it_is_the_exact_denoiser_of_a_gaussian_around_the_closed_form
     x_t = process.q_sample(x0, steps, noise)
     with torch.inference_mode():
         eps = network()(x_t, steps, y)
+        clean = network()(x_t, steps, y, clean=True)
     told = process.xstart_from_eps(x_t.double(), steps, eps.double()).numpy()
     a = process.alphas_cumprod[t]
     p = prior.face + ((y.numpy() - prior.mean) / prior.scale) @ prior.weight.T
@@ -61,6 +62,7 @@ def test_untrained_it_is_the_exact_denoiser_of_a_gaussian_around_the_closed_form
     exact = (p / SPREAD**2 + np.sqrt(a) / (1 - a) * x_t.double().numpy()) / precision
     # x_0 is read back through eps, whose rounding sqrt((1 - a) / a) enlarges.
     np.testing.assert_allclose(told, exact, atol=2e-5 + 4e-7 * np.sqrt((1 - a) / a))
+    np.testing.assert_allclose(clean.double().numpy(), exact, atol=2e-5)
 
 
 def test_time_steps_between_two_steps_lie_between_their_answers() -> None:

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load as from_bytes
 
 from fraudit.diffusion.checkpoint import export_inverter, load_inverter_network, quantised, save_inverter
 from fraudit.diffusion.ema import Ema
@@ -37,6 +38,7 @@ from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Pr
 DIM = 12
 SMALL = replace(TINY_32, unet=replace(TINY_32.unet, image_size=16, channel_mult=(1, 1)), batch=4, warmup=2)
 PRIOR = replace(SMALL, unet=replace(SMALL.unet, patch=2), prior=True, decay="cosine", floor_snr=1.0)
+TAUGHT = replace(PRIOR, student_steps=3, feature_weight=0.5, identity_weight=0.5)
 
 
 def drawn_faces(people: int = 40) -> FaceSet:
@@ -182,7 +184,8 @@ def test_too_few_faces_are_refused(tmp_path: Path) -> None:
         build_shards(tmp_path, [drawn_faces(2)], black_box(), landmarks_of(16), 16, TEMPLATE_NAME)
 
 
-def test_accumulated_gradients_give_the_same_losses(tmp_path: Path, shards: Path) -> None:
+@pytest.mark.parametrize("preset", [SMALL, TAUGHT], ids=["plain", "student"])
+def test_accumulated_gradients_give_the_same_losses(tmp_path: Path, shards: Path, preset) -> None:
     whole = _trainer(tmp_path / "a", shards)
     parts = _trainer(tmp_path / "b", shards, micro_batch=1)
     whole.run()
@@ -193,7 +196,7 @@ def test_accumulated_gradients_give_the_same_losses(tmp_path: Path, shards: Path
     assert len(set(np.round(a, 6))) == 6
 
 
-@pytest.mark.parametrize("preset", [SMALL, PRIOR], ids=["plain", "prior"])
+@pytest.mark.parametrize("preset", [SMALL, PRIOR, TAUGHT], ids=["plain", "prior", "student"])
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, shards: Path, preset) -> None:
     straight = _trainer(tmp_path / "a", shards, preset, steps=8)
     straight.run()
@@ -278,6 +281,61 @@ def test_the_closed_form_goes_with_attributes_and_is_left_out_without_identities
     # Weights of at most gamma on errors of x_0, which are of order one.
     assert max(losses) < 2 * PRIOR.min_snr
     assert (trainer.config.prior_spread > 0) == ("attributes" in options)
+
+
+def test_a_student_is_kept_fitted_again_where_damaged_and_moves_the_training(
+    tmp_path: Path, shards: Path
+) -> None:
+    said: list[str] = []
+    data, options = load_shards(shards), TrainOptions(steps=6, batch=4, log_every=6)
+    networks = {}
+    for name, preset in {"taught": TAUGHT, "alone": replace(TAUGHT, student_steps=0)}.items():
+        (tmp_path / name).mkdir()
+        trainer = Trainer(tmp_path / name, data, preset, options, Processes("cpu"), {}, said.append)
+        trainer.run()
+        networks[name] = trainer.network
+    assert said[-1].startswith("student 3/3")
+    assert not networks["taught"].out[2].weight.equal(networks["alone"].out[2].weight)
+    kept = tmp_path / "taught" / "student.safetensors"
+    before, whole = len(said), kept.read_bytes()
+    Trainer(tmp_path / "taught", data, TAUGHT, options, Processes("cpu"), {}, said.append)
+    assert len(said) == before
+    kept.write_bytes(whole[:-20])
+    Trainer(tmp_path / "taught", data, TAUGHT, options, Processes("cpu"), {}, said.append)
+    assert len(said) > before
+    tensors, again = from_bytes(whole), from_bytes(kept.read_bytes())
+    assert tensors.keys() == again.keys()
+    for name, value in tensors.items():
+        torch.testing.assert_close(again[name], value)
+    changed = load_shards(shards)
+    changed.vectors[0] += 1
+    before = len(said)
+    Trainer(tmp_path / "taught", changed, TAUGHT, options, Processes("cpu"), {}, said.append)
+    assert len(said) > before
+
+
+def test_a_training_starts_from_another_black_boxs_weights_but_keeps_its_own_closed_form(
+    tmp_path: Path, shards: Path
+) -> None:
+    first = _trainer(tmp_path / "a", shards, PRIOR)
+    first.run()
+    card = {**CARD, "unet": first.config.as_dict(), "preset": PRIOR.name}
+    save_inverter(tmp_path / "made", first.ema.state_dict(), card)
+    theirs = tmp_path / "theirs"
+    build_shards(theirs, [drawn_faces()], black_box(salt=7), landmarks_of(16), 16, TEMPLATE_NAME)
+    other = _trainer(tmp_path / "b", theirs, PRIOR)
+    fitted = other.network.prior.weight.detach().clone()
+    other.begin_from(tmp_path / "made")
+    assert other.network.prior.weight.equal(fitted)
+    assert not fitted.equal(first.network.prior.weight)
+    average = first.ema.state_dict()
+    for name in ("out.2.weight", "identity_emb.weight", "time_embed.0.bias"):
+        assert other.network.get_parameter(name).equal(average[name]), name
+        assert other.ema.state_dict()[name].equal(average[name]), name
+    with pytest.raises(UsageError, match="another shape"):
+        _trainer(tmp_path / "c", shards, SMALL).begin_from(tmp_path / "made")
+    with pytest.raises(ArtifactError, match="no trained inverter"):
+        other.begin_from(tmp_path / "nothing")
 
 
 def test_the_average_follows_the_recursion() -> None:
