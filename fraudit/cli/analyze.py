@@ -36,7 +36,7 @@ def analyze(
     judge: Annotated[
         list[str] | None, typer.Option(help="Independent embedder that judges inversions.")
     ] = None,
-    inverter: Annotated[str | None, typer.Option(help="auto, none, or a trained inverter's folder.")] = None,
+    inverter: Annotated[str | None, typer.Option(help="auto, linear, id3pm, none, or a folder.")] = None,
     detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
     several_faces: Annotated[str | None, typer.Option(help="most_central, largest or highest_score.")] = None,
     pictures: Annotated[

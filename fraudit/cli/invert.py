@@ -16,7 +16,7 @@ Embedder = Annotated[
     str, typer.Option("--embedder", help="Registry name, card.toml, or python:module:callable.")
 ]
 WhichInverter = Annotated[
-    str, typer.Option("--inverter", help="auto (bundled), or a trained inverter's folder.")
+    str, typer.Option("--inverter", help="auto, linear, id3pm (bundled), or a folder.")
 ]
 Weights = Annotated[Path | None, typer.Option("--weights", help="The model's weights file.")]
 Images = Annotated[list[Path] | None, typer.Option("--image", help="Picture of one face; may be repeated.")]

@@ -55,22 +55,22 @@ def load_inverter(folder: Path, embedder: LoadedEmbedder) -> Inverter:
     return INVERTERS.get(card["kind"]).load(folder)
 
 
-def bundled(embedder: LoadedEmbedder) -> Path | None:
-    """Folder of the best inverter shipped for `embedder`, or None."""
+def bundled(embedder: LoadedEmbedder, kinds: tuple[str, ...] = PREFERENCE) -> Path | None:
+    """Folder of the inverter shipped for `embedder`, of the first of `kinds` that there is, or None."""
     root = Path(str(files("fraudit") / "data" / "inverters"))
     found: dict[str, Path] = {}
     for path in sorted(root.glob("*/card.json")):
         card = read_card(path.parent)
         if card["embedder_fingerprint"] == embedder.fingerprint:
             found[card["kind"]] = path.parent
-    for kind in PREFERENCE:
+    for kind in kinds:
         if kind in found:
             return found[kind]
     return None
 
 
 def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | None, str]:
-    """(inverter, '') for `auto` or a folder, or (None, why there is none).
+    """(inverter, '') for `auto`, a bundled kind (`id3pm`, `linear`) or a folder, or (None, why there is none).
 
     Raises:
         UsageError: the folder does not exist.
@@ -78,12 +78,19 @@ def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | Non
     """
     if choice == "none":
         return None, "no inverter was asked for (--inverter none)"
-    if choice == "auto":
-        folder = bundled(embedder)
+    if choice == "auto" or choice in PREFERENCE:
+        folder = bundled(embedder, PREFERENCE if choice == "auto" else (choice,))
         if folder is None:
-            return None, f"no trained inverter for {embedder.spec.name}: train one with fraudit train-linear"
+            kind = "" if choice == "auto" else f"{choice} "
+            return (
+                None,
+                f"no trained {kind}inverter for {embedder.spec.name}: train one with fraudit train-linear",
+            )
         return load_inverter(folder, embedder), ""
     folder = Path(choice)
     if not folder.is_dir():
-        raise UsageError(f"--inverter {choice}: no such folder", "auto, none, or a trained inverter's folder")
+        raise UsageError(
+            f"--inverter {choice}: no such folder",
+            "auto, a bundled kind (id3pm, linear), none, or a trained inverter's folder",
+        )
     return load_inverter(folder, embedder), ""

@@ -102,7 +102,13 @@ def test_a_folder_without_a_card_or_with_half_a_card_is_refused(tmp_path: Path) 
         find_inverter(str(tmp_path), box())
     with pytest.raises(UsageError, match="no such folder"):
         find_inverter(str(tmp_path / "nothing"), box())
-    assert find_inverter("auto", box()) == (None, find_inverter("auto", box())[1])
+    for choice, words in {
+        "auto": "no trained inverter for made",
+        "linear": "no trained linear inverter",
+    }.items():
+        found, reason = find_inverter(choice, box())
+        assert found is None
+        assert reason.startswith(words)
 
 
 def test_wrong_dimension_zero_vector_and_negative_guidance_are_refused() -> None:
