@@ -13,7 +13,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
 
-from fraudit.charts.svgtext import INK
+from fraudit.charts.svgtext import INK, PAPER
 from fraudit.formatting import printable
 
 RC: dict[Any, Any] = {
@@ -85,8 +85,9 @@ class Canvas:
         weight: int = 400,
         style: str = "normal",
         rotation: float = 0,
+        cover: bool = False,
     ) -> None:
-        """One line of text; `y` is its baseline's middle, measured from the top."""
+        """One line of text; `y` is its baseline's middle, measured from the top; `cover` hides lines behind it."""
         self.figure.text(
             x / self.width,
             1 - (y + 0.36 * size) / self.height,
@@ -99,6 +100,7 @@ class Canvas:
             fontstyle=style,
             rotation=rotation,
             rotation_mode="anchor",
+            bbox={"facecolor": PAPER, "edgecolor": "none", "boxstyle": "square,pad=0.15"} if cover else None,
         )
 
     def lines(

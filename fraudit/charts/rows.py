@@ -174,7 +174,13 @@ def _draw_row(
         reason = printable(row.get("missing") or "no figure")
         lines = fit(f"— {reason}", width, SMALL_PX, 2)
         canvas.lines(
-            left + 4, top + y, lines, size=SMALL_PX if len(lines) == 1 else 10, colour=MUTED, style="italic"
+            left + 4,
+            top + y,
+            lines,
+            size=SMALL_PX if len(lines) == 1 else 10,
+            colour=MUTED,
+            style="italic",
+            cover=True,
         )
         return
     at = scale.one(value, clip=True)

@@ -81,6 +81,16 @@ def test_no_colour_of_its_own_but_maps_and_cell_texts():
     assert "var(--fr-accent," in charts.svg(FIGURES["verification-det"])
 
 
+def test_words_in_place_of_a_figure_lie_on_paper_and_no_line_crosses_them():
+    rows = [{"label": "a", "value": 0.5}, {"label": "b", "value": None, "missing": "no error in 9 pairs"}]
+    mark = {"axis": "x", "value": 0.5, "label": "target"}
+    told = charts.svg(figure("dots", {"x": {"label": "rate"}, "rows": rows, "marks": [mark]}))
+    plain = charts.svg(figure("dots", {"x": {"label": "rate"}, "rows": rows[:1], "marks": [mark]}))
+    assert "var(--fr-paper," not in plain
+    paper, words = told.index("var(--fr-paper,"), told.index("no error in 9 pairs")
+    assert told.rindex("stroke-dasharray", 0, words) < paper < words
+
+
 def test_hostile_labels_are_text():
     rows = [
         {"label": HOSTILE, "value": 0.5, "group": HOSTILE},
