@@ -137,6 +137,9 @@ def _draw_rows(data: dict, panels: list[Panel], width: int, *, bars: bool) -> Ca
         ax.set_ylim(layout.height, 0)
         mine = [m for m in marks if m.get("panel", name) == name]
         draw_marks(canvas, ax, mine, scale, None, box)
+        for mark in marks:
+            if mark["axis"] == "x" and mark not in mine:
+                _draw_partial_mark(canvas, ax, mark, rows, scale, layout, box)
         for row in rows:
             _draw_row(
                 canvas,
@@ -152,6 +155,20 @@ def _draw_rows(data: dict, panels: list[Panel], width: int, *, bars: bool) -> Ca
     if sizes_px:
         _draw_sizes(canvas, everything, layout, width - sizes_px + 14, head)
     return canvas
+
+
+def _draw_partial_mark(
+    canvas: Canvas, ax: Any, mark: dict, rows: Sequence[dict], scale: Scale, layout: RowLayout, box: Box
+) -> None:
+    """A mark of one of several stacked panels, along the rows of that panel alone; named on its heading's line."""
+    at = [layout.of(row) for row in rows if row.get("stacked") == mark.get("panel")]
+    if not at or not scale.low <= mark["value"] <= scale.high:
+        return
+    left, top, width, _ = box
+    x, first = scale.one(mark["value"]), min(at) - ROW_PX / 2
+    ax.plot([x, x], [first, max(at) + ROW_PX / 2], color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1.5)
+    words = fit(f"dashed: {printable(mark.get('label', ''))}", 0.9 * width, SMALL_PX, 1)[0]
+    canvas.text(canvas.width, top + first - GROUP_PX / 2 + 2, words, size=SMALL_PX, align="right")
 
 
 def _draw_row(
@@ -261,5 +278,5 @@ def _stack(data: dict, panels: list[Panel], width: int) -> Canvas:
     for name, members in panels:
         for row in members:
             group = " · ".join(part for part in (str(name), str(row.get("group") or "")) if part)
-            rows.append({**row, "group": group, "panel": None})
+            rows.append({**row, "group": group, "panel": None, "stacked": name})
     return _draw_rows(data, [("", rows)], width, bars=False)

@@ -91,6 +91,24 @@ def test_words_in_place_of_a_figure_lie_on_paper_and_no_line_crosses_them():
     assert told.rindex("stroke-dasharray", 0, words) < paper < words
 
 
+def test_a_mark_of_one_panel_is_drawn_along_its_rows_on_a_narrow_screen_too():
+    rows = [
+        {"label": label, "group": "sex", "panel": panel, "value": value}
+        for panel in ("FMR", "FNMR")
+        for label, value in (("a", 0.01), ("b", 0.02))
+    ]
+    data = {"x": {"label": "rate", "scale": "log"}, "rows": rows}
+    mark = {"axis": "x", "value": 0.015, "label": "target FMR", "panel": "FMR"}
+    wide, narrow = (charts.svg(figure("dots", {**data, "marks": [mark]}), px) for px in (760, 350))
+    assert "target FMR" in "".join(texts(wide))
+    assert "dashed: target FMR" in "".join(texts(narrow))
+    lines = re.findall(r'd="M ?([\d.]+)[ ,]([\d.]+) ?L ?([\d.]+)[ ,]([\d.]+)', narrow)
+    upright = [abs(float(y1) - float(y0)) for x0, y0, x1, y1 in lines if x0 == x1]
+    assert any(abs(height - 2 * 26) < 1 for height in upright)
+    other = charts.svg(figure("dots", {**data, "marks": [{**mark, "panel": "EER"}]}), 350)
+    assert "target FMR" not in "".join(texts(other))
+
+
 def test_hostile_labels_are_text():
     rows = [
         {"label": HOSTILE, "value": 0.5, "group": HOSTILE},
