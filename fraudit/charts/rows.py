@@ -164,7 +164,7 @@ def _draw_partial_mark(
     at = [layout.of(row) for row in rows if row.get("stacked") == mark.get("panel")]
     if not at or not scale.low <= mark["value"] <= scale.high:
         return
-    left, top, width, _ = box
+    _, top, width, _ = box
     x, first = scale.one(mark["value"]), min(at) - ROW_PX / 2
     ax.plot([x, x], [first, max(at) + ROW_PX / 2], color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1.5)
     words = fit(f"dashed: {printable(mark.get('label', ''))}", 0.9 * width, SMALL_PX, 1)[0]
