@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +18,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.distributed as dist
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -27,10 +25,12 @@ from fraudit.diffusion import counter
 from fraudit.diffusion.attributes import attribute_names
 from fraudit.diffusion.conditioning import drop_conditions, scaled_identity
 from fraudit.diffusion.ema import Ema
+from fraudit.diffusion.feed import Feed
 from fraudit.diffusion.gaussian import GaussianDiffusion
 from fraudit.diffusion.presets import Preset
 from fraudit.diffusion.prior import Prior, PriorUNet, fit_prior, load_prior, save_prior
-from fraudit.diffusion.shards import FULL_SET, Shards, mirrored_attributes
+from fraudit.diffusion.processes import Processes
+from fraudit.diffusion.shards import Shards
 from fraudit.diffusion.student import (
     Student,
     fit_student,
@@ -47,7 +47,7 @@ STATE = "state.safetensors"
 LOG = "loss.jsonl"
 PRIOR = "prior.safetensors"
 STUDENT = "student.safetensors"
-_TIME, _MIRROR, _DROP, _NOISE = range(4)
+_TIME, _DROP, _NOISE = 0, 2, 3  # streams of `counter`; feed.py has 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,115 +97,6 @@ def computes_in_bf16(device: torch.device, precision: str = "") -> bool:
     if precision:
         return precision == "bf16"
     return device.type == "cuda"
-
-
-class Processes:
-    """This process among those of torchrun; alone where there is no torchrun."""
-
-    def __init__(self, device: str = "") -> None:
-        self.world = int(os.environ.get("WORLD_SIZE", "1"))
-        self.rank = int(os.environ.get("RANK", "0"))
-        local = int(os.environ.get("LOCAL_RANK", "0"))
-        if not device:
-            device = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
-        if self.device.type == "cuda":
-            torch.cuda.set_device(self.device)
-        self._started = False
-        if self.world > 1 and not dist.is_initialized():
-            dist.init_process_group("nccl" if self.device.type == "cuda" else "gloo")
-            self._started = True
-
-    @property
-    def first(self) -> bool:
-        """Whether this process writes and reports."""
-        return self.rank == 0
-
-    def wait(self) -> None:
-        """Until every process is here."""
-        if self.world > 1:
-            dist.barrier()
-
-    def mean(self, values: Tensor) -> Tensor:
-        """Mean of `values` over the processes."""
-        if self.world > 1:
-            dist.all_reduce(values)
-            values = values / self.world
-        return values
-
-    def agree(self, value: bool) -> bool:
-        """The first process' `value`, everywhere."""
-        if self.world == 1:
-            return value
-        flag = torch.tensor([float(value)], device=self.device)
-        dist.broadcast(flag, 0)
-        return bool(flag.item())
-
-    def close(self) -> None:
-        """Leave the group that this object joined."""
-        if self._started:
-            dist.destroy_process_group()
-
-
-class Feed:
-    """Batches by position in the run; the data lies on the device as uint8."""
-
-    def __init__(self, data: Shards, preset: Preset, options: TrainOptions, device: torch.device) -> None:
-        rows = np.flatnonzero(~data.held_out)
-        self._count = len(rows)
-        self._seed = options.seed
-        self._device = device
-        self._pictures = torch.from_numpy(np.ascontiguousarray(data.pictures[rows])).to(device)
-        self._visible = torch.from_numpy(np.ascontiguousarray(data.visible[rows])).to(device)
-        self._identity: tuple[Tensor, Tensor] | None = None
-        self._attributes: tuple[Tensor, Tensor] | None = None
-        if options.identity:
-            dim = data.vectors.shape[1]
-            both = [
-                scaled_identity(vectors[rows], dim, preset.unit_scaled)
-                for vectors in (data.vectors, data.vectors_mirror)
-            ]
-            self._identity = (torch.from_numpy(both[0]).to(device), torch.from_numpy(both[1]).to(device))
-        if options.attributes:
-            names = attribute_names(FULL_SET)
-            columns = [names.index(name) for name in attribute_names(options.attributes)]
-            plain = data.attributes[rows]
-            self._attributes = (
-                torch.from_numpy(plain[:, columns].copy()).to(device),
-                torch.from_numpy(mirrored_attributes(plain)[:, columns].copy()).to(device),
-            )
-        self._orders: dict[int, Tensor] = {}
-
-    def _rows(self, positions: Tensor) -> Tensor:
-        epochs = positions // self._count
-        rows = torch.empty_like(positions)
-        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
-            if epoch not in self._orders:
-                generator = torch.Generator().manual_seed(self._seed * 1_000_003 + epoch)
-                self._orders = {epoch: torch.randperm(self._count, generator=generator)}
-            here = epochs == epoch
-            rows[here] = self._orders[epoch][positions[here] % self._count]
-        return rows
-
-    def batch(self, first: int, count: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor]:
-        """Samples first..first+count-1 of the run.
-
-        Pictures f32[B,3,S,S] in [-1, 1], masks f32[B,1,S,S], ID vectors, attributes, and i64[B] positions.
-        """
-        positions = torch.arange(first, first + count)
-        rows = self._rows(positions).to(self._device)
-        positions = positions.to(self._device)
-        mirror = counter.uniform(self._seed, _MIRROR, positions, 1)[:, 0] < 0.5
-        # Indexing NHWC and permuting gives channels_last without a copy.
-        x = self._pictures[rows].permute(0, 3, 1, 2).float() / 127.5 - 1
-        x = torch.where(mirror[:, None, None, None], x.flip(3), x)
-        mask = self._visible[rows][:, None].float()
-        mask = torch.where(mirror[:, None, None, None], mask.flip(3), mask)
-
-        def chosen(both: tuple[Tensor, Tensor] | None) -> Tensor | None:
-            return None if both is None else torch.where(mirror[:, None], both[1][rows], both[0][rows])
-
-        return x, mask, chosen(self._identity), chosen(self._attributes), positions
 
 
 class Trainer:
