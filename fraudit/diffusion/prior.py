@@ -157,6 +157,10 @@ class PriorUNet(UNet):
         self.centre.copy_(torch.from_numpy(prior.mean))
         self.spread.copy_(torch.from_numpy(prior.scale))
 
+    def standardised(self, identity: Tensor) -> Tensor:
+        """f32[B,D] ID vectors as the closed form and the student take them."""
+        return (identity - self.centre) / self.spread
+
     def _shares(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """f32[B,1,1,1] each: a and 1 - a at real time steps, interpolated in log SNR as the fast solver does."""
         table: Tensor = self._log_snr  # type: ignore[assignment]
@@ -182,7 +186,7 @@ class PriorUNet(UNet):
             if identity is None:
                 identity = x.new_zeros(len(x), len(self.centre))
             told = identity.ne(0).any(1, keepdim=True)
-            y = torch.where(told, (identity - self.centre) / self.spread, 0.0)
+            y = torch.where(told, self.standardised(identity), 0.0)
             p = self.prior(y).view_as(x)
             a, noise = self._shares(timesteps)
             s = self.config.prior_spread

@@ -207,31 +207,27 @@ class Trainer:
         preset, snr = self.preset, self._snr[t]
         weight = snr if preset.min_snr is None else snr.clamp(max=preset.min_snr)
         terms = ((x0 - made).square() * mask).flatten(1).mean(1) * weight.clamp(min=preset.floor_snr)
-        if self._student is not None and identity is not None:
+        network = self.network
+        if self._student is not None and identity is not None and isinstance(network, PriorUNet):
             told = identity.ne(0).any(1)
-            wanted = self._standardised(identity)
+            wanted = network.standardised(identity)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
                 features, person = recognition_loss(self._student, made, x0, mask, wanted, shift)
             terms = terms + preset.feature_weight * features + preset.identity_weight * person * told
         return terms.mean()
 
-    def _standardised(self, identity: Tensor) -> Tensor:
-        """f32[B,D], as the closed form and the student take ID vectors."""
-        network = self.network
-        assert isinstance(network, PriorUNet)  # the only kind that has a student
-        return (identity - network.centre) / network.spread
-
     def _taught(self, people: str, say: Callable[[str], None]) -> Student:
         """The student of the black box; kept in the folder, so that resuming is quick."""
-        path, config, options = self.folder / STUDENT, self.config, self.options
+        path, config, options, network = self.folder / STUDENT, self.config, self.options, self.network
         steps, dim = self.preset.student_steps, config.identity_dim
         assert dim is not None
+        assert isinstance(network, PriorUNet)  # the only kind that has a student
         about = {"data": people, "steps": str(steps), "seed": str(options.seed)}
 
         def batch(first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
             x, _, identity, _, positions = self._feed.batch(first, count)
             assert identity is not None
-            return x, self._standardised(identity), positions
+            return x, network.standardised(identity), positions
 
         def kept() -> Student | None:
             return load_student(path, about, config.image_size, dim)

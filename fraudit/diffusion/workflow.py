@@ -166,13 +166,14 @@ def run_training(
         if plan.init is not None:
             run["init"] = origin_of(plan.init)
         trainer = Trainer(plan.out, data, preset, options, processes, run, say)
-        if plan.init is not None:
-            trainer.begin_from(plan.init)
         if plan.resume:
             trainer.resume()
             say(f"resumed at step {trainer.step}")
-        elif processes.first:
-            (plan.out / LOG).unlink(missing_ok=True)
+        else:
+            if plan.init is not None:
+                trainer.begin_from(plan.init)
+            if processes.first:
+                (plan.out / LOG).unlink(missing_ok=True)
         probe = Probe.of_people(
             data,
             True,
