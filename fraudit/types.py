@@ -226,14 +226,21 @@ class Embeddings:
         return np.divide(self.vectors, norms, out=np.zeros_like(self.vectors), where=norms > 0)
 
 
+DEFAULT_GUIDANCE = 2.0  # Kansy et al. 2023, section 5.1
+
+
 class Inverter(Protocol):
-    """A trained inverter of one embedder."""
+    """A trained inverter of one embedder.
+
+    One that does best at another guidance than `DEFAULT_GUIDANCE` says so in an attribute `guidance`, one that takes
+    long a picture which share of their samples analyses shall take in `share`.
+    """
 
     name: str
     embedder_fingerprint: str
     size_px: int
 
-    def invert(self, id_vectors: F32, seeds: I64, *, guidance: float = 2.0, steps: int = 10) -> U8:
+    def invert(self, id_vectors: F32, seeds: I64, *, guidance: float = DEFAULT_GUIDANCE, steps: int = 10) -> U8:
         """f32[N,D] raw ID vectors and i64[N] seeds -> u8[N,S,S,3] RGB faces, aligned to `template`.
 
         The noise of a seed never depends on its batch.

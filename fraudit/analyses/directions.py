@@ -28,7 +28,7 @@ class Params:
         fmr: operating point at which somebody is another person; the next looser where not resolvable.
         pictured: directions that are inverted where an inverter exists, the surest first.
         walkers: faces moved along each. gaps: how far, in gaps between the two groups.
-        paths, frames: slerp paths between people. guidance, steps: of the inverter.
+        paths, frames: slerp paths between people. guidance, steps: of the inverter; its own guidance by default.
         scale: share of walkers and paths; by default 1, or what an inverter asks for that takes long (`share`).
     """
 
@@ -43,7 +43,7 @@ class Params:
     gaps: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     paths: int = 16
     frames: int = 7
-    guidance: float = 2.0
+    guidance: float | None = None
     steps: int = 10
     scale: float | None = None
 
@@ -66,6 +66,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     from fraudit.analyses import directions_measure as measure
     from fraudit.analyses import directions_words as words
     from fraudit.analyses.directions_figures import figures
+    from fraudit.inverters.inverting import guidance_of
     from fraudit.stats.directions import contrasts, study
     from fraudit.stats.inversion import spread_people
 
@@ -110,6 +111,8 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     pictured, reason = None, context.inverter_missing
     if context.inverter is not None:
         reason = ""
+        if params.guidance is None:
+            params = replace(params, guidance=guidance_of(context.inverter))
         ranked = sorted(result.directions, key=lambda d: (d.p_adjusted >= 0.05, -d.stability))
         full = [measure.widen(d, use, len(subjects)) for d in ranked[: params.pictured]]
         ready = np.array([not r for r in context.landmarks()[1]], bool)

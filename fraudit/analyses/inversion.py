@@ -6,7 +6,7 @@ Thresholds are fixed on real pictures of people who are not judged.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from fraudit.errors import InsufficientData
@@ -24,7 +24,8 @@ class Params:
         faces: faces to invert once each. pairs: genuine pairs of the replacement protocol.
         people, samples: pictures of one vector, for diversity and guidance: `samples` for each of `people`.
         fmrs: operating points, loosest first; success is told at the strictest that can be resolved.
-        guidance: of all reconstructions. guidances: of the sweep; empty for none. steps: of the sampler.
+        guidance: of all reconstructions, by default what the inverter states.
+        guidances: of the sweep; empty for none. steps: of the sampler.
         by: attributes for success per group; by default the usual demographic ones of the set.
         min_people: groups with fewer people are named and not judged.
         training: sets the inverter was trained on, to look for memorised faces.
@@ -39,7 +40,7 @@ class Params:
     people: int = 20
     samples: int = 8
     fmrs: tuple[float, ...] = (1e-2, 1e-3)
-    guidance: float = 2.0
+    guidance: float | None = None
     guidances: tuple[float, ...] = (1.0, 1.5, 2.0, 2.5, 3.0)
     steps: int = 10
     by: tuple[str, ...] = ()
@@ -55,8 +56,8 @@ class Params:
             raise ValueError(f"fmrs: expected rates in (0, 1), found {self.fmrs}")
         if self.samples < 2:
             raise ValueError(f"samples: expected at least 2, found {self.samples}")
-        if min((self.guidance, *self.guidances)) < 0:
-            raise ValueError(f"guidances: expected >= 0, found {self.guidances}")
+        if min((self.guidance or 0.0, *self.guidances)) < 0:
+            raise ValueError(f"guidances: expected >= 0, found {self.guidance} and {self.guidances}")
         if self.scale is not None and not 0 < self.scale <= 1:
             raise ValueError(f"scale: expected a share in (0, 1], found {self.scale}")
 
@@ -73,7 +74,10 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     from fraudit.analyses import inversion_words as words
     from fraudit.analyses.inversion_figures import figures
     from fraudit.analyses.inversion_pictures import galleries
+    from fraudit.inverters.inverting import guidance_of
 
+    guidance = guidance_of(context.inverter) if params.guidance is None else params.guidance
+    params = replace(params, guidance=guidance)
     usable = measure.rows_of(context)
     sizes = measure.choose_sizes(context, params, usable)
     context.progress(f"inversion: {sizes.pictures:,} pictures")
@@ -95,9 +99,9 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         *words.attack_metrics(attacks, chosen),
         *words.group_metrics(groups, chosen),
         *replacements,
-        *words.sweep_metrics(swept, params.guidance),
+        *words.sweep_metrics(swept, guidance),
         *extra.cloud_metrics(params, sources, verdicts),
-        *extra.outside_metrics(sources, shown[params.guidance], sizes.samples, swept[0].people),
+        *extra.outside_metrics(sources, shown[guidance], sizes.samples, swept[0].people),
         *memory,
     ]
     findings = words.findings(attacks, chosen, groups, replacements, remembered)

@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 Embedder = Annotated[
     str, typer.Option("--embedder", help="Registry name, card.toml, or python:module:callable.")
 ]
-WhichInverter = Annotated[
-    str, typer.Option("--inverter", help="auto, linear, id3pm (bundled), or a folder.")
-]
+WhichInverter = Annotated[str, typer.Option("--inverter", help="auto, linear, id3pm (bundled), or a folder.")]
 Weights = Annotated[Path | None, typer.Option("--weights", help="The model's weights file.")]
 Images = Annotated[list[Path] | None, typer.Option("--image", help="Picture of one face; may be repeated.")]
 Vectors = Annotated[
@@ -25,7 +23,11 @@ Vectors = Annotated[
 ]
 Rows = Annotated[str, typer.Option("--rows", help="Which vectors of --vector, e.g. 0,5,9.")]
 Guidance = Annotated[
-    float, typer.Option("--guidance", help=">= 0; 1 is unguided, more is closer to the vector.")
+    float | None,
+    typer.Option(
+        "--guidance",
+        help=">= 0; 1 is unguided, more exaggerates what the vector tells; the default is the inverter's.",
+    ),
 ]
 Steps = Annotated[int, typer.Option("--steps", help="Sampler steps.")]
 Sampler = Annotated[str | None, typer.Option("--sampler", help="dpm++, ddim or ancestral (id3pm only).")]
@@ -82,7 +84,9 @@ def _sources(
     return from_pictures(runtime, images or [])
 
 
-def _options(guidance: float, steps: int, sampler: str | None, temperature: float | None) -> dict[str, Any]:
+def _options(
+    guidance: float | None, steps: int, sampler: str | None, temperature: float | None
+) -> dict[str, Any]:
     given = {"guidance": guidance, "steps": steps, "sampler": sampler, "temperature": temperature}
     return {name: value for name, value in given.items() if value is not None}
 
@@ -100,7 +104,7 @@ def invert(
     vector: Vectors = None,
     rows: Rows = "",
     samples: Annotated[int, typer.Option(help="Pictures of each vector.")] = 4,
-    guidance: Guidance = 2.0,
+    guidance: Guidance = None,
     steps: Steps = 10,
     sampler: Sampler = None,
     temperature: Temperature = None,
@@ -117,7 +121,7 @@ def invert(
     """
     from functools import partial
 
-    from fraudit.inverters.inverting import contact_sheet, invert_vectors, write_sheet
+    from fraudit.inverters.inverting import contact_sheet, guidance_of, invert_vectors, write_sheet
     from fraudit.inverters.upscaling import enlarge, open_upscaler
 
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
@@ -145,8 +149,9 @@ def invert(
             )
         sheet_rows.append(row)
         captions.append(text)
+    strength = guidance_of(found) if guidance is None else guidance
     title = (
-        f"{found.name} inverter of {runtime.spec.name}, guidance {guidance:g}: cosine to the source vector"
+        f"{found.name} inverter of {runtime.spec.name}, guidance {strength:g}: cosine to the source vector"
     )
     sheet = contact_sheet(sheet_rows, captions, [Path(n).name[:24] for n in names], title=title)
     write_sheet(out, sheet, table, pictures)
@@ -162,7 +167,7 @@ def interpolate(
     vector: Vectors = None,
     rows: Rows = "",
     frames: Annotated[int, typer.Option(help="Pictures from the first to the second.")] = 7,
-    guidance: Guidance = 2.0,
+    guidance: Guidance = None,
     steps: Steps = 10,
     sampler: Sampler = None,
     temperature: Temperature = None,
@@ -227,7 +232,7 @@ def traverse(
         str | None, typer.Option(help="Attribute value of a conditioned inverter: NAME=V1,V2,V3.")
     ] = None,
     amounts: Annotated[str, typer.Option(help="In units of the vector's norm.")] = "-0.8,-0.4,0,0.4,0.8",
-    guidance: Guidance = 2.0,
+    guidance: Guidance = None,
     steps: Steps = 10,
     sampler: Sampler = None,
     temperature: Temperature = None,

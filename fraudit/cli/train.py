@@ -171,6 +171,10 @@ def export_inverter(
     out: Annotated[Path, typer.Option(help="Folder to write.")],
     dtype: Annotated[str, typer.Option(help="fp16, int8 or fp32.")] = "fp16",
     max_mb: Annotated[float, typer.Option(help="Upper limit of each file in MB.")] = 15.5,
+    guidance: Annotated[
+        float | None, typer.Option(help="Default guidance from now on (see benchmarks/sampling.py).")
+    ] = None,
+    temperature: Annotated[float | None, typer.Option(help="Default scale of the noise from now on.")] = None,
 ) -> int:
     """Copy a trained inverter in fewer bytes, in files whose hashes are checked when it is loaded.
 
@@ -181,7 +185,7 @@ def export_inverter(
 
     if max_mb <= 0:
         raise UsageError(f"--max-mb must be above 0, found {max_mb:g}")
-    card = export(inverter, out, dtype, int(max_mb * 1e6))
+    card = export(inverter, out, dtype, int(max_mb * 1e6), guidance=guidance, temperature=temperature)
     size = sum(entry["bytes"] for entry in card["files"])
     print(f"{out}: {len(card['files'])} file(s), {size / 1e6:.1f} MB, {dtype}")
     return 0

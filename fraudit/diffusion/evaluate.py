@@ -21,10 +21,10 @@ from fraudit.diffusion.unet import UNet
 from fraudit.embedding import EmbedderRuntime
 from fraudit.faces.align import align
 from fraudit.store import write_atomic, write_text_atomic
-from fraudit.types import F32, F64, I64, U8
+from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8
 
 EVALUATION = "evaluation.jsonl"
-GUIDANCE, STEPS = 2.0, 10
+STEPS = 10
 WHOLE = 0.97  # share of an aligned picture that the original one shows
 
 
@@ -71,6 +71,7 @@ class Probe:
     judge: EmbedderRuntime | None
     unit_scaled: bool
     schedule: str
+    guidance: float = DEFAULT_GUIDANCE
     temperature: float = 1.0
 
     @classmethod
@@ -101,7 +102,7 @@ class Probe:
         def network_of(rows: I64) -> Any:
             told = None if identity is None else identity[torch.from_numpy(rows).to(device)]
             open_ = None if attributes is None else torch.full((len(rows), attributes), -1.0, device=device)
-            return guided(network, told, open_, GUIDANCE if told is not None else 1.0)
+            return guided(network, told, open_, self.guidance if told is not None else 1.0)
 
         chunk = 32 if device.type == "cuda" else 4
         return sample_pictures(
@@ -254,9 +255,9 @@ def write_training_report(folder: Path, facts: Mapping[str, Any]) -> None:
 table{{border-collapse:collapse}}td,th{{padding:.2rem .7rem;border-bottom:1px solid #ddd;text-align:left}}
 img{{max-width:100%;image-rendering:pixelated}}</style>
 <h1>Training of an inverter</h1>
-<p>Cosine similarity of the faces made from the ID vectors of people held out, {STEPS} steps, guidance {GUIDANCE:g}.
-The shuffled pairing compares each face with another person's vector: what a network that ignores its condition
-would reach.</p>
+<p>Cosine similarity of the faces made from the ID vectors of people held out, {STEPS} steps,
+guidance {facts["guidance"]:g}. The shuffled pairing compares each face with another person's vector: what a network
+that ignores its condition would reach.</p>
 <img src="curves.png" alt="Training loss, and identity similarity of held-out people, by step">
 <table><tr><th>step</th><th>embedder</th><th>embedder, shuffled</th><th>judge</th><th>judge, shuffled</th>
 <th>nearest training face</th></tr>{body}</table>

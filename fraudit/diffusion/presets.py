@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from fraudit.diffusion.unet import UNetConfig
 from fraudit.errors import UsageError, suggest
+from fraudit.types import DEFAULT_GUIDANCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Preset:
     weight_decay: float = 0.0
     drop: float = 0.1
     unit_scaled: bool = False
-    guidance: float = 2.0
+    guidance: float = DEFAULT_GUIDANCE
     temperature: float = 1.0
     departures: tuple[str, ...] = ()
 

@@ -183,6 +183,7 @@ def run_training(
             judge=judge,
             unit_scaled=preset.unit_scaled,
             schedule=preset.schedule,
+            guidance=preset.guidance,
             temperature=preset.temperature,
         )
         started = time.monotonic()

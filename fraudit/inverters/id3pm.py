@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fraudit.errors import UsageError
-from fraudit.types import F32, I64, U8, Inverter, InverterPlugin
+from fraudit.types import DEFAULT_GUIDANCE, F32, I64, U8, Inverter, InverterPlugin
 
 if TYPE_CHECKING:
     from fraudit.diffusion.unet import UNet
@@ -30,7 +30,7 @@ class Id3pm:
         embedder_fingerprint: of the black box it was trained for.
         size_px: side S of its pictures; the five points lie where `geometry.landmarks_of(S)` says.
         card: what is known of its training.
-        temperature: scale of the noise where a call does not say it.
+        guidance, temperature: of sampling, where a call does not say them: what its training's recipe found best.
 
     Args:
         network: in evaluation mode.
@@ -58,6 +58,7 @@ class Id3pm:
         shape = network.config
         work = (shape.image_size // shape.patch) ** 2 * shape.num_channels**2 * shape.num_res_blocks
         self.share = 0.3 if work <= LIGHT_WORK else 0.1
+        self.guidance = float(card.get("guidance", DEFAULT_GUIDANCE))
         self.temperature = float(card.get("temperature", 1.0))
         self.chunk = 32 if self.device.type == "cuda" else CHUNK
         self._network = network.to(self.device, memory_format=torch.channels_last)
@@ -87,7 +88,7 @@ class Id3pm:
         id_vectors: F32,
         seeds: I64,
         *,
-        guidance: float = 2.0,
+        guidance: float | None = None,
         steps: int = DEFAULT_STEPS,
         sampler: str = "dpm++",
         attributes: F32 | Mapping[str, float] | None = None,
@@ -96,12 +97,12 @@ class Id3pm:
         """f32[N,D] raw ID vectors and i64[N] seeds -> u8[N,S,S,3] RGB faces.
 
         Args:
-            guidance: scale s of equation 8; 1 is the plain conditional network.
+            guidance: scale s of equation 8; 1 is the plain conditional network; None takes the inverter's own.
             steps: how often the network is asked (1..1000).
             sampler: `dpm++` (fast), `ddim`, or `ancestral` (the paper's, 250 steps).
             attributes: f32[N,A] or f32[A] in [0, 1] with -1 for unknown, or entries by name for all samples;
                 None leaves them open.
-            temperature: scale of the noise, 0..1; None takes what the training's recipe found best.
+            temperature: scale of the noise, 0..1; None takes the inverter's own.
 
         Raises:
             UsageError: wrong dimension, seeds that do not match, unknown sampler, guidance < 0, steps out of
@@ -114,7 +115,8 @@ class Id3pm:
         from fraudit.diffusion.samplers import check_sampling, guided, sample_pictures
 
         scale = self.temperature if temperature is None else temperature
-        check_sampling(sampler, steps, self._process.train_steps, guidance, scale)
+        strength = self.guidance if guidance is None else guidance
+        check_sampling(sampler, steps, self._process.train_steps, strength, scale)
         dim = self._network.config.identity_dim
         if dim is None:
             raise UsageError(
@@ -127,7 +129,7 @@ class Id3pm:
         def network_of(rows: I64) -> Any:
             identity = torch.from_numpy(vectors[rows]).to(self.device)
             told = None if labels is None else torch.from_numpy(labels[rows]).to(self.device)
-            return guided(self._network, identity, told, guidance)
+            return guided(self._network, identity, told, strength)
 
         return sample_pictures(
             network_of, self._process, numbers, self.size_px,

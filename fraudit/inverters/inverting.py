@@ -18,7 +18,7 @@ from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.faces.align import align
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.types import F32, F64, I64, U8, Embeddings, Inverter
+from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, Embeddings, Inverter
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,11 @@ def cosine(a: NDArray[Any], b: NDArray[Any]) -> F64:
     norms = np.linalg.norm(x, axis=-1) * np.linalg.norm(y, axis=-1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(norms > 0, (x * y).sum(-1) / norms, np.nan)
+
+
+def guidance_of(inverter: Inverter) -> float:
+    """The guidance scale at which `inverter` says it does best."""
+    return float(getattr(inverter, "guidance", DEFAULT_GUIDANCE))
 
 
 def invert_vectors(

@@ -29,7 +29,7 @@ import numpy as np
 from fraudit.errors import ArtifactError, DataError, UsageError
 from fraudit.inverters.eigenfaces import Eigenfaces, fit_eigenfaces
 from fraudit.store import write_atomic, write_text_atomic
-from fraudit.types import F32, F64, I64, U8, InverterPlugin
+from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, InverterPlugin
 
 WEIGHTS = "weights.safetensors"
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
@@ -113,7 +113,13 @@ class LinearInverter:
         return (phi - self.mean_feature) @ self.weight
 
     def invert(
-        self, id_vectors: F32, seeds: I64, *, guidance: float = 2.0, steps: int = 1, diversity: float = 0.15
+        self,
+        id_vectors: F32,
+        seeds: I64,
+        *,
+        guidance: float = DEFAULT_GUIDANCE,
+        steps: int = 1,
+        diversity: float = 0.15,
     ) -> U8:
         """f32[N,D] ID vectors, i64[N] seeds -> u8[N,S,S,3] RGB faces (geometry.py says where they lie).
 

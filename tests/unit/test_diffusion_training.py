@@ -387,6 +387,22 @@ def test_export_keeps_weights_within_half_a_step(
         assert (error <= limit).all(), key
 
 
+def test_export_states_the_sampling_that_was_found_best(inverter: Path, tmp_path: Path) -> None:
+    vectors = np.random.default_rng(0).standard_normal((2, DIM)).astype(np.float32)
+    before = load(inverter, device="cpu")
+    assert (before.guidance, before.temperature) == (2.0, 1.0)
+    export_inverter(inverter, tmp_path / "fp32", "fp32", guidance=1.0, temperature=0.3)
+    after = load(tmp_path / "fp32", device="cpu")
+    assert (after.guidance, after.temperature) == (1.0, 0.3)
+    stated = after.invert(vectors, np.array([5, 6]), steps=3)
+    asked = before.invert(vectors, np.array([5, 6]), steps=3, guidance=1.0, temperature=0.3)
+    np.testing.assert_array_equal(stated, asked)
+    assert (before.invert(vectors, np.array([5, 6]), steps=3) != asked).any()
+    for wrong in ({"guidance": -1.0}, {"temperature": 1.5}):
+        with pytest.raises(UsageError):
+            export_inverter(inverter, tmp_path / "wrong", **wrong)
+
+
 def test_a_row_of_zeros_survives_quantisation() -> None:
     values, scale = quantised(torch.tensor([[0.0, 0.0], [1.0, -2.0]]))
     assert values.tolist() == [[0, 0], [64, -127]]

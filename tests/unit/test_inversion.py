@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -158,6 +159,20 @@ def test_more_guidance_is_nearer_to_the_source_and_less_diverse() -> None:
             > found[f"inversion.{name}@guidance=3"].value
         )
     assert any(f.name == "inversion_guidance" for f in result.figures)
+
+
+def test_an_inverter_is_asked_at_the_guidance_it_states() -> None:
+    context = world(lambda i, seed: i, noise=60.0)
+    context.inverter.guidance = 1.0
+    result = run(context, QUICK)
+    found = values(result)
+    assert result.params["guidance"] == 1.0
+    assert "inversion.self.sample_similarity@guidance=1" not in found
+    assert (
+        found["inversion.self.sample_similarity"].value
+        < found["inversion.self.sample_similarity@guidance=3"].value
+    )
+    assert run(context, replace(QUICK, guidance=3.0)).params["guidance"] == 3.0
 
 
 def test_without_a_judge_the_report_says_that_the_model_judges_itself() -> None:
