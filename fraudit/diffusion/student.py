@@ -7,8 +7,10 @@ with a gradient, how far a predicted picture is from the person:
 
     L_f = mean over levels of |f_l(x) - f_l(x_0)|^2 / |f_l(x_0)|^2,      L_id = 1 - cos(S(x), y).
 
-The black box itself is never differentiated; held-out people are not shown to the student either. It learns under
-noise, which makes its gradients follow faces rather than its own blind spots.
+The black box itself is never differentiated; held-out people are not shown to the student either. Where it is blind,
+a network under it drifts: it learns under noise, sees each picture's colours standardised and its corners faded out,
+so that tints, brightness and backgrounds are left to the squared error, and pictures are compared at all places within
+its strides, so that these leave no grid.
 """
 
 from __future__ import annotations
@@ -29,8 +31,13 @@ BATCH = 64
 LR = 2e-3
 WARMUP = 100
 WEIGHT_DECAY = 0.05
+SAVE_EVERY, SAY_EVERY = 500, 200  # steps
+MOMENTS = ("exp_avg", "exp_avg_sq")
 NOISE = 0.4  # largest standard deviation, of pictures in [-1, 1]
-SHIFT_PX = 1  # pictures are compared at shifted places too: the student's strides leave no grid
+SHIFTS = 4  # places each way at which pictures are compared: every phase of strides 2 and 4 alike
+STUDENT_FORM = "2"  # of what a student is: a file of another one is fitted again
+FLAT = 0.05  # standard deviation, of pictures in [-1, 1], below which contrast is not amplified to the full
+INNER, OUTER = 0.36, 0.52  # of the picture's side, from its centre: seen whole within, not at all beyond
 _SIGMA, _WHITE, _SHIFT = range(10, 13)
 
 Batch = Callable[[int, int], tuple[Tensor, Tensor, Tensor]]
@@ -65,6 +72,13 @@ class Student(nn.Module):
 
     def __init__(self, size_px: int, dim: int) -> None:
         super().__init__()
+        places = (torch.arange(size_px) + 0.5) / size_px - 0.5
+        far = torch.hypot(places[:, None], places[None, :])
+        self.register_buffer(
+            "window",
+            0.5 + 0.5 * torch.cos(math.pi * ((far - INNER) / (OUTER - INNER)).clamp(0, 1)),
+            persistent=False,
+        )
         first, *rest = WIDTHS
         self.stem = nn.Sequential(
             nn.Conv2d(3, first, 4, 2, 1, bias=False),
@@ -78,9 +92,17 @@ class Student(nn.Module):
         self.levels = nn.ModuleList(levels)
         self.head = nn.Linear(WIDTHS[-1] * (size_px // 16) ** 2, dim)
 
+    def _looked_at(self, x: Tensor) -> Tensor:
+        """Each channel with mean 0 and standard deviation 1 within the window, and 0 outside it."""
+        window: Tensor = self.window  # type: ignore[assignment]
+        share = window / window.sum()
+        x = x.float() - (x.float() * share).sum((2, 3), keepdim=True)
+        spread = ((x.square() * share).sum((2, 3), keepdim=True) + FLAT**2).sqrt()
+        return (x / spread * window).contiguous(memory_format=torch.channels_last)
+
     def features(self, x: Tensor) -> list[Tensor]:
         """Answers of each level, fine to coarse."""
-        found = [self.stem(x)]
+        found = [self.stem(self._looked_at(x))]
         for level in self.levels:
             found.append(level(found[-1]))
         return found
@@ -90,10 +112,17 @@ class Student(nn.Module):
 
 
 def shift_of(seed: int, step: int) -> tuple[int, int]:
-    """The shift of a training's step, in pixels: the same for every part of its batch."""
+    """(right, down) in pixels, 0..`SHIFTS` - 1, of a training's step: the same for every part of its batch."""
     draw = counter.uniform(seed, _SHIFT, torch.tensor([step]), 2)[0]
-    dx, dy = ((draw * (2 * SHIFT_PX + 1)).long() - SHIFT_PX).tolist()
-    return dx, dy
+    right, down = (draw * SHIFTS).long().clamp(max=SHIFTS - 1).tolist()
+    return right, down
+
+
+def _shifted(x: Tensor, shift: tuple[int, int]) -> Tensor:
+    """`x` moved by `shift`, less half of the range: pictures stay centred on average."""
+    side, (right, down) = x.shape[-1], shift
+    wide = F.pad(x, (SHIFTS // 2, (SHIFTS - 1) // 2) * 2, mode="replicate")
+    return wide[:, :, down : down + side, right : right + side]
 
 
 def recognition_loss(
@@ -109,18 +138,12 @@ def recognition_loss(
     Args:
         made, real: f32[B,3,S,S]; where `mask` f32[B,1,S,S] is 0 the real picture stands in for the made one.
         wanted: f32[B,D] standardised ID vectors.
-        shift: both pictures are moved by it, at most `SHIFT_PX` each way.
+        shift: where both pictures are compared, see `shift_of`.
     """
-    side, left, top = made.shape[-1], SHIFT_PX + shift[0], SHIFT_PX + shift[1]
-
-    def shifted(x: Tensor) -> Tensor:
-        wide = F.pad(x, (SHIFT_PX,) * 4, mode="replicate")
-        return wide[:, :, top : top + side, left : left + side].contiguous(memory_format=torch.channels_last)
-
     seen = made * mask + real * (1 - mask)
     with torch.no_grad():
-        targets = student.features(shifted(real))
-    found = student.features(shifted(seen))
+        targets = student.features(_shifted(real, shift))
+    found = student.features(_shifted(seen, shift))
     apart = torch.zeros(len(made), device=made.device)
     for mine, theirs in zip(found, targets, strict=True):
         square = (mine.float() - theirs.float()).square().flatten(1).mean(1)
@@ -135,22 +158,26 @@ def fit_student(
     dim: int,
     steps: int,
     *,
+    path: Path,
+    about: dict[str, str],
     seed: int,
     device: torch.device,
     bf16: bool,
     say: Callable[[str], None] = lambda text: None,
-) -> Student:
-    """Distil the black box from its (picture, ID vector) pairs.
+) -> None:
+    """Distil the black box from its (picture, ID vector) pairs into `path`; one that was stopped goes on.
 
     Args:
         batch: (first, count) -> pictures f32[B,3,S,S] in [-1, 1], standardised ID vectors f32[B,D], and i64[B]
             positions of samples first..first+count-1.
         steps: of 64 pictures.
+        about: what it is fitted to; a file of anything else is replaced.
     """
     torch.manual_seed(seed)
     student = Student(size_px, dim).to(device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, fused=True)
-    for step in range(steps):
+    start = _taken_up(path, about, student, optimizer)
+    for step in range(start, steps):
         x, wanted, positions = batch(step * BATCH, BATCH)
         sigma = NOISE * counter.uniform(seed, _SIGMA, positions, 1).square()[:, :, None, None]
         x = x + sigma * counter.normal(seed, _WHITE, positions, tuple(x.shape[1:]))
@@ -158,38 +185,71 @@ def fit_student(
             share = min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * step / steps))
             group["lr"] = LR * share
         with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-            answer = student(x.contiguous(memory_format=torch.channels_last))
+            answer = student(_shifted(x, shift_of(seed, step)))
         answer = answer.float()
         loss = (1 - F.cosine_similarity(answer, wanted)).mean() + 0.1 * F.mse_loss(answer, wanted)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
-        if (step + 1) % 200 == 0 or step + 1 == steps:
-            say(f"student {step + 1}/{steps}  loss {loss.item():.4f}")
-    optimizer.zero_grad(set_to_none=True)
-    return student.eval().requires_grad_(False)
+        done = step + 1
+        if done % SAVE_EVERY == 0 or done == steps:
+            _save(path, {**about, "step": str(done)}, student, None if done == steps else optimizer)
+        if done % SAY_EVERY == 0 or done == steps:
+            say(f"student {done}/{steps}  loss {loss.item():.4f}")
 
 
-def save_student(path: Path, student: Student, about: dict[str, str]) -> None:
-    """Write `student`, with what it was fitted to, atomically."""
+def _save(
+    path: Path, about: dict[str, str], student: Student, optimizer: torch.optim.Optimizer | None
+) -> None:
+    """Write `student`, and the moments of one that is not finished, atomically."""
     from safetensors.torch import save_file
 
-    tensors = {name: value.contiguous().cpu() for name, value in student.state_dict().items()}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=about))
+    tensors = dict(student.state_dict())
+    if optimizer is not None:
+        for name, parameter in student.named_parameters():
+            tensors |= {f"{key}/{name}": optimizer.state[parameter][key] for key in MOMENTS}
+    stored = {name: value.contiguous().cpu() for name, value in tensors.items()}
+    write_atomic(path, lambda temporary: save_file(stored, temporary, metadata=about))
 
 
-def load_student(path: Path, about: dict[str, str], size_px: int, dim: int) -> Student | None:
-    """The student in `path`; None where there is none, or it is damaged or of other data: fit it again."""
+def _read(path: Path, about: dict[str, str]) -> tuple[int, dict[str, Tensor]]:
+    """Steps done, and tensors, of the file; (0, {}) where there is none, or it is damaged or of other data."""
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
-        return None
-    student = Student(size_px, dim)
+        return 0, {}
     try:
         with safe_open(path, "pt") as stored:
-            if (stored.metadata() or {}) != about:
-                return None
-            student.load_state_dict({key: stored.get_tensor(key) for key in stored.keys()})  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError, RuntimeError):
+            found = dict(stored.metadata() or {})
+            done = int(found.pop("step", "0"))
+            if found != about:
+                return 0, {}
+            return done, {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError):
+        return 0, {}
+
+
+def _taken_up(path: Path, about: dict[str, str], student: Student, optimizer: torch.optim.AdamW) -> int:
+    """Fill `student` and `optimizer` from an unfinished fit; the steps that are done, 0 to begin."""
+    done, tensors = _read(path, about)
+    named = dict(student.named_parameters())
+    wanted = {*student.state_dict(), *(f"{key}/{name}" for key in MOMENTS for name in named)}
+    if set(tensors) != wanted:
+        return 0
+    student.load_state_dict({name: tensors[name] for name in student.state_dict()})
+    for name, parameter in named.items():
+        optimizer.state[parameter] = {
+            "step": torch.tensor(float(done), device=parameter.device),
+            **{key: torch.empty_like(parameter).copy_(tensors[f"{key}/{name}"]) for key in MOMENTS},
+        }
+    return done
+
+
+def load_student(path: Path, about: dict[str, str], size_px: int, dim: int, steps: int) -> Student | None:
+    """The finished student in `path`; None where it is missing, unfinished, damaged or of other data: fit it."""
+    done, tensors = _read(path, about)
+    student = Student(size_px, dim)
+    if done != steps or set(tensors) != set(student.state_dict()):
         return None
+    student.load_state_dict(tensors)
     return student.to(memory_format=torch.channels_last).eval().requires_grad_(False)

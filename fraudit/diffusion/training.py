@@ -32,11 +32,11 @@ from fraudit.diffusion.prior import Prior, PriorUNet, fit_prior, load_prior, sav
 from fraudit.diffusion.processes import Processes
 from fraudit.diffusion.shards import Shards
 from fraudit.diffusion.student import (
+    STUDENT_FORM,
     Student,
     fit_student,
     load_student,
     recognition_loss,
-    save_student,
     shift_of,
 )
 from fraudit.diffusion.unet import UNet, build_unet, with_conditions
@@ -222,7 +222,7 @@ class Trainer:
         steps, dim = self.preset.student_steps, config.identity_dim
         assert dim is not None
         assert isinstance(network, PriorUNet)  # the only kind that has a student
-        about = {"data": people, "steps": str(steps), "seed": str(options.seed)}
+        about = {"data": people, "steps": str(steps), "seed": str(options.seed), "form": STUDENT_FORM}
 
         def batch(first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
             x, _, identity, _, positions = self._feed.batch(first, count)
@@ -230,21 +230,14 @@ class Trainer:
             return x, network.standardised(identity), positions
 
         def kept() -> Student | None:
-            return load_student(path, about, config.image_size, dim)
+            return load_student(path, about, config.image_size, dim, steps)
 
         # Fitted once: every process must see the same student, whatever its device rounds.
         if self.processes.first and kept() is None:
-            made = fit_student(
-                batch,
-                config.image_size,
-                dim,
-                steps,
-                seed=options.seed,
-                device=self.device,
-                bf16=self._bf16,
-                say=say,
-            )
-            save_student(path, made, about)
+            fit_student(
+                batch, config.image_size, dim, steps, path=path, about=about,
+                seed=options.seed, device=self.device, bf16=self._bf16, say=say,
+            )  # fmt: skip
         self.processes.wait()
         student = kept()
         if student is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fraudit.diffusion.student import SHIFT_PX, Student, fit_student, recognition_loss, shift_of
+from fraudit.diffusion.student import SHIFTS, Student, fit_student, load_student, recognition_loss, shift_of
 
 SIDE, DIM, BASIS = 16, 6, 4
 
@@ -16,15 +19,29 @@ def world(first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
     """Smooth pictures and the vector that a fixed linear black box gives them."""
     draw = torch.Generator().manual_seed(first)
     coarse = torch.rand(count, 3, BASIS, BASIS, generator=draw) * 2 - 1
+    coarse = coarse - coarse.mean((2, 3), keepdim=True)  # the black box does not tell colours
     box = torch.randn(3 * BASIS * BASIS, DIM, generator=torch.Generator().manual_seed(99))
     x = F.interpolate(coarse, (SIDE, SIDE), mode="bilinear", align_corners=False)
     y = coarse.flatten(1) @ box
     return x, y / y.std(), torch.arange(first, first + count)
 
 
+ABOUT = {"data": "planted"}
+
+
+def fit(path: Path, steps: int, say: Callable[[str], None] = lambda text: None) -> Student:
+    fit_student(
+        world, SIDE, DIM, steps,
+        path=path, about=ABOUT, seed=0, device=torch.device("cpu"), bf16=False, say=say,
+    )  # fmt: skip
+    found = load_student(path, ABOUT, SIDE, DIM, steps)
+    assert found is not None
+    return found
+
+
 @pytest.fixture(scope="module")
-def student() -> Student:
-    return fit_student(world, SIDE, DIM, 100, seed=0, device=torch.device("cpu"), bf16=False)
+def student(tmp_path_factory: pytest.TempPathFactory) -> Student:
+    return fit(tmp_path_factory.mktemp("student") / "student.safetensors", 150)
 
 
 def test_it_answers_for_pictures_it_never_saw_as_the_black_box_does(student: Student) -> None:
@@ -70,4 +87,28 @@ def test_its_gradient_leads_a_picture_towards_the_person(student: Student) -> No
 def test_shifts_are_a_function_of_the_step_and_take_every_value() -> None:
     found = [shift_of(0, step) for step in range(200)]
     assert found == [shift_of(0, step) for step in range(200)]
-    assert {dx for dx, _ in found} == {dy for _, dy in found} == set(range(-SHIFT_PX, SHIFT_PX + 1))
+    assert {right for right, _ in found} == {down for _, down in found} == set(range(SHIFTS))
+
+
+def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fraudit.diffusion.student.SAVE_EVERY", 4)
+    monkeypatch.setattr("fraudit.diffusion.student.SAY_EVERY", 6)
+    whole = fit(tmp_path / "whole", 12).state_dict()
+
+    def stop(text: str) -> None:
+        raise KeyboardInterrupt(text)
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "stopped", 12, stop)
+    assert load_student(tmp_path / "stopped", ABOUT, SIDE, DIM, 12) is None  # 4 steps are kept, of 6 done
+    monkeypatch.setattr("fraudit.diffusion.student.SAY_EVERY", 2)
+    told: list[str] = []
+    again = fit(tmp_path / "stopped", 12, told.append).state_dict()
+    assert len(told) == 4  # steps 5 to 12
+    for name, value in whole.items():
+        torch.testing.assert_close(again[name], value, rtol=0, atol=0)
+    assert load_student(tmp_path / "stopped", {"data": "other"}, SIDE, DIM, 12) is None
+    (tmp_path / "stopped").write_bytes((tmp_path / "stopped").read_bytes()[:-9])
+    assert load_student(tmp_path / "stopped", ABOUT, SIDE, DIM, 12) is None
