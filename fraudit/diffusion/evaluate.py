@@ -114,6 +114,7 @@ class Probe:
             temperature=self.temperature,
             chunk=chunk,
             device=device,
+            patch=network.config.patch,
         )
 
     def score(self, pictures: U8) -> dict[str, Any]:

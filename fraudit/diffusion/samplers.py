@@ -11,6 +11,7 @@ from typing import Literal
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fraudit.diffusion.gaussian import GaussianDiffusion, Network, dynamic_threshold
@@ -21,6 +22,7 @@ from fraudit.types import F64, I64, U8
 SAMPLERS = ("dpm++", "ddim", "ancestral")
 SIGMA_MAX = 80.0
 CHUNK = 4
+_HALF_BAND = (-1 / 16, 4 / 16, 10 / 16, 4 / 16, -1 / 16)
 
 Grid = Literal["karras", "logsnr", "time"]
 
@@ -201,6 +203,19 @@ def check_sampling(
         )
 
 
+def without_blocks(x: Tensor) -> Tensor:
+    """f32[B,3,S,S] without what repeats every two pixels, along rows or columns.
+
+    A network that answers in blocks of 2x2 pixels has a bias for each of the four places, which no loss over whole
+    pictures sees well and every recognition model does. The filter is maximally flat: periods of 8 pixels pass
+    with 0.98, of 4 with 0.75, of 2 not at all.
+    """
+    taps = torch.tensor(_HALF_BAND, dtype=x.dtype, device=x.device)
+    wide = F.pad(x, (2, 2, 2, 2), mode="replicate")
+    kernel = (taps[:, None] * taps[None, :]).expand(x.shape[1], 1, -1, -1)
+    return F.conv2d(wide, kernel, groups=x.shape[1])
+
+
 def to_pictures(x: Tensor) -> U8:
     """f32[B,3,S,S] in [-1, 1] -> u8[B,S,S,3] RGB, rounded to the nearest level."""
     levels = ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -220,6 +235,7 @@ def sample_pictures(
     chunk: int = CHUNK,
     device: torch.device | str = "cpu",
     channels_last: bool = True,
+    patch: int = 1,
 ) -> U8:
     """u8[N,S,S,3], in chunks, so that memory does not grow with N beyond the pictures themselves.
 
@@ -229,6 +245,7 @@ def sample_pictures(
     Args:
         network_of: i64[chunk] indices of samples -> network with their conditions.
         temperature: see `SeededNoise`; 1 samples what was learned.
+        patch: side of the blocks in which the network answers; see `without_blocks`.
     """
     check_sampling(sampler, steps, process.train_steps, temperature=temperature)
     where = torch.device(device)
@@ -249,7 +266,7 @@ def sample_pictures(
                 threshold,
             )
             real = min(chunk, len(numbers) - start)
-            out[start : start + real] = to_pictures(x[:real])
+            out[start : start + real] = to_pictures((without_blocks(x) if patch == 2 else x)[:real])
     return out
 
 

@@ -134,6 +134,7 @@ class Id3pm:
         return sample_pictures(
             network_of, self._process, numbers, self.size_px,
             sampler=sampler, steps=steps, chunk=self.chunk, device=self.device, temperature=scale,
+            patch=self._network.config.patch,
         )  # fmt: skip
 
     def sample(self, seeds: I64, *, steps: int = DEFAULT_STEPS, sampler: str = "dpm++") -> U8:
@@ -145,6 +146,7 @@ class Id3pm:
         return sample_pictures(
             lambda rows: guided(self._network, None, None, 1.0), self._process, numbers, self.size_px,
             sampler=sampler, steps=steps, chunk=self.chunk, device=self.device,
+            patch=self._network.config.patch,
         )  # fmt: skip
 
     @staticmethod

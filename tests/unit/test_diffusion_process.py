@@ -14,6 +14,7 @@ from fraudit.diffusion.samplers import (
     sample_pictures,
     solver_times,
     to_pictures,
+    without_blocks,
 )
 from fraudit.diffusion.schedule import betas_of, respaced
 from fraudit.diffusion.unet import UNetConfig, build_unet
@@ -218,6 +219,31 @@ def test_wrong_sampling_is_refused(wrong: dict) -> None:
     process = GaussianDiffusion("cosine", learn_sigma=False)
     with pytest.raises(UsageError):
         sample_pictures(lambda rows: lambda x, t: x, process, [1], 8, **wrong)
+
+
+def test_what_repeats_every_two_pixels_is_taken_out_and_nothing_else() -> None:
+    rows = torch.arange(32.0)
+    flat = torch.full((2, 3, 32, 32), 0.3)
+    for pattern in (
+        rows[:, None] + rows[None, :],
+        rows[:, None] + 0 * rows[None, :],
+        rows[None, :] + 0 * rows[:, None],
+    ):
+        grid = 0.2 * (-1) ** pattern
+        inner = without_blocks(flat + grid)[..., 2:-2, 2:-2]
+        torch.testing.assert_close(inner, flat[..., 2:-2, 2:-2], atol=1e-6, rtol=0)
+    coarse = torch.sin(2 * torch.pi * rows / 16)[None, None, None, :].expand(1, 3, 32, 32)
+    kept = without_blocks(coarse)[..., 2:-2]
+    torch.testing.assert_close(kept, coarse[..., 2:-2], atol=2e-3, rtol=0)
+    process = GaussianDiffusion("cosine", learn_sigma=False)
+
+    def made(patch: int) -> np.ndarray:
+        return sample_pictures(lambda rows: lambda x, t: 0.5 * x, process, [1, 2], 8, steps=2, patch=patch)
+
+    def every_second(pictures: np.ndarray) -> float:
+        return float(np.abs(np.fft.fft2(pictures.astype(float).mean(-1))[:, 4, 4]).mean())
+
+    assert every_second(made(2)) < 0.2 * every_second(made(1))
 
 
 def test_pictures_are_rounded_to_the_nearest_level() -> None:
