@@ -57,10 +57,11 @@ class Id3pm:
         self.device = torch.device(chosen)
         shape = network.config
         work = (shape.image_size // shape.patch) ** 2 * shape.num_channels**2 * shape.num_res_blocks
-        self.share = 0.3 if work <= LIGHT_WORK else 0.1
+        light = work <= LIGHT_WORK
+        self.share = 0.25 if light else 0.1
         self.guidance = float(card.get("guidance", DEFAULT_GUIDANCE))
         self.temperature = float(card.get("temperature", 1.0))
-        self.chunk = 32 if self.device.type == "cuda" else CHUNK
+        self.chunk = 32 if self.device.type == "cuda" else 2 * CHUNK if light else CHUNK
         self._network = network.to(self.device, memory_format=torch.channels_last)
         self._process = GaussianDiffusion(card["schedule"], learn_sigma=network.config.learn_sigma)
 
