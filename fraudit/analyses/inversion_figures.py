@@ -135,14 +135,15 @@ def _sweep(swept: Sequence[Sweep]) -> Figure | None:
             )  # fmt: skip
             if means[0] and means[-1]:
                 words.append(
-                    f"{panel} by {who(judge, own)}: {means[0].value:.2f} at {mine[0].guidance:g}, "
-                    f"{means[-1].value:.2f} at {mine[-1].guidance:g}"
+                    f"{panel} by {who(judge, own)}: {means[0].value:.3f} at {mine[0].guidance:g}, "
+                    f"{means[-1].value:.3f} at {mine[-1].guidance:g}"
                 )
     return Figure(
         "inversion_guidance",
         "lines",
         "Guidance: identity against diversity",
-        "More guidance brings the samples nearer to the person and nearer to one another. Bands: 95 % intervals "
+        "Guidance is meant to bring samples nearer to the person at the price of diversity; where the left curve "
+        "falls, this inverter is nearer without. Bars: 95 % intervals "
         f"over {len(np.unique(swept[0].people))} people with {swept[0].samples} samples each.",
         "; ".join(words) + ".",
         {
