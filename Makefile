@@ -10,10 +10,11 @@ STAMP  := $(VENV)/.installed
 setup: $(STAMP)
 
 # torch first and alone: where a CPU build is configured pip then takes it.
+# compat: a path entry, so that a folder named fraudit beside a script does not hide the package.
 $(STAMP): pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check "torch>=2.4,<2.14"
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[dlib,dev]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e ".[dlib,dev]"
 	touch $(STAMP)
 
 demo: setup

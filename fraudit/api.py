@@ -126,7 +126,7 @@ def open_inverter(
 
     Args:
         embedder: registry name, path of a TOML card, or `python:module:callable`.
-        inverter: `auto` (the bundled one), or a trained inverter's folder.
+        inverter: `auto` (the bundled one), a bundled kind (`id3pm`, `linear`), or a trained inverter's folder.
         weights: weights file of the embedder, where it is not in its known place.
     Raises:
         ArtifactError: there is none, or it was trained for another embedder.

@@ -302,7 +302,7 @@ def _floats(text: str) -> list[float]:
 
 def _done(out: Path, runtime: EmbedderRuntime) -> None:
     print(NOTICE, file=sys.stderr)
-    typer.echo(f"{out / 'sheet.png'} ({runtime.queries} queries of {runtime.spec.name})")
+    typer.echo(f"{out / 'sheet.png'} ({runtime.spec.name} was asked for {runtime.queries} vectors)")
 
 
 def train_linear(

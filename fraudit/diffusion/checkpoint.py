@@ -138,11 +138,16 @@ def read_inverter_card(folder: Path) -> dict[str, Any]:
         raise ArtifactError(
             f"{path} cannot be read: {error}", "train or export the inverter again"
         ) from error
-    missing = [key for key in _CARD_KEYS if not isinstance(card, dict) or key not in card]
+    if not isinstance(card, dict):
+        raise ArtifactError(f"{path} is not a card", "train or export the inverter again")
+    if card.get("kind", KIND) != KIND:
+        raise ArtifactError(
+            f"{folder} holds an inverter of kind '{card['kind']}'; expected '{KIND}'",
+            "only what fraudit train wrote is exported or started from",
+        )
+    missing = [key for key in _CARD_KEYS if key not in card]
     if missing:
         raise ArtifactError(f"{path} lacks {', '.join(missing)}", "train or export the inverter again")
-    if card["kind"] != KIND:
-        raise ArtifactError(f"{folder} holds an inverter of kind '{card['kind']}'; expected '{KIND}'")
     if card["format"] != FORMAT:
         raise ArtifactError(
             f"{path} has format {card['format']}; this version reads {FORMAT}",

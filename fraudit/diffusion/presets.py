@@ -183,7 +183,9 @@ TINY_32 = Preset(
     steps=1000,
     min_snr=5.0,
     unit_scaled=True,
-    departures=("a toy for tests: 32x32 pictures, 1.4 M parameters; as small-64 otherwise",),
+    departures=(
+        "a toy for tests: 32x32 pictures, 1.0 M parameters, min-SNR weighting (gamma 5); no closed form, no student",
+    ),
 )
 
 PRESETS = {preset.name: preset for preset in (PAPER_64, SMALL_64, MINI_64, TINY_32)}

@@ -218,7 +218,10 @@ def build_shards(
             }
         )
     if len(pictures) < 8:
-        raise InsufficientData(f"expected at least 8 usable faces to train on, found {len(pictures)}")
+        raise InsufficientData(
+            f"expected at least 8 usable faces to train on, found {len(pictures)}",
+            "add pictures, or look at why faces were not found: fraudit embed counts the reasons",
+        )
     whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
     if whole["held_out"].all() or not whole["held_out"].any():
         raise InsufficientData(

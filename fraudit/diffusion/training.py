@@ -394,11 +394,12 @@ class Trainer:
         card = read_inverter_card(folder)
         state = load_state(folder, card)
         mine = dict(self.network.named_parameters())
-        own = {name for name in mine if name.startswith("prior.") or name in ("centre", "spread")}
+        both = mine.keys() | state.keys()
+        own = {name for name in both if name.startswith("prior.") or name in ("centre", "spread")}
         free = {name for name in mine if name.startswith(("identity_emb.", "attribute_emb."))}
         odd = sorted(
             name
-            for name in (mine.keys() | state.keys()) - own - free
+            for name in both - own - free
             if name not in mine or name not in state or mine[name].shape != state[name].shape
         )
         if odd:

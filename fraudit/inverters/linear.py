@@ -179,7 +179,10 @@ def train(
             f"pictures, vectors and subjects differ: {len(images)}, {len(id_vectors)}, {len(subjects)}"
         )
     if len(images) < 20:
-        raise DataError(f"expected at least 20 faces to fit an inverter, found {len(images)}")
+        raise DataError(
+            f"expected at least 20 faces to fit an inverter, found {len(images)}",
+            "add pictures; thousands make a good one",
+        )
     rng = np.random.default_rng(seed)
     people = np.unique(subjects)
     held = np.isin(subjects, rng.permutation(people)[: max(1, len(people) // 10)])

@@ -409,6 +409,12 @@ def test_a_row_of_zeros_survives_quantisation() -> None:
     assert torch.isfinite(scale).all()
 
 
+def test_an_inverter_of_another_kind_is_named_as_such(tmp_path: Path) -> None:
+    (tmp_path / "card.json").write_text(json.dumps({"kind": "linear"}))
+    with pytest.raises(ArtifactError, match="kind 'linear'"):
+        export_inverter(tmp_path, tmp_path / "out")
+
+
 def test_a_damaged_inverter_is_refused_and_named(inverter: Path) -> None:
     path = next(inverter.glob("model-*.safetensors"))
     whole = path.read_bytes()
