@@ -24,7 +24,7 @@ import numpy as np
 from fraudit.errors import ArtifactError
 from fraudit.types import F32
 
-CODE_VERSION = 1  # raise when the meaning of a stored thing changes
+CODE_VERSION = 2  # raise when the meaning of a stored thing changes
 
 
 def cache_root() -> Path:

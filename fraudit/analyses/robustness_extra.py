@@ -189,7 +189,7 @@ def reconstructions(
             lines = (f"{distance[at]:.3f}", "match" if close[at] else "no match")
             alt = f"Reconstruction of the vector under {label.lower()}, angular distance {', '.join(lines)}."
             below.append(GalleryItem(context.save_picture(made[at]), alt, lines))
-        rows += [GalleryRow(f"source {k + 1}", tuple(tops)), GalleryRow("reconstruction", tuple(below))]
+        rows += [GalleryRow(f"source {k + 1}", tuple(tops)), GalleryRow("made", tuple(below))]
     caption = (
         f"Severity {severity}. Under each reconstruction: its angular distance (arccos(cos)/pi) to the "
         f"clean source; up to the model's own threshold of {limit:.3f} the two match."

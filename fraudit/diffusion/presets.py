@@ -157,7 +157,7 @@ MINI_64 = replace(
         "min-SNR weighting (gamma 5), at least 1: the high noise where identity is decided counts",
         "learning rate 5e-4 after 300 steps of warm-up, lowered to 0 by a cosine; EMA 0.999; weight decay 0.01",
         "noise scaled by 0.3 in sampling: after so short a training it costs identity (benchmarks/sampling.py)",
-        "sampled without guidance by default: within 0.01 of the best guidance's identity at half of the work",
+        "sampled without guidance by default: half of the work, and 0.01 of the judge's cosine (id3pm_dlib.md)",
     ),
 )
 

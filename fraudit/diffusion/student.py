@@ -9,8 +9,8 @@ with a gradient, how far a predicted picture is from the person:
 
 The black box itself is never differentiated; held-out people are not shown to the student either. Where it is blind,
 a network under it drifts: it learns under noise, sees each picture's colours standardised and its corners faded out,
-so that tints, brightness and backgrounds are left to the squared error, and pictures are compared at all places within
-its strides, so that these leave no grid.
+so that tints, brightness and backgrounds are left to the squared error, and pictures are compared at every
+phase of its first two strides, so that these leave no grid.
 """
 
 from __future__ import annotations
