@@ -149,7 +149,7 @@ def _morph_finding(path: Path) -> Finding | None:
     if share is None or not path.threshold.resolvable:
         return None
     level: Severity = "medium" if share.interval.low >= MORPH_MEDIUM else "info"
-    judge = "the model itself" if path.own else f"an independent judge ({path.judge})"
+    judge = "the model itself" if path.own else f"another model ({path.judge})"
     bounds = interval_words(share.interval.low, share.interval.high, as_percent=True)
     return Finding(
         level,

@@ -26,6 +26,8 @@ class Params:
         fmrs: operating points, loosest first; success is told at the strictest that can be resolved.
         guidance: of all reconstructions, by default what the inverter states.
         guidances: of the sweep; empty for none. steps: of the sampler.
+        refine: rounds in which every reconstruction but the sweep's is shown to the audited model and its vector
+            corrected, as an attacker could who may ask it; 0 for none.
         by: attributes for success per group; by default the usual demographic ones of the set.
         min_people: groups with fewer people are named and not judged.
         training: sets the inverter was trained on, to look for memorised faces.
@@ -43,6 +45,7 @@ class Params:
     guidance: float | None = None
     guidances: tuple[float, ...] = (1.0, 1.5, 2.0, 2.5, 3.0)
     steps: int = 10
+    refine: int = 0
     by: tuple[str, ...] = ()
     min_people: int = 10
     training: tuple[str, ...] = ()
@@ -54,6 +57,8 @@ class Params:
     def __post_init__(self) -> None:
         if not self.fmrs or not all(0 < f < 1 for f in self.fmrs):
             raise ValueError(f"fmrs: expected rates in (0, 1), found {self.fmrs}")
+        if self.refine < 0:
+            raise ValueError(f"refine: expected at least 0 rounds, found {self.refine}")
         if self.samples < 2:
             raise ValueError(f"samples: expected at least 2, found {self.samples}")
         if min((self.guidance or 0.0, *self.guidances)) < 0:
@@ -84,7 +89,8 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     sources = measure.invert_sources(context, params, sizes, usable)
     verdicts = [measure.judge(context, params, sources, box) for box in measure.boxes(context)]
     attacks = [rates.attack(verdict, sources, params) for verdict in verdicts]
-    chosen = rates.headline_attack(attacks)
+    kin = measure.kin(context)
+    chosen = rates.headline_attack(attacks, kin)
     groups = rates.by_group(context, params, sources, verdicts, chosen)
     replaced, reason = [], ""
     try:
@@ -96,7 +102,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     first = verdicts[attacks.index(chosen)]
     remembered, memory = extra.memory(context, params, sources, first)
     metrics = [
-        *words.attack_metrics(attacks, chosen),
+        *words.attack_metrics(attacks, chosen, kin),
         *words.group_metrics(groups, chosen),
         *replacements,
         *words.sweep_metrics(swept, guidance),
@@ -104,7 +110,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         *extra.outside_metrics(sources, shown[guidance], sizes.samples, swept[0].people),
         *memory,
     ]
-    findings = words.findings(attacks, chosen, groups, replacements, remembered)
+    findings = words.findings(attacks, chosen, groups, replacements, remembered, kin)
     return AnalysisResult(
         "inversion",
         "Inversion risk",
@@ -114,7 +120,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         tables=tuple(words.tables(attacks, metrics)),
         figures=tuple(figures(verdicts, attacks, chosen, groups, swept)),
         galleries=galleries(context, params, sources, verdicts, swept, shown),
-        caveats=tuple(words.caveats(context, params, sizes, attacks, chosen)),
+        caveats=tuple(words.caveats(context, params, sizes, attacks, chosen, kin)),
         method=words.METHOD,
         params={**{k: getattr(params, k) for k in params.__dataclass_fields__}, "scale": sizes.scale},
         faces=len(sources.rows),

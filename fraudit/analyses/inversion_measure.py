@@ -11,7 +11,7 @@ import numpy as np
 from fraudit.errors import InsufficientData
 from fraudit.faces.align import align
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.inverters.inverting import cosine, reembed
+from fraudit.inverters.inverting import cosine, invert_refined, reembed
 from fraudit.stats.inversion import other_picture, sample_spread, spread_people
 from fraudit.store import digest_of
 from fraudit.types import F32, F64, I64, U8, Bool, PairList
@@ -45,6 +45,16 @@ def boxes(context: Any) -> tuple[Any, ...]:
     return (context.embedder, *context.judges)
 
 
+def kin(context: Any) -> frozenset[str]:
+    """Judges, by name, for whose vectors this inverter or one before it was trained: not independent."""
+    ancestors, cards = set(), [getattr(context.inverter, "card", {})]
+    while cards:
+        found = cards.pop()
+        ancestors.add(found.get("embedder_fingerprint"))
+        cards += [found[key] for key in ("adapted_from", "init") if isinstance(found.get(key), dict)]
+    return frozenset(box.spec.name for box in context.judges if box.fingerprint in ancestors)
+
+
 def rows_of(context: Any) -> I64:
     """i64[*]: judged faces that the audited model has a vector of and whose landmarks are known."""
     found = np.array([not reason for reason in context.landmarks()[1]], bool)
@@ -61,16 +71,19 @@ def producer(inverter: Any) -> dict[str, Any] | None:
     return {"inverter": inverter.name, "card": digest_of(dict(card))} if sha else None
 
 
-def make(context: Any, vectors: F32, seeds: I64, **options: Any) -> U8:
+def make(context: Any, vectors: F32, seeds: I64, refine: int = 0, **options: Any) -> U8:
     """u8[N,S,S,3] pictures of f32[N,D] vectors; remembered where the inverter's weights are known by hash."""
     inverter = context.inverter
     about = producer(inverter)
+
+    def pictures() -> U8:
+        return np.asarray(invert_refined(inverter, context.embedder, vectors, seeds, refine, **options))
+
     if about is None:
-        return np.asarray(inverter.invert(vectors, seeds, **options))
-    parts = {**about, "vectors": digest_of(vectors), "seeds": digest_of(seeds), "options": repr(options)}
-    found = context.store.arrays(
-        "inversions", parts, lambda: {"pictures": inverter.invert(vectors, seeds, **options)}
-    )
+        return pictures()
+    told = options | ({"refine": refine} if refine else {})
+    parts = {**about, "vectors": digest_of(vectors), "seeds": digest_of(seeds), "options": repr(told)}
+    found = context.store.arrays("inversions", parts, lambda: {"pictures": pictures()})
     return np.asarray(found["pictures"])
 
 
@@ -124,7 +137,9 @@ def invert_sources(context: Any, params: Params, sizes: Sizes, usable: I64) -> S
     pool[usable] = True
     others = other_picture(subjects, rows, pool, context.rng("inversion/others"))
     seeds = context.seed + np.arange(len(rows))
-    made = make(context, embeddings.vectors[rows], seeds, guidance=params.guidance, steps=params.steps)
+    made = make(
+        context, embeddings.vectors[rows], seeds, params.refine, guidance=params.guidance, steps=params.steps
+    )
     return Sources(rows, subjects[rows], others, made, crops(context, rows))
 
 
@@ -248,7 +263,9 @@ def replace_pairs(context: Any, params: Params, pairs: PairList) -> list[Replace
     faces, at = np.unique(pairs.left[pairs.same], return_inverse=True)
     embeddings = context.embeddings()
     seeds = context.seed + np.arange(len(faces))
-    made = make(context, embeddings.vectors[faces], seeds, guidance=params.guidance, steps=params.steps)
+    made = make(
+        context, embeddings.vectors[faces], seeds, params.refine, guidance=params.guidance, steps=params.steps
+    )
     real = crops(context, faces)
     found = []
     for box in boxes(context):

@@ -103,10 +103,10 @@ def attack(verdict: Verdict, sources: Sources, params: Params) -> Attack:
     )
 
 
-def headline_attack(attacks: Sequence[Attack]) -> Attack:
-    """The first independent judge that can say something; without one, the model itself."""
-    independent = [a for a in attacks if not a.own and a.strictest]
-    return independent[0] if independent else next(a for a in attacks if a.own)
+def headline_attack(attacks: Sequence[Attack], kin: frozenset[str] = frozenset()) -> Attack:
+    """The first independent judge that can say something, then one of `kin`; without any, the model itself."""
+    others = sorted((a for a in attacks if not a.own and a.strictest), key=lambda a: a.judge in kin)
+    return others[0] if others else next(a for a in attacks if a.own)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,10 +60,16 @@ def counted_metric(name: str, found: Counted | None, missing: str, label: str, *
     return Metric(name, found.value, n=found.n, interval=found.interval, label=label, **more)
 
 
-def attack_metrics(attacks: Sequence[Attack], chosen: Attack) -> list[Metric]:
+def _standing(chosen: Attack, kin: frozenset[str]) -> str:
+    return "a related model" if chosen.judge in kin else "an independent judge"
+
+
+def attack_metrics(
+    attacks: Sequence[Attack], chosen: Attack, kin: frozenset[str] = frozenset()
+) -> list[Metric]:
     """Success by judge, and `inversion.attack_success`, the report's key figure."""
     point = chosen.strictest
-    by = "the model itself" if chosen.own else f"the independent judge {chosen.judge}"
+    by = "the model itself" if chosen.own else f"{_standing(chosen, kin)} ({chosen.judge})"
     if point is None or point.one is None:
         label, missing = f"type I by {by}", chosen.points[-1].missing
         found = [Metric("inversion.attack_success", None, missing=missing, better="lower", label=label)]
@@ -216,7 +222,7 @@ ENDINGS = {
 
 def findings(
     attacks: Sequence[Attack], chosen: Attack, groups: Sequence[Groups], replaced: Sequence[Metric],
-    memory: Finding | None,
+    memory: Finding | None, kin: frozenset[str] = frozenset(),
 ) -> list[Finding]:  # fmt: skip
     """The headline first; severities by the rules of docs/severity.md."""
     point = chosen.strictest
@@ -224,7 +230,7 @@ def findings(
         text = f"Attack success cannot be given: {chosen.points[-1].missing}."
         return [Finding("info", text, ("inversion.attack_success",), "inversion.unresolved")]
     severity, ending = severity_of(point.one, point.fmr)
-    judge = "the model itself" if chosen.own else f"an independent judge ({chosen.judge})"
+    judge = "the model itself" if chosen.own else f"{_standing(chosen, kin)} ({chosen.judge})"
     found = [
         Finding(
             severity,
@@ -342,22 +348,38 @@ def tables(attacks: Sequence[Attack], metrics: Sequence[Metric]) -> list[Table]:
 
 
 def caveats(
-    context: Any, params: Params, sizes: Sizes, attacks: Sequence[Attack], chosen: Attack
+    context: Any,
+    params: Params,
+    sizes: Sizes,
+    attacks: Sequence[Attack],
+    chosen: Attack,
+    kin: frozenset[str] = frozenset(),
 ) -> list[str]:
-    """What a reader must know before believing the figures."""
+    """What a reader must know before believing the figures; `kin` are judges that are not independent."""
     found = [
         "A better inverter may recover more: success is a lower bound of the risk, failure is no proof of safety."
     ]
+    if params.refine:
+        often = "once" if params.refine == 1 else f"{params.refine} times"
+        found.append(
+            f"Each reconstruction was shown to the model and corrected {often} (inversion.refine): an "
+            "attacker needs its answers, not only the template. The sweep over guidance is not refined."
+        )
     if not context.judges:
         found.append(
             "No independent judge was given (--judge): the audited model judges itself. What it accepts may be "
             "its own blind spots rather than the person's face."
         )
+    found += [
+        f"{name} is no independent judge: this inverter was made from one that was trained for it."
+        for name in sorted(kin)
+    ]
     card = getattr(context.inverter, "card", {})
-    trained = [d.get("name") for d in card.get("data", []) if isinstance(d, dict)]
+    seen = [*card.get("data", []), *(card.get("translation") or {}).get("data", [])]
+    trained = dict.fromkeys(d.get("name") for d in seen if isinstance(d, dict))
     same = any(
         d.get("digest") == context.faces.digest or d.get("name") == context.faces.name
-        for d in card.get("data", []) if isinstance(d, dict)
+        for d in seen if isinstance(d, dict)
     )  # fmt: skip
     if same:
         found.append(

@@ -109,6 +109,9 @@ def invert(
     sampler: Sampler = None,
     temperature: Temperature = None,
     seed: Seed = 0,
+    refine: Annotated[
+        int, typer.Option(help="Rounds in which each picture is shown to the model and its vector corrected.")
+    ] = 0,
     upscale: Annotated[
         Path | None,
         typer.Option(help="Super-resolution checkpoint (guided-diffusion, 64 to 256) over the pictures."),
@@ -132,7 +135,8 @@ def invert(
     names, vectors, crops = _sources(runtime, image, vector, rows)
     result = invert_vectors(
         found, runtime, vectors,
-        samples=samples, seed=seed, finish=larger, **_options(guidance, steps, sampler, temperature),
+        samples=samples, seed=seed, refine=refine, finish=larger,
+        **_options(guidance, steps, sampler, temperature),
     )  # fmt: skip
     sheet_rows, captions, table, pictures = [], [], [], {}
     for n, name in enumerate(names):

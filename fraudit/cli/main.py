@@ -26,6 +26,7 @@ TOPICS = (
     "compare",
     "gate",
     "train",
+    "adapt",
     "invert",
     "runs",
 )

@@ -75,8 +75,8 @@ def train(
     from fraudit.diffusion.training import PRECISIONS, TrainOptions
     from fraudit.diffusion.workflow import Plan, run_training
     from fraudit.errors import UsageError, suggest
-    from fraudit.faces.sources import open_faces
     from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
+    from fraudit.inverters.sources import training_sets
 
     recipe = preset_named(preset)
     if attributes:
@@ -106,8 +106,7 @@ def train(
     names = [name.strip() for name in dataset.split(",") if name.strip()]
     if not names and shards is None and not resume:
         raise UsageError("nothing to train on", "give --dataset, such as --dataset celeba,utkface")
-    if "lfw" in names:
-        raise UsageError("LFW is the evaluation set and is never trained on", "use celeba and utkface")
+    sets = training_sets(names)
     first = os.environ.get("RANK", "0") == "0"
     line = Line(quiet or not first)
     options = TrainOptions(
@@ -128,7 +127,7 @@ def train(
     plan = Plan(
         out=out,
         shards=shards or out / "shards",
-        sets=[open_faces(name) for name in names],
+        sets=sets,
         preset=recipe,
         options=options,
         points=landmarks_of(recipe.unet.image_size),

@@ -20,7 +20,7 @@ import numpy as np
 from fraudit.diffusion.attributes import from_faces, mirrored
 from fraudit.diffusion.checkpoint import check_embedder, file_sha256
 from fraudit.embedding import EmbedderRuntime
-from fraudit.errors import ArtifactError, DataError, InsufficientData
+from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.faces.align import align, similarity_transform
 from fraudit.faces.detect import locate
 from fraudit.store import write_atomic, write_text_atomic
@@ -300,6 +300,41 @@ def check_shards(
             f"{folder} was made from other data ({', '.join(d['name'] for d in index['datasets'])})",
             "choose another --shards folder, or delete it to make it again",
         )
+
+
+def ready_shards(
+    folder: Path,
+    sets: Sequence[FaceSet],
+    runtime: EmbedderRuntime,
+    template: F32,
+    size_px: int,
+    template_name: str,
+    limit: int = 0,
+    progress: Progress = lambda label, done, total: None,
+    make: bool = True,
+) -> bool:
+    """See that `folder` holds shards of these sets, embedder and size; True where there were none.
+
+    Args:
+        sets: () takes the shards as they are.
+        make: build them where there are none; another process does so where False.
+
+    Raises:
+        UsageError: no shards, and no sets to make them from.
+        ArtifactError: shards of another embedder, size or data.
+    """
+    if (folder / "index.json").is_file():
+        digests = [faces.digest for faces in sets] or None
+        index = read_index(folder)
+        check_shards(
+            index, folder, runtime.spec.name, runtime.fingerprint, size_px, digests, limit if digests else 0
+        )
+        return False
+    if not sets:
+        raise UsageError(f"no training data in {folder}", "give --dataset to make it")
+    if make:
+        build_shards(folder, sets, runtime, template, size_px, template_name, limit, progress)
+    return True
 
 
 def load_shards(folder: Path) -> Shards:

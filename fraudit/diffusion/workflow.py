@@ -15,11 +15,9 @@ from fraudit.diffusion.evaluate import Probe, add_evaluation, grid, write_pictur
 from fraudit.diffusion.presets import Preset
 from fraudit.diffusion.shards import (
     Progress,
-    build_shards,
-    check_shards,
     data_digest,
     load_shards,
-    read_index,
+    ready_shards,
 )
 from fraudit.diffusion.training import Processes, Trainer, TrainOptions
 from fraudit.embedding import EmbedderRuntime
@@ -62,34 +60,20 @@ class Plan:
 
 def prepare_data(plan: Plan, runtime: EmbedderRuntime, processes: Processes, progress: Progress) -> None:
     """Make the shards where there are none; refuse those of another embedder, size or data."""
-    size = plan.preset.unet.image_size
-    digests = [faces.digest for faces in plan.sets] or None
-    if (plan.shards / "index.json").is_file():
-        index = read_index(plan.shards)
-        check_shards(
-            index,
-            plan.shards,
-            runtime.spec.name,
-            runtime.fingerprint,
-            size,
-            digests,
-            plan.limit if digests else 0,
-        )
-        return
-    if not plan.sets:
-        raise UsageError(f"no training data in {plan.shards}", "give --dataset to make it")
-    if processes.first:
-        build_shards(
-            plan.shards, plan.sets, runtime, plan.points, size, plan.template_name, plan.limit, progress
-        )
-    processes.wait()
+    made = ready_shards(
+        plan.shards, plan.sets, runtime, plan.points, plan.preset.unet.image_size, plan.template_name,
+        plan.limit, progress, make=processes.first,
+    )  # fmt: skip
+    if made:
+        processes.wait()
 
 
 def origin_of(folder: Path) -> dict[str, Any]:
-    """What a card says of the inverter in `folder` that its training started from."""
+    """What a card says of the inverter in `folder` that another one started from, and of those before it."""
     card = read_inverter_card(folder)
-    found = {key: card.get(key) for key in ("embedder", "preset", "steps", "batch")}
-    return {**found, "weights_sha256": [entry["sha256"] for entry in card["files"]]}
+    found = {key: card.get(key) for key in ("embedder", "embedder_fingerprint", "preset", "steps", "batch")}
+    before = {key: card[key] for key in ("adapted_from", "init") if key in card}
+    return {**found, "weights_sha256": [entry["sha256"] for entry in card["files"]], **before}
 
 
 def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float) -> dict[str, Any]:
@@ -150,6 +134,13 @@ def run_training(
     try:
         if (plan.out / STATE).is_file() and not plan.resume:
             raise UsageError(f"{plan.out} holds a training already", "add --resume, or choose another --out")
+        # Refused before anything is written.
+        if plan.resume and not (plan.out / STATE).is_file():
+            raise UsageError(
+                f"nothing to resume: {plan.out / STATE} does not exist", "leave --resume out to start"
+            )
+        if plan.init is not None:
+            read_inverter_card(plan.init)
         prepare_data(plan, runtime, processes, progress)
         plan.out.mkdir(parents=True, exist_ok=True)
         data = load_shards(plan.shards)

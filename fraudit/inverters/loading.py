@@ -23,7 +23,7 @@ def read_card(folder: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ArtifactError(
             f"{folder} holds no trained inverter: card.json is missing",
-            "fraudit train and fraudit train-linear write such a folder",
+            "fraudit adapt, fraudit train and fraudit train-linear write such a folder",
         )
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
@@ -82,10 +82,10 @@ def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | Non
         folder = bundled(embedder, PREFERENCE if choice == "auto" else (choice,))
         if folder is None:
             kind = "" if choice == "auto" else f"{choice} "
-            return (
-                None,
-                f"no trained {kind}inverter for {embedder.spec.name}: train one with fraudit train-linear",
+            way = (
+                "train one with fraudit train-linear" if choice == "linear" else "make one with fraudit adapt"
             )
+            return None, f"no trained {kind}inverter for {embedder.spec.name}: {way}"
         return load_inverter(folder, embedder), ""
     folder = Path(choice)
     if not folder.is_dir():

@@ -18,7 +18,7 @@ from fraudit.faces.detect import Locator, locate
 from fraudit.faces.sources import open_faces
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.inverting import attribute_direction, principal_axis
-from fraudit.types import F32, I64, U8, Inverter, Located
+from fraudit.types import F32, I64, U8, FaceSet, Inverter, Located
 
 EVALUATION_SETS = ("lfw",)  # never trained on: they judge
 
@@ -178,6 +178,20 @@ class Pool:
     about: dict[str, Any]
 
 
+def training_sets(names: Sequence[str]) -> list[FaceSet]:
+    """The named face sets. Raises UsageError where one of them is an evaluation set, by name or by path."""
+    sets = []
+    for name in names:
+        faces = None if name in EVALUATION_SETS else open_faces(name)
+        if faces is None or faces.name in EVALUATION_SETS:
+            raise UsageError(
+                f"'{name}' is an evaluation set: an inverter is never trained on it",
+                "use celeba and utkface, or pictures of your own",
+            )
+        sets.append(faces)
+    return sets
+
+
 def training_pool(
     runtime: EmbedderRuntime,
     datasets: Sequence[str],
@@ -193,10 +207,8 @@ def training_pool(
     images, vectors, subjects, data = [], [], [], []
     template = landmarks_of(size_px)
     first = 0
-    for name in datasets:
-        faces = open_faces(name)
-        if faces.name in EVALUATION_SETS:
-            raise UsageError(f"'{faces.name}' is an evaluation set: an inverter is never trained on it")
+    for faces in training_sets(datasets):
+        name = faces.name
         found = locate(
             faces, detector=detector or "", progress=lambda d, t, n=name: progress(f"locating in {n}", d, t)
         )

@@ -10,6 +10,8 @@ import pytest
 
 from embedders import dlib
 from fraudit.api import open_inverter
+from fraudit.cli.main import run
+from fraudit.diffusion.shards import is_held_out
 from fraudit.embedders_load import load_embedder
 from fraudit.embedding import EmbedderRuntime
 from fraudit.faces.detect import Locator, open_detector
@@ -55,6 +57,33 @@ def test_reconstructions_of_the_sample_are_of_their_own_vector(kind: str) -> Non
     made = reembed(box, inverter.invert(vectors, np.arange(8)))
     assert made.ok.all()
     assert cosine(made.vectors, vectors).mean() > cosine(made.vectors, np.roll(vectors, 1, 0)).mean() + 0.05
+
+
+def test_the_network_serves_another_model_after_translation(
+    shared_weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not (shared_weights / "MobileFaceNet.onnx").is_file():
+        pytest.skip(f"no MobileFaceNet.onnx in {shared_weights}")
+    for part in shared_weights.glob("MobileFaceNet.onnx*"):
+        shutil.copy(part, tmp_path)
+    card, out = tmp_path / "card.toml", tmp_path / "adapted"
+    card.write_text(MOBILEFACENET)
+    wanted = ["adapt", "--embedder", str(card), "--dataset", "sample", "--out", str(out), "--quiet"]
+    assert run([*wanted, "--probe", "4"]) == 0
+    told = capsys.readouterr().out
+    assert "translated from" in told
+    assert "synthetic here too" in told
+    assert run(wanted) != 0
+    assert "holds an inverter already" in capsys.readouterr().err
+    inverter, box = open_inverter(str(card), str(out / "inverter"))
+    faces = open_faces("sample")
+    _, firsts = np.unique(faces.subjects, return_index=True)
+    # Not the synthetic people that were translated by.
+    apart = [i for i in np.sort(firsts) if is_held_out("sample", str(faces.subjects[i]))]
+    vectors = box.embed_faces(take(faces, apart)).vectors
+    made = reembed(box, inverter.invert(vectors, np.arange(len(apart))))
+    assert len(apart) >= 4
+    assert cosine(made.vectors, vectors).mean() > cosine(made.vectors, np.roll(vectors, 1, 0)).mean() + 0.2
 
 
 def test_the_network_beats_the_closed_form_in_the_eyes_of_another_model(

@@ -182,6 +182,30 @@ def test_without_a_judge_the_report_says_that_the_model_judges_itself() -> None:
     assert any("judges itself" in c for c in result.caveats)
 
 
+def test_refinement_is_done_where_it_is_asked_for_and_said() -> None:
+    context = world(lambda i, seed: i, noise=60.0)
+    plain, refined = run(context, QUICK), run(context, replace(QUICK, refine=2))
+    name = "inversion.self.similarity"
+    assert values(refined)[name].value >= values(plain)[name].value
+    assert any("corrected 2 times" in c for c in refined.caveats)
+    assert not any("corrected" in c for c in plain.caveats)
+    with pytest.raises(ValueError, match="refine: expected at least 0"):
+        replace(QUICK, refine=-1)
+
+
+def test_a_judge_that_the_inverter_was_first_trained_for_is_not_called_independent() -> None:
+    context = world(lambda i, seed: i, judges=(blurred, luma_pattern))
+    related, free = (judge.spec.name for judge in context.judges)
+    first = {"embedder_fingerprint": context.judges[0].fingerprint}
+    context.inverter.card = {"init": {"embedder_fingerprint": "another", "adapted_from": first}}
+    result = run(context, QUICK)
+    assert f"an independent judge ({free})" in result.findings[0].text
+    assert any(f"{related} is no independent judge" in c for c in result.caveats)
+    assert not any(f"{free} is no" in c for c in result.caveats)
+    context.judges = context.judges[:1]
+    assert f"a related model ({related})" in run(context, QUICK).findings[0].text
+
+
 def test_without_identities_type_two_and_replacement_are_missing_with_the_reason() -> None:
     images, _ = identity_faces(80, 1)
     context = FakeContext(list(images), np.arange(80), identified=False, judges=())

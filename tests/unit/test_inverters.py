@@ -12,9 +12,12 @@ from fraudit.cli.invert import _sources
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.inverters import inverting, linear
+from fraudit.inverters.geometry import landmarks_of
+from fraudit.inverters.inverting import cosine, invert_refined, invert_vectors, reembed
 from fraudit.inverters.loading import find_inverter, load_inverter
 from fraudit.inverters.sources import fill_outside, from_npz
 from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Preprocess
+from tests.fixtures_context import FakeRuntime
 
 D, SIDE, N = 16, 16, 400
 
@@ -180,3 +183,57 @@ def test_rows_that_are_no_rows_are_refused_rather_than_left_out(tmp_path: Path) 
     for text in ("1,x", "-1"):
         with pytest.raises(UsageError, match="--rows"):
             _sources(EmbedderRuntime(box()), None, tmp_path / "two.npz", text)
+
+
+class Tinted:
+    """Paints a picture in the colour of a vector of three numbers, with a cast that it does not know of."""
+
+    name, embedder_fingerprint, size_px = "tinted", "f", 64
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def invert(self, id_vectors: np.ndarray, seeds: np.ndarray, **options: float) -> np.ndarray:
+        self.asked += len(id_vectors)
+        y = id_vectors / np.linalg.norm(id_vectors, axis=1, keepdims=True)
+        colours = 128 + 100 * (0.6 * y + np.array([0.3, -0.2, 0.1]))
+        painted = np.clip(np.rint(colours), 0, 255).astype(np.uint8)
+        return np.ascontiguousarray(np.broadcast_to(painted[:, None, None], (len(y), 64, 64, 3)))
+
+
+def colour_box(blind_below: float = -np.inf) -> FakeRuntime:
+    def forward(images: np.ndarray) -> np.ndarray:
+        vectors = images[:, 16:48, 16:48].mean((1, 2)) / 128.0 - 1
+        vectors[vectors[:, 0] < blind_below] = 0
+        return vectors
+
+    return FakeRuntime(forward, 3, "colours", Preprocess((64, 64), landmarks_of(64)))
+
+
+def test_refinement_comes_nearer_by_what_the_box_says_and_is_paid_in_questions() -> None:
+    wanted = np.random.default_rng(0).standard_normal((12, 3)).astype(np.float32)
+    near, asked = [], []
+    for rounds in (0, 1, 3):
+        box, inverter = colour_box(), Tinted()
+        made = invert_refined(inverter, box, wanted, np.arange(12), rounds)
+        asked.append((inverter.asked, box.queries))
+        near.append(cosine(reembed(box, made).vectors, wanted))
+    assert asked == [(12, 0), (24, 24), (48, 48)]
+    assert (near[1] >= near[0]).all()
+    assert (near[2] >= near[1]).all()
+    assert near[0].mean() < 0.92 < 0.94 < near[1].mean() < near[2].mean()
+    with pytest.raises(UsageError, match="rounds of refinement"):
+        invert_refined(Tinted(), colour_box(), wanted, np.arange(12), -1)
+
+
+def test_refinement_leaves_a_picture_in_which_the_box_sees_nothing() -> None:
+    wanted = np.array([[1, 0, 0], [-1, 0, 0]], np.float32)
+    box, seeds = colour_box(blind_below=0.0), np.arange(2)
+    plain = Tinted().invert(wanted, seeds)
+    assert list(reembed(box, plain).ok) == [True, False]
+    refined = invert_refined(Tinted(), box, wanted, seeds, 2)
+    np.testing.assert_array_equal(refined[1], plain[1])
+    assert not np.array_equal(refined[0], plain[0])
+    told = invert_vectors(Tinted(), box, wanted, samples=2, refine=1)
+    assert np.isnan(told.similarity[2:]).all()
+    assert np.isfinite(told.similarity[:2]).all()
