@@ -38,7 +38,7 @@ from fraudit.errors import ArtifactError, InsufficientData, UsageError
 from fraudit.types import DEFAULT_GUIDANCE, F32, I64, Bool
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
-FEWEST = 100  # faces with a vector of both boxes
+FEWEST = 100  # pairs of vectors, of faces and mirrors
 CHUNK = 512
 MIRRORED = np.array([1, 0, 2, 4, 3])  # the five points of a mirrored face, in their own order
 
@@ -80,13 +80,13 @@ def fit_translation(vectors: F32, wanted: F32, people: I64, held_out: Bool) -> T
         people: i64[N]; held_out: bool[N].
 
     Raises:
-        InsufficientData: fewer than `FEWEST` faces to fit, or fewer than two people held out.
+        InsufficientData: fewer than `FEWEST` pairs to fit, or fewer than two people held out.
     """
     fitted = np.flatnonzero(~held_out)
     if len(fitted) < FEWEST or len(np.unique(people[held_out])) < 2:
         raise InsufficientData(
-            f"expected at least {FEWEST} faces to translate by and two people held out, found {len(fitted)} faces "
-            f"and {len(np.unique(people[held_out]))} people",
+            f"expected at least {FEWEST} pairs of vectors to translate by (a face and its mirror make two) and two "
+            f"people held out, found {len(fitted)} pairs and {len(np.unique(people[held_out]))} people",
             "add pictures: some thousands make a good translation",
         )
     mean = vectors[fitted].mean(0, dtype=np.float64)

@@ -62,7 +62,7 @@ def test_unrelated_vectors_agree_with_nobody() -> None:
 
 def test_too_few_faces_or_nobody_held_out_is_refused() -> None:
     few = [part[:90] for part in planted()]
-    with pytest.raises(InsufficientData, match="100 faces"):
+    with pytest.raises(InsufficientData, match="100 pairs"):
         fit_translation(*few)
     vectors, wanted, who, _ = planted()
     with pytest.raises(InsufficientData, match="0 people"):
