@@ -55,10 +55,10 @@ class AuditPlan:
     def __post_init__(self) -> None:
         _one_of("pictures", self.pictures, PICTURES)
         _one_of("several_faces", self.several_faces, POLICIES)
-        for name in ("max_faces", "limit"):
+        for name, least in (("max_faces", 1), ("limit", 1), ("seed", 0)):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise UsageError(f"{name}: expected at least 1, found {value}")
+            if value is not None and value < least:
+                raise UsageError(f"{name}: expected at least {least}, found {value}")
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the record."""

@@ -37,7 +37,9 @@ Temperature = Annotated[
         "--temperature", help="Scale of the noise, 0 to 1 (id3pm only); the default is the inverter's."
     ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="First seed; a seed's noise never depends on its batch.")]
+Seed = Annotated[
+    int, typer.Option("--seed", min=0, help="First seed; a seed's noise never depends on its batch.")
+]
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for the contact sheet, the pictures and the figures.")
 ]

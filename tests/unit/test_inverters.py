@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from fraudit.cli.invert import _sources
+from fraudit.cli.main import run
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.inverters import inverting, linear
@@ -224,6 +225,11 @@ def test_refinement_comes_nearer_by_what_the_box_says_and_is_paid_in_questions()
     assert near[0].mean() < 0.92 < 0.94 < near[1].mean() < near[2].mean()
     with pytest.raises(UsageError, match="rounds of refinement"):
         invert_refined(Tinted(), colour_box(), wanted, np.arange(12), -1)
+
+
+def test_a_negative_seed_is_refused_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["invert", "--embedder", "dlib", "--image", "a.jpg", "--seed", "-1", "--out", "nowhere"]) == 2
+    assert "--seed" in capsys.readouterr().err
 
 
 def test_refinement_leaves_a_picture_in_which_the_box_sees_nothing() -> None:

@@ -72,3 +72,5 @@ def test_the_command_names_everything_that_differs_from_the_defaults() -> None:
 def test_a_value_out_of_range_is_refused() -> None:
     with pytest.raises(UsageError, match="max_faces"):
         AuditPlan("dlib", max_faces=0)
+    with pytest.raises(UsageError, match="seed: expected at least 0"):
+        AuditPlan("dlib", seed=-1)
