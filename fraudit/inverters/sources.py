@@ -183,7 +183,8 @@ def training_sets(names: Sequence[str]) -> list[FaceSet]:
     sets = []
     for name in names:
         faces = None if name in EVALUATION_SETS else open_faces(name)
-        if faces is None or faces.name in EVALUATION_SETS:
+        # A path is known by its name alone: lfw, lfw-deepfunneled, ...
+        if faces is None or faces.name.lower().startswith(EVALUATION_SETS):
             raise UsageError(
                 f"'{name}' is an evaluation set: an inverter is never trained on it",
                 "use celeba and utkface, or pictures of your own",

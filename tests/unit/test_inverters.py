@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from fraudit.inverters import inverting, linear
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import cosine, invert_refined, invert_vectors, reembed
 from fraudit.inverters.loading import find_inverter, load_inverter
-from fraudit.inverters.sources import fill_outside, from_npz
+from fraudit.inverters.sources import fill_outside, from_npz, training_sets
 from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Preprocess
 from tests.fixtures_context import FakeRuntime
 
@@ -225,6 +226,16 @@ def test_refinement_comes_nearer_by_what_the_box_says_and_is_paid_in_questions()
     assert near[0].mean() < 0.92 < 0.94 < near[1].mean() < near[2].mean()
     with pytest.raises(UsageError, match="rounds of refinement"):
         invert_refined(Tinted(), colour_box(), wanted, np.arange(12), -1)
+
+
+def test_an_evaluation_set_is_never_trained_on_by_name_or_by_path(tmp_path: Path) -> None:
+    person = tmp_path / "lfw-copy" / "someone"
+    person.mkdir(parents=True)
+    cv2.imwrite(str(person / "a.png"), np.zeros((64, 64, 3), np.uint8))
+    for name in ("lfw", str(tmp_path / "lfw-copy")):
+        with pytest.raises(UsageError, match="never trained on it"):
+            training_sets(["sample", name])
+    assert [faces.name for faces in training_sets(["sample"])] == ["sample"]
 
 
 def test_a_negative_seed_is_refused_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
