@@ -28,6 +28,7 @@ from fraudit.diffusion.checkpoint import (
     load_state,
     read_inverter_card,
     save_inverter,
+    write_card,
 )
 from fraudit.diffusion.conditioning import scaled_identity
 from fraudit.diffusion.evaluate import Probe, embed_pictures, grid, paired_and_shuffled, write_picture
@@ -268,7 +269,7 @@ def adapt(
     made = adapted_card(card, origin_of(inverter), data, translation)
     folder = out / "inverter"
     # Judged as it will be loaded: rounded to its weight type.
-    save_inverter(folder, translated_state(state, translation), made, dtype)
+    made = save_inverter(folder, translated_state(state, translation), made, dtype)
     probe = Probe.of_people(
         data,
         True,
@@ -285,4 +286,5 @@ def adapt(
     write_picture(out / "samples.png", grid([data.pictures[probe.rows[:SAMPLES]], pictures[:SAMPLES]]))
     found = probe.score(pictures)
     made["evaluation"] = {key: found[key] for key in ("embedder", "judge", "judge_name") if key in found}
-    return save_inverter(folder, translated_state(state, translation), made, dtype)
+    write_card(folder, made)
+    return made

@@ -123,8 +123,13 @@ def save_inverter(
     for stale in set(folder.glob("model-*.safetensors")) - {folder / entry["name"] for entry in entries}:
         stale.unlink()
     full = {**card, "format": FORMAT, "kind": KIND, "dtype": dtype, "files": entries}
-    write_text_atomic(folder / "card.json", json.dumps(full, indent=2, sort_keys=True) + "\n")
+    write_card(folder, full)
     return full
+
+
+def write_card(folder: Path, card: Mapping[str, Any]) -> None:
+    """Write the whole card of an inverter whose weights are in place, atomically."""
+    write_text_atomic(folder / "card.json", json.dumps(dict(card), indent=2, sort_keys=True) + "\n")
 
 
 def read_inverter_card(folder: Path) -> dict[str, Any]:

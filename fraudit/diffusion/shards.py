@@ -312,8 +312,8 @@ def ready_shards(
     limit: int = 0,
     progress: Progress = lambda label, done, total: None,
     make: bool = True,
-) -> bool:
-    """See that `folder` holds shards of these sets, embedder and size; True where there were none.
+) -> None:
+    """See that `folder` holds shards of these sets, embedder and size.
 
     Args:
         sets: () takes the shards as they are.
@@ -329,12 +329,10 @@ def ready_shards(
         check_shards(
             index, folder, runtime.spec.name, runtime.fingerprint, size_px, digests, limit if digests else 0
         )
-        return False
-    if not sets:
+    elif not sets:
         raise UsageError(f"no training data in {folder}", "give --dataset to make it")
-    if make:
+    elif make:
         build_shards(folder, sets, runtime, template, size_px, template_name, limit, progress)
-    return True
 
 
 def load_shards(folder: Path) -> Shards:

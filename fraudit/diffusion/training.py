@@ -423,9 +423,7 @@ class Trainer:
         """
         from safetensors import SafetensorError, safe_open
 
-        path = self.folder / STATE
-        if not path.is_file():
-            raise UsageError(f"nothing to resume: {path} does not exist", "leave --resume out to start")
+        path = state_in(self.folder)
         try:
             with safe_open(path, "pt") as stored:
                 about = stored.metadata() or {}
@@ -461,6 +459,14 @@ class Trainer:
             kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= self.step]
             write_atomic(self.folder / LOG, lambda p: p.write_text("".join(kept), encoding="utf-8") and None)
         self.processes.wait()
+
+
+def state_in(folder: Path) -> Path:
+    """The state file of a training. Raises UsageError where there is none."""
+    path = folder / STATE
+    if not path.is_file():
+        raise UsageError(f"nothing to resume: {path} does not exist", "leave --resume out to start")
+    return path
 
 
 def read_losses(folder: Path) -> list[dict[str, float]]:

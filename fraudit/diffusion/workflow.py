@@ -60,12 +60,12 @@ class Plan:
 
 def prepare_data(plan: Plan, runtime: EmbedderRuntime, processes: Processes, progress: Progress) -> None:
     """Make the shards where there are none; refuse those of another embedder, size or data."""
-    made = ready_shards(
+    ready_shards(
         plan.shards, plan.sets, runtime, plan.points, plan.preset.unet.image_size, plan.template_name,
         plan.limit, progress, make=processes.first,
     )  # fmt: skip
-    if made:
-        processes.wait()
+    # Always: one that comes late finds the shards made and must still meet the one that made them here.
+    processes.wait()
 
 
 def origin_of(folder: Path) -> dict[str, Any]:
@@ -128,17 +128,15 @@ def run_training(
         UsageError: `out` holds a training already, or --resume finds none or another one.
         ArtifactError: shards of another embedder, truncated shards or state.
     """
-    from fraudit.diffusion.training import LOG, STATE, read_losses
+    from fraudit.diffusion.training import LOG, STATE, read_losses, state_in
 
     processes = Processes(plan.options.device)
     try:
         if (plan.out / STATE).is_file() and not plan.resume:
             raise UsageError(f"{plan.out} holds a training already", "add --resume, or choose another --out")
         # Refused before anything is written.
-        if plan.resume and not (plan.out / STATE).is_file():
-            raise UsageError(
-                f"nothing to resume: {plan.out / STATE} does not exist", "leave --resume out to start"
-            )
+        if plan.resume:
+            state_in(plan.out)
         if plan.init is not None:
             read_inverter_card(plan.init)
         prepare_data(plan, runtime, processes, progress)

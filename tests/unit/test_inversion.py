@@ -183,9 +183,15 @@ def test_without_a_judge_the_report_says_that_the_model_judges_itself() -> None:
 
 
 def test_refinement_is_done_where_it_is_asked_for_and_said() -> None:
-    context = world(lambda i, seed: i, noise=60.0)
-    plain, refined = run(context, QUICK), run(context, replace(QUICK, refine=2))
+    results, asked = [], []
+    for rounds in (0, 2):
+        context = world(lambda i, seed: i, noise=60.0)
+        results.append(run(context, replace(QUICK, refine=rounds)))
+        asked.append(context.embedder.queries)
+    plain, refined = results
     name = "inversion.self.similarity"
+    # Three questions more for each of these pictures, and for those of the replacement protocol.
+    assert asked[1] >= asked[0] + 3 * values(plain)[name].n
     assert values(refined)[name].value >= values(plain)[name].value
     assert any("corrected 2 times" in c for c in refined.caveats)
     assert not any("corrected" in c for c in plain.caveats)
