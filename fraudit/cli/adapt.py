@@ -71,7 +71,7 @@ def adapt(
     Example: fraudit adapt --embedder card.toml --dataset celeba --out adapted
     """
     from fraudit.cli.console import Line
-    from fraudit.cli.train import _runtime
+    from fraudit.cli.train import runtime_of
     from fraudit.diffusion.adapting import adapt as adapted
     from fraudit.diffusion.adapting import check_adaptable
     from fraudit.diffusion.checkpoint import DTYPES, check_embedder, read_inverter_card
@@ -101,7 +101,7 @@ def adapt(
     sets = training_sets(names)
     if (out / "inverter").exists() and not overwrite:
         raise UsageError(f"{out} holds an inverter already", "choose another --out, or pass --overwrite")
-    runtime, first = _runtime(embedder, weights), _runtime(source, source_weights)
+    runtime, first = runtime_of(embedder, weights), runtime_of(source, source_weights)
     if runtime.fingerprint == first.fingerprint:
         raise UsageError(
             f"{runtime.spec.name} is the black box that the inverter was trained for", "use it as it is"
@@ -110,7 +110,7 @@ def adapt(
     card = read_inverter_card(folder)
     check_embedder(card, first.spec.name, first.fingerprint, f"the inverter {folder}")
     check_adaptable(card, f"the inverter {folder}")
-    referee = _runtime(judge, judge_weights) if judge else None
+    referee = runtime_of(judge, judge_weights) if judge else None
     line = Line(quiet)
     size = int(card["size_px"])
     points = landmarks_of(size)

@@ -116,7 +116,7 @@ def invert(
     ] = 0,
     upscale: Annotated[
         Path | None,
-        typer.Option(help="Super-resolution checkpoint (guided-diffusion, 64 to 256) over the pictures."),
+        typer.Option(help="Folder of train-upscaler, or a guided-diffusion checkpoint (64 to 256)."),
     ] = None,
     overwrite: Overwrite = False,
 ) -> None:
@@ -127,13 +127,13 @@ def invert(
     from functools import partial
 
     from fraudit.inverters.inverting import contact_sheet, guidance_of, invert_vectors, write_sheet
-    from fraudit.inverters.upscaling import enlarge, open_upscaler
+    from fraudit.inverters.upscaling import open_upscaler
 
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     larger = None
     if upscale:
         second = open_upscaler(upscale, found.size_px)
-        larger = partial(enlarge, second, steps=steps, sampler=sampler or "dpm++")
+        larger = partial(second.enlarge, steps=steps, sampler=sampler or "dpm++")
     names, vectors, crops = _sources(runtime, image, vector, rows)
     result = invert_vectors(
         found, runtime, vectors,

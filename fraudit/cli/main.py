@@ -26,6 +26,7 @@ TOPICS = (
     "compare",
     "gate",
     "train",
+    "train_upscaler",
     "adapt",
     "invert",
     "runs",

@@ -3,15 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from fraudit.diffusion.options import TrainOptions
+    from fraudit.diffusion.presets import Preset
+    from fraudit.diffusion.workflow import Plan
     from fraudit.embedding import EmbedderRuntime
 
 
-def _runtime(name: str, weights: Path | None) -> EmbedderRuntime:
+Dataset = Annotated[
+    str, typer.Option("--dataset", help="Face sets, separated by commas; '' uses --shards as they are.")
+]
+Resume = Annotated[bool, typer.Option("--resume", help="Go on where it was stopped or killed.")]
+Steps = Annotated[int, typer.Option("--steps", help="Optimizer steps in all; 0 takes the preset's.")]
+Batch = Annotated[int, typer.Option("--batch", help="Pictures a step over all processes; 0: the preset's.")]
+MicroBatch = Annotated[
+    int, typer.Option("--micro-batch", help="Pictures a forward; smaller accumulates gradients.")
+]
+Minutes = Annotated[
+    float, typer.Option("--minutes", help="Stop with a checkpoint after this time; 0: no limit.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Of weights, noise and order.")]
+MaxFaces = Annotated[int, typer.Option("--max-faces", help="At most so many faces of each set; 0: all.")]
+ShardsFolder = Annotated[
+    Path | None, typer.Option("--shards", help="Folder of the training data [OUT/shards].")
+]
+Judge = Annotated[str, typer.Option("--judge", help="An independent embedder for the report.")]
+JudgeWeights = Annotated[Path | None, typer.Option("--judge-weights", help="The judge's weights file.")]
+CheckpointEvery = Annotated[int, typer.Option("--checkpoint-every", help="Steps between states on disk.")]
+ReportEvery = Annotated[int, typer.Option("--report-every", help="Steps between reports.")]
+LogEvery = Annotated[int, typer.Option("--log-every", help="Steps between lines.")]
+Export = Annotated[str, typer.Option("--export", help="At the end write OUT/export as fp16 or int8.")]
+Device = Annotated[str, typer.Option("--device", help="cpu or cuda; '' takes a GPU where there is one.")]
+Precision = Annotated[str, typer.Option("--precision", help="bf16 or fp32; '' takes bf16 on a GPU.")]
+NoCompile = Annotated[bool, typer.Option("--no-compile", help="No torch.compile on a GPU.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="No progress.")]
+Json = Annotated[bool, typer.Option("--json", help="Plain JSON on standard output.")]
+
+
+def runtime_of(name: str, weights: Path | None) -> EmbedderRuntime:
+    """An embedder by name, with the cache."""
     from fraudit.embedders_load import load_embedder
     from fraudit.embedding import EmbedderRuntime
     from fraudit.store import Store
@@ -19,68 +54,26 @@ def _runtime(name: str, weights: Path | None) -> EmbedderRuntime:
     return EmbedderRuntime(load_embedder(name, weights=weights), Store())
 
 
-def train(
-    embedder: Annotated[str, typer.Option(help="Registry name, card.toml, or python:module:callable.")],
-    out: Annotated[Path, typer.Option(help="Folder of state, losses, report and finished inverter.")],
-    dataset: Annotated[
-        str, typer.Option(help="Face sets to train on, separated by commas; '' uses --shards as they are.")
-    ] = "",
-    preset: Annotated[str, typer.Option(help="paper-64, small-64, mini-64 or tiny-32.")] = "small-64",
-    attributes: Annotated[str, typer.Option(help="Also condition on set1, set2 or set3.")] = "",
-    unconditional: Annotated[
-        bool, typer.Option("--unconditional", help="Do not condition on the ID vector.")
-    ] = False,
-    init: Annotated[
-        Path | None, typer.Option(help="Start from the weights of a finished inverter, of any black box.")
-    ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where it was stopped or killed.")] = False,
-    weights: Annotated[Path | None, typer.Option(help="The embedder's weights file.")] = None,
-    steps: Annotated[int, typer.Option(help="Optimizer steps in all; 0 takes the preset's.")] = 0,
-    batch: Annotated[int, typer.Option(help="Pictures a step over all processes; 0: the preset's.")] = 0,
-    micro_batch: Annotated[int, typer.Option(help="Pictures a forward; smaller accumulates gradients.")] = 0,
-    minutes: Annotated[
-        float, typer.Option(help="Stop with a checkpoint after this time; 0: no limit.")
-    ] = 0.0,
-    seed: Annotated[int, typer.Option(help="Of weights, noise and order.")] = 0,
-    max_faces: Annotated[int, typer.Option(help="At most so many faces of each set; 0: all.")] = 0,
-    shards: Annotated[Path | None, typer.Option(help="Folder of the training data [OUT/shards].")] = None,
-    judge: Annotated[str, typer.Option(help="An independent embedder for the report.")] = "",
-    judge_weights: Annotated[Path | None, typer.Option(help="The judge's weights file.")] = None,
-    probe: Annotated[int, typer.Option(help="Held-out people inverted in each report.")] = 16,
-    checkpoint_every: Annotated[int, typer.Option(help="Steps between states on disk.")] = 500,
-    report_every: Annotated[int, typer.Option(help="Steps between reports.")] = 1000,
-    log_every: Annotated[int, typer.Option(help="Steps between lines.")] = 20,
-    export: Annotated[str, typer.Option(help="At the end write OUT/export as fp16 or int8.")] = "",
-    device: Annotated[str, typer.Option(help="cpu or cuda; '' takes a GPU where there is one.")] = "",
-    precision: Annotated[str, typer.Option(help="bf16 or fp32; '' takes bf16 on a GPU.")] = "",
-    no_compile: Annotated[bool, typer.Option("--no-compile", help="No torch.compile on a GPU.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
-    json_: Annotated[bool, typer.Option("--json", help="Plain JSON on standard output.")] = False,
-) -> int:
-    """Train an inverter (ID3PM) for a black box from pictures and their ID vectors alone.
-
-    Several GPUs: torchrun --nproc-per-node 4 -m fraudit.cli.main train ...
-
-    Example: fraudit train --embedder dlib --dataset celeba,utkface --preset small-64 --export int8 --out runs/dlib
-    """
-    import json
-    import os
-    from dataclasses import asdict
-
-    from fraudit.cli.console import Line
-    from fraudit.diffusion.attributes import attribute_names
+def checked_options(
+    *,
+    steps: int,
+    batch: int,
+    micro_batch: int,
+    minutes: float,
+    max_faces: int,
+    probe: int,
+    checkpoint_every: int,
+    report_every: int,
+    log_every: int,
+    precision: str,
+    export: str,
+    **rest: Any,
+) -> TrainOptions:
+    """The options of a training; UsageError names the one that is out of range."""
     from fraudit.diffusion.checkpoint import DTYPES
-    from fraudit.diffusion.presets import preset_named
-    from fraudit.diffusion.training import PRECISIONS, TrainOptions
-    from fraudit.diffusion.workflow import Plan, run_training
+    from fraudit.diffusion.options import PRECISIONS, TrainOptions
     from fraudit.errors import UsageError, suggest
-    from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
-    from fraudit.inverters.sources import training_sets
 
-    recipe = preset_named(preset)
-    if attributes:
-        attribute_names(attributes)
     if export and export not in DTYPES:
         raise UsageError(
             f"unknown weight type '{export}'", f"{suggest(export, DTYPES)}known: {', '.join(DTYPES)}"
@@ -90,78 +83,155 @@ def train(
             f"unknown precision '{precision}'",
             f"{suggest(precision, PRECISIONS)}known: {', '.join(PRECISIONS)}",
         )
-    counts = {
-        "--steps": steps, "--batch": batch, "--micro-batch": micro_batch, "--minutes": minutes,
-        "--max-faces": max_faces,
+    least = {
+        "--steps": (steps, 1), "--batch": (batch, 1), "--micro-batch": (micro_batch, 0), "--minutes": (minutes, 0),
+        "--max-faces": (max_faces, 0), "--checkpoint-every": (checkpoint_every, 1),
+        "--report-every": (report_every, 1), "--log-every": (log_every, 1), "--probe": (probe, 1),
     }  # fmt: skip
-    for option, value in counts.items():
-        if value < 0:
-            raise UsageError(f"{option} must be at least 0, found {value:g}")
-    for option, value in {
-        "--checkpoint-every": checkpoint_every, "--report-every": report_every, "--log-every": log_every,
-        "--probe": probe,
-    }.items():  # fmt: skip
-        if value < 1:
-            raise UsageError(f"{option} must be at least 1, found {value}")
+    for option, (value, lowest) in least.items():
+        if value < lowest:
+            raise UsageError(f"{option} must be at least {lowest}, found {value:g}")
+    return TrainOptions(
+        steps=steps, batch=batch, micro_batch=micro_batch, minutes=minutes, checkpoint_every=checkpoint_every,
+        report_every=report_every, log_every=log_every, precision=precision, **rest,
+    )  # fmt: skip
+
+
+def plan_of(
+    recipe: Preset,
+    options: TrainOptions,
+    *,
+    out: Path,
+    dataset: str,
+    shards: Path | None,
+    max_faces: int,
+    probe: int,
+    export: str,
+    resume: bool,
+    init: Path | None,
+) -> Plan:
+    """The training that the command line asks for. UsageError: no data, or an evaluation set."""
+    from fraudit.diffusion.workflow import Plan
+    from fraudit.errors import UsageError
+    from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
+    from fraudit.inverters.sources import training_sets
+
     names = [name.strip() for name in dataset.split(",") if name.strip()]
     if not names and shards is None and not resume:
         raise UsageError("nothing to train on", "give --dataset, such as --dataset celeba,utkface")
-    sets = training_sets(names)
+    return Plan(
+        out=out, shards=shards or out / "shards", sets=training_sets(names), preset=recipe, options=options,
+        points=landmarks_of(recipe.unet.image_size), template_name=TEMPLATE_NAME, limit=max_faces, probe=probe,
+        export=export, resume=resume, init=init,
+    )  # fmt: skip
+
+
+def show_plan(plan: Plan) -> None:
+    """What `--dry-run` prints."""
+    import json
+    from dataclasses import asdict
+
+    shown = {
+        "preset": plan.preset.name,
+        "departures": list(plan.preset.departures),
+        "unet": plan.preset.unet.as_dict(),
+        "options": asdict(plan.options),
+        "faces": {faces.name: len(faces) for faces in plan.sets},
+        "out": str(plan.out),
+    }
+    print(json.dumps(shown, indent=2))
+
+
+def carry_out(
+    plan: Plan, runtime: EmbedderRuntime | None, judge: EmbedderRuntime | None, quiet: bool, as_json: bool
+) -> None:
+    """Train; the first process says what was made and where."""
+    import json
+    import os
+
+    from fraudit.cli.console import Line
+    from fraudit.diffusion.checkpoint import NAMES
+    from fraudit.diffusion.workflow import run_training
+
     first = os.environ.get("RANK", "0") == "0"
     line = Line(quiet or not first)
-    options = TrainOptions(
-        steps=steps or recipe.steps,
-        batch=batch or recipe.batch,
-        micro_batch=micro_batch,
-        seed=seed,
-        minutes=minutes,
-        checkpoint_every=checkpoint_every,
-        log_every=log_every,
-        report_every=report_every,
-        attributes=attributes,
-        identity=not unconditional,
-        device=device,
-        compile=not no_compile,
-        precision=precision,
-    )
-    plan = Plan(
-        out=out,
-        shards=shards or out / "shards",
-        sets=sets,
-        preset=recipe,
-        options=options,
-        points=landmarks_of(recipe.unet.image_size),
-        template_name=TEMPLATE_NAME,
-        limit=max_faces,
-        probe=probe,
-        export=export,
-        resume=resume,
+    result = run_training(plan, runtime, judge, line.say, line.progress)
+    if not first:
+        return
+    if as_json:
+        print(json.dumps(result))
+    elif result["done"]:
+        print(f"{NAMES[plan.kind] + ':':<9} {result['inverter']}")
+        print(f"report:   {plan.out / 'training.html'}")
+        if result["export"]:
+            print(f"export:   {result['export']}")
+    else:
+        print(f"stopped at step {result['step']} of {plan.options.steps}; go on with --resume")
+
+
+def train(
+    embedder: Annotated[str, typer.Option(help="Registry name, card.toml, or python:module:callable.")],
+    out: Annotated[Path, typer.Option(help="Folder of state, losses, report and finished inverter.")],
+    dataset: Dataset = "",
+    preset: Annotated[str, typer.Option(help="paper-64, small-64, mini-64 or tiny-32.")] = "small-64",
+    attributes: Annotated[str, typer.Option(help="Also condition on set1, set2 or set3.")] = "",
+    unconditional: Annotated[
+        bool, typer.Option("--unconditional", help="Do not condition on the ID vector.")
+    ] = False,
+    init: Annotated[
+        Path | None, typer.Option(help="Start from the weights of a finished inverter, of any black box.")
+    ] = None,
+    resume: Resume = False,
+    weights: Annotated[Path | None, typer.Option(help="The embedder's weights file.")] = None,
+    steps: Steps = 0,
+    batch: Batch = 0,
+    micro_batch: MicroBatch = 0,
+    minutes: Minutes = 0.0,
+    seed: Seed = 0,
+    max_faces: MaxFaces = 0,
+    shards: ShardsFolder = None,
+    judge: Judge = "",
+    judge_weights: JudgeWeights = None,
+    probe: Annotated[int, typer.Option(help="Held-out people inverted in each report.")] = 16,
+    checkpoint_every: CheckpointEvery = 500,
+    report_every: ReportEvery = 1000,
+    log_every: LogEvery = 20,
+    export: Export = "",
+    device: Device = "",
+    precision: Precision = "",
+    no_compile: NoCompile = False,
+    dry_run: DryRun = False,
+    quiet: Quiet = False,
+    json_: Json = False,
+) -> int:
+    """Train an inverter (ID3PM) for a black box from pictures and their ID vectors alone.
+
+    Several GPUs: torchrun --nproc-per-node 4 -m fraudit.cli.main train ...
+
+    Example: fraudit train --embedder dlib --dataset celeba,utkface --preset small-64 --export int8 --out runs/dlib
+    """
+    from fraudit.diffusion.attributes import attribute_names
+    from fraudit.diffusion.presets import preset_named
+
+    recipe = preset_named(preset)
+    if attributes:
+        attribute_names(attributes)
+    options = checked_options(
+        steps=steps or recipe.steps, batch=batch or recipe.batch, micro_batch=micro_batch, minutes=minutes,
+        max_faces=max_faces, probe=probe, checkpoint_every=checkpoint_every, report_every=report_every,
+        log_every=log_every, precision=precision, export=export,
+        seed=seed, attributes=attributes, identity=not unconditional, device=device, compile=not no_compile,
+    )  # fmt: skip
+    plan = plan_of(
+        recipe, options,
+        out=out, dataset=dataset, shards=shards, max_faces=max_faces, probe=probe, export=export, resume=resume,
         init=init,
-    )
+    )  # fmt: skip
     if dry_run:
-        shown = {
-            "preset": recipe.name,
-            "departures": list(recipe.departures),
-            "unet": recipe.unet.as_dict(),
-            "options": asdict(options),
-            "faces": {faces.name: len(faces) for faces in plan.sets},
-            "out": str(out),
-        }
-        print(json.dumps(shown, indent=2))
+        show_plan(plan)
         return 0
-    runtime = _runtime(embedder, weights)
-    referee = _runtime(judge, judge_weights) if judge else None
-    result = run_training(plan, runtime, referee, line.say, line.progress)
-    if first:
-        if json_:
-            print(json.dumps(result))
-        elif result["done"]:
-            print(f"inverter: {result['inverter']}")
-            print(f"report:   {out / 'training.html'}")
-            if result["export"]:
-                print(f"export:   {result['export']}")
-        else:
-            print(f"stopped at step {result['step']} of {options.steps}; go on with --resume")
+    runtime = runtime_of(embedder, weights)
+    carry_out(plan, runtime, runtime_of(judge, judge_weights) if judge else None, quiet, json_)
     return 0
 
 

@@ -31,8 +31,9 @@ from fraudit.diffusion.checkpoint import (
     write_card,
 )
 from fraudit.diffusion.conditioning import scaled_identity
-from fraudit.diffusion.evaluate import Probe, embed_pictures, grid, paired_and_shuffled, write_picture
+from fraudit.diffusion.evaluate import Probe, embed_pictures, paired_and_shuffled
 from fraudit.diffusion.shards import Shards, data_digest
+from fraudit.diffusion.training_report import grid, write_picture
 from fraudit.diffusion.workflow import SAMPLES, origin_of
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError

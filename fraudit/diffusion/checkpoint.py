@@ -1,4 +1,4 @@
-"""Trained inverters on disk: safetensors and a JSON card, no pickle, every file's hash checked on load.
+"""Trained inverters and upscalers on disk: safetensors and a JSON card, no pickle, every file's hash checked on load.
 
 A folder holds `card.json` and one or more `model-*.safetensors`. Weights are stored as fp32, fp16, or int8
 with one float32 scale per output channel (weight-only: arithmetic stays in floating point).
@@ -22,12 +22,19 @@ from fraudit.store import write_atomic, write_text_atomic
 
 FORMAT = 1
 KIND = "id3pm"
+UPSCALER = "upscaler"
 DTYPES = ("fp32", "fp16", "int8")
 SCALE = "::scale"
 MAX_FILE_BYTES = 15_500_000
-_CARD_KEYS = (
-    "format", "kind", "embedder", "embedder_fingerprint", "dim", "unet", "schedule", "unit_scaled", "files", "dtype",
-)  # fmt: skip
+_CARD_KEYS = {
+    KIND: (
+        "format", "kind", "embedder", "embedder_fingerprint", "dim", "unet", "schedule", "unit_scaled", "files",
+        "dtype",
+    ),
+    UPSCALER: ("format", "kind", "unet", "schedule", "small_px", "files", "dtype"),
+}  # fmt: skip
+_MADE_BY = {KIND: "fraudit train", UPSCALER: "fraudit train-upscaler"}
+NAMES = {KIND: "inverter", UPSCALER: "upscaler"}
 
 
 def file_sha256(path: Path) -> str:
@@ -99,6 +106,7 @@ def save_inverter(
     card: Mapping[str, Any],
     dtype: str = "fp32",
     max_bytes: int = MAX_FILE_BYTES,
+    kind: str = KIND,
 ) -> dict[str, Any]:
     """Write weights and card into `folder`; the card goes last, so a half-written folder is never accepted.
 
@@ -106,6 +114,7 @@ def save_inverter(
         state: parameters by name (the averaged ones).
         card: everything but `format`, `kind`, `dtype` and `files`, which are added.
         max_bytes: upper limit of each file.
+        kind: `id3pm`, or `upscaler` for a super-resolution network.
 
     Returns:
         The card as written.
@@ -122,7 +131,7 @@ def save_inverter(
         entries.append({"name": path.name, "sha256": file_sha256(path), "bytes": path.stat().st_size})
     for stale in set(folder.glob("model-*.safetensors")) - {folder / entry["name"] for entry in entries}:
         stale.unlink()
-    full = {**card, "format": FORMAT, "kind": KIND, "dtype": dtype, "files": entries}
+    full = {**card, "format": FORMAT, "kind": kind, "dtype": dtype, "files": entries}
     write_card(folder, full)
     return full
 
@@ -132,33 +141,46 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     write_text_atomic(folder / "card.json", json.dumps(dict(card), indent=2, sort_keys=True) + "\n")
 
 
-def read_inverter_card(folder: Path) -> dict[str, Any]:
-    """The card of an ID3PM folder. Raises ArtifactError: missing, broken, another kind or a newer format."""
-    path = Path(folder) / "card.json"
+def read_inverter_card(folder: Path, kind: str = KIND) -> dict[str, Any]:
+    """The card of an ID3PM or upscaler folder.
+
+    Raises:
+        ArtifactError: missing, broken, of another kind or a newer format.
+    """
+    path, again = Path(folder) / "card.json", f"make the {NAMES[kind]} again ({_MADE_BY[kind]})"
     if not path.is_file():
-        raise ArtifactError(f"{folder} holds no trained inverter: card.json is missing", "see fraudit train")
+        raise ArtifactError(
+            f"{folder} holds no trained {NAMES[kind]}: card.json is missing", f"see {_MADE_BY[kind]}"
+        )
     try:
         card = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read: {error}", "train or export the inverter again"
-        ) from error
+        raise ArtifactError(f"{path} cannot be read: {error}", again) from error
     if not isinstance(card, dict):
-        raise ArtifactError(f"{path} is not a card", "train or export the inverter again")
-    if card.get("kind", KIND) != KIND:
+        raise ArtifactError(f"{path} is not a card", again)
+    if card.get("kind", KIND) != kind:
         raise ArtifactError(
-            f"{folder} holds an inverter of kind '{card['kind']}'; expected '{KIND}'",
-            "only what fraudit train wrote is exported or started from",
+            f"{folder} holds something of kind '{card.get('kind', KIND)}'; expected '{kind}'",
+            f"give a folder that {_MADE_BY[kind]} wrote",
         )
-    missing = [key for key in _CARD_KEYS if key not in card]
+    missing = [key for key in _CARD_KEYS[kind] if key not in card]
     if missing:
-        raise ArtifactError(f"{path} lacks {', '.join(missing)}", "train or export the inverter again")
+        raise ArtifactError(f"{path} lacks {', '.join(missing)}", again)
     if card["format"] != FORMAT:
         raise ArtifactError(
             f"{path} has format {card['format']}; this version reads {FORMAT}",
             "update fraudit, or export again",
         )
     return card
+
+
+def kind_of(folder: Path) -> str:
+    """`upscaler` where the card in `folder` says so, else `id3pm`, whose reader says what is wrong."""
+    try:
+        card = json.loads((Path(folder) / "card.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return KIND
+    return UPSCALER if isinstance(card, dict) and card.get("kind") == UPSCALER else KIND
 
 
 def load_state(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
@@ -172,7 +194,7 @@ def load_state(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
         if Path(entry["name"]).name != entry["name"]:
             raise ArtifactError(f"the card names a file outside its folder: {entry['name']}")
         if not path.is_file():
-            raise ArtifactError(f"{path} is missing", "copy the whole folder of the inverter")
+            raise ArtifactError(f"{path} is missing", "copy the whole folder")
         size = path.stat().st_size
         if size != entry["bytes"]:
             raise ArtifactError(
@@ -191,9 +213,9 @@ def load_state(folder: Path, card: Mapping[str, Any]) -> dict[str, Tensor]:
     return _unpacked(stored)
 
 
-def load_inverter_network(folder: Path) -> tuple[UNet, dict[str, Any]]:
+def load_inverter_network(folder: Path, kind: str = KIND) -> tuple[UNet, dict[str, Any]]:
     """The network in evaluation mode, in float32 on the CPU, and its card."""
-    card = read_inverter_card(folder)
+    card = read_inverter_card(folder, kind)
     try:
         network = build_unet(UNetConfig.from_dict(card["unet"]))
     except (FrauditError, TypeError, ValueError) as error:
@@ -221,20 +243,23 @@ def export_inverter(
     guidance: float | None = None,
     temperature: float | None = None,
 ) -> dict[str, Any]:
-    """Copy a trained inverter as fp16 or int8 in files of at most `max_bytes`; returns the new card.
+    """Copy a trained inverter or upscaler as fp16 or int8 in files of at most `max_bytes`; returns the new card.
 
     Args:
         guidance, temperature: of sampling by default from now on, such as the best ones on people held out.
     Raises:
-        UsageError: onto itself, guidance < 0, or temperature outside 0..1.
+        UsageError: onto itself, guidance < 0 or of an upscaler, or temperature outside 0..1.
     """
     from fraudit.diffusion.samplers import check_sampling
 
     if Path(source).resolve() == Path(target).resolve():
         raise UsageError("an inverter cannot be exported onto itself", "choose another --out")
-    card = read_inverter_card(source)
+    kind = kind_of(source)
+    card = read_inverter_card(source, kind)
+    if kind == UPSCALER and guidance is not None:
+        raise UsageError("an upscaler is not told who is shown: it has no guidance", "leave --guidance out")
     stated = {"guidance": guidance, "temperature": temperature}
     card |= {name: value for name, value in stated.items() if value is not None}
     check_sampling("dpm++", 1, guidance=card.get("guidance", 1.0), temperature=card.get("temperature", 1.0))
     state = load_state(source, card)
-    return save_inverter(Path(target), state, card, dtype, max_bytes)
+    return save_inverter(Path(target), state, card, dtype, max_bytes, kind)

@@ -14,8 +14,8 @@ from fraudit.diffusion.conditioning import scaled_identity
 from fraudit.diffusion.shards import FULL_SET, Shards, mirrored_attributes
 
 if TYPE_CHECKING:
+    from fraudit.diffusion.options import TrainOptions
     from fraudit.diffusion.presets import Preset
-    from fraudit.diffusion.training import TrainOptions
 
 _MIRROR = 1  # a stream of `counter`; training.py has 0, 2 and 3
 

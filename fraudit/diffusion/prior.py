@@ -2,15 +2,8 @@
 
 An ID vector tells much of a face linearly (Mohanty et al. 2007). A network that must find this out by itself
 spends most of a short training on it. Here the regression's picture p(y) enters beside the noisy one, and what
-is denoised is the residual x_0 - p(y), scaled as Karras et al. (2022, table 1) scale any data of standard
-deviation s. With r = x_t - sqrt(a) p, v = 1 - a + a s^2 and the U-Net F,
-
-    x_0 = p + s^2 sqrt(a) / v r + s sqrt((1 - a) / v) F(r / sqrt(v), p, y, t),
-
-so that at high noise an untrained network already answers with the closed form. It speaks eps as every other
-network here does, eps = (x_t - sqrt(a) x_0) / sqrt(1 - a): samplers, guidance and loss need not know.
-ID vectors are standardised, since those of some models lie within a narrow cone; the null vector stays 0,
-where p is the mean face.
+is denoised is the residual x_0 - p(y) (`fraudit.diffusion.refining`). ID vectors are standardised, since those of
+some models lie within a narrow cone; the null vector stays 0, where p is the mean face.
 """
 
 from __future__ import annotations
@@ -23,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fraudit.diffusion.schedule import betas_of
-from fraudit.diffusion.unet import UNet, UNetConfig
+from fraudit.diffusion.refining import RefiningUNet
+from fraudit.diffusion.unet import UNetConfig
 from fraudit.store import write_atomic
 from fraudit.types import F32, I64, U8
 
@@ -135,7 +128,7 @@ def load_prior(path: Path, data: str) -> Prior | None:
         return None
 
 
-class PriorUNet(UNet):
+class PriorUNet(RefiningUNet):
     """Noise predictor that refines the closed-form picture; its parameters `prior`, `centre`, `spread` are fixed."""
 
     def __init__(self, config: UNetConfig) -> None:
@@ -146,8 +139,6 @@ class PriorUNet(UNet):
         # Parameters rather than buffers: averages and checkpoints go by parameters.
         self.centre = nn.Parameter(torch.zeros(dim), requires_grad=False)
         self.spread = nn.Parameter(torch.ones(dim), requires_grad=False)
-        a = np.cumprod(1 - betas_of(config.prior_schedule))
-        self.register_buffer("_log_snr", torch.from_numpy(np.log(a / (1 - a))).float(), persistent=False)
 
     @torch.no_grad()
     def set_prior(self, prior: Prior) -> None:
@@ -161,14 +152,6 @@ class PriorUNet(UNet):
         """f32[B,D] ID vectors as the closed form and the student take them."""
         return (identity - self.centre) / self.spread
 
-    def _shares(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """f32[B,1,1,1] each: a and 1 - a at real time steps, interpolated in log SNR as the fast solver does."""
-        table: Tensor = self._log_snr  # type: ignore[assignment]
-        low = t.floor().long().clamp(0, len(table) - 1)
-        high = (low + 1).clamp(max=len(table) - 1)
-        log_snr = torch.lerp(table[low], table[high], t.float() - low)[:, None, None, None]
-        return torch.sigmoid(log_snr), torch.sigmoid(-log_snr)
-
     def forward(
         self,
         x: Tensor,
@@ -178,22 +161,11 @@ class PriorUNet(UNet):
         labels: Tensor | None = None,
         clean: bool = False,
     ) -> Tensor:
-        """See `UNet.forward`: f32[B,3,S,S] -> eps f32[B,3,S,S], or the x_0 it stands for where `clean`.
-
-        Where there is next to no signal, x_0 cannot be had from eps: rounding would be divided by sqrt(a).
-        """
+        """See `UNet.forward`: f32[B,3,S,S] -> eps f32[B,3,S,S], or the x_0 it stands for where `clean`."""
         with torch.autocast(x.device.type, enabled=False):
             if identity is None:
                 identity = x.new_zeros(len(x), len(self.centre))
             told = identity.ne(0).any(1, keepdim=True)
             y = torch.where(told, self.standardised(identity), 0.0)
             p = self.prior(y).view_as(x)
-            a, noise = self._shares(timesteps)
-            s = self.config.prior_spread
-            v = noise + a * s**2
-            r = x - a.sqrt() * p
-            entering = torch.cat([r * v.rsqrt(), p], dim=1)
-        answer = super().forward(entering, timesteps, y, attributes, labels)
-        with torch.autocast(x.device.type, enabled=False):
-            x0 = p + s**2 * a.sqrt() / v * r + s * (noise / v).sqrt() * answer.float()
-            return x0 if clean else (x - a.sqrt() * x0) * noise.rsqrt()
+        return self.refined(x, timesteps, p, clean, identity=y, attributes=attributes, labels=labels)

@@ -7,7 +7,7 @@ picture of a seed depends neither on its batch nor on its place in it nor on the
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -115,15 +115,24 @@ def solver_times(alphas_cumprod: F64, steps: int, grid: Grid = "logsnr", sigma_m
 
 
 def _dpm_solver(
-    network: Network, process: GaussianDiffusion, x: Tensor, steps: int, threshold: float | None, grid: Grid
+    network: Network,
+    process: GaussianDiffusion,
+    x: Tensor,
+    steps: int,
+    threshold: float | None,
+    grid: Grid,
+    first: Tensor | None,
+    sigma_max: float,
 ) -> Tensor:
     """DPM-Solver++(2M), Lu et al. (2022b), algorithm 2, data prediction, last step of first order."""
-    times = solver_times(process.alphas_cumprod, steps, grid)
+    times = solver_times(process.alphas_cumprod, steps, grid, sigma_max)
     all_steps = np.arange(process.num_timesteps)
     log_sigma = 0.5 * np.log((1 - process.alphas_cumprod) / process.alphas_cumprod)
     lam = -np.interp(times, all_steps, log_sigma)
     alpha = 1 / np.sqrt(1 + np.exp(-2 * lam))
     sigma = np.exp(-lam) * alpha
+    if first is not None:
+        x = float(alpha[0]) * first + float(sigma[0]) * x
     previous: Tensor | None = None
     for i in range(steps):
         t = torch.full((len(x),), float(times[i]), device=x.device)
@@ -151,6 +160,8 @@ def run_sampler(
     steps: int = 10,
     threshold: float | None = 0.99,
     grid: Grid = "logsnr",
+    first: Tensor | None = None,
+    sigma_max: float = SIGMA_MAX,
 ) -> Tensor:
     """f32[B,C,H,W] in [-1, 1], one sample per generator of `noise`.
 
@@ -159,14 +170,20 @@ def run_sampler(
         sampler: one of `SAMPLERS`.
         steps: how often the network is asked, 1..T.
         threshold: fraction of dynamic thresholding; None clips at [-1, 1].
+        first: f32[B,C,H,W], where `dpm++` starts from with noise of `sigma_max` added; None: from noise alone.
 
     Raises:
-        UsageError: an unknown sampler, or steps out of range.
+        UsageError: an unknown sampler, steps out of range, or a first picture for another sampler.
     """
     check_sampling(sampler, steps, process.train_steps)
+    if first is not None and sampler != "dpm++":
+        raise UsageError(
+            f"the sampler '{sampler}' starts from noise alone; this network starts from a picture",
+            "use dpm++",
+        )
     x = noise.draw(shape)
     if sampler == "dpm++":
-        return _dpm_solver(network, process, x, steps, threshold, grid)
+        return _dpm_solver(network, process, x, steps, threshold, grid, first, sigma_max)
     spaced = GaussianDiffusion(process.schedule, steps, process.train_steps, process.learn_sigma)
     for i in reversed(range(steps)):
         t = torch.full((len(x),), i, dtype=torch.long, device=x.device)
@@ -236,6 +253,8 @@ def sample_pictures(
     device: torch.device | str = "cpu",
     channels_last: bool = True,
     patch: int = 1,
+    first_of: Callable[[I64], Tensor] | None = None,
+    sigma_max: float = SIGMA_MAX,
 ) -> U8:
     """u8[N,S,S,3], in chunks, so that memory does not grow with N beyond the pictures themselves.
 
@@ -246,6 +265,7 @@ def sample_pictures(
         network_of: i64[chunk] indices of samples -> network with their conditions.
         temperature: see `SeededNoise`; 1 samples what was learned.
         patch: side of the blocks in which the network answers; see `without_blocks`.
+        first_of: i64[chunk] -> the pictures that are started from with noise of `sigma_max`; see `run_sampler`.
     """
     check_sampling(sampler, steps, process.train_steps, temperature=temperature)
     where = torch.device(device)
@@ -264,6 +284,8 @@ def sample_pictures(
                 sampler,
                 steps,
                 threshold,
+                first=None if first_of is None else first_of(rows),
+                sigma_max=sigma_max,
             )
             real = min(chunk, len(numbers) - start)
             out[start : start + real] = to_pictures((without_blocks(x) if patch == 2 else x)[:real])
@@ -278,10 +300,16 @@ def upscale(
     schedule: str = "linear",
     sampler: str = "dpm++",
     steps: int = 10,
+    temperature: float = 1.0,
     chunk: int = 1,
     device: torch.device | str = "cpu",
 ) -> U8:
-    """u8[N,s,s,3] -> u8[N,S,S,3] by a super-resolution network (unconditional, linear schedule)."""
+    """u8[N,s,s,3] -> u8[N,S,S,3] by a super-resolution network, which is not told who is shown.
+
+    One that refines starts from the enlarged picture, by `dpm++` alone.
+    """
+    from fraudit.diffusion.superres import START, enlarged
+
     config = network.config
     process = GaussianDiffusion(schedule, learn_sigma=config.learn_sigma)
     low = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -290,6 +318,12 @@ def upscale(
         small = low[rows].to(device)
         return lambda x, t: network(x, t, low_res=small)
 
+    started: dict[str, Any] = {}
+    if config.prior_spread > 0:
+        started = {
+            "first_of": lambda rows: enlarged(low[rows].to(device), config.image_size),
+            "sigma_max": START * config.prior_spread,
+        }
     return sample_pictures(
         network_of,
         process,
@@ -297,6 +331,8 @@ def upscale(
         config.image_size,
         sampler=sampler,
         steps=steps,
+        temperature=temperature,
         chunk=chunk,
         device=device,
+        **started,
     )

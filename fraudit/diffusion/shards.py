@@ -2,6 +2,7 @@
 
 A folder holds `index.json` and `shard-*.safetensors`, each with the encoded pictures, the ID vectors of
 picture and mirror (fp16), the person, whether that person is held out, and all attributes. No pickle.
+Super-resolution learns from pictures alone: its shards know no embedder and hold vectors of length 0.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ SHARD_FACES = 4096
 HELD_OUT = 0.1
 FULL_SET = "set3"  # all attributes are kept; a training takes the columns of its own set
 WEBP_QUALITY = 88  # about 1.2 kB a picture at 64 px: 33.7k faces with their vectors stay near 60 MB
+DETAIL_QUALITY = 96  # where the network learns the details themselves
 
 Progress = Callable[[str, int, int], None]
 
@@ -105,8 +107,8 @@ def visible_mask(corners: F32, size_px: int) -> U8:
     return mask
 
 
-def _encode(picture: U8) -> bytes:
-    flags = [cv2.IMWRITE_WEBP_QUALITY, WEBP_QUALITY]
+def _encode(picture: U8, quality: int) -> bytes:
+    flags = [cv2.IMWRITE_WEBP_QUALITY, quality]
     done, data = cv2.imencode(".webp", np.ascontiguousarray(picture[..., ::-1]), flags)
     if not done:
         raise DataError("a picture could not be encoded as WebP", "reinstall opencv-python-headless")
@@ -114,7 +116,12 @@ def _encode(picture: U8) -> bytes:
 
 
 def _faces_of(
-    faces: FaceSet, runtime: EmbedderRuntime, template: F32, size_px: int, limit: int, progress: Progress
+    faces: FaceSet,
+    runtime: EmbedderRuntime | None,
+    template: F32,
+    size_px: int,
+    limit: int,
+    progress: Progress,
 ) -> tuple[dict[str, np.ndarray], list[bytes], dict[str, int]]:
     """Arrays, encoded pictures and counts of skipped faces by reason, of one face set."""
     indices = np.arange(len(faces))
@@ -129,8 +136,8 @@ def _faces_of(
     corners: list[F32] = []
     vectors: list[F32] = []
     mirrors: list[F32] = []
-    step = max(runtime.loaded.batch_size, 1)
-    preprocess = runtime.spec.preprocess
+    step = max(runtime.loaded.batch_size, 1) if runtime else 64
+    quality = WEBP_QUALITY if runtime else DETAIL_QUALITY
 
     def skip(reason: str) -> None:
         skipped[reason] = skipped.get(reason, 0) + 1
@@ -144,14 +151,20 @@ def _faces_of(
             try:
                 picture = faces.read(int(indices[place]))
                 points = found.points[place]
-                crops.append(align(picture, points, preprocess.size, preprocess.template))
-                small.append(_encode(crop_face(picture, points, template, size_px)))
+                if runtime:
+                    preprocess = runtime.spec.preprocess
+                    crops.append(align(picture, points, preprocess.size, preprocess.template))
+                small.append(_encode(crop_face(picture, points, template, size_px), quality))
                 edges.append(visible_corners(*picture.shape[:2], points, template))
                 rows.append(int(indices[place]))
             except DataError as error:
                 del crops[len(rows) :], small[len(rows) :], edges[len(rows) :]
                 skip(error.message)
-        if rows:
+        if rows and not runtime:
+            kept += rows
+            pictures += small
+            corners += edges
+        elif rows and runtime:
             stack = np.stack(crops)
             plain = runtime.embed_aligned(stack)
             flipped = runtime.embed_aligned(np.ascontiguousarray(stack[:, :, ::-1]))
@@ -164,9 +177,10 @@ def _faces_of(
                 corners.append(edges[i])
                 vectors.append(plain.vectors[i])
                 mirrors.append(flipped.vectors[i])
-        progress(f"ID vectors of {faces.name}", min(start + step, len(indices)), len(indices))
+        what = f"{'ID vectors' if runtime else 'pictures'} of {faces.name}"
+        progress(what, min(start + step, len(indices)), len(indices))
     people = [str(faces.subjects[row]) for row in kept]
-    dim = runtime.spec.dim
+    dim = runtime.spec.dim if runtime else 0
     arrays = {
         "vectors": np.array(vectors, np.float16).reshape(len(kept), dim),
         "vectors_mirror": np.array(mirrors, np.float16).reshape(len(kept), dim),
@@ -181,7 +195,7 @@ def _faces_of(
 def build_shards(
     folder: Path,
     sets: Sequence[FaceSet],
-    runtime: EmbedderRuntime,
+    runtime: EmbedderRuntime | None,
     template: F32,
     size_px: int,
     template_name: str,
@@ -191,6 +205,7 @@ def build_shards(
     """Align, embed and store every face of `sets`; returns the index, which is written last.
 
     Args:
+        runtime: the black box; None stores pictures alone.
         template: f32[5,2] in pixels of the stored picture.
         limit: at most so many faces of each set (seeded choice); 0 takes all.
 
@@ -243,12 +258,12 @@ def build_shards(
         )
     index = {
         "format": FORMAT,
-        "embedder": runtime.spec.name,
-        "embedder_fingerprint": runtime.fingerprint,
-        "embedder_weights_sha256": runtime.loaded.weights_sha256,
-        "embedder_licence": runtime.spec.licence,
-        "preprocess": runtime.spec.preprocess.as_dict(),
-        "dim": runtime.spec.dim,
+        "embedder": runtime.spec.name if runtime else "",
+        "embedder_fingerprint": runtime.fingerprint if runtime else "",
+        "embedder_weights_sha256": runtime.loaded.weights_sha256 if runtime else "",
+        "embedder_licence": runtime.spec.licence if runtime else "",
+        "preprocess": runtime.spec.preprocess.as_dict() if runtime else {},
+        "dim": runtime.spec.dim if runtime else 0,
         "size_px": size_px,
         "template_name": template_name,
         "held_out": HELD_OUT,
@@ -279,14 +294,23 @@ def read_index(folder: Path) -> dict[str, Any]:
 def check_shards(
     index: dict[str, Any],
     folder: Path,
-    embedder: str,
-    fingerprint: str,
+    runtime: EmbedderRuntime | None,
     size_px: int,
     digests: Sequence[str] | None = None,
     limit: int = 0,
 ) -> None:
-    """Refuse shards of another embedder, picture size or data, before anything is read (ArtifactError)."""
-    check_embedder(index, embedder, fingerprint, f"the training data in {folder}")
+    """Refuse shards of another embedder, picture size or data, before anything is read (ArtifactError).
+
+    Args:
+        runtime: the black box; None needs pictures alone.
+    """
+    if runtime and not index["embedder_fingerprint"]:
+        raise ArtifactError(
+            f"the training data in {folder} are pictures without ID vectors, made for super-resolution",
+            "choose another --shards folder",
+        )
+    if runtime:
+        check_embedder(index, runtime.spec.name, runtime.fingerprint, f"the training data in {folder}")
     if index["size_px"] != size_px:
         raise ArtifactError(
             f"the pictures in {folder} have {index['size_px']} px; the preset takes {size_px}",
@@ -305,7 +329,7 @@ def check_shards(
 def ready_shards(
     folder: Path,
     sets: Sequence[FaceSet],
-    runtime: EmbedderRuntime,
+    runtime: EmbedderRuntime | None,
     template: F32,
     size_px: int,
     template_name: str,
@@ -326,9 +350,7 @@ def ready_shards(
     if (folder / "index.json").is_file():
         digests = [faces.digest for faces in sets] or None
         index = read_index(folder)
-        check_shards(
-            index, folder, runtime.spec.name, runtime.fingerprint, size_px, digests, limit if digests else 0
-        )
+        check_shards(index, folder, runtime, size_px, digests, limit if digests else 0)
     elif not sets:
         raise UsageError(f"no training data in {folder}", "give --dataset to make it")
     elif make:

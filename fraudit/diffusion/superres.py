@@ -1,6 +1,8 @@
 """Super-resolution network: the U-Net on the noisy picture beside the enlarged low-resolution one.
 
-Dhariwal and Nichol (2021), as used 64 -> 256 by Kansy et al. (2023, supplementary material, Table 2).
+Dhariwal and Nichol (2021), as used 64 -> 256 by Kansy et al. (2023, supplementary material, Table 2). With
+`prior_spread` it denoises only what the enlarged picture leaves unexplained (`fraudit.diffusion.refining`), as
+Li et al. (2022, SRDiff) do: a short training need not learn to copy.
 """
 
 from __future__ import annotations
@@ -9,25 +11,92 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fraudit.diffusion.unet import UNet
+from fraudit.diffusion import counter
+from fraudit.diffusion.refining import RefiningUNet
 from fraudit.errors import UsageError
+from fraudit.types import I64, U8
+
+START = 10.0  # times what is unexplained: noisier pictures tell nothing that the small one does not
+_BLUR, _LEVEL, _NOISE = range(20, 23)  # streams of `counter`
+_REACH = 3  # pixels each way of the blurring kernel
 
 
-class SuperResUNet(UNet):
+def enlarged(low_res: Tensor, side: int) -> Tensor:
+    """f32[B,3,s,s] -> f32[B,3,S,S], bilinear as in the guided-diffusion release."""
+    return F.interpolate(low_res, (side, side), mode="bilinear")
+
+
+def small_pictures(
+    pictures: Tensor, side: int, positions: Tensor, seed: int, blur: float = 0.0, noise: float = 0.0
+) -> Tensor:
+    """f32[B,3,s,s]: what super-resolution starts from in training, by averaging f32[B,3,S,S].
+
+    An inverter's pictures are smoother and grainier than real ones made small. Conditioning augmentation (Ho et al.
+    2022, cascaded diffusion, section 4) shows the network such: each picture is blurred and given noise, by as much
+    as numbers drawn for it say.
+
+    Args:
+        positions: i64[B] of the samples in the run, which decide what is drawn.
+        blur: largest standard deviation of the Gaussian in small pixels; 0: none.
+        noise: largest standard deviation, of pictures in [-1, 1]; 0: none.
+    """
+    low = F.avg_pool2d(pictures, pictures.shape[-1] // side)
+    if blur > 0:
+        sigma = blur * counter.uniform(seed, _BLUR, positions, 1)
+        places = torch.arange(-_REACH, _REACH + 1, device=low.device)
+        taps = torch.exp(-0.5 * (places / sigma.clamp(min=0.05)) ** 2)
+        taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(3, 0)
+        rows = F.pad(low, (_REACH,) * 4, mode="replicate").flatten(0, 1)[None]
+        for kernel in (taps[:, None, None, :], taps[:, None, :, None]):
+            rows = F.conv2d(rows, kernel, groups=len(taps))
+        low = rows.view_as(low)
+    if noise > 0:
+        level = noise * counter.uniform(seed, _LEVEL, positions, 1)[:, :, None, None]
+        low = low + level * counter.normal(seed, _NOISE, positions, tuple(low.shape[1:]))
+    return low
+
+
+def unexplained(pictures: U8, visible: U8, rows: I64, side: int) -> float:
+    """Standard deviation, of pictures in [-1, 1], that u8[N,S,S,3] keep of themselves when made small and enlarged.
+
+    Args:
+        visible: u8[N,S,S], 1 where a pixel counts.
+        rows: i64 of those that are trained on; at most 2,048 are looked at.
+    """
+    squares, count = 0.0, 0.0
+    for start in range(0, min(len(rows), 2048), 64):
+        part = rows[start : start + 64]
+        x = torch.from_numpy(pictures[part]).permute(0, 3, 1, 2).float() / 127.5 - 1
+        seen = torch.from_numpy(visible[part])[:, None].float()
+        rest = x - enlarged(F.avg_pool2d(x, x.shape[-1] // side), x.shape[-1])
+        squares += float((rest.square() * seen).sum())
+        count += 3 * float(seen.sum())
+    return max(round((squares / max(count, 1.0)) ** 0.5, 4), 1e-3)
+
+
+class SuperResUNet(RefiningUNet):
     """Noise predictor of the large picture, given the small one."""
 
-    def forward(  # type: ignore[override]
+    def forward(
         self,
         x: Tensor,
         timesteps: Tensor,
         identity: Tensor | None = None,
         attributes: Tensor | None = None,
         labels: Tensor | None = None,
+        clean: bool = False,
         *,
         low_res: Tensor | None = None,
     ) -> Tensor:
-        """f32[B,3,S,S] and `low_res` f32[B,3,s,s] in [-1, 1] -> [B,3 or 6,S,S]."""
+        """f32[B,3,S,S] and `low_res` f32[B,3,s,s] in [-1, 1] -> eps f32[B,3 or 6,S,S], or x_0 where `clean`.
+
+        Only a network that refines can answer with x_0.
+        """
         if low_res is None:
             raise UsageError("a super-resolution network needs `low_res`, the small pictures in [-1, 1]")
-        enlarged = F.interpolate(low_res, x.shape[-2:], mode="bilinear")
-        return super().forward(torch.cat([x, enlarged], dim=1), timesteps, identity, attributes, labels)
+        large = enlarged(low_res, x.shape[-1])
+        if self.config.prior_spread > 0:
+            return self.refined(
+                x, timesteps, large, clean, identity=identity, attributes=attributes, labels=labels
+            )
+        return super().forward(torch.cat([x, large], dim=1), timesteps, identity, attributes, labels)

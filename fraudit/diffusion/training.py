@@ -12,7 +12,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,7 @@ from fraudit.diffusion.conditioning import drop_conditions, scaled_identity
 from fraudit.diffusion.ema import Ema
 from fraudit.diffusion.feed import Feed
 from fraudit.diffusion.gaussian import GaussianDiffusion
+from fraudit.diffusion.options import TrainOptions, computes_in_bf16
 from fraudit.diffusion.presets import Preset
 from fraudit.diffusion.prior import Prior, PriorUNet, fit_prior, load_prior, save_prior
 from fraudit.diffusion.processes import Processes
@@ -39,6 +40,7 @@ from fraudit.diffusion.student import (
     recognition_loss,
     shift_of,
 )
+from fraudit.diffusion.superres import START, small_pictures, unexplained
 from fraudit.diffusion.unet import UNet, build_unet, with_conditions
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.store import write_atomic
@@ -48,55 +50,6 @@ LOG = "loss.jsonl"
 PRIOR = "prior.safetensors"
 STUDENT = "student.safetensors"
 _TIME, _DROP, _NOISE = 0, 2, 3  # streams of `counter`; feed.py has 1
-
-
-@dataclass(frozen=True, slots=True)
-class TrainOptions:
-    """What a training is told besides its preset.
-
-    Attributes:
-        steps: optimizer steps in all.
-        batch: pictures a step, over all processes.
-        micro_batch: pictures a forward; 0: the whole share of a process. Smaller accumulates gradients.
-        seed: of weights, noise, order and dropping.
-        minutes: stop (with a checkpoint) after this time; 0: no limit.
-        checkpoint_every, log_every, report_every: steps between state files, flushed losses, reports.
-        attributes: attribute set, or ''.
-        identity: condition on ID vectors; False trains the unconditional mode.
-        device: torch device; '' takes a GPU where there is one.
-        compile: torch.compile on a GPU.
-        precision: `bf16` or `fp32` arithmetic; '' takes bf16 on a GPU.
-    """
-
-    steps: int
-    batch: int
-    micro_batch: int = 0
-    seed: int = 0
-    minutes: float = 0.0
-    checkpoint_every: int = 500
-    log_every: int = 20
-    report_every: int = 1000
-    attributes: str = ""
-    identity: bool = True
-    device: str = ""
-    compile: bool = True
-    precision: str = ""
-
-
-PRECISIONS = ("bf16", "fp32")
-
-
-def computes_in_bf16(device: torch.device, precision: str = "") -> bool:
-    """Whether to compute in bfloat16; '' does on a GPU, since not every CPU gains by it.
-
-    Raises:
-        UsageError: neither '' nor one of `PRECISIONS`.
-    """
-    if precision not in ("", *PRECISIONS):
-        raise UsageError(f"unknown precision '{precision}'", f"known: {', '.join(PRECISIONS)}")
-    if precision:
-        return precision == "bf16"
-    return device.type == "cuda"
 
 
 class Trainer:
@@ -135,6 +88,11 @@ class Trainer:
         prior = self._fitted(data, people) if preset.prior and options.identity else None
         if prior is not None:
             self.config = replace(self.config, prior_spread=prior.spread, prior_schedule=preset.schedule)
+        elif preset.prior and preset.small_size:
+            spread = unexplained(
+                data.pictures, data.visible, np.flatnonzero(~data.held_out), preset.small_size
+            )
+            self.config = replace(self.config, prior_spread=spread, prior_schedule=preset.schedule)
         network = build_unet(self.config)
         if prior is not None and isinstance(network, PriorUNet):
             network.set_prior(prior)
@@ -170,16 +128,20 @@ class Trainer:
         """Mean loss of samples first..first+count-1 of the run."""
         seed, preset = self.options.seed, self.preset
         x0, mask, identity, attributes, positions = self._feed.batch(first, count)
-        t = (counter.uniform(seed, _TIME, positions, 1)[:, 0] * self.process.num_timesteps).long()
-        t = t.clamp(max=self.process.num_timesteps - 1)
+        t = self._times(counter.uniform(seed, _TIME, positions, 1)[:, 0])
         draw = counter.uniform(seed, _DROP, positions, 1)[:, 0]
         identity, attributes = drop_conditions(identity, attributes, draw, preset.drop)
         noise = counter.normal(seed, _NOISE, positions, tuple(x0.shape[1:]))
         noise = noise.contiguous(memory_format=torch.channels_last)
         x_t = self.process.q_sample(x0, t, noise)
-        clean = isinstance(self.network, PriorUNet)
+        clean = self.config.prior_spread > 0
+        extra: dict[str, Any] = {"clean": True} if clean else {}
+        if preset.small_size:
+            extra["low_res"] = small_pictures(
+                x0, preset.small_size, positions, seed, preset.low_res_blur, preset.low_res_noise
+            )
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
-            output = self._model(x_t, t, identity, attributes, **({"clean": True} if clean else {}))
+            output = self._model(x_t, t, identity, attributes, **extra)
         if clean:
             return self._loss_of_clean(
                 output, x0, mask, t, identity, shift_of(seed, first // self.options.batch)
@@ -189,6 +151,16 @@ class Trainer:
             return terms["loss"].mean()
         weighted = terms["mse"] * (self._snr[t].clamp(max=preset.min_snr) / self._snr[t])
         return (weighted + terms["vb"]).mean() if "vb" in terms else weighted.mean()
+
+    def _times(self, share: Tensor) -> Tensor:
+        """i64[B] time steps at f32[B] in 0..1 of those that are trained: all alike, or evenly in log SNR."""
+        last = self.process.num_timesteps - 1
+        if not (self.preset.small_size and self.config.prior_spread > 0):
+            return (share * (last + 1)).long().clamp(max=last)
+        rising = -self._snr.log()
+        highest = 2 * math.log(START * self.config.prior_spread)
+        wanted = rising[0] + share * (highest - rising[0])
+        return torch.searchsorted(rising, wanted).clamp(max=last)
 
     def _loss_of_clean(
         self,
@@ -205,8 +177,14 @@ class Trainer:
         that is preconditioned can be asked for the floor.
         """
         preset, snr = self.preset, self._snr[t]
-        weight = snr if preset.min_snr is None else snr.clamp(max=preset.min_snr)
-        terms = ((x0 - made).square() * mask).flatten(1).mean(1) * weight.clamp(min=preset.floor_snr)
+        if preset.small_size:
+            weight = (
+                snr + self.config.prior_spread**-2
+            )  # what the U-Net itself answers counts alike at any noise
+        else:
+            weight = snr if preset.min_snr is None else snr.clamp(max=preset.min_snr)
+            weight = weight.clamp(min=preset.floor_snr)
+        terms = ((x0 - made).square() * mask).flatten(1).mean(1) * weight
         network = self.network
         if self._student is not None and identity is not None and isinstance(network, PriorUNet):
             told = identity.ne(0).any(1)
@@ -389,9 +367,9 @@ class Trainer:
             UsageError: its network has another shape.
             ArtifactError: files missing, truncated or changed.
         """
-        from fraudit.diffusion.checkpoint import load_state, read_inverter_card
+        from fraudit.diffusion.checkpoint import KIND, UPSCALER, load_state, read_inverter_card
 
-        card = read_inverter_card(folder)
+        card = read_inverter_card(folder, UPSCALER if self.preset.small_size else KIND)
         state = load_state(folder, card)
         mine = dict(self.network.named_parameters())
         both = mine.keys() | state.keys()

@@ -51,8 +51,9 @@ class UNetConfig:
         low_res_channels: channels of the picture that is concatenated (super-resolution), else 0.
         patch: side of the pixel blocks that enter and leave as channels; the levels then start at
             image_size / patch, which divides the work by about patch^2.
-        prior_spread: > 0: refine the closed-form picture of the ID vector (`fraudit.diffusion.prior`), which
-            leaves this standard deviation unexplained, in units of pictures in [-1, 1].
+        prior_spread: > 0: refine a first picture (`fraudit.diffusion.refining`), which leaves this standard
+            deviation unexplained, in units of pictures in [-1, 1]: the closed form of the ID vector, or the
+            enlarged low-resolution one.
         prior_schedule: noise schedule that such a network is bound to.
     """
 
@@ -93,9 +94,11 @@ class UNetConfig:
                 f"after patches of {self.patch}",
                 "choose fewer levels (channel_mult) or a smaller patch",
             )
-        if self.prior_spread > 0 and (self.identity_dim is None or self.learn_sigma or self.low_res_channels):
+        if self.prior_spread > 0 and (
+            self.learn_sigma or (self.identity_dim is None) == (self.low_res_channels == 0)
+        ):
             raise UsageError(
-                "a network that refines the closed form takes ID vectors, no learned variance and no second picture",
+                "a network that refines takes ID vectors or a small picture, one of the two, and no learned variance",
                 "set prior_spread to 0, or train with identities and learn_sigma off",
             )
         for mult in self.channel_mult:
@@ -116,7 +119,8 @@ class UNetConfig:
 
     @property
     def in_channels(self) -> int:
-        return (3 + self.low_res_channels + (3 if self.prior_spread > 0 else 0)) * self.patch**2
+        beside = self.low_res_channels or (3 if self.prior_spread > 0 else 0)
+        return (3 + beside) * self.patch**2
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> UNetConfig:
@@ -392,9 +396,9 @@ def build_unet(config: UNetConfig | Mapping[str, Any]) -> UNet:
     from fraudit.diffusion.superres import SuperResUNet
 
     shape = config if isinstance(config, UNetConfig) else UNetConfig.from_dict(config)
-    if shape.prior_spread > 0:
-        return PriorUNet(shape)
-    return SuperResUNet(shape) if shape.low_res_channels else UNet(shape)
+    if shape.low_res_channels:
+        return SuperResUNet(shape)
+    return PriorUNet(shape) if shape.prior_spread > 0 else UNet(shape)
 
 
 def with_conditions(config: UNetConfig, identity_dim: int | None, attribute_dim: int | None) -> UNetConfig:

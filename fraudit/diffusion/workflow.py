@@ -1,4 +1,4 @@
-"""One training from data to exported inverter: what `fraudit train` does, as a function."""
+"""One training from data to export: what `fraudit train` and `fraudit train-upscaler` do, as a function."""
 
 from __future__ import annotations
 
@@ -10,16 +10,33 @@ from typing import Any
 
 import torch
 
-from fraudit.diffusion.checkpoint import export_inverter, read_inverter_card, save_inverter
-from fraudit.diffusion.evaluate import Probe, add_evaluation, grid, write_picture, write_training_report
+from fraudit.diffusion.checkpoint import (
+    KIND,
+    NAMES,
+    UPSCALER,
+    export_inverter,
+    read_inverter_card,
+    save_inverter,
+)
+from fraudit.diffusion.evaluate import Probe, report_of
+from fraudit.diffusion.options import TrainOptions
 from fraudit.diffusion.presets import Preset
+from fraudit.diffusion.processes import Processes
 from fraudit.diffusion.shards import (
     Progress,
+    Shards,
     data_digest,
     load_shards,
     ready_shards,
 )
-from fraudit.diffusion.training import Processes, Trainer, TrainOptions
+from fraudit.diffusion.training import Trainer
+from fraudit.diffusion.training_report import (
+    add_evaluation,
+    grid,
+    read_evaluations,
+    write_picture,
+    write_training_report,
+)
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import UsageError
 from fraudit.types import F32, FaceSet
@@ -32,7 +49,7 @@ class Plan:
     """Everything a training needs.
 
     Attributes:
-        out: folder of state, losses, report and the finished inverter (`out/inverter`).
+        out: folder of state, losses, report and the finished inverter (`out/inverter`) or upscaler (`out/upscaler`).
         shards: folder of the training data; made where it does not exist.
         sets: face sets; () takes the shards as they are.
         limit: at most so many faces of each set; 0: all.
@@ -57,8 +74,15 @@ class Plan:
     resume: bool = False
     init: Path | None = None
 
+    @property
+    def kind(self) -> str:
+        """What is trained: an inverter (`id3pm`), or an `upscaler`."""
+        return UPSCALER if self.preset.small_size else KIND
 
-def prepare_data(plan: Plan, runtime: EmbedderRuntime, processes: Processes, progress: Progress) -> None:
+
+def prepare_data(
+    plan: Plan, runtime: EmbedderRuntime | None, processes: Processes, progress: Progress
+) -> None:
     """Make the shards where there are none; refuse those of another embedder, size or data."""
     ready_shards(
         plan.shards, plan.sets, runtime, plan.points, plan.preset.unet.image_size, plan.template_name,
@@ -68,32 +92,23 @@ def prepare_data(plan: Plan, runtime: EmbedderRuntime, processes: Processes, pro
     processes.wait()
 
 
-def origin_of(folder: Path) -> dict[str, Any]:
+def origin_of(folder: Path, kind: str = KIND) -> dict[str, Any]:
     """What a card says of the inverter in `folder` that another one started from, and of those before it."""
-    card = read_inverter_card(folder)
+    card = read_inverter_card(folder, kind)
     found = {key: card.get(key) for key in ("embedder", "embedder_fingerprint", "preset", "steps", "batch")}
     before = {key: card[key] for key in ("adapted_from", "init") if key in card}
     return {**found, "weights_sha256": [entry["sha256"] for entry in card["files"]], **before}
 
 
 def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float) -> dict[str, Any]:
-    """What the finished inverter says of itself."""
+    """What the finished inverter, or upscaler, says of itself."""
     options, preset = plan.options, plan.preset
     licences = sorted({d["licence"] or "unknown" for d in index["datasets"]})
-    return {
-        "embedder": index["embedder"],
-        "embedder_fingerprint": index["embedder_fingerprint"],
-        "embedder_weights_sha256": index["embedder_weights_sha256"],
-        "embedder_licence": index["embedder_licence"],
-        "preprocess": index["preprocess"],
-        "dim": index["dim"],
+    facts: dict[str, Any] = {
         "preset": preset.name,
         "departures": list(preset.departures),
         "unet": trainer.config.as_dict(),
         "schedule": preset.schedule,
-        "unit_scaled": preset.unit_scaled,
-        "attributes": options.attributes,
-        "identity": options.identity,
         "size_px": preset.unet.image_size,
         "template_name": index["template_name"],
         "data": [{k: d[k] for k in ("name", "digest", "faces", "licence")} for d in index["datasets"]],
@@ -103,26 +118,89 @@ def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float)
         "batch": options.batch,
         "seed": options.seed,
         "ema": preset.ema,
-        "guidance": preset.guidance,
         "temperature": preset.temperature,
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
         "seconds": round(seconds, 1),
         "precision": trainer.precision,
-        **({"init": origin_of(plan.init)} if plan.init is not None else {}),
+        **({"init": origin_of(plan.init, plan.kind)} if plan.init is not None else {}),
         "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "licence": f"weights learned from: {'; '.join(licences)}",
     }
+    if preset.small_size:
+        return {"small_px": preset.small_size, **facts}
+    about = {
+        key: index[key]
+        for key in (
+            "embedder", "embedder_fingerprint", "embedder_weights_sha256", "embedder_licence", "preprocess", "dim"
+        )
+    }  # fmt: skip
+    return {
+        **about,
+        **facts,
+        "unit_scaled": preset.unit_scaled,
+        "attributes": options.attributes,
+        "identity": options.identity,
+        "guidance": preset.guidance,
+    }
+
+
+Measured = Callable[[Trainer, dict[str, Any]], None]
+
+
+def _inverter_report(
+    plan: Plan, data: Shards, runtime: EmbedderRuntime, judge: EmbedderRuntime | None
+) -> Measured:
+    preset = plan.preset
+    probe = Probe.of_people(
+        data, True, plan.probe,
+        points=plan.points, runtime=runtime, judge=judge, unit_scaled=preset.unit_scaled,
+        schedule=preset.schedule, guidance=preset.guidance, temperature=preset.temperature,
+    )  # fmt: skip
+
+    def report(now: Trainer, card: dict[str, Any]) -> None:
+        pictures = probe.pictures(now.averaged())
+        if plan.options.identity:
+            add_evaluation(plan.out, {"step": now.step, **probe.score(pictures)})
+        real = data.pictures[probe.rows[:SAMPLES]]
+        write_picture(plan.out / "samples.png", grid([real, pictures[:SAMPLES]]))
+        write_training_report(plan.out, card, report_of(read_evaluations(plan.out), card))
+
+    return report
+
+
+def _upscaler_report(plan: Plan, data: Shards, judge: EmbedderRuntime | None) -> Measured:
+    from fraudit.diffusion import upscaler_evaluate as upscaling
+
+    preset = plan.preset
+    probe = upscaling.UpscalerProbe.of_people(
+        data, plan.probe,
+        small_px=preset.small_size, points=plan.points, judge=judge, schedule=preset.schedule,
+        temperature=preset.temperature,
+    )  # fmt: skip
+
+    def report(now: Trainer, card: dict[str, Any]) -> None:
+        pictures = probe.pictures(now.averaged())
+        add_evaluation(plan.out, {"step": now.step, **probe.score(pictures)})
+        real = probe.real[:SAMPLES]
+        plain = upscaling.made_large(probe.small[:SAMPLES], real.shape[1])
+        write_picture(plan.out / "samples.png", grid([real, plain, pictures[:SAMPLES]]))
+        write_training_report(plan.out, card, upscaling.report_of(read_evaluations(plan.out)))
+
+    return report
 
 
 def run_training(
     plan: Plan,
-    runtime: EmbedderRuntime,
+    runtime: EmbedderRuntime | None,
     judge: EmbedderRuntime | None = None,
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = lambda label, done, total: None,
 ) -> dict[str, Any]:
-    """Data, training, report, export. Returns {done, step, inverter, export, loss, evaluation}.
+    """Data, training, report, export. Returns {done, step, inverter, export, loss}.
+
+    Args:
+        runtime: the black box; None trains a super-resolution network, from pictures alone.
 
     Raises:
         UsageError: `out` holds a training already, or --resume finds none or another one.
@@ -138,7 +216,7 @@ def run_training(
         if plan.resume:
             state_in(plan.out)
         if plan.init is not None:
-            read_inverter_card(plan.init)
+            read_inverter_card(plan.init, plan.kind)
         prepare_data(plan, runtime, processes, progress)
         plan.out.mkdir(parents=True, exist_ok=True)
         data = load_shards(plan.shards)
@@ -153,7 +231,7 @@ def run_training(
             "embedder": data.index["embedder_fingerprint"],
         }
         if plan.init is not None:
-            run["init"] = origin_of(plan.init)
+            run["init"] = origin_of(plan.init, plan.kind)
         trainer = Trainer(plan.out, data, preset, options, processes, run, say)
         if plan.resume:
             trainer.resume()
@@ -163,38 +241,23 @@ def run_training(
                 trainer.begin_from(plan.init)
             if processes.first:
                 (plan.out / LOG).unlink(missing_ok=True)
-        probe = Probe.of_people(
-            data,
-            True,
-            plan.probe,
-            points=plan.points,
-            runtime=runtime,
-            judge=judge,
-            unit_scaled=preset.unit_scaled,
-            schedule=preset.schedule,
-            guidance=preset.guidance,
-            temperature=preset.temperature,
+        measured = (
+            _inverter_report(plan, data, runtime, judge) if runtime else _upscaler_report(plan, data, judge)
         )
         started = time.monotonic()
 
-        def report(now: Trainer) -> None:
-            pictures = probe.pictures(now.averaged())
-            if options.identity:
-                add_evaluation(plan.out, {"step": now.step, **probe.score(pictures)})
-            real = data.pictures[probe.rows[:SAMPLES]]
-            write_picture(plan.out / "samples.png", grid([real, pictures[:SAMPLES]]))
-            write_training_report(plan.out, card_of(plan, data.index, now, time.monotonic() - started))
+        def card() -> dict[str, Any]:
+            return card_of(plan, data.index, trainer, time.monotonic() - started)
 
-        done = trainer.run(report, say)
+        done = trainer.run(lambda now: measured(now, card()), say)
         result: dict[str, Any] = {"done": done, "step": trainer.step, "inverter": None, "export": None}
         if processes.first:
-            report(trainer)
-            card = card_of(plan, data.index, trainer, time.monotonic() - started)
-            inverter = plan.out / "inverter"
-            save_inverter(inverter, trainer.ema.state_dict(), card, "fp32", max_bytes=2**40)
-            result["inverter"] = str(inverter)
+            measured(trainer, card())
+            made = plan.out / NAMES[plan.kind]
+            save_inverter(made, trainer.ema.state_dict(), card(), "fp32", max_bytes=2**40, kind=plan.kind)
+            result["inverter"] = str(made)
             if plan.export:
-                export_inverter(inverter, plan.out / "export", plan.export)
+                export_inverter(made, plan.out / "export", plan.export)
                 result["export"] = str(plan.out / "export")
             losses = read_losses(plan.out)
             result["loss"] = losses[-1]["loss"] if losses else None

@@ -1,10 +1,11 @@
-"""The second stage of ID3PM: a 64 -> 256 diffusion model over any inverter's pictures."""
+"""The second stage of ID3PM: a super-resolution diffusion model over any inverter's pictures."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fraudit.errors import UsageError
 from fraudit.types import I64, U8
@@ -13,17 +14,67 @@ if TYPE_CHECKING:
     from fraudit.diffusion.unet import UNet
 
 
-def open_upscaler(path: Path, size_px: int) -> UNet:
-    """The super-resolution network in a guided-diffusion checkpoint (`.pt`, read without code, or safetensors).
+@dataclass(frozen=True, slots=True)
+class Upscaler:
+    """A super-resolution network and how it is sampled.
 
-    Shape and width are read from its tensors; attention has 4 heads as in Table 2 and in the release.
+    Attributes:
+        network: in evaluation mode; `network.config.image_size` is the side of what it makes.
+        schedule: noise schedule it was trained with.
+        temperature: scale of the noise.
+        card: what is known of its training; {} of a guided-diffusion checkpoint.
+    """
+
+    network: UNet
+    schedule: str
+    temperature: float
+    card: dict[str, Any]
+
+    def enlarge(
+        self, pictures: U8, seeds: Sequence[int] | I64, *, steps: int = 10, sampler: str = "dpm++"
+    ) -> U8:
+        """u8[N,s,s,3] -> u8[N,S,S,3] on $FRAUDIT_DEVICE, else a GPU where there is one.
+
+        Raises:
+            UsageError: an unknown sampler, steps out of range, or another one than `dpm++` for a network that refines.
+        """
+        import os
+
+        import torch
+
+        from fraudit.diffusion.samplers import upscale
+
+        device = os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+        network = self.network.to(device, memory_format=torch.channels_last)
+        return upscale(
+            network, pictures, seeds, schedule=self.schedule, sampler=sampler, steps=steps,
+            temperature=self.temperature, device=device, chunk=8 if device.startswith("cuda") else 1,
+        )  # fmt: skip
+
+
+def open_upscaler(path: Path, size_px: int) -> Upscaler:
+    """The super-resolution network of `fraudit train-upscaler` (a folder) or of guided-diffusion (a file).
+
+    A file is a `.pt`, read without code, or safetensors; shape and width are read from its tensors, attention has 4
+    heads and the schedule is linear, as in Table 2 and in the release.
 
     Raises:
+        ArtifactError: a folder without an upscaler, or with changed or truncated files.
         WeightsError: no such file, not such a checkpoint, or tensors that do not fit.
         UsageError: not a super-resolution network, or one that does not enlarge pictures of `size_px`.
     """
+    from fraudit.diffusion.checkpoint import UPSCALER, load_inverter_network
     from fraudit.diffusion.guided_checkpoint import load_guided_diffusion
 
+    if path.is_dir():
+        network, card = load_inverter_network(path, UPSCALER)
+        found = Upscaler(network, card["schedule"], float(card.get("temperature", 1.0)), card)
+        if card["small_px"] != size_px:
+            raise UsageError(
+                f"{path} enlarges pictures of {card['small_px']} px, the inverter's have {size_px} px",
+                "train one for them with fraudit train-upscaler",
+            )
+        return found
     network = load_guided_diffusion(path, num_heads=4)
     config = network.config
     if config.low_res_channels != 3:
@@ -35,22 +86,4 @@ def open_upscaler(path: Path, size_px: int) -> UNet:
         raise UsageError(
             f"{path} makes pictures of {config.image_size} px, the inverter already {size_px} px"
         )
-    return network
-
-
-def enlarge(
-    network: UNet, pictures: U8, seeds: Sequence[int] | I64, *, steps: int = 10, sampler: str = "dpm++"
-) -> U8:
-    """u8[N,s,s,3] -> u8[N,S,S,3] on $FRAUDIT_DEVICE, else a GPU where there is one; linear schedule (Table 2)."""
-    import os
-
-    import torch
-
-    from fraudit.diffusion.samplers import upscale
-
-    device = os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-    network = network.to(device, memory_format=torch.channels_last)
-    return upscale(
-        network, pictures, seeds, schedule="linear", sampler=sampler, steps=steps, device=device,
-        chunk=8 if device.startswith("cuda") else 1,
-    )  # fmt: skip
+    return Upscaler(network, "linear", 1.0, {})

@@ -23,7 +23,7 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from fraudit.diffusion.training import TrainOptions
+from fraudit.diffusion.options import TrainOptions
 from fraudit.diffusion.workflow import Plan, run_training
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from tests.unit.test_diffusion_training import SMALL, black_box, drawn_faces

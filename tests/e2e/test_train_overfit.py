@@ -14,9 +14,11 @@ import typer
 from fraudit.cli import invert as inverting
 from fraudit.cli import train as topic
 from fraudit.diffusion.evaluate import Probe
+from fraudit.diffusion.options import TrainOptions
 from fraudit.diffusion.presets import preset_named
+from fraudit.diffusion.processes import Processes
 from fraudit.diffusion.shards import build_shards, load_shards
-from fraudit.diffusion.training import Processes, Trainer, TrainOptions
+from fraudit.diffusion.training import Trainer
 from fraudit.embedders_load import load_embedder
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import ArtifactError, FrauditError, UsageError

@@ -15,8 +15,10 @@ from safetensors.torch import load as from_bytes
 from fraudit.diffusion.checkpoint import export_inverter, load_inverter_network, quantised, save_inverter
 from fraudit.diffusion.ema import Ema
 from fraudit.diffusion.gaussian import GaussianDiffusion
+from fraudit.diffusion.options import TrainOptions
 from fraudit.diffusion.presets import PRESETS, TINY_32, preset_named
 from fraudit.diffusion.prior import load_prior
+from fraudit.diffusion.processes import Processes
 from fraudit.diffusion.shards import (
     build_shards,
     check_shards,
@@ -27,7 +29,7 @@ from fraudit.diffusion.shards import (
     visible_corners,
     visible_mask,
 )
-from fraudit.diffusion.training import Processes, Trainer, TrainOptions, read_losses
+from fraudit.diffusion.training import Trainer, read_losses
 from fraudit.diffusion.unet import build_unet
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError, WeightsError
@@ -155,13 +157,13 @@ def test_whole_people_are_held_out(shards: Path) -> None:
 def test_shards_of_another_embedder_size_or_data_are_refused(shards: Path) -> None:
     index = read_index(shards)
     own, other = black_box(), black_box(1)
-    check_shards(index, shards, "drawn-box", own.fingerprint, 16, ["drawn-1"])
+    check_shards(index, shards, own, 16, ["drawn-1"])
     with pytest.raises(ArtifactError, match=f"{own.fingerprint[:12]}.*{other.fingerprint[:12]}"):
-        check_shards(index, shards, "drawn-box", other.fingerprint, 16)
+        check_shards(index, shards, other, 16)
     with pytest.raises(ArtifactError, match="16 px"):
-        check_shards(index, shards, "drawn-box", own.fingerprint, 64)
+        check_shards(index, shards, own, 64)
     with pytest.raises(ArtifactError, match="other data"):
-        check_shards(index, shards, "drawn-box", own.fingerprint, 16, ["drawn-2"])
+        check_shards(index, shards, own, 16, ["drawn-2"])
 
 
 def test_a_truncated_or_changed_shard_is_named(tmp_path: Path) -> None:

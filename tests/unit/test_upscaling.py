@@ -15,7 +15,7 @@ from fraudit.cli.invert import invert
 from fraudit.diffusion.unet import UNetConfig, build_unet
 from fraudit.errors import UsageError, WeightsError
 from fraudit.faces.sources import open_faces
-from fraudit.inverters.upscaling import enlarge, open_upscaler
+from fraudit.inverters.upscaling import open_upscaler
 
 SHAPE = UNetConfig(
     image_size=256, num_channels=32, num_res_blocks=1, attention_resolutions=(8,), resblock_updown=True,
@@ -30,11 +30,11 @@ def _checkpoint(path: Path, config: UNetConfig) -> Path:
 
 
 def test_a_checkpoint_enlarges_pictures_one_seed_at_a_time(tmp_path: Path) -> None:
-    network = open_upscaler(_checkpoint(tmp_path / "up.safetensors", SHAPE), 64)
+    upscaler = open_upscaler(_checkpoint(tmp_path / "up.safetensors", SHAPE), 64)
     small = np.random.default_rng(0).integers(0, 256, (2, 64, 64, 3), np.uint8)
-    large = enlarge(network, small, [5, 6], steps=1)
+    large = upscaler.enlarge(small, [5, 6], steps=1)
     assert large.shape == (2, 256, 256, 3)
-    np.testing.assert_array_equal(enlarge(network, small[1:], [6], steps=1)[0], large[1])
+    np.testing.assert_array_equal(upscaler.enlarge(small[1:], [6], steps=1)[0], large[1])
 
 
 def test_other_files_are_refused(tmp_path: Path) -> None:
