@@ -131,7 +131,7 @@ def adapt(
     print(
         f"translated from {told['faces']:,} pairs of vectors; cosine on people held out {_words(told['agreement'])}"
     )
-    if any(faces.synthetic for faces in sets):
+    if any(entry.get("synthetic") for entry in data.index["datasets"]):
         print("note: people held out are synthetic here too; on photographs it will do less well")
     print(f"pictures of people held out, by {runtime.spec.name} itself: {_words(seen['embedder'])}")
     if "judge" in seen:

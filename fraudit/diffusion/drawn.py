@@ -26,6 +26,8 @@ def drawn_faces(
 ) -> FaceSet:
     """`count` faces of nobody, a person each, from seeds 0..count-1 of the inverter's unconditional branch.
 
+    They are drawn when they are first read: what was stored of them before needs no drawing.
+
     Args:
         inverter: has `sample(seeds) -> u8[N,S,S,3]`. card: its card, which names its files and its licence.
         points: f32[5,2] in its pictures.
@@ -39,11 +41,17 @@ def drawn_faces(
         raise UsageError(
             f"--draw: expected at least 100 faces, found {count}", "2000 take some minutes on a CPU"
         )
-    encoded: list[bytes] = []
-    for start in range(0, count, CHUNK):
-        for picture in inverter.sample(np.arange(start, min(start + CHUNK, count))):
-            encoded.append(cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))[1].tobytes())
-        say("drawing faces", len(encoded), count)
+    encoded: dict[int, bytes] = {}
+
+    def read(index: int) -> bytes:
+        if index not in encoded:
+            start = index - index % CHUNK
+            seeds = np.arange(start, min(start + CHUNK, count))
+            for seed, picture in zip(seeds, inverter.sample(seeds), strict=True):
+                encoded[int(seed)] = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))[1].tobytes()
+            say("drawing faces", len(encoded), count)
+        return encoded[index]
+
     told = json.dumps([card["files"], count, "sample-1"], sort_keys=True)
     return FaceSet(
         name=NAME,
@@ -53,7 +61,7 @@ def drawn_faces(
         landmarks=np.repeat(points[None].astype(np.float32), count, axis=0),
         pairs=None,
         digest=hashlib.sha256(told.encode()).hexdigest(),
-        read_bytes=encoded.__getitem__,
+        read_bytes=read,
         decode=decode_picture,
         synthetic=True,
         licence=f"drawn by an inverter: {card.get('licence', 'no licence stated')}",

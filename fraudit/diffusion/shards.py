@@ -230,6 +230,7 @@ def build_shards(
                 "licence": faces.licence,
                 "faces": len(encoded),
                 "skipped": skipped,
+                "synthetic": faces.synthetic,
             }
         )
     if len(pictures) < 8:

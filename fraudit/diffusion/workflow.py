@@ -256,9 +256,14 @@ def run_training(
             made = plan.out / NAMES[plan.kind]
             save_inverter(made, trainer.ema.state_dict(), card(), "fp32", max_bytes=2**40, kind=plan.kind)
             result["inverter"] = str(made)
-            if plan.export:
-                export_inverter(made, plan.out / "export", plan.export)
-                result["export"] = str(plan.out / "export")
+            # One that a training before this one exported would otherwise stay behind.
+            exported = plan.out / "export"
+            dtype = plan.export or (
+                str(read_inverter_card(exported, plan.kind)["dtype"]) if exported.is_dir() else ""
+            )
+            if dtype:
+                export_inverter(made, exported, dtype)
+                result["export"] = str(exported)
             losses = read_losses(plan.out)
             result["loss"] = losses[-1]["loss"] if losses else None
         processes.wait()

@@ -164,7 +164,11 @@ def test_drawn_faces_are_those_of_their_seeds_and_can_be_made_into_shards(
     trained: Path, tmp_path: Path
 ) -> None:
     inverter = load_inverter(trained / "inverter", black_box().loaded)
-    faces = drawn.drawn_faces(inverter, inverter.card, landmarks_of(16), 100)
+    said: list[int] = []
+    faces = drawn.drawn_faces(
+        inverter, inverter.card, landmarks_of(16), 100, lambda label, done, total: said.append(done)
+    )
+    assert said == []  # what was stored before needs no drawing
     again = drawn.drawn_faces(inverter, inverter.card, landmarks_of(16), 101)
     assert faces.synthetic
     assert len(faces) == len(np.unique(faces.subjects)) == 100
@@ -174,6 +178,8 @@ def test_drawn_faces_are_those_of_their_seeds_and_can_be_made_into_shards(
     assert not np.array_equal(faces.read(3), faces.read(99))
     index = build_shards(tmp_path, [faces], mirrored_box(), landmarks_of(16), 16, TEMPLATE_NAME)
     assert index["faces"] == 100
+    assert index["datasets"][0]["synthetic"]
+    assert max(said) == 100
     with pytest.raises(UsageError, match="at least 100"):
         drawn.drawn_faces(inverter, inverter.card, landmarks_of(16), 99)
 

@@ -245,6 +245,19 @@ def test_a_training_leaves_an_upscaler_that_enlarges_and_a_report(trained: Path,
         export_inverter(trained / "upscaler", tmp_path / "none", "fp16", guidance=2.0)
 
 
+def test_going_on_exports_again_what_was_exported_before(tmp_path: Path, shards: Path) -> None:
+    plan = Plan(
+        out=tmp_path / "run", shards=shards, sets=[], preset=PRESET,
+        options=TrainOptions(steps=2, batch=8, identity=False, device="cpu"),
+        points=landmarks_of(SIDE), template_name=TEMPLATE_NAME, probe=4, export="int8",
+    )  # fmt: skip
+    run_training(plan, None)
+    later = replace(plan, options=replace(plan.options, steps=4), export="", resume=True)
+    assert run_training(later, None)["export"] == str(tmp_path / "run" / "export")
+    card = read_inverter_card(tmp_path / "run" / "export", "upscaler")
+    assert (card["steps"], card["dtype"]) == (4, "int8")
+
+
 def test_upscalers_of_other_sizes_and_folders_without_one_are_refused(trained: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="enlarges pictures of 16 px, the inverter's have 64 px"):
         open_upscaler(trained / "upscaler", 64)
