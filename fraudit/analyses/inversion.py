@@ -85,7 +85,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     params = replace(params, guidance=guidance)
     usable = measure.rows_of(context)
     sizes = measure.choose_sizes(context, params, usable)
-    context.progress(f"inversion: {sizes.pictures:,} pictures")
+    context.progress(f"inversion: {sizes.pictures(params.refine):,} pictures")
     sources = measure.invert_sources(context, params, sizes, usable)
     verdicts = [measure.judge(context, params, sources, box) for box in measure.boxes(context)]
     attacks = [rates.attack(verdict, sources, params) for verdict in verdicts]

@@ -34,10 +34,10 @@ class Sizes:
     guidances: tuple[float, ...]
     scale: float
 
-    @property
-    def pictures(self) -> int:
-        """Pictures made in all."""
-        return self.sources + self.pairs + len(self.guidances) * self.people * self.samples
+    def pictures(self, refine: int) -> int:
+        """Pictures made in all, each round of refinement making those of sources and pairs again."""
+        once = self.sources + self.pairs
+        return once * (1 + refine) + len(self.guidances) * self.people * self.samples
 
 
 def boxes(context: Any) -> tuple[Any, ...]:

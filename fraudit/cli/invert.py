@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -42,6 +43,13 @@ Seed = Annotated[
 ]
 Out = Annotated[
     Path, typer.Option("--out", help="Folder for the contact sheet, the pictures and the figures.")
+]
+Upscale = Annotated[
+    str,
+    typer.Option(
+        "--upscale",
+        help="Enlarge the pictures: auto (bundled, to 128 px), a folder of train-upscaler, or a checkpoint.",
+    ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds files already.")]
 NOTICE = "note: a reconstruction of a real person is personal data of that person"
@@ -93,6 +101,18 @@ def _options(
     return {name: value for name, value in given.items() if value is not None}
 
 
+def _finish(upscale: str, inverter: Inverter, steps: int, sampler: str | None) -> Callable[..., Any] | None:
+    """What is done to pictures before they are judged and shown: enlarging them, or nothing."""
+    from functools import partial
+
+    from fraudit.inverters.upscaling import find_upscaler
+
+    if not upscale:
+        return None
+    second = find_upscaler(upscale, inverter.size_px)
+    return partial(second.enlarge, steps=steps, sampler=sampler or "dpm++")
+
+
 def _number(value: float) -> str:
     return "no vector" if value != value else f"{value:.2f}"
 
@@ -114,26 +134,17 @@ def invert(
     refine: Annotated[
         int, typer.Option(help="Rounds in which each picture is shown to the model and its vector corrected.")
     ] = 0,
-    upscale: Annotated[
-        Path | None,
-        typer.Option(help="Folder of train-upscaler, or a guided-diffusion checkpoint (64 to 256)."),
-    ] = None,
+    upscale: Upscale = "",
     overwrite: Overwrite = False,
 ) -> None:
     """Turn ID vectors back into faces, with the similarity measured by showing them to the model again.
 
     Example: fraudit invert --embedder dlib --image face.jpg --samples 4 --out inverted
     """
-    from functools import partial
-
     from fraudit.inverters.inverting import contact_sheet, guidance_of, invert_vectors, write_sheet
-    from fraudit.inverters.upscaling import open_upscaler
 
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
-    larger = None
-    if upscale:
-        second = open_upscaler(upscale, found.size_px)
-        larger = partial(second.enlarge, steps=steps, sampler=sampler or "dpm++")
+    larger = _finish(upscale, found, steps, sampler)
     names, vectors, crops = _sources(runtime, image, vector, rows)
     result = invert_vectors(
         found, runtime, vectors,
@@ -178,6 +189,7 @@ def interpolate(
     sampler: Sampler = None,
     temperature: Temperature = None,
     seed: Seed = 0,
+    upscale: Upscale = "",
     overwrite: Overwrite = False,
 ) -> None:
     """Walk from one ID vector to another, by slerp and by lerp, and look at every step.
@@ -188,6 +200,7 @@ def interpolate(
     from fraudit.inverters import inverting
 
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
+    larger = _finish(upscale, found, steps, sampler)
     names, vectors, _ = _sources(runtime, image, vector, rows)
     if len(vectors) != 2:
         raise UsageError(f"expected two faces to walk between, found {len(vectors)}", "--image A --image B")
@@ -195,7 +208,7 @@ def interpolate(
     for kind in ("slerp", "lerp"):
         path = inverting.interpolate(vectors[0], vectors[1], frames, kind)
         result = inverting.invert_vectors(
-            found, runtime, path, seed=seed, **_options(guidance, steps, sampler, temperature)
+            found, runtime, path, seed=seed, finish=larger, **_options(guidance, steps, sampler, temperature)
         )
         again = inverting.reembed(runtime, result.pictures)
         ends = [inverting.cosine(again.vectors, vectors[i][None]) for i in (0, 1)]
@@ -243,6 +256,7 @@ def traverse(
     sampler: Sampler = None,
     temperature: Temperature = None,
     seed: Seed = 0,
+    upscale: Upscale = "",
     overwrite: Overwrite = False,
 ) -> None:
     """Move a face along one direction of the ID space, or set one attribute of a conditioned inverter.
@@ -259,6 +273,7 @@ def traverse(
             "--axis 1, --attribute male, or --condition yaw_deg=-30,0,30 for an inverter trained with attributes",
         )
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
+    larger = _finish(upscale, found, steps, sampler)
     names, vectors, _ = _sources(runtime, image, vector, rows)
     options = _options(guidance, steps, sampler, temperature)
     sheet_rows, captions, table, pictures = [], [], [], {}
@@ -276,7 +291,7 @@ def traverse(
             if condition is not None
             else inverting.travel(vectors[n], line, values)
         )
-        result = inverting.invert_vectors(found, runtime, path, seed=seed, **options)
+        result = inverting.invert_vectors(found, runtime, path, seed=seed, finish=larger, **options)
         again = inverting.reembed(runtime, result.pictures)
         own = inverting.cosine(again.vectors, vectors[n][None])
         text = []

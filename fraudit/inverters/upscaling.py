@@ -52,6 +52,27 @@ class Upscaler:
         )  # fmt: skip
 
 
+def bundled(size_px: int) -> Path:
+    """Folder of the upscaler that is shipped for pictures of `size_px`. Raises UsageError where there is none."""
+    from importlib.resources import files
+
+    from fraudit.diffusion.checkpoint import UPSCALER, read_inverter_card
+
+    root = Path(str(files("fraudit") / "data" / "upscalers"))
+    for path in sorted(root.glob("*/card.json")):
+        if read_inverter_card(path.parent, UPSCALER)["small_px"] == size_px:
+            return path.parent
+    raise UsageError(
+        f"--upscale auto: no upscaler for pictures of {size_px} px is bundled",
+        "train one with fraudit train-upscaler",
+    )
+
+
+def find_upscaler(choice: str, size_px: int) -> Upscaler:
+    """The upscaler of `auto` (the bundled one), a folder or a file; see `open_upscaler`."""
+    return open_upscaler(bundled(size_px) if choice == "auto" else Path(choice), size_px)
+
+
 def open_upscaler(path: Path, size_px: int) -> Upscaler:
     """The super-resolution network of `fraudit train-upscaler` (a folder) or of guided-diffusion (a file).
 

@@ -57,7 +57,7 @@ def test_the_command_writes_and_judges_the_large_pictures(tmp_path: Path) -> Non
     up = _checkpoint(tmp_path / "up.safetensors", SHAPE)
     out = tmp_path / "out"
     invert(
-        "dlib", out, inverter="auto", image=[tmp_path / "face.webp"], samples=1, steps=1, upscale=up,
+        "dlib", out, inverter="auto", image=[tmp_path / "face.webp"], samples=1, steps=1, upscale=str(up),
     )  # fmt: skip
     assert cv2.imread(str(out / "000-seed0.png")).shape == (256, 256, 3)
     assert (out / "similarities.csv").read_text().startswith("source,seed,file,cosine")
