@@ -110,7 +110,14 @@ def _finish(upscale: str, inverter: Inverter, steps: int, sampler: str | None) -
     if not upscale:
         return None
     second = find_upscaler(upscale, inverter.size_px)
+    if second.refines:
+        return second.enlarge
     return partial(second.enlarge, steps=steps, sampler=sampler or "dpm++")
+
+
+def _enlarged(side: int, inverter: Inverter) -> str:
+    """What a sheet's title says of pictures that are larger than the inverter makes them."""
+    return f", enlarged to {side} px" if side > inverter.size_px else ""
 
 
 def _number(value: float) -> str:
@@ -168,7 +175,8 @@ def invert(
         captions.append(text)
     strength = guidance_of(found) if guidance is None else guidance
     title = (
-        f"{found.name} inverter of {runtime.spec.name}, guidance {strength:g}: cosine to the source vector"
+        f"{found.name} inverter of {runtime.spec.name}, guidance {strength:g}"
+        f"{_enlarged(result.pictures.shape[1], found)}: cosine to the source vector"
     )
     sheet = contact_sheet(sheet_rows, captions, [Path(n).name[:24] for n in names], title=title)
     write_sheet(out, sheet, table, pictures)
@@ -227,7 +235,10 @@ def interpolate(
             )
         sheet_rows.append(list(result.pictures))
         captions.append([f"{a['cosine_to_first']} | {a['cosine_to_second']}" for a in table[-frames:]])
-    title = f"From {Path(names[0]).name[:30]} to {Path(names[1]).name[:30]}: cosine to first | second"
+    title = (
+        f"From {Path(names[0]).name[:30]} to {Path(names[1]).name[:30]}"
+        f"{_enlarged(result.pictures.shape[1], found)}: cosine to first | second"
+    )
     sheet = inverting.contact_sheet(sheet_rows, captions, ["slerp", "lerp"], title=title)
     inverting.write_sheet(out, sheet, table, pictures)
     _done(out, runtime)
@@ -303,9 +314,8 @@ def traverse(
             table.append({"source": name, "value": value, "file": file, "cosine_to_source": cosine})
         sheet_rows.append(list(result.pictures))
         captions.append(text)
-    sheet = inverting.contact_sheet(
-        sheet_rows, captions, [Path(n).name[:24] for n in names], title=f"{what}: cosine to the source vector"
-    )
+    title = f"{what}{_enlarged(result.pictures.shape[1], found)}: cosine to the source vector"
+    sheet = inverting.contact_sheet(sheet_rows, captions, [Path(n).name[:24] for n in names], title=title)
     inverting.write_sheet(out, sheet, table, pictures)
     _done(out, runtime)
 

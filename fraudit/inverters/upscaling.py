@@ -30,6 +30,11 @@ class Upscaler:
     temperature: float
     card: dict[str, Any]
 
+    @property
+    def refines(self) -> bool:
+        """Whether it starts from the enlarged picture: sampled by `dpm++` alone, whatever made the small ones."""
+        return self.network.config.prior_spread > 0
+
     def enlarge(
         self, pictures: U8, seeds: Sequence[int] | I64, *, steps: int = 10, sampler: str = "dpm++"
     ) -> U8:
