@@ -41,7 +41,8 @@ class Preset:
         temperature: default scale of the sampler's noise.
         small_size: side of the pictures that super-resolution starts from; 0: no super-resolution. With `prior` it
             refines the enlarged picture.
-        low_res_blur, low_res_noise: see `superres.small_pictures`.
+        low_res_blur, low_res_noise: see `superres.small_pictures`; a network that is shown such is told how much.
+        low_res_told: what it is told, 0..1 each, of an inverter's pictures.
         departures: what differs from the paper, and why, one line each.
     """
 
@@ -68,6 +69,7 @@ class Preset:
     small_size: int = 0
     low_res_blur: float = 0.0
     low_res_noise: float = 0.0
+    low_res_told: tuple[float, float] = (0.0, 0.0)
     departures: tuple[str, ...] = ()
 
 
@@ -242,13 +244,15 @@ MINI_128 = Preset(
     small_size=64,
     low_res_blur=1.0,
     low_res_noise=0.06,
+    low_res_told=(0.0, 0.3),
     departures=(
         "made to be trained on two CPU cores in half an hour: 128 px, pixels in blocks of 2x2, 32 channels, "
         "attention in the middle only",
         "it refines the enlarged picture (fraudit.diffusion.superres): a short training need not learn to copy",
         "noise levels evenly in log sigma up to ten times what the enlarged picture leaves unexplained, each as "
         "important; cosine schedule, no learned variance",
-        "small pictures are blurred and given noise in training (Ho et al. 2022): an inverter's are smoother, grainier",
+        "small pictures are blurred and given noise in training (Ho et al. 2022), and the network is told how much: an "
+        "inverter's are smoother and grainier than real ones",
         "batch 16, learning rate 1e-3 after 200 steps of warm-up, lowered to 0 by a cosine; EMA 0.999; decay 0.01",
         "less noise in sampling (temperature 0.7): all of it leaves grain after so short a training",
     ),

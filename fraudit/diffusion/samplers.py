@@ -301,12 +301,16 @@ def upscale(
     sampler: str = "dpm++",
     steps: int = 10,
     temperature: float = 1.0,
+    told: Sequence[float] = (0.0, 0.0),
     chunk: int = 1,
     device: torch.device | str = "cpu",
 ) -> U8:
     """u8[N,s,s,3] -> u8[N,S,S,3] by a super-resolution network, which is not told who is shown.
 
     One that refines starts from the enlarged picture, by `dpm++` alone.
+
+    Args:
+        told: blur and noise of the small pictures, 0..1 each, to a network that was trained to be told.
     """
     from fraudit.diffusion.superres import START, enlarged
 
@@ -316,7 +320,10 @@ def upscale(
 
     def network_of(rows: I64) -> Network:
         small = low[rows].to(device)
-        return lambda x, t: network(x, t, low_res=small)
+        levels = None
+        if config.attribute_dim:
+            levels = torch.tensor([list(told)], dtype=torch.float32, device=device).expand(len(rows), -1)
+        return lambda x, t: network(x, t, None, levels, low_res=small)
 
     started: dict[str, Any] = {}
     if config.prior_spread > 0:

@@ -17,6 +17,7 @@ from fraudit.errors import UsageError
 from fraudit.types import I64, U8
 
 START = 10.0  # times what is unexplained: noisier pictures tell nothing that the small one does not
+TOLD = ("blur", "noise")  # what a network is told of its small pictures, as attributes
 _BLUR, _LEVEL, _NOISE = range(20, 23)  # streams of `counter`
 _REACH = 3  # pixels each way of the blurring kernel
 
@@ -28,12 +29,14 @@ def enlarged(low_res: Tensor, side: int) -> Tensor:
 
 def small_pictures(
     pictures: Tensor, side: int, positions: Tensor, seed: int, blur: float = 0.0, noise: float = 0.0
-) -> Tensor:
-    """f32[B,3,s,s]: what super-resolution starts from in training, by averaging f32[B,3,S,S].
+) -> tuple[Tensor, Tensor]:
+    """f32[B,3,s,s], what super-resolution starts from in training, by averaging f32[B,3,S,S]; and f32[B,2].
+
+    The second says how much blur and noise each was given, as shares of the largest.
 
     An inverter's pictures are smoother and grainier than real ones made small. Conditioning augmentation (Ho et al.
-    2022, cascaded diffusion, section 4) shows the network such: each picture is blurred and given noise, by as much
-    as numbers drawn for it say.
+    2022, cascaded diffusion, section 4) shows the network such, and tells it: each picture is blurred and given noise,
+    by as much as numbers drawn for it say.
 
     Args:
         positions: i64[B] of the samples in the run, which decide what is drawn.
@@ -41,8 +44,10 @@ def small_pictures(
         noise: largest standard deviation, of pictures in [-1, 1]; 0: none.
     """
     low = F.avg_pool2d(pictures, pictures.shape[-1] // side)
+    told = torch.zeros(len(low), len(TOLD), device=low.device)
     if blur > 0:
-        sigma = blur * counter.uniform(seed, _BLUR, positions, 1)
+        told[:, :1] = counter.uniform(seed, _BLUR, positions, 1)
+        sigma = blur * told[:, :1]
         places = torch.arange(-_REACH, _REACH + 1, device=low.device)
         taps = torch.exp(-0.5 * (places / sigma.clamp(min=0.05)) ** 2)
         taps = (taps / taps.sum(1, keepdim=True)).repeat_interleave(3, 0)
@@ -51,9 +56,10 @@ def small_pictures(
             rows = F.conv2d(rows, kernel, groups=len(taps))
         low = rows.view_as(low)
     if noise > 0:
-        level = noise * counter.uniform(seed, _LEVEL, positions, 1)[:, :, None, None]
+        told[:, 1:] = counter.uniform(seed, _LEVEL, positions, 1)
+        level = noise * told[:, 1:, None, None]
         low = low + level * counter.normal(seed, _NOISE, positions, tuple(low.shape[1:]))
-    return low
+    return low, told
 
 
 def unexplained(pictures: U8, visible: U8, rows: I64, side: int) -> float:

@@ -40,7 +40,7 @@ from fraudit.diffusion.student import (
     recognition_loss,
     shift_of,
 )
-from fraudit.diffusion.superres import START, small_pictures, unexplained
+from fraudit.diffusion.superres import START, TOLD, small_pictures, unexplained
 from fraudit.diffusion.unet import UNet, build_unet, with_conditions
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.store import write_atomic
@@ -82,6 +82,8 @@ class Trainer:
         self.step = 0
         torch.manual_seed(options.seed)
         attribute_dim = len(attribute_names(options.attributes)) if options.attributes else None
+        if preset.low_res_blur or preset.low_res_noise:
+            attribute_dim = len(TOLD)
         identity_dim = data.vectors.shape[1] if options.identity else None
         self.config = with_conditions(preset.unet, identity_dim, attribute_dim)
         people = hashlib.sha256(data.vectors.tobytes() + data.held_out.tobytes()).hexdigest()
@@ -137,9 +139,10 @@ class Trainer:
         clean = self.config.prior_spread > 0
         extra: dict[str, Any] = {"clean": True} if clean else {}
         if preset.small_size:
-            extra["low_res"] = small_pictures(
+            extra["low_res"], told = small_pictures(
                 x0, preset.small_size, positions, seed, preset.low_res_blur, preset.low_res_noise
             )
+            attributes = told if self.config.attribute_dim else None
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
             output = self._model(x_t, t, identity, attributes, **extra)
         if clean:
@@ -178,9 +181,8 @@ class Trainer:
         """
         preset, snr = self.preset, self._snr[t]
         if preset.small_size:
-            weight = (
-                snr + self.config.prior_spread**-2
-            )  # what the U-Net itself answers counts alike at any noise
+            # What the U-Net itself answers counts alike at any noise.
+            weight = snr + self.config.prior_spread**-2
         else:
             weight = snr if preset.min_snr is None else snr.clamp(max=preset.min_snr)
             weight = weight.clamp(min=preset.floor_snr)

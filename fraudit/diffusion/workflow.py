@@ -95,7 +95,8 @@ def prepare_data(
 def origin_of(folder: Path, kind: str = KIND) -> dict[str, Any]:
     """What a card says of the inverter in `folder` that another one started from, and of those before it."""
     card = read_inverter_card(folder, kind)
-    found = {key: card.get(key) for key in ("embedder", "embedder_fingerprint", "preset", "steps", "batch")}
+    wanted = ("embedder", "embedder_fingerprint", "preset", "steps", "batch")
+    found = {key: card[key] for key in wanted if key in card}
     before = {key: card[key] for key in ("adapted_from", "init") if key in card}
     return {**found, "weights_sha256": [entry["sha256"] for entry in card["files"]], **before}
 
@@ -128,7 +129,7 @@ def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float)
         "licence": f"weights learned from: {'; '.join(licences)}",
     }
     if preset.small_size:
-        return {"small_px": preset.small_size, **facts}
+        return {"small_px": preset.small_size, "told": list(preset.low_res_told), **facts}
     about = {
         key: index[key]
         for key in (

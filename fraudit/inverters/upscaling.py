@@ -22,12 +22,14 @@ class Upscaler:
         network: in evaluation mode; `network.config.image_size` is the side of what it makes.
         schedule: noise schedule it was trained with.
         temperature: scale of the noise.
+        told: blur and noise, 0..1 each, that it takes an inverter's pictures to have.
         card: what is known of its training; {} of a guided-diffusion checkpoint.
     """
 
     network: UNet
     schedule: str
     temperature: float
+    told: tuple[float, ...]
     card: dict[str, Any]
 
     @property
@@ -53,7 +55,7 @@ class Upscaler:
         network = self.network.to(device, memory_format=torch.channels_last)
         return upscale(
             network, pictures, seeds, schedule=self.schedule, sampler=sampler, steps=steps,
-            temperature=self.temperature, device=device, chunk=8 if device.startswith("cuda") else 1,
+            temperature=self.temperature, told=self.told, device=device, chunk=8 if device.startswith("cuda") else 1,
         )  # fmt: skip
 
 
@@ -94,7 +96,8 @@ def open_upscaler(path: Path, size_px: int) -> Upscaler:
 
     if path.is_dir():
         network, card = load_inverter_network(path, UPSCALER)
-        found = Upscaler(network, card["schedule"], float(card.get("temperature", 1.0)), card)
+        told = tuple(float(level) for level in card.get("told", (0.0, 0.0)))
+        found = Upscaler(network, card["schedule"], float(card.get("temperature", 1.0)), told, card)
         if card["small_px"] != size_px:
             raise UsageError(
                 f"{path} enlarges pictures of {card['small_px']} px, the inverter's have {size_px} px",
@@ -112,4 +115,4 @@ def open_upscaler(path: Path, size_px: int) -> Upscaler:
         raise UsageError(
             f"{path} makes pictures of {config.image_size} px, the inverter already {size_px} px"
         )
-    return Upscaler(network, "linear", 1.0, {})
+    return Upscaler(network, "linear", 1.0, (), {})

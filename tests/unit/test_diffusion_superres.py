@@ -96,22 +96,23 @@ def test_paper_256_is_table_2() -> None:
 def test_small_pictures_are_averages_blurred_and_noisy_as_much_as_is_drawn_for_them() -> None:
     x = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
     places = torch.tensor([5, 6, 9])
-    plain = small_pictures(x, 16, places, seed=1)
+    plain, none = small_pictures(x, 16, places, seed=1)
+    assert not none.any()
     np.testing.assert_allclose(plain.numpy(), x.reshape(3, 3, 16, 2, 16, 2).mean((3, 5)).numpy(), atol=1e-6)
-    blurred = small_pictures(x, 16, places, seed=1, blur=1.0)
-    # Each by a Gaussian of its own: found by matching, then equal to SciPy's.
-    for one, source in zip(blurred.numpy(), plain.numpy(), strict=True):
-        widths = np.linspace(0.02, 1.0, 99)
-        tried = [gaussian_filter(source, (0, s, s), mode="nearest", radius=3) for s in widths]
-        assert min(float(np.abs(t - one).max()) for t in tried) < 0.02
+    blurred, told = small_pictures(x, 16, places, seed=1, blur=1.0)
+    # Each by a Gaussian of its own, as it is told.
+    for one, source, width in zip(blurred.numpy(), plain.numpy(), told[:, 0].numpy(), strict=True):
+        wanted = gaussian_filter(source, (0, width, width), mode="nearest", radius=3)
+        np.testing.assert_allclose(one, wanted, atol=1e-5)
+    assert not told[:, 1].any()
     assert float((blurred - plain).abs().amax((1, 2, 3)).max()) > 0.1
     # A sample's own number decides, wherever it stands in the batch.
-    again = small_pictures(x[1:], 16, places[1:], seed=1, blur=1.0)
+    again, _ = small_pictures(x[1:], 16, places[1:], seed=1, blur=1.0)
     torch.testing.assert_close(again, blurred[1:])
     many = x.repeat(200, 1, 1, 1)
-    noisy = small_pictures(many, 16, torch.arange(600), seed=1, noise=0.1)
+    noisy, told = small_pictures(many, 16, torch.arange(600), seed=1, noise=0.1)
     levels = (noisy - plain.repeat(200, 1, 1, 1)).flatten(1).std(1)
-    assert float(levels.max()) < 0.11
+    np.testing.assert_allclose(levels.numpy(), 0.1 * told[:, 1].numpy(), rtol=0.15, atol=1e-6)
     assert float(levels.mean()) == pytest.approx(0.05, rel=0.1)
 
 
@@ -202,6 +203,48 @@ def test_a_resumed_super_resolution_training_is_the_uninterrupted_one(tmp_path: 
     assert read_losses(tmp_path / "parts") == read_losses(tmp_path / "whole")
     for name, value in whole.ema.state_dict().items():
         torch.testing.assert_close(second.ema.state_dict()[name], value, rtol=0, atol=0)
+
+
+def test_the_papers_kind_of_network_trains_from_noise_alone(tmp_path: Path, shards: Path) -> None:
+    shape = replace(PRESET.unet, learn_sigma=True, patch=1)
+    plain = replace(PRESET, unet=shape, prior=False, schedule="linear", decay="", warmup=0)
+    trainer = _trainer(tmp_path, shards, plain, steps=40, log_every=40)
+    assert (trainer.config.prior_spread, trainer.config.attribute_dim) == (0.0, None)
+    t = trainer._times(torch.linspace(0, 0.9999, 5)).tolist()
+    assert (t[0], t[2], t[-1]) == (0, 499, 999)
+    trainer.run()
+    losses = [row["loss"] for row in read_losses(tmp_path)]
+    assert np.mean(losses[-10:]) < 0.7 * np.mean(losses[:5])
+    small = made_small(load_shards(shards).pictures[:1], SMALL)
+    for sampler in ("ancestral", "ddim", "dpm++"):
+        made = upscale(trainer.averaged(), small, [0], schedule="linear", sampler=sampler, steps=4)
+        assert made.shape == (1, SIDE, SIDE, 3)
+
+
+def test_a_network_is_told_how_poor_its_small_pictures_are(tmp_path: Path, shards: Path) -> None:
+    noisy = replace(PRESET, low_res_noise=0.2, low_res_blur=0.8)
+    trainer = _trainer(tmp_path, shards, noisy)
+    assert trainer.config.attribute_dim == 2
+    network, given = trainer._model, []
+
+    def spied(x: torch.Tensor, t: torch.Tensor, identity: None, attributes: torch.Tensor, **extra: object):
+        given.append(attributes)
+        return network(x, t, identity, attributes, **extra)
+
+    trainer._model = spied
+    trainer.run()
+    _, drawn = small_pictures(torch.zeros(8, 3, SIDE, SIDE), SMALL, torch.arange(8, 16), 0, 0.8, 0.2)
+    torch.testing.assert_close(given[1], drawn)
+    small = made_small(load_shards(shards).pictures[:2], SMALL)
+    made = [
+        upscale(trainer.averaged(), small, [0, 1], schedule=noisy.schedule, told=told)
+        for told in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+    ]
+    assert not np.array_equal(made[0], made[1])
+    assert not np.array_equal(made[0], made[2])
+    np.testing.assert_array_equal(
+        made[0], upscale(trainer.averaged(), small, [0, 1], schedule=noisy.schedule)
+    )
 
 
 def test_detail_counts_what_is_lost_in_the_small_picture() -> None:
