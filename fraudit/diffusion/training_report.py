@@ -161,14 +161,14 @@ def write_training_report(folder: Path, facts: Mapping[str, Any], report: Report
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <style>:root{{color-scheme:light dark}}
 body{{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}}
-table{{border-collapse:collapse;display:block;overflow-x:auto}}
+table{{border-collapse:collapse}} .wide{{overflow-x:auto}} .settings td{{overflow-wrap:anywhere}}
 td,th{{padding:.2rem .7rem;border-bottom:1px solid #8886;text-align:left}}
 img{{max-width:100%;image-rendering:pixelated}}</style>
 <h1>{html.escape(report.title)}</h1>
 <p>{html.escape(report.intro)}</p>
 <img src="curves.png" alt="Training loss, and {html.escape(report.chart, quote=True)}, by step">
-<table><tr><th>step</th>{heads}</tr>{body}</table>
+<div class="wide"><table><tr><th>step</th>{heads}</tr>{body}</table></div>
 <h2>Samples</h2><p>{html.escape(report.samples)}</p>{samples}
-<h2>Settings</h2><table>{listed}</table></html>
+<h2>Settings</h2><table class="settings">{listed}</table></html>
 """
     write_text_atomic(folder / "training.html", page)

@@ -31,6 +31,11 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise ArtifactError(
             f"{path} cannot be read: {error}", "train or export the inverter again"
         ) from error
+    if isinstance(card, dict) and card.get("kind") == "upscaler":
+        raise ArtifactError(
+            f"{folder} holds an upscaler, which makes pictures larger; expected an inverter",
+            "give it to --upscale",
+        )
     missing = {"kind", "embedder", "embedder_fingerprint"} - set(card if isinstance(card, dict) else ())
     if missing:
         raise ArtifactError(

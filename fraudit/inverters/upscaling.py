@@ -77,6 +77,11 @@ def bundled(size_px: int) -> Path:
 
 def find_upscaler(choice: str, size_px: int) -> Upscaler:
     """The upscaler of `auto` (the bundled one), a folder or a file; see `open_upscaler`."""
+    if choice != "auto" and not Path(choice).exists():
+        raise UsageError(
+            f"--upscale {choice}: no such file or folder",
+            "auto (bundled), a folder of fraudit train-upscaler, or a guided-diffusion checkpoint",
+        )
     return open_upscaler(bundled(size_px) if choice == "auto" else Path(choice), size_px)
 
 

@@ -68,6 +68,8 @@ def test_every_command_that_makes_pictures_can_enlarge_them(
     capsys.readouterr()
     wanted = ["invert", "--embedder", "dlib", "--image", one, "--out", str(tmp_path / "bad")]
     assert run([*wanted, "--upscale", str(tmp_path / "nothing.pt")]) != 0
-    assert "no checkpoint at" in capsys.readouterr().err
+    assert "no such file or folder" in capsys.readouterr().err
     assert run([*wanted, "--upscale", str(bundled(64).parent)]) != 0
     assert "no trained upscaler" in capsys.readouterr().err
+    assert run([*wanted, "--inverter", str(bundled(64))]) != 0
+    assert "holds an upscaler" in capsys.readouterr().err
