@@ -312,11 +312,11 @@ def upscale(
     Args:
         told: blur and noise of the small pictures, 0..1 each, to a network that was trained to be told.
     """
-    from fraudit.diffusion.superres import START, enlarged
+    from fraudit.diffusion.superres import START, enlarged, planes
 
     config = network.config
     process = GaussianDiffusion(schedule, learn_sigma=config.learn_sigma)
-    low = torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+    low = planes(pictures)
 
     def network_of(rows: I64) -> Network:
         small = low[rows].to(device)

@@ -7,6 +7,7 @@ Li et al. (2022, SRDiff) do: a short training need not learn to copy.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -25,6 +26,16 @@ _REACH = 3  # pixels each way of the blurring kernel
 def enlarged(low_res: Tensor, side: int) -> Tensor:
     """f32[B,3,s,s] -> f32[B,3,S,S], bilinear as in the guided-diffusion release."""
     return F.interpolate(low_res, (side, side), mode="bilinear")
+
+
+def planes(pictures: U8) -> Tensor:
+    """u8[N,S,S,3] -> f32[N,3,S,S] in [-1, 1], the inverse of `samplers.to_pictures`."""
+    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def lost(x: Tensor, side: int) -> Tensor:
+    """What f32[B,3,S,S] have that is gone once they are made `side` small and enlarged again."""
+    return x - enlarged(F.avg_pool2d(x, x.shape[-1] // side), x.shape[-1])
 
 
 def small_pictures(
@@ -72,10 +83,8 @@ def unexplained(pictures: U8, visible: U8, rows: I64, side: int) -> float:
     squares, count = 0.0, 0.0
     for start in range(0, min(len(rows), 2048), 64):
         part = rows[start : start + 64]
-        x = torch.from_numpy(pictures[part]).permute(0, 3, 1, 2).float() / 127.5 - 1
         seen = torch.from_numpy(visible[part])[:, None].float()
-        rest = x - enlarged(F.avg_pool2d(x, x.shape[-1] // side), x.shape[-1])
-        squares += float((rest.square() * seen).sum())
+        squares += float((lost(planes(pictures[part]), side).square() * seen).sum())
         count += 3 * float(seen.sum())
     return max(round((squares / max(count, 1.0)) ** 0.5, 4), 1e-3)
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from fraudit.diffusion.evaluate import embed_pictures, held_out_rows, summary
 from fraudit.diffusion.samplers import to_pictures, upscale
 from fraudit.diffusion.shards import Shards
-from fraudit.diffusion.superres import enlarged
+from fraudit.diffusion.superres import lost, planes
 from fraudit.diffusion.training_report import Curve, Report, cell
 from fraudit.diffusion.unet import UNet
 from fraudit.embedding import EmbedderRuntime
@@ -23,18 +22,14 @@ from fraudit.types import F32, F64, I64, U8
 STEPS = 10
 
 
-def _planes(pictures: U8) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(pictures)).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
 def made_small(pictures: U8, side: int) -> U8:
     """u8[N,S,S,3] -> u8[N,s,s,3], by averaging."""
-    return to_pictures(F.avg_pool2d(_planes(pictures), pictures.shape[1] // side))
+    return to_pictures(F.avg_pool2d(planes(pictures), pictures.shape[1] // side))
 
 
 def made_large(pictures: U8, side: int) -> U8:
     """u8[N,s,s,3] -> u8[N,S,S,3], bicubic: the peer of a super-resolution network."""
-    return to_pictures(F.interpolate(_planes(pictures), (side, side), mode="bicubic", align_corners=False))
+    return to_pictures(F.interpolate(planes(pictures), (side, side), mode="bicubic", align_corners=False))
 
 
 def error_levels(a: U8, b: U8) -> F64:
@@ -44,12 +39,11 @@ def error_levels(a: U8, b: U8) -> F64:
 
 def detail(pictures: U8, small: int) -> F64:
     """f64[N]: root mean square, in levels of 255, of what pictures lose when they are made `small` and enlarged."""
-    x = _planes(pictures)
-    rest = x - enlarged(F.avg_pool2d(x, x.shape[-1] // small), x.shape[-1])
+    rest = lost(planes(pictures), small)
     return (127.5 * rest.square().mean((1, 2, 3)).sqrt()).double().numpy()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, for what is kept between reports
 class UpscalerProbe:
     """Faces that are made small and enlarged again and again during a training.
 
@@ -73,15 +67,20 @@ class UpscalerProbe:
         """One face of each of at most `count` people held out; the same ones every time."""
         return cls(data=data, rows=held_out_rows(data, True)[:count], **rest)
 
-    @property
+    @cached_property
     def real(self) -> U8:
         """u8[M,S,S,3], the large pictures that are sought."""
         return self.data.pictures[self.rows]
 
-    @property
+    @cached_property
     def small(self) -> U8:
         """u8[M,s,s,3], what is told of them."""
         return made_small(self.real, self.small_px)
+
+    @cached_property
+    def plain(self) -> U8:
+        """u8[M,S,S,3], the small ones enlarged plainly."""
+        return made_large(self.small, self.real.shape[1])
 
     def pictures(self, network: UNet) -> U8:
         """u8[M,S,S,3] made from the small ones with seeds 0..M-1."""
@@ -95,17 +94,19 @@ class UpscalerProbe:
         """What is measured of `pictures`, and of plain (bicubic) enlargement.
 
         `error`: distance to the real large picture; `detail`: share of the real picture's fine detail (1 is as much);
-        `kept`: distance to what was told, once made small again; `judge`: cosine to the real picture. `gain` of the
-        judge is paired over the pictures.
+        `kept`: distance to what was told, once made small again; `judge`: cosine to the real picture. `difference`
+        of the error (below 0 is better) and `gain` of the judge are to bicubic, paired over the pictures.
         """
-        real, small = self.real, self.small
-        peer = made_large(small, real.shape[1])
+        real, small, peer = self.real, self.small, self.plain
         found: dict[str, Any] = {"error": {}, "detail": {}, "kept": {}}
+        apart: dict[str, F64] = {}
         fine = np.maximum(detail(real, self.small_px), 1e-6)
         for name, one in (("made", pictures), ("bicubic", peer)):
-            found["error"][name] = summary(error_levels(one, real))
+            apart[name] = error_levels(one, real)
+            found["error"][name] = summary(apart[name])
             found["detail"][name] = summary(detail(one, self.small_px) / fine)
             found["kept"][name] = summary(error_levels(made_small(one, self.small_px), small))
+        found["error"]["difference"] = summary(apart["made"] - apart["bicubic"])
         if self.judge is not None:
             wanted, ok = embed_pictures(self.judge, real, self.points)
             near: dict[str, F64] = {}
@@ -133,12 +134,14 @@ def report_of(rows: Sequence[Mapping[str, Any]]) -> Report:
         intro=f"Faces of people held out, made small and enlarged again in {STEPS} steps, beside plain bicubic "
         "enlargement. Error: distance to the real large picture, in levels of 255; details drawn at random make it "
         "larger than blur does. Detail: share of the real picture's fine detail; 1 is as much. Kept: distance to the "
-        "small picture once made small again. Judge: cosine of a face model's vectors to the real large picture; gain: "
-        "over bicubic, paired.",
-        heads=[f"{key}, {words}" for key in measured for words, _, _ in names.values()] + ["judge, gain"],
+        "small picture once made small again. Judge: cosine of a face model's vectors to the real large picture; "
+        "difference and gain: to bicubic, paired.",
+        heads=[f"{key}, {words}" for key in measured for words, _, _ in names.values()]
+        + ["error, difference", "judge, gain"],
         cells=[
             [
                 *(cell(row.get(key), name, digits) for key, digits in measured.items() for name in names),
+                cell(row.get("error"), "difference"),
                 cell(row.get("judge"), "gain"),
             ]
             for row in rows

@@ -184,8 +184,7 @@ def _upscaler_report(plan: Plan, data: Shards, judge: EmbedderRuntime | None) ->
         pictures = probe.pictures(now.averaged())
         add_evaluation(plan.out, {"step": now.step, **probe.score(pictures)})
         real = probe.real[:SAMPLES]
-        plain = upscaling.made_large(probe.small[:SAMPLES], real.shape[1])
-        write_picture(plan.out / "samples.png", grid([real, plain, pictures[:SAMPLES]]))
+        write_picture(plan.out / "samples.png", grid([real, probe.plain[:SAMPLES], pictures[:SAMPLES]]))
         write_training_report(plan.out, card, upscaling.report_of(read_evaluations(plan.out)))
 
     return report

@@ -184,6 +184,9 @@ def test_it_learns_edges_that_plain_enlargement_blurs(tmp_path: Path, shards: Pa
         small_px=SMALL, points=landmarks_of(SIDE), judge=None, schedule=PRESET.schedule, temperature=0.0,
     )  # fmt: skip
     found = probe.score(probe.pictures(trainer.averaged()))
+    apart = found["error"]["made"]["mean"] - found["error"]["bicubic"]["mean"]
+    assert found["error"]["difference"]["mean"] == pytest.approx(apart)
+    assert found["error"]["difference"]["high"] < 0
     assert found["error"]["made"]["mean"] < 0.8 * found["error"]["bicubic"]["mean"]
     assert abs(found["detail"]["made"]["mean"] - 1) < abs(found["detail"]["bicubic"]["mean"] - 1)
     # The network must look at the small picture: told of another one, it makes that one.
@@ -238,7 +241,7 @@ def test_a_network_is_told_how_poor_its_small_pictures_are(tmp_path: Path, shard
     small = made_small(load_shards(shards).pictures[:2], SMALL)
     made = [
         upscale(trainer.averaged(), small, [0, 1], schedule=noisy.schedule, told=told)
-        for told in ((0.0, 0.0), (1.0, 0.0), (0.0, 1.0))
+        for told in ((0, 0), (1, 0), (0.0, 1.0))
     ]
     assert not np.array_equal(made[0], made[1])
     assert not np.array_equal(made[0], made[2])
