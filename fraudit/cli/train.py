@@ -243,7 +243,7 @@ def export_inverter(
     guidance: Annotated[
         float | None, typer.Option(help="Default guidance from now on (see benchmarks/sampling.py).")
     ] = None,
-    temperature: Annotated[float | None, typer.Option(help="Default scale of the noise from now on.")] = None,
+    temperature: Annotated[float | None, typer.Option(help="Temperature of sampling by default from now on.")] = None,
 ) -> int:
     """Copy a trained inverter in fewer bytes, in files whose hashes are checked when it is loaded.
 

@@ -248,9 +248,9 @@ def export_inverter(
     Args:
         guidance, temperature: of sampling by default from now on, such as the best ones on people held out.
     Raises:
-        UsageError: onto itself, guidance < 0 or of an upscaler, or temperature outside 0..1.
+        UsageError: onto itself, guidance < 0 or of an upscaler, or temperature not in (0, 1].
     """
-    from fraudit.diffusion.samplers import check_sampling
+    from fraudit.diffusion.sampling_options import check_sampling
 
     if Path(source).resolve() == Path(target).resolve():
         raise UsageError("an inverter cannot be exported onto itself", "choose another --out")

@@ -6,6 +6,7 @@ picture of a seed depends neither on its batch nor on its place in it nor on the
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -15,11 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fraudit.diffusion.gaussian import GaussianDiffusion, Network, dynamic_threshold
-from fraudit.diffusion.schedule import TRAIN_STEPS
-from fraudit.errors import UsageError, suggest
+from fraudit.diffusion.sampling_options import check_sampling
+from fraudit.errors import UsageError
 from fraudit.types import F64, I64, U8
 
-SAMPLERS = ("dpm++", "ddim", "ancestral")
 SIGMA_MAX = 80.0
 CHUNK = 4
 _HALF_BAND = (-1 / 16, 4 / 16, 10 / 16, 4 / 16, -1 / 16)
@@ -28,22 +28,16 @@ Grid = Literal["karras", "logsnr", "time"]
 
 
 class SeededNoise:
-    """Normal noise, one generator per sample.
+    """Normal noise, one generator per sample."""
 
-    Args:
-        temperature: its standard deviation. Below 1 samples keep to what is likely: more alike for other seeds,
-            closer to the condition; 0 draws nothing at random.
-    """
-
-    def __init__(self, seeds: Sequence[int] | I64, device: torch.device, temperature: float = 1.0) -> None:
+    def __init__(self, seeds: Sequence[int] | I64, device: torch.device) -> None:
         self._generators = [torch.Generator().manual_seed(int(seed)) for seed in seeds]
         self._device = device
-        self._temperature = temperature
 
     def draw(self, shape: tuple[int, ...]) -> Tensor:
         """f32[B,*shape]; each row is the next of its own generator."""
         rows = [torch.randn(shape, generator=generator) for generator in self._generators]
-        return torch.stack(rows).to(self._device) * self._temperature
+        return torch.stack(rows).to(self._device)
 
 
 def guided(
@@ -89,6 +83,46 @@ def guided(
     return both
 
 
+def tempered(
+    network: Network,
+    process: GaussianDiffusion,
+    noise: SeededNoise,
+    temperature: float,
+    sigma_max: float = SIGMA_MAX,
+) -> Network:
+    """`network` as the noise predictor of a narrower distribution: samples keep to what is likely.
+
+    For data of standard deviation s, the posterior mean under noise sigma of data of standard deviation T s, T the
+    temperature, is that of s under noise sigma / T. So the network is told sigma / T, and the missing noise is really
+    added: a network shown less noise than it is told, as by scaling the sampler's noise, answers with a bias of
+    its own (pictures darken). What is added averages out over the steps; in few of them samples vary somewhat more than
+    T says.
+
+    Args:
+        process: the full process (not respaced).
+        noise: what is added is drawn from it.
+        temperature: T, above 0 and at most 1.
+        sigma_max: of what is told.
+    """
+    log_sigma = 0.5 * np.log((1 - process.alphas_cumprod) / process.alphas_cumprod)
+    every = np.arange(process.num_timesteps)
+
+    def ask(x: Tensor, t: Tensor) -> Tensor:
+        sigma = math.exp(float(np.interp(float(t[0]), every, log_sigma)))  # the same t for the whole batch
+        told = min(sigma / temperature, sigma_max)
+        if told <= sigma:
+            return network(x, t)
+        clean = x * math.hypot(1.0, sigma)  # x_t = (x_0 + sigma n) / sqrt(1 + sigma^2)
+        noisy = clean + math.sqrt(told**2 - sigma**2) * noise.draw(tuple(x.shape[1:]))
+        later = torch.full_like(t, float(np.interp(math.log(told), log_sigma, every)), dtype=torch.float32)
+        answer = network(noisy / math.hypot(1.0, told), later).float()
+        channels = x.shape[1]
+        x0 = noisy - told * answer[:, :channels]
+        return torch.cat([(clean - x0) / sigma, answer[:, channels:]], dim=1)
+
+    return ask
+
+
 def solver_times(alphas_cumprod: F64, steps: int, grid: Grid = "logsnr", sigma_max: float = SIGMA_MAX) -> F64:
     """f64[steps], descending real time steps at which a fast solver asks the network.
 
@@ -123,8 +157,9 @@ def _dpm_solver(
     grid: Grid,
     first: Tensor | None,
     sigma_max: float,
+    order: int,
 ) -> Tensor:
-    """DPM-Solver++(2M), Lu et al. (2022b), algorithm 2, data prediction, last step of first order."""
+    """DPM-Solver++(2M), Lu et al. (2022b), algorithm 2, data prediction, last step of first order; 1: all steps."""
     times = solver_times(process.alphas_cumprod, steps, grid, sigma_max)
     all_steps = np.arange(process.num_timesteps)
     log_sigma = 0.5 * np.log((1 - process.alphas_cumprod) / process.alphas_cumprod)
@@ -143,7 +178,7 @@ def _dpm_solver(
             return x0
         h = lam[i + 1] - lam[i]
         direction = x0
-        if previous is not None:
+        if previous is not None and order == 2:
             ratio = (lam[i] - lam[i - 1]) / h
             direction = (1 + 0.5 / ratio) * x0 - (0.5 / ratio) * previous
         x = float(sigma[i + 1] / sigma[i]) * x - float(alpha[i + 1] * np.expm1(-h)) * direction
@@ -162,62 +197,40 @@ def run_sampler(
     grid: Grid = "logsnr",
     first: Tensor | None = None,
     sigma_max: float = SIGMA_MAX,
+    temperature: float = 1.0,
 ) -> Tensor:
     """f32[B,C,H,W] in [-1, 1], one sample per generator of `noise`.
 
     Args:
         process: the full process (not respaced).
-        sampler: one of `SAMPLERS`.
+        sampler: one of `sampling_options.SAMPLERS`.
         steps: how often the network is asked, 1..T.
         threshold: fraction of dynamic thresholding; None clips at [-1, 1].
         first: f32[B,C,H,W], where `dpm++` starts from with noise of `sigma_max` added; None: from noise alone.
+        temperature: above 0, at most 1, which samples what was learned; below see `tempered`. `dpm++` then takes steps
+            of first order: the second one would amplify what is added.
 
     Raises:
         UsageError: an unknown sampler, steps out of range, or a first picture for another sampler.
     """
-    check_sampling(sampler, steps, process.train_steps)
+    check_sampling(sampler, steps, process.train_steps, temperature=temperature)
     if first is not None and sampler != "dpm++":
         raise UsageError(
             f"the sampler '{sampler}' starts from noise alone; this network starts from a picture",
             "use dpm++",
         )
     x = noise.draw(shape)
+    if temperature < 1:
+        network = tempered(network, process, noise, temperature, sigma_max)
     if sampler == "dpm++":
-        return _dpm_solver(network, process, x, steps, threshold, grid, first, sigma_max)
+        order = 2 if temperature == 1 else 1
+        return _dpm_solver(network, process, x, steps, threshold, grid, first, sigma_max, order)
     spaced = GaussianDiffusion(process.schedule, steps, process.train_steps, process.learn_sigma)
     for i in reversed(range(steps)):
         t = torch.full((len(x),), i, dtype=torch.long, device=x.device)
         p = spaced.prediction(network(x, spaced.original(t)).float(), x, t, threshold=threshold)
         x = spaced.ddim_step(p, x, t) if sampler == "ddim" else spaced.ancestral_step(p, t, noise.draw(shape))
     return x
-
-
-def check_sampling(
-    sampler: str,
-    steps: int,
-    train_steps: int = TRAIN_STEPS,
-    guidance: float = 1.0,
-    temperature: float = 1.0,
-) -> None:
-    """Raise UsageError for an unknown sampler, steps outside 1..T, guidance < 0, or temperature outside 0..1."""
-    if sampler not in SAMPLERS:
-        raise UsageError(
-            f"unknown sampler '{sampler}'", f"{suggest(sampler, SAMPLERS)}known: {', '.join(SAMPLERS)}"
-        )
-    if not 1 <= steps <= train_steps:
-        raise UsageError(
-            f"steps must be between 1 and {train_steps}, found {steps}",
-            "10 is the default of the fast sampler",
-        )
-    if not (np.isfinite(guidance) and guidance >= 0):
-        raise UsageError(
-            f"guidance must be a number of at least 0, found {guidance:g}", "1 is no guidance, 2 the paper's"
-        )
-    if not 0 <= temperature <= 1:
-        raise UsageError(
-            f"temperature must be from 0 to 1, found {temperature:g}",
-            "1 samples what was learned, 0 draws nothing",
-        )
 
 
 def without_blocks(x: Tensor) -> Tensor:
@@ -263,7 +276,7 @@ def sample_pictures(
 
     Args:
         network_of: i64[chunk] indices of samples -> network with their conditions.
-        temperature: see `SeededNoise`; 1 samples what was learned.
+        temperature: see `run_sampler`.
         patch: side of the blocks in which the network answers; see `without_blocks`.
         first_of: i64[chunk] -> the pictures that are started from with noise of `sigma_max`; see `run_sampler`.
     """
@@ -279,13 +292,14 @@ def sample_pictures(
             x = run_sampler(
                 lambda x, t, ask=ask: ask(x.contiguous(memory_format=layout), t),
                 process,
-                SeededNoise(numbers[rows], where, temperature),
+                SeededNoise(numbers[rows], where),
                 (3, size_px, size_px),
                 sampler,
                 steps,
                 threshold,
                 first=None if first_of is None else first_of(rows),
                 sigma_max=sigma_max,
+                temperature=temperature,
             )
             real = min(chunk, len(numbers) - start)
             out[start : start + real] = to_pictures((without_blocks(x) if patch == 2 else x)[:real])

@@ -103,17 +103,19 @@ class Id3pm:
             sampler: `dpm++` (fast), `ddim`, or `ancestral` (the paper's, 250 steps).
             attributes: f32[N,A] or f32[A] in [0, 1] with -1 for unknown, or entries by name for all samples;
                 None leaves them open.
-            temperature: scale of the noise, 0..1; None takes the inverter's own.
+            temperature: above 0, at most 1; lower keeps to what is likely (`samplers.tempered`). None takes the
+                inverter's own.
 
         Raises:
             UsageError: wrong dimension, seeds that do not match, unknown sampler, guidance < 0, steps out of
-                range, temperature outside 0..1, or attributes for an inverter that takes none.
+                range, temperature not in (0, 1], or attributes for an inverter that takes none.
             DataError: a zero vector, or one that is not finite.
         """
         import torch
 
         from fraudit.diffusion.conditioning import scaled_identity
-        from fraudit.diffusion.samplers import check_sampling, guided, sample_pictures
+        from fraudit.diffusion.samplers import guided, sample_pictures
+        from fraudit.diffusion.sampling_options import check_sampling
 
         scale = self.temperature if temperature is None else temperature
         strength = self.guidance if guidance is None else guidance
@@ -140,7 +142,8 @@ class Id3pm:
 
     def sample(self, seeds: I64, *, steps: int = DEFAULT_STEPS, sampler: str = "dpm++") -> U8:
         """u8[N,S,S,3]: faces at random, from the network's unconditional branch."""
-        from fraudit.diffusion.samplers import check_sampling, guided, sample_pictures
+        from fraudit.diffusion.samplers import guided, sample_pictures
+        from fraudit.diffusion.sampling_options import check_sampling
 
         check_sampling(sampler, steps, self._process.train_steps)
         numbers = self._seeds(seeds, len(np.atleast_1d(seeds)))

@@ -21,7 +21,7 @@ class Upscaler:
     Attributes:
         network: in evaluation mode; `network.config.image_size` is the side of what it makes.
         schedule: noise schedule it was trained with.
-        temperature: scale of the noise.
+        temperature: of sampling, see `samplers.tempered`.
         told: blur and noise, 0..1 each, that it takes an inverter's pictures to have.
         card: what is known of its training; {} of a guided-diffusion checkpoint.
     """

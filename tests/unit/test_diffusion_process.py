@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
+
 import numpy as np
 import pytest
 import torch
@@ -115,19 +118,44 @@ def test_ancestral_samples_have_the_datas_mean_and_spread() -> None:
     assert abs(float(made.std()) - SPREAD) < 0.02 * SPREAD + 5 * SPREAD / (2 * n) ** 0.5
 
 
-@pytest.mark.parametrize("temperature", [0.0, 0.3])
-def test_temperature_scales_the_spread_of_samples_and_leaves_their_mean(temperature: float) -> None:
+@pytest.mark.parametrize("sampler", ["dpm++", "ddim", "ancestral"])
+@pytest.mark.parametrize("temperature", [0.3, 0.7])
+def test_temperature_narrows_the_spread_of_samples_and_leaves_their_mean(
+    temperature: float, sampler: str
+) -> None:
     process = GaussianDiffusion("cosine", learn_sigma=False)
-    made = run_sampler(
-        _exact_network(process),
-        process,
-        SeededNoise(range(8), torch.device("cpu"), temperature),
-        (3, 32, 32),
-        steps=20,
-        threshold=None,
-    )
-    assert abs(float(made.mean()) - MEAN) < 0.02
-    assert float(made.std()) == pytest.approx(temperature * SPREAD, abs=0.05 * SPREAD)
+
+    def made(steps: int, temperature: float = temperature) -> torch.Tensor:
+        return run_sampler(
+            _exact_network(process), process, SeededNoise(range(8), torch.device("cpu")), (3, 32, 32), sampler,
+            steps, None, temperature=temperature,
+        )  # fmt: skip
+
+    many, few = made(400), made(10)
+    assert abs(float(many.mean()) - MEAN) < 0.02
+    assert 0.95 < float(many.std()) / (temperature * SPREAD) < 1.5  # what is added never averages out wholly
+    assert abs(float(few.mean()) - MEAN) < 0.03
+    assert float(few.std()) < 0.95 * float(made(10, 1.0).std())
+
+
+def test_a_tempered_network_is_shown_as_much_noise_as_it_is_told_of() -> None:
+    process = GaussianDiffusion("cosine", learn_sigma=False)
+    exact, seen = _exact_network(process), []
+
+    def network(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        a = np.interp(float(t[0]), np.arange(1000), process.alphas_cumprod)
+        seen.append((float(x.std()) / a**0.5, ((1 - a) / a) ** 0.5))
+        return exact(x, t)
+
+    run_sampler(
+        network, process, SeededNoise(range(8), torch.device("cpu")), (3, 32, 32), steps=10, threshold=None,
+        temperature=0.4,
+    )  # fmt: skip
+    asked = [told for _, told in seen]
+    assert all(later < before for before, later in pairwise(asked))
+    assert asked[1] > 2 * asked[2] > 5 * asked[3]
+    for spread, told in seen:
+        assert told * 0.98 < spread < math.hypot(told * 1.02, SPREAD)
 
 
 @pytest.mark.parametrize("grid", ["logsnr", "karras", "time"])
@@ -160,8 +188,9 @@ def _network(**changes) -> torch.nn.Module:
     return network
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
 @pytest.mark.parametrize("sampler", ["dpm++", "ddim", "ancestral"])
-def test_the_picture_of_a_seed_does_not_depend_on_its_batch(sampler: str) -> None:
+def test_the_picture_of_a_seed_does_not_depend_on_its_batch(sampler: str, temperature: float) -> None:
     network = _network()
     process = GaussianDiffusion("cosine", learn_sigma=False)
     identities = torch.randn(9, 12, generator=torch.Generator().manual_seed(1))
@@ -170,7 +199,7 @@ def test_the_picture_of_a_seed_does_not_depend_on_its_batch(sampler: str) -> Non
         told = identities[people]
         return sample_pictures(
             lambda rows: guided(network, told[rows], None, 2.0), process, np.array(people), 16,
-            sampler=sampler, steps=5, chunk=chunk,
+            sampler=sampler, steps=5, chunk=chunk, temperature=temperature,
         )  # fmt: skip
 
     together = make(list(range(9)))
@@ -212,7 +241,7 @@ def test_memory_of_sampling_is_bounded_by_the_chunk() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"sampler": "euler"}, {"steps": 0}, {"steps": 1001}, {"temperature": -0.1}, {"temperature": 1.5}],
+    [{"sampler": "euler"}, {"steps": 0}, {"steps": 1001}, {"temperature": 0.0}, {"temperature": 1.5}],
     ids=["sampler", "none", "beyond T", "cold", "hot"],
 )
 def test_wrong_sampling_is_refused(wrong: dict) -> None:

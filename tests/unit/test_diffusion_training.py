@@ -456,7 +456,8 @@ def test_the_inverter_answers_for_seeds_and_refuses_nonsense(inverter: Path) -> 
             plugin.invert(vectors, np.array([5, 6, 7]), **wrong)
     with pytest.raises(UsageError, match="seeds"):
         plugin.invert(vectors, np.array([5]))
-    still = plugin.invert(vectors[:1].repeat(2, 0), np.array([5, 6]), steps=3, temperature=0.0)
-    np.testing.assert_array_equal(still[0], still[1])
+    cold = plugin.invert(vectors, np.array([5, 6, 7]), steps=3, temperature=0.3)
+    assert (cold != made).any()
+    np.testing.assert_array_equal(plugin.invert(vectors[2:], [7], steps=3, temperature=0.3)[0], cold[2])
     assert plugin.share == 0.25
     assert plugin.sample(np.array([1, 2]), steps=2).shape == (2, 16, 16, 3)
