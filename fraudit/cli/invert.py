@@ -35,7 +35,8 @@ Sampler = Annotated[str | None, typer.Option("--sampler", help="dpm++, ddim or a
 Temperature = Annotated[
     float | None,
     typer.Option(
-        "--temperature", help="Scale of the noise, 0 to 1 (id3pm only); the default is the inverter's."
+        "--temperature",
+        help="Above 0, at most 1; lower keeps to what is likely (id3pm only). The default is the inverter's.",
     ),
 ]
 Seed = Annotated[
@@ -78,11 +79,6 @@ def _sources(
     from fraudit.errors import UsageError
     from fraudit.inverters.sources import from_npz, from_pictures
 
-    if bool(images) == bool(vectors):
-        raise UsageError(
-            "expected pictures (--image) or vectors (--vector), one of the two",
-            "--image face.jpg, or --vector vectors.npz as `fraudit embed` writes it",
-        )
     if vectors:
         parts = [part.strip() for part in rows.split(",") if part.strip()]
         wrong = [part for part in parts if not part.isdecimal()]
@@ -94,10 +90,29 @@ def _sources(
     return from_pictures(runtime, images or [])
 
 
+def _one_of(images: list[Path] | None, vectors: Path | None) -> None:
+    from fraudit.errors import UsageError
+
+    if bool(images) == bool(vectors):
+        raise UsageError(
+            "expected pictures (--image) or vectors (--vector), one of the two",
+            "--image face.jpg, or --vector vectors.npz as `fraudit embed` writes it",
+        )
+
+
 def _options(
     guidance: float | None, steps: int, sampler: str | None, temperature: float | None
 ) -> dict[str, Any]:
+    from fraudit.diffusion.sampling_options import check_sampling
+
     given = {"guidance": guidance, "steps": steps, "sampler": sampler, "temperature": temperature}
+    # Before anything is loaded; the inverter's own check knows more.
+    check_sampling(
+        sampler or "dpm++",
+        steps,
+        guidance=1.0 if guidance is None else guidance,
+        temperature=1.0 if temperature is None else temperature,
+    )
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -150,13 +165,14 @@ def invert(
     """
     from fraudit.inverters.inverting import contact_sheet, guidance_of, invert_vectors, write_sheet
 
+    _one_of(image, vector)
+    options = _options(guidance, steps, sampler, temperature)
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     larger = _finish(upscale, found, steps, sampler)
     names, vectors, crops = _sources(runtime, image, vector, rows)
     result = invert_vectors(
         found, runtime, vectors,
-        samples=samples, seed=seed, refine=refine, finish=larger,
-        **_options(guidance, steps, sampler, temperature),
+        samples=samples, seed=seed, refine=refine, finish=larger, **options,
     )  # fmt: skip
     sheet_rows, captions, table, pictures = [], [], [], {}
     for n, name in enumerate(names):
@@ -207,6 +223,8 @@ def interpolate(
     from fraudit.errors import UsageError
     from fraudit.inverters import inverting
 
+    _one_of(image, vector)
+    options = _options(guidance, steps, sampler, temperature)
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     larger = _finish(upscale, found, steps, sampler)
     names, vectors, _ = _sources(runtime, image, vector, rows)
@@ -215,9 +233,7 @@ def interpolate(
     sheet_rows, captions, table, pictures = [], [], [], {}
     for kind in ("slerp", "lerp"):
         path = inverting.interpolate(vectors[0], vectors[1], frames, kind)
-        result = inverting.invert_vectors(
-            found, runtime, path, seed=seed, finish=larger, **_options(guidance, steps, sampler, temperature)
-        )
+        result = inverting.invert_vectors(found, runtime, path, seed=seed, finish=larger, **options)
         again = inverting.reembed(runtime, result.pictures)
         ends = [inverting.cosine(again.vectors, vectors[i][None]) for i in (0, 1)]
         for f in range(frames):
@@ -283,10 +299,11 @@ def traverse(
             "expected one of --axis, --attribute and --condition",
             "--axis 1, --attribute male, or --condition yaw_deg=-30,0,30 for an inverter trained with attributes",
         )
+    _one_of(image, vector)
+    options = _options(guidance, steps, sampler, temperature)
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     larger = _finish(upscale, found, steps, sampler)
     names, vectors, _ = _sources(runtime, image, vector, rows)
-    options = _options(guidance, steps, sampler, temperature)
     sheet_rows, captions, table, pictures = [], [], [], {}
     if condition is not None:
         values, encoded = conditions(found, condition)

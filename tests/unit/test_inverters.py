@@ -238,9 +238,27 @@ def test_an_evaluation_set_is_never_trained_on_by_name_or_by_path(tmp_path: Path
     assert [faces.name for faces in training_sets(["sample"])] == ["sample"]
 
 
-def test_a_negative_seed_is_refused_before_anything_is_loaded(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["invert", "--embedder", "dlib", "--image", "a.jpg", "--seed", "-1", "--out", "nowhere"]) == 2
-    assert "--seed" in capsys.readouterr().err
+@pytest.mark.parametrize("command", ["invert", "interpolate", "traverse"])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--image", "a.jpg", "--seed", "-1"], "--seed"),
+        (["--image", "a.jpg", "--steps", "0"], "steps must be"),
+        (["--image", "a.jpg", "--steps", "1001"], "steps must be"),
+        (["--image", "a.jpg", "--sampler", "euler"], "unknown sampler 'euler'"),
+        (["--image", "a.jpg", "--guidance", "-0.5"], "guidance must be"),
+        (["--image", "a.jpg", "--temperature", "0"], "temperature must be"),
+        ([], "pictures (--image) or vectors"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_loaded(
+    command: str, options: list[str], told: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if command == "traverse":
+        options = [*options, "--attribute", "male"]
+    # An embedder that does not exist would be told of first, were it looked for.
+    assert run([command, "--embedder", "nobody", *options, "--out", str(tmp_path / "out")]) == 2
+    assert told in capsys.readouterr().err
 
 
 def test_refinement_leaves_a_picture_in_which_the_box_sees_nothing() -> None:
