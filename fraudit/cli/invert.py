@@ -91,13 +91,16 @@ def _sources(
 
 
 def _one_of(images: list[Path] | None, vectors: Path | None) -> None:
-    from fraudit.errors import UsageError
+    from fraudit.errors import DataError, UsageError
 
     if bool(images) == bool(vectors):
         raise UsageError(
             "expected pictures (--image) or vectors (--vector), one of the two",
             "--image face.jpg, or --vector vectors.npz as `fraudit embed` writes it",
         )
+    for path in images or [vectors]:
+        if path is not None and not path.exists():
+            raise DataError(f"{path} does not exist", "give the path of a file that is there")
 
 
 def _options(

@@ -257,8 +257,20 @@ def test_wrong_options_are_refused_before_anything_is_loaded(
     if command == "traverse":
         options = [*options, "--attribute", "male"]
     # An embedder that does not exist would be told of first, were it looked for.
+    picture = tmp_path / "a.jpg"
+    picture.touch()
+    options = [str(picture) if option == "a.jpg" else option for option in options]
     assert run([command, "--embedder", "nobody", *options, "--out", str(tmp_path / "out")]) == 2
     assert told in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--image", "--vector"])
+def test_a_missing_file_is_told_before_anything_is_loaded(
+    option: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone = str(tmp_path / "gone")
+    assert run(["invert", "--embedder", "nobody", option, gone, "--out", str(tmp_path / "out")]) == 5
+    assert f"{gone} does not exist" in capsys.readouterr().err
 
 
 def test_refinement_leaves_a_picture_in_which_the_box_sees_nothing() -> None:
