@@ -48,9 +48,8 @@ def drawn_faces(
             start = index - index % CHUNK
             seeds = np.arange(start, min(start + CHUNK, count))
             for seed, picture in zip(seeds, inverter.sample(seeds), strict=True):
-                encoded[int(seed)] = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))[
-                    1
-                ].tobytes()
+                _, png = cv2.imencode(".png", np.ascontiguousarray(picture[:, :, ::-1]))
+                encoded[int(seed)] = png.tobytes()
             say("drawing faces", len(encoded), count)
         return encoded[index]
 

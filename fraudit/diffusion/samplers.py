@@ -83,6 +83,11 @@ def guided(
     return both
 
 
+def _log_sigma(alphas_cumprod: F64) -> F64:
+    """log of sigma = sqrt((1 - a) / a), noise per unit of signal, at every step of the full process."""
+    return 0.5 * np.log((1 - alphas_cumprod) / alphas_cumprod)
+
+
 def tempered(
     network: Network,
     process: GaussianDiffusion,
@@ -95,8 +100,8 @@ def tempered(
     For data of standard deviation s, the posterior mean under noise sigma of data of standard deviation T s, T the
     temperature, is that of s under noise sigma / T. So the network is told sigma / T, and the missing noise is really
     added: a network shown less noise than it is told, as by scaling the sampler's noise, answers with a bias of
-    its own (pictures darken). What is added averages out over the steps; in few of them samples vary somewhat more than
-    T says.
+    its own (pictures darken). What is added averages out over the steps; after few of them samples vary only about as
+    much as T says.
 
     Args:
         process: the full process (not respaced).
@@ -104,7 +109,7 @@ def tempered(
         temperature: T, above 0 and at most 1.
         sigma_max: of what is told.
     """
-    log_sigma = 0.5 * np.log((1 - process.alphas_cumprod) / process.alphas_cumprod)
+    log_sigma = _log_sigma(process.alphas_cumprod)
     every = np.arange(process.num_timesteps)
 
     def ask(x: Tensor, t: Tensor) -> Tensor:
@@ -132,7 +137,7 @@ def solver_times(alphas_cumprod: F64, steps: int, grid: Grid = "logsnr", sigma_m
             (Gaussians of standard deviation 0.03 to 30, two modes), 10 even steps of log sigma err least.
         sigma_max: the solver starts here rather than at T - 1, whose signal is nil for the cosine schedule.
     """
-    log_sigma = 0.5 * np.log((1 - alphas_cumprod) / alphas_cumprod)
+    log_sigma = _log_sigma(alphas_cumprod)
     last = float(np.interp(np.log(sigma_max), log_sigma, np.arange(len(log_sigma))))
     if steps == 1:
         return np.array([last])
@@ -162,7 +167,7 @@ def _dpm_solver(
     """DPM-Solver++(2M), Lu et al. (2022b), algorithm 2, data prediction, last step of first order; 1: all steps."""
     times = solver_times(process.alphas_cumprod, steps, grid, sigma_max)
     all_steps = np.arange(process.num_timesteps)
-    log_sigma = 0.5 * np.log((1 - process.alphas_cumprod) / process.alphas_cumprod)
+    log_sigma = _log_sigma(process.alphas_cumprod)
     lam = -np.interp(times, all_steps, log_sigma)
     alpha = 1 / np.sqrt(1 + np.exp(-2 * lam))
     sigma = np.exp(-lam) * alpha

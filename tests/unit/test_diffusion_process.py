@@ -138,6 +138,15 @@ def test_temperature_narrows_the_spread_of_samples_and_leaves_their_mean(
     assert float(few.std()) < 0.95 * float(made(10, 1.0).std())
 
 
+def test_ten_fast_steps_of_first_order_keep_to_the_temperature() -> None:
+    process = GaussianDiffusion("cosine", learn_sigma=False)
+    made = run_sampler(
+        _exact_network(process), process, SeededNoise(range(8), torch.device("cpu")), (3, 32, 32), steps=10,
+        threshold=None, temperature=0.5,
+    )  # fmt: skip
+    assert float(made.std()) / SPREAD == pytest.approx(0.5, abs=0.05)  # of second order 0.70
+
+
 def test_a_tempered_network_is_shown_as_much_noise_as_it_is_told_of() -> None:
     process = GaussianDiffusion("cosine", learn_sigma=False)
     exact, seen = _exact_network(process), []
