@@ -41,7 +41,7 @@ from fraudit.diffusion.student import (
     shift_of,
 )
 from fraudit.diffusion.superres import START, TOLD, small_pictures, unexplained
-from fraudit.diffusion.unet import UNet, build_unet, with_conditions
+from fraudit.diffusion.unet import UNet, UNetConfig, build_unet, with_conditions
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.store import write_atomic
 
@@ -360,19 +360,29 @@ class Trainer:
         return "bf16" if self._bf16 else "fp32"
 
     def begin_from(self, folder: Path) -> None:
-        """Take over the weights of a finished inverter, of whichever black box.
+        """Take over the weights of a finished inverter, of whichever black box; a smaller network's grow first.
 
         What belongs to the black box stays this training's own: the closed form, and projections of conditions of
         another length.
 
         Raises:
-            UsageError: its network has another shape.
+            UsageError: its network has another shape, and not a smaller one that can grow (`growing.can_grow`).
             ArtifactError: files missing, truncated or changed.
         """
         from fraudit.diffusion.checkpoint import KIND, UPSCALER, load_state, read_inverter_card
+        from fraudit.diffusion.growing import can_grow, grown_state
 
         card = read_inverter_card(folder, UPSCALER if self.preset.small_size else KIND)
-        state = load_state(folder, card)
+        state: Mapping[str, Tensor] = load_state(folder, card)
+        theirs = UNetConfig.from_dict(card["unet"])
+        if can_grow(theirs, self.config):
+            large = replace(
+                self.config,
+                identity_dim=theirs.identity_dim,
+                attribute_dim=theirs.attribute_dim,
+                prior_spread=theirs.prior_spread,
+            )
+            state = grown_state(state, theirs, large, self.options.seed)
         mine = dict(self.network.named_parameters())
         both = mine.keys() | state.keys()
         own = {name for name in both if name.startswith("prior.") or name in ("centre", "spread")}
@@ -386,7 +396,7 @@ class Trainer:
             raise UsageError(
                 f"--init {folder}: its network ({card.get('preset', 'unknown preset')}) has another shape than "
                 f"{self.preset.name}: {len(odd)} tensors differ, {odd[0]} first",
-                "give the preset it was trained with, or leave --init out",
+                "give the preset it was trained with or a larger one of its kind, or leave --init out",
             )
         with torch.no_grad():
             for name in mine.keys() - own:

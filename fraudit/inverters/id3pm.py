@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 DEFAULT_STEPS = 10
 LIGHT_WORK = (
-    5_000_000  # positions x channels^2 x blocks of the first level: mini-64 has 4.2 million, small-64 34
+    5_000_000  # positions x channels^2 x blocks of the first level: mini-64 and small-64 have 4.2 million
 )
 
 
