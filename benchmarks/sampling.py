@@ -5,7 +5,8 @@
 
 Faces of people held out of the training, one a person, whose aligned picture lies within the original one (a repeated
 edge in the source would count for whoever repeats edges). LFW is not touched: what is chosen here is judged there.
-Each row has the cosine to the source by the embedder itself and by the judge, and to the next person's source.
+Each row has the cosine to the source by the embedder itself and by the judge, and to the next person's source. From the
+second row of made pictures on, `gain` is the difference to the first one, paired over people.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.diffusion.evaluate import Probe
+from fraudit.diffusion.evaluate import Probe, embed_pictures, summary
 from fraudit.diffusion.shards import load_shards
 from fraudit.embedders_load import load_embedder
 from fraudit.embedding import EmbedderRuntime
@@ -49,17 +50,43 @@ def main() -> None:
     )  # fmt: skip
     vectors, seeds = data.vectors[probe.rows], np.arange(len(probe.rows))
     rows: list[dict[str, Any]] = []
+    first: dict[str, np.ndarray] = {}
+
+    def cosines(pictures: np.ndarray) -> dict[str, np.ndarray]:
+        """f64[M] by model, to the source; NaN where the model gives no vector."""
+        answers = {"embedder": (runtime, vectors / np.linalg.norm(vectors, axis=1, keepdims=True))}
+        if judge is not None:
+            answers["judge"] = (judge, embed_pictures(judge, data.pictures[probe.rows], probe.points)[0])
+        found = {}
+        for name, (model, targets) in answers.items():
+            made, ok = embed_pictures(model, pictures, probe.points)
+            found[name] = np.where(ok, (made * targets).sum(1), np.nan).astype(np.float64)
+        return found
+
+    def gains(pictures: np.ndarray) -> dict[str, Any]:
+        mine = cosines(pictures)
+        if not first:
+            first.update(mine)
+            return {}
+        apart = {name: mine[name] - first[name] for name in mine}
+        return {"gain": {name: summary(d[np.isfinite(d)]) for name, d in apart.items()}}
 
     def told(name: str, pictures: np.ndarray, seconds: float, **facts: Any) -> None:
         found = {k: v for k, v in probe.score(pictures).items() if k != "nearest_training"}
-        rows.append({"inverter": name, **facts, "seconds_a_picture": round(seconds / len(seeds), 4), **found})
+        gain = gains(pictures) if facts else {}
+        rows.append(
+            {"inverter": name, **facts, "seconds_a_picture": round(seconds / len(seeds), 4), **found, **gain}
+        )
         words = "  ".join(
             f"{k} {v['own']['mean']:.4f} ({v['own']['low']:.4f}..{v['own']['high']:.4f}; "
             f"other {v['other']['mean']:.4f})"
             for k, v in found.items()
             if isinstance(v, dict) and "own" in v
         )
-        print(f"{name} {facts}: {words}", flush=True)
+        more = "  ".join(
+            f"{k} {v['mean']:+.4f} ({v['low']:+.4f}..{v['high']:+.4f})" for k, v in gain.get("gain", {}).items()
+        )
+        print(f"{name} {facts}: {words}{'; gain ' if more else ''}{more}", flush=True)
 
     told("the picture itself", data.pictures[probe.rows], 0.0)
     for folder in args.inverter:

@@ -67,6 +67,7 @@ def checked_options(
     log_every: int,
     precision: str,
     export: str,
+    asks: int = 0,
     **rest: Any,
 ) -> TrainOptions:
     """The options of a training; UsageError names the one that is out of range."""
@@ -87,6 +88,7 @@ def checked_options(
         "--steps": (steps, 1), "--batch": (batch, 1), "--micro-batch": (micro_batch, 0), "--minutes": (minutes, 0),
         "--max-faces": (max_faces, 0), "--checkpoint-every": (checkpoint_every, 1),
         "--report-every": (report_every, 1), "--log-every": (log_every, 1), "--probe": (probe, 1),
+        "--asks": (asks, 0),
     }  # fmt: skip
     for option, (value, lowest) in least.items():
         if value < lowest:
@@ -109,6 +111,7 @@ def plan_of(
     export: str,
     resume: bool,
     init: Path | None,
+    asks: int = 0,
 ) -> Plan:
     """The training that the command line asks for. UsageError: no data, or an evaluation set."""
     from fraudit.diffusion.workflow import Plan
@@ -122,7 +125,7 @@ def plan_of(
     return Plan(
         out=out, shards=shards or out / "shards", sets=training_sets(names), preset=recipe, options=options,
         points=landmarks_of(recipe.unet.image_size), template_name=TEMPLATE_NAME, limit=max_faces, probe=probe,
-        export=export, resume=resume, init=init,
+        export=export, resume=resume, init=init, asks=asks,
     )  # fmt: skip
 
 
@@ -179,8 +182,11 @@ def train(
         bool, typer.Option("--unconditional", help="Do not condition on the ID vector.")
     ] = False,
     init: Annotated[
-        Path | None, typer.Option(help="Start from the weights of a finished inverter, of any black box.")
+        Path | None, typer.Option(help="Start from a finished inverter's weights; a smaller network's grow.")
     ] = None,
+    asks: Annotated[
+        int, typer.Option(help="Ask the black box about so many predictions of --init; its student learns them.")
+    ] = 0,
     resume: Resume = False,
     weights: Annotated[Path | None, typer.Option(help="The embedder's weights file.")] = None,
     steps: Steps = 0,
@@ -219,13 +225,13 @@ def train(
     options = checked_options(
         steps=steps or recipe.steps, batch=batch or recipe.batch, micro_batch=micro_batch, minutes=minutes,
         max_faces=max_faces, probe=probe, checkpoint_every=checkpoint_every, report_every=report_every,
-        log_every=log_every, precision=precision, export=export,
+        log_every=log_every, precision=precision, export=export, asks=asks,
         seed=seed, attributes=attributes, identity=not unconditional, device=device, compile=not no_compile,
     )  # fmt: skip
     plan = plan_of(
         recipe, options,
         out=out, dataset=dataset, shards=shards, max_faces=max_faces, probe=probe, export=export, resume=resume,
-        init=init,
+        init=init, asks=asks,
     )  # fmt: skip
     if dry_run:
         show_plan(plan)

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -45,6 +45,9 @@ from fraudit.diffusion.unet import UNet, UNetConfig, build_unet, with_conditions
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.store import write_atomic
 
+if TYPE_CHECKING:
+    from fraudit.diffusion.asked import Asked
+
 STATE = "state.safetensors"
 LOG = "loss.jsonl"
 PRIOR = "prior.safetensors"
@@ -59,6 +62,7 @@ class Trainer:
         folder: where state and losses go.
         run: plain facts that must be the same for a resumed run (preset, data, embedder, batch, seed, ...).
         say: one line of progress while the student is fitted.
+        asked: pictures that the black box was asked about besides, which the student learns from as well.
     """
 
     def __init__(
@@ -70,6 +74,7 @@ class Trainer:
         processes: Processes,
         run: Mapping[str, Any],
         say: Callable[[str], None] = lambda text: None,
+        asked: Asked | None = None,
     ) -> None:
         if options.batch < 1 or options.batch % processes.world:
             raise UsageError(
@@ -118,7 +123,7 @@ class Trainer:
         self._model = model
         self._bf16 = computes_in_bf16(self.device, options.precision)
         self._feed = Feed(data, preset, options, self.device)
-        self._student = self._taught(people, say) if prior is not None and preset.student_steps else None
+        self._student = self._taught(people, asked, say) if prior is not None and preset.student_steps else None
         self._pending: list[Tensor] = []
         self._snr = (
             torch.from_numpy(self.process.alphas_cumprod / (1 - self.process.alphas_cumprod))
@@ -196,17 +201,24 @@ class Trainer:
             terms = terms + preset.feature_weight * features + preset.identity_weight * person * told
         return terms.mean()
 
-    def _taught(self, people: str, say: Callable[[str], None]) -> Student:
+    def _taught(self, people: str, asked: Asked | None, say: Callable[[str], None]) -> Student:
         """The student of the black box; kept in the folder, so that resuming is quick."""
         path, config, options, network = self.folder / STUDENT, self.config, self.options, self.network
         steps, dim = self.preset.student_steps, config.identity_dim
         assert dim is not None
         assert isinstance(network, PriorUNet)  # the only kind that has a student
         about = {"data": people, "steps": str(steps), "seed": str(options.seed), "form": STUDENT_FORM}
+        if asked is not None:
+            about["asked"] = asked.digest
 
         def batch(first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
             x, _, identity, _, positions = self._feed.batch(first, count)
             assert identity is not None
+            if asked is not None:
+                more, theirs, places = asked.batch(positions[::2], options.seed)
+                told = torch.from_numpy(scaled_identity(theirs, dim, self.preset.unit_scaled)).to(x.device)
+                x, identity = torch.cat([x, more]), torch.cat([identity, told])
+                positions = torch.cat([positions, places])
             return x, network.standardised(identity), positions
 
         def kept() -> Student | None:

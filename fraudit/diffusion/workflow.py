@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from fraudit.diffusion.asked import ASKED, Asked, asked_faces, check_askable
 from fraudit.diffusion.checkpoint import (
     KIND,
     NAMES,
@@ -19,7 +20,7 @@ from fraudit.diffusion.checkpoint import (
     save_inverter,
 )
 from fraudit.diffusion.evaluate import Probe, report_of
-from fraudit.diffusion.options import TrainOptions
+from fraudit.diffusion.options import TrainOptions, computes_in_bf16
 from fraudit.diffusion.presets import Preset
 from fraudit.diffusion.processes import Processes
 from fraudit.diffusion.shards import (
@@ -59,6 +60,7 @@ class Plan:
         export: also write `out/export` in this weight type (`fp16`, `int8`), or ''.
         resume: go on from the state in `out`.
         init: folder of a finished inverter to start from, or None.
+        asks: pictures predicted by `init` that the black box is asked about for its student's sake; 0: none.
     """
 
     out: Path
@@ -73,6 +75,7 @@ class Plan:
     export: str = ""
     resume: bool = False
     init: Path | None = None
+    asks: int = 0
 
     @property
     def kind(self) -> str:
@@ -124,6 +127,7 @@ def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float)
         "seconds": round(seconds, 1),
         "precision": trainer.precision,
         **({"init": origin_of(plan.init, plan.kind)} if plan.init is not None else {}),
+        **({"asks": plan.asks} if plan.asks else {}),
         "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
         "licence": f"weights learned from: {'; '.join(licences)}",
@@ -190,6 +194,30 @@ def _upscaler_report(plan: Plan, data: Shards, judge: EmbedderRuntime | None) ->
     return report
 
 
+def _check_asks(plan: Plan, runtime: EmbedderRuntime | None) -> None:
+    """Raise UsageError where `plan.asks` has nothing to ask about, nobody to ask, or nobody who learns from it."""
+    if plan.init is None or runtime is None or not (plan.preset.student_steps and plan.options.identity):
+        raise UsageError(
+            f"--asks {plan.asks}: expected --init FOLDER, whose predictions the black box is asked about, and a preset "
+            "with a student that learns from the answers",
+            "give --init and --preset small-64 or mini-64, or leave --asks out",
+        )
+    check_askable(plan.init, runtime)
+
+
+def _asked(
+    plan: Plan, data: Shards, runtime: EmbedderRuntime | None, processes: Processes, progress: Progress
+) -> Asked | None:
+    if not plan.asks or plan.init is None or runtime is None:
+        return None
+    return asked_faces(
+        plan.out / ASKED, plan.init, data, runtime, plan.points, plan.asks,
+        seed=plan.options.seed, device=processes.device,
+        bf16=computes_in_bf16(processes.device, plan.options.precision),
+        make=processes.first, wait=processes.wait, say=progress,
+    )  # fmt: skip
+
+
 def run_training(
     plan: Plan,
     runtime: EmbedderRuntime | None,
@@ -217,6 +245,8 @@ def run_training(
             state_in(plan.out)
         if plan.init is not None:
             read_inverter_card(plan.init, plan.kind)
+        if plan.asks:
+            _check_asks(plan, runtime)
         prepare_data(plan, runtime, processes, progress)
         plan.out.mkdir(parents=True, exist_ok=True)
         data = load_shards(plan.shards)
@@ -232,7 +262,10 @@ def run_training(
         }
         if plan.init is not None:
             run["init"] = origin_of(plan.init, plan.kind)
-        trainer = Trainer(plan.out, data, preset, options, processes, run, say)
+        asked = _asked(plan, data, runtime, processes, progress)
+        if asked is not None:
+            run["asks"] = asked.digest
+        trainer = Trainer(plan.out, data, preset, options, processes, run, say, asked)
         if plan.resume:
             trainer.resume()
             say(f"resumed at step {trainer.step}")
