@@ -53,7 +53,8 @@ class Asked:
 
     def batch(self, positions: torch.Tensor, seed: int) -> tuple[torch.Tensor, F32, torch.Tensor]:
         """f32[B,3,S,S] pictures in [-1, 1], f32[B,D] vectors, and i64[B] positions that no sample of the data has."""
-        rows = (counter.uniform(seed, _LESSON, positions, 1)[:, 0].cpu().numpy() * len(self.pictures)).astype(np.int64)
+        share = counter.uniform(seed, _LESSON, positions, 1)[:, 0].cpu().numpy()
+        rows = (share * len(self.pictures)).astype(np.int64)
         x = torch.from_numpy(self.pictures[rows]).to(positions.device).permute(0, 3, 1, 2).float() / 127.5 - 1
         return x, self.vectors[rows], positions + BEYOND
 

@@ -10,6 +10,7 @@ its first steps have to mend that.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -98,7 +99,10 @@ class _Growth:
     """Fills a larger network from a small one; both are walked in the order of their layers."""
 
     def __init__(self, source: UNet, target: UNet, generator: torch.Generator) -> None:
-        self.source, self.target, self.generator = source, target, generator
+        # Layers are addressed by their place, of which a checker knows no type.
+        self.source: Any = source
+        self.target: Any = target
+        self.generator = generator
         self.old, self.new = _widths(source.config), _widths(target.config)
         self.embedding = _copies(4 * source.config.num_channels, 4 * target.config.num_channels)
 
@@ -106,7 +110,7 @@ class _Growth:
     def carry_over(self) -> None:
         source, target = self.source, self.target
         self._embeddings()
-        self._pour(target.input_blocks[0][0], source.input_blocks[0][0], self._level(0), None)  # type: ignore[index]
+        self._pour(target.input_blocks[0][0], source.input_blocks[0][0], self._level(0), None)
         self._way_down()
         for mine, theirs in zip(target.middle_block, source.middle_block, strict=True):
             self._layer(mine, theirs, self._level(-1), self._level(-1))
@@ -122,20 +126,20 @@ class _Growth:
         """The time step enters by other frequencies: what they add up to is kept, at every step."""
         source, target = self.source, self.target
         times = torch.arange(TIMES)
-        told = timestep_embedding(times, source.config.num_channels) @ source.time_embed[0].weight.T  # type: ignore[operator]
+        told = timestep_embedding(times, source.config.num_channels) @ source.time_embed[0].weight.T
         seen = timestep_embedding(times, target.config.num_channels)
         # A touch of ridge: among neighbouring frequencies the answer would otherwise be made of huge differences.
         gram = seen.double().T @ seen.double() + 1e-6 * torch.eye(seen.shape[1])
         weight = torch.linalg.solve(gram, seen.double().T @ told.double()).T.float()
         if source.config.num_channels == target.config.num_channels:
             weight = source.time_embed[0].weight
-        target.time_embed[0].weight.copy_(weight[self.embedding])  # type: ignore[operator]
-        target.time_embed[0].bias.copy_(source.time_embed[0].bias[self.embedding])  # type: ignore[operator, index]
+        target.time_embed[0].weight.copy_(weight[self.embedding])
+        target.time_embed[0].bias.copy_(source.time_embed[0].bias[self.embedding])
         self._pour(target.time_embed[2], source.time_embed[2], self.embedding, self.embedding)
         for name in CONDITIONS:
             mine, theirs = getattr(target, name, None), getattr(source, name, None)
             if isinstance(mine, nn.Embedding):
-                mine.weight.copy_(theirs.weight[:, self.embedding])  # type: ignore[union-attr]
+                mine.weight.copy_(theirs.weight[:, self.embedding])
             elif mine is not None:
                 self._pour(mine, theirs, self.embedding, None)
 
@@ -144,7 +148,9 @@ class _Growth:
         for level in range(len(self.new)):
             for block in range(self.target.config.num_res_blocks):
                 if block < self.source.config.num_res_blocks:
-                    self._stage(self.target.input_blocks[here], self.source.input_blocks[there], level, channels)
+                    self._stage(
+                        self.target.input_blocks[here], self.source.input_blocks[there], level, channels
+                    )
                     there += 1
                 channels = self._level(level)  # an added block passes on what it is given, as it was made
                 here += 1
@@ -165,21 +171,21 @@ class _Growth:
                 else:
                     beside = self.old[below] + self._level(skip)
                     channels = torch.cat([self._level(below), beside])
-                    self._stage(self.target.output_blocks[here], self.source.output_blocks[there], level, channels)
+                    self._stage(
+                        self.target.output_blocks[here], self.source.output_blocks[there], level, channels
+                    )
                     there += 1
                 below, here = level, here + 1
 
-    def _passing_on(self, stage: nn.Module, level: int) -> None:
+    def _passing_on(self, stage: Any, level: int) -> None:
         """An added block on the way up: its first channels go on, those handed over do not enter yet."""
-        shortcut = stage[0].skip_connection  # type: ignore[index]
+        shortcut = stage[0].skip_connection
         width = self.new[level]
-        shortcut.weight.zero_()  # type: ignore[union-attr, operator]
-        shortcut.weight[:, :width, 0, 0] = torch.eye(width)  # type: ignore[union-attr, index]
-        shortcut.bias.zero_()  # type: ignore[union-attr, operator]
+        shortcut.weight.zero_()
+        shortcut.weight[:, :width, 0, 0] = torch.eye(width)
+        shortcut.bias.zero_()
 
-    def _stage(self, mine: nn.Module, theirs: nn.Module, level: int, channels: Tensor) -> None:
-        assert isinstance(mine, Stage)
-        assert isinstance(theirs, Stage)
+    def _stage(self, mine: Stage, theirs: Stage, level: int, channels: Tensor) -> None:
         for layer, other in zip(mine, theirs, strict=True):
             self._layer(layer, other, self._level(level), channels)
             channels = self._level(level)
@@ -202,7 +208,7 @@ class _Growth:
         elif isinstance(mine.skip_connection, nn.Conv2d):
             plain = nn.Conv2d(int(into.max()) + 1, int(out.max()) + 1, 1)
             plain.weight.copy_(torch.eye(len(plain.weight))[:, :, None, None])
-            plain.bias.zero_()  # type: ignore[union-attr]
+            plain.bias.zero_()
             self._pour(mine.skip_connection, plain, out, into)
 
     def _attention(self, mine: AttentionBlock, theirs: AttentionBlock, channels: Tensor) -> None:
@@ -220,22 +226,22 @@ class _Growth:
         scale = torch.cat([once, torch.ones(2 * len(channels))])
         scale = scale if mine.new_order else scale[back]
         mine.qkv.weight.mul_(scale[:, None, None])
-        mine.qkv.bias.mul_(scale)  # type: ignore[union-attr]
+        mine.qkv.bias.mul_(scale)
         self._pour(mine.proj_out, theirs.proj_out, channels, channels)
 
-    def _norm(self, mine: nn.Module, theirs: nn.Module, channels: Tensor) -> None:
-        mine.weight.copy_(theirs.weight[channels])  # type: ignore[operator, index]
-        mine.bias.copy_(theirs.bias[channels])  # type: ignore[operator, index]
+    def _norm(self, mine: Any, theirs: Any, channels: Tensor) -> None:
+        mine.weight.copy_(theirs.weight[channels])
+        mine.bias.copy_(theirs.bias[channels])
 
-    def _pour(self, mine: nn.Module, theirs: nn.Module, out: Tensor | None, into: Tensor | None) -> None:
+    def _pour(self, mine: Any, theirs: Any, out: Tensor | None, into: Tensor | None) -> None:
         """Weights whose outputs are copied by `out` and whose inputs, copied by `into`, share what was one weight."""
         weight, bias = theirs.weight, theirs.bias
         if out is not None:
-            weight, bias = weight[out], bias[out]  # type: ignore[index]
+            weight, bias = weight[out], bias[out]
         if into is not None:
-            share = 1 + UNEVEN * (2 * torch.rand(len(weight), len(into), generator=self.generator) - 1)  # type: ignore[arg-type]
-            total = torch.zeros(len(weight), int(into.max()) + 1).index_add_(1, into, share)  # type: ignore[arg-type]
-            share = (share / total[:, into]).view(*share.shape, *[1] * (weight.ndim - 2))  # type: ignore[operator]
-            weight = weight[:, into] * share  # type: ignore[index]
-        mine.weight.copy_(weight)  # type: ignore[operator]
-        mine.bias.copy_(bias)  # type: ignore[operator]
+            share = 1 + UNEVEN * (2 * torch.rand(len(weight), len(into), generator=self.generator) - 1)
+            total = torch.zeros(len(weight), int(into.max()) + 1).index_add_(1, into, share)
+            share = (share / total[:, into]).view(*share.shape, *[1] * (weight.ndim - 2))
+            weight = weight[:, into] * share
+        mine.weight.copy_(weight)
+        mine.bias.copy_(bias)

@@ -126,8 +126,8 @@ SMALL_64 = Preset(
     guidance=1.0,
     temperature=0.5,
     departures=(
-        "pixels enter and leave in blocks of 2x2, 64 channels, one block a level, attention at 8x8 only; the width is at "
-        "8x8 (384 channels), where a weight costs least: a tenth of the parameters, a fortieth of the work, and the shape "
+        "pixels enter and leave in blocks of 2x2, 64 channels, one block a level, attention at 8x8 only; the width is "
+        "at 8x8 (384 channels), where a weight costs least: a tenth of the parameters and far less work, in a shape "
         "that mini-64 grows into (docs/adr/0012-growing.md)",
         "no learned variance: the fast samplers do not use it, and its bound competes for capacity",
         "it refines the closed-form picture of the ID vector (fraudit.diffusion.prior): after 800 steps of 16 pictures "
