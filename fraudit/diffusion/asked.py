@@ -31,6 +31,7 @@ from fraudit.store import write_atomic
 from fraudit.types import F32, U8
 
 ASKED = "asked.safetensors"
+FORM = "asked-1"  # of how pictures are predicted: those of another form are asked about again
 CHUNK = 64
 BEYOND = 2**40
 _ROW, _TIME, _NOISE, _LESSON = range(20, 24)  # streams of `counter`
@@ -75,6 +76,13 @@ def check_askable(init: Path, runtime: EmbedderRuntime) -> dict[str, Any]:
     return card
 
 
+def asked_digest(init: Path, data: Shards, count: int, seed: int) -> str:
+    """What `asked_faces` would make its pictures by and from."""
+    weights = [entry["sha256"] for entry in read_inverter_card(init)["files"]]
+    told = json.dumps([weights, data_digest(data.index), count, seed, FORM])
+    return hashlib.sha256(told.encode()).hexdigest()
+
+
 def asked_faces(
     path: Path,
     init: Path,
@@ -103,10 +111,7 @@ def asked_faces(
     Raises:
         UsageError: an inverter of another kind, or of another black box.
     """
-    card = check_askable(init, runtime)
-    weights = [entry["sha256"] for entry in card["files"]]
-    told = json.dumps([weights, data_digest(data.index), count, seed, "asked-1"])
-    digest = hashlib.sha256(told.encode()).hexdigest()
+    card, digest = check_askable(init, runtime), asked_digest(init, data, count, seed)
     if make and _read(path, digest) is None:
         network = load_inverter_network(init)[0]
         assert isinstance(network, PriorUNet)

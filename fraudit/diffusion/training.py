@@ -123,7 +123,9 @@ class Trainer:
         self._model = model
         self._bf16 = computes_in_bf16(self.device, options.precision)
         self._feed = Feed(data, preset, options, self.device)
-        self._student = self._taught(people, asked, say) if prior is not None and preset.student_steps else None
+        self._student = (
+            self._taught(people, asked, say) if prior is not None and preset.student_steps else None
+        )
         self._pending: list[Tensor] = []
         self._snr = (
             torch.from_numpy(self.process.alphas_cumprod / (1 - self.process.alphas_cumprod))
@@ -425,20 +427,13 @@ class Trainer:
         """
         from safetensors import SafetensorError, safe_open
 
+        about = check_resumable(self.folder, json.loads(self.run_facts))
         path = state_in(self.folder)
         try:
             with safe_open(path, "pt") as stored:
-                about = stored.metadata() or {}
                 tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
         except (SafetensorError, OSError, ValueError) as error:
             raise ArtifactError(f"{path} cannot be read: {error}", "start again without --resume") from error
-        before, now = json.loads(about.get("run", "{}")), json.loads(self.run_facts)
-        changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-        if changed:
-            raise UsageError(
-                f"{path} is of a training with other settings: {', '.join(changed)}",
-                "repeat its options, or choose another --out",
-            )
         self.step = int(about["step"])
         with torch.no_grad():
             for name, parameter in self.network.named_parameters():
@@ -469,6 +464,33 @@ def state_in(folder: Path) -> Path:
     if not path.is_file():
         raise UsageError(f"nothing to resume: {path} does not exist", "leave --resume out to start")
     return path
+
+
+def check_resumable(folder: Path, run: Mapping[str, Any]) -> dict[str, str]:
+    """What the state in `folder` says of itself, where it is of a training with the settings `run`.
+
+    Before anything is fitted: other settings would replace the student of the training that is there.
+
+    Raises:
+        UsageError: no state there, or it is of a training with other settings.
+        ArtifactError: the file is truncated or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = state_in(folder)
+    try:
+        with safe_open(path, "pt") as stored:
+            about = dict(stored.metadata() or {})
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError(f"{path} cannot be read: {error}", "start again without --resume") from error
+    before, now = json.loads(about.get("run", "{}")), json.loads(json.dumps(dict(run)))
+    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if changed:
+        raise UsageError(
+            f"{path} is of a training with other settings: {', '.join(changed)}",
+            "repeat its options, or choose another --out",
+        )
+    return about
 
 
 def read_losses(folder: Path) -> list[dict[str, float]]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from fraudit.diffusion.asked import ASKED, Asked, asked_faces, check_askable
+from fraudit.diffusion.asked import ASKED, Asked, asked_digest, asked_faces, check_askable
 from fraudit.diffusion.checkpoint import (
     KIND,
     NAMES,
@@ -234,7 +234,7 @@ def run_training(
         UsageError: `out` holds a training already, or --resume finds none or another one.
         ArtifactError: shards of another embedder, truncated shards or state.
     """
-    from fraudit.diffusion.training import LOG, STATE, read_losses, state_in
+    from fraudit.diffusion.training import LOG, STATE, check_resumable, read_losses, state_in
 
     processes = Processes(plan.options.device)
     try:
@@ -262,9 +262,11 @@ def run_training(
         }
         if plan.init is not None:
             run["init"] = origin_of(plan.init, plan.kind)
+        if plan.asks and plan.init is not None:
+            run["asks"] = asked_digest(plan.init, data, plan.asks, options.seed)
+        if plan.resume:
+            check_resumable(plan.out, run)
         asked = _asked(plan, data, runtime, processes, progress)
-        if asked is not None:
-            run["asks"] = asked.digest
         trainer = Trainer(plan.out, data, preset, options, processes, run, say, asked)
         if plan.resume:
             trainer.resume()

@@ -11,11 +11,12 @@ import torch
 
 from fraudit.cli.main import run
 from fraudit.diffusion.asked import BEYOND, Asked, asked_faces
-from fraudit.diffusion.checkpoint import save_inverter
+from fraudit.diffusion.checkpoint import read_inverter_card, save_inverter
 from fraudit.diffusion.options import TrainOptions
 from fraudit.diffusion.processes import Processes
 from fraudit.diffusion.shards import Shards, build_shards, load_shards
 from fraudit.diffusion.training import Trainer
+from fraudit.diffusion.workflow import Plan, run_training
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
@@ -144,3 +145,24 @@ def test_a_training_starts_from_a_smaller_network_that_answers_alike(begun: Path
     )
     with pytest.raises(UsageError, match="another shape"):
         narrow.begin_from(begun / "inverter")
+
+
+def test_a_training_that_goes_on_asks_nothing_again_and_other_questions_leave_its_student_alone(
+    begun: Path, tmp_path: Path
+) -> None:
+    box, out = black_box(), tmp_path / "run"
+    plan = Plan(
+        out=out, shards=begun / "shards", sets=(), preset=TAUGHT, options=TrainOptions(steps=2, batch=4),
+        points=landmarks_of(16), template_name=TEMPLATE_NAME, probe=4, init=begun / "inverter", asks=70,
+    )  # fmt: skip
+    run_training(plan, box)
+    kept = {name: (out / name).read_bytes() for name in ("asked.safetensors", "student.safetensors")}
+    assert read_inverter_card(out / "inverter")["asks"] == 70
+    for asks in (0, 71):
+        with pytest.raises(UsageError, match="other settings: asks"):
+            run_training(replace(plan, resume=True, asks=asks), box)
+    longer = replace(plan, resume=True, options=replace(plan.options, steps=3))
+    before = box.queries
+    assert run_training(longer, box)["step"] == 3
+    assert box.queries - before < 70
+    assert kept == {name: (out / name).read_bytes() for name in kept}
