@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from fraudit.diffusion import counter
+from fraudit.diffusion.asked import Asked
 from fraudit.diffusion.attributes import attribute_names
 from fraudit.diffusion.conditioning import drop_conditions, scaled_identity
 from fraudit.diffusion.ema import Ema
@@ -41,15 +42,11 @@ from fraudit.diffusion.student import (
     shift_of,
 )
 from fraudit.diffusion.superres import START, TOLD, small_pictures, unexplained
+from fraudit.diffusion.training_state import LOG, STATE, check_resumable, read_losses, state_in
 from fraudit.diffusion.unet import UNet, UNetConfig, build_unet, with_conditions
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.store import write_atomic
 
-if TYPE_CHECKING:
-    from fraudit.diffusion.asked import Asked
-
-STATE = "state.safetensors"
-LOG = "loss.jsonl"
 PRIOR = "prior.safetensors"
 STUDENT = "student.safetensors"
 _TIME, _DROP, _NOISE = 0, 2, 3  # streams of `counter`; feed.py has 1
@@ -456,53 +453,3 @@ class Trainer:
             kept = [json.dumps(row) + "\n" for row in rows if row["step"] <= self.step]
             write_atomic(self.folder / LOG, lambda p: p.write_text("".join(kept), encoding="utf-8") and None)
         self.processes.wait()
-
-
-def state_in(folder: Path) -> Path:
-    """The state file of a training. Raises UsageError where there is none."""
-    path = folder / STATE
-    if not path.is_file():
-        raise UsageError(f"nothing to resume: {path} does not exist", "leave --resume out to start")
-    return path
-
-
-def check_resumable(folder: Path, run: Mapping[str, Any]) -> dict[str, str]:
-    """What the state in `folder` says of itself, where it is of a training with the settings `run`.
-
-    Before anything is fitted: other settings would replace the student of the training that is there.
-
-    Raises:
-        UsageError: no state there, or it is of a training with other settings.
-        ArtifactError: the file is truncated or damaged.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    path = state_in(folder)
-    try:
-        with safe_open(path, "pt") as stored:
-            about = dict(stored.metadata() or {})
-    except (SafetensorError, OSError, ValueError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}", "start again without --resume") from error
-    before, now = json.loads(about.get("run", "{}")), json.loads(json.dumps(dict(run)))
-    changed = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if changed:
-        raise UsageError(
-            f"{path} is of a training with other settings: {', '.join(changed)}",
-            "repeat its options, or choose another --out",
-        )
-    return about
-
-
-def read_losses(folder: Path) -> list[dict[str, float]]:
-    """Rows {step, loss} of a training's log; a last line that was cut off is left out."""
-    path = folder / LOG
-    if not path.is_file():
-        return []
-    rows = []
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            row = json.loads(line)
-        except json.JSONDecodeError:
-            continue
-        rows.append(row)
-    return rows

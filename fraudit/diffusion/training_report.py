@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.diffusion.training import read_losses
+from fraudit.diffusion.training_state import read_losses
 from fraudit.store import write_atomic, write_text_atomic
 from fraudit.types import U8
 

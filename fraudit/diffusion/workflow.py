@@ -38,6 +38,7 @@ from fraudit.diffusion.training_report import (
     write_picture,
     write_training_report,
 )
+from fraudit.diffusion.training_state import LOG, STATE, check_resumable, read_losses, state_in
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import UsageError
 from fraudit.types import F32, FaceSet
@@ -234,8 +235,6 @@ def run_training(
         UsageError: `out` holds a training already, or --resume finds none or another one.
         ArtifactError: shards of another embedder, truncated shards or state.
     """
-    from fraudit.diffusion.training import LOG, STATE, check_resumable, read_losses, state_in
-
     processes = Processes(plan.options.device)
     try:
         if (plan.out / STATE).is_file() and not plan.resume:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.diffusion.training import read_losses
+from fraudit.diffusion.training_state import read_losses
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -20,8 +20,9 @@ from fraudit.diffusion.processes import Processes
 from fraudit.diffusion.samplers import upscale
 from fraudit.diffusion.shards import load_shards, read_index, ready_shards
 from fraudit.diffusion.superres import START, enlarged, small_pictures, unexplained
-from fraudit.diffusion.training import Trainer, read_losses
+from fraudit.diffusion.training import Trainer
 from fraudit.diffusion.training_report import read_evaluations
+from fraudit.diffusion.training_state import read_losses
 from fraudit.diffusion.unet import UNetConfig, build_unet
 from fraudit.diffusion.upscaler_evaluate import UpscalerProbe, detail, error_levels, made_large, made_small
 from fraudit.diffusion.workflow import Plan, run_training

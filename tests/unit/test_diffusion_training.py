@@ -29,7 +29,8 @@ from fraudit.diffusion.shards import (
     visible_corners,
     visible_mask,
 )
-from fraudit.diffusion.training import Trainer, read_losses
+from fraudit.diffusion.training import Trainer
+from fraudit.diffusion.training_state import read_losses
 from fraudit.diffusion.unet import build_unet
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError, WeightsError
