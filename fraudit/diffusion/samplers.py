@@ -22,6 +22,8 @@ from fraudit.types import F64, I64, U8
 
 SIGMA_MAX = 80.0
 CHUNK = 4
+BRIGHTNESS = (0.299, 0.587, 0.114)  # of red, green and blue (ITU-R BT.601)
+TINT_SIGMA = 2.5  # pixels
 _HALF_BAND = (-1 / 16, 4 / 16, 10 / 16, 4 / 16, -1 / 16)
 
 Grid = Literal["karras", "logsnr", "time"]
@@ -251,6 +253,23 @@ def without_blocks(x: Tensor) -> Tensor:
     return F.conv2d(wide, kernel, groups=x.shape[1])
 
 
+def without_tints(x: Tensor) -> Tensor:
+    """f32[B,3,S,S] of the same brightness everywhere, with colours averaged over some pixels (sigma 2.5).
+
+    A network that a student of the black box has judged tints what the student looks at, eyes above all. The eye and
+    the models that judge read brightness: at 64 px they lose nothing by it (docs/adr/0013-asking-about-predictions.md).
+    """
+    weights = torch.tensor(BRIGHTNESS, dtype=x.dtype, device=x.device)[:, None, None]
+    brightness = (x * weights).sum(1, keepdim=True)
+    reach = math.ceil(3 * TINT_SIGMA)
+    places = torch.arange(-reach, reach + 1, dtype=x.dtype, device=x.device)
+    taps = torch.exp(-0.5 * (places / TINT_SIGMA).square())
+    taps = (taps / taps.sum()).expand(3, 1, 1, -1)
+    colours = F.pad(x - brightness, (reach,) * 4, mode="replicate")
+    colours = F.conv2d(F.conv2d(colours, taps, groups=3), taps.transpose(2, 3), groups=3)
+    return brightness + colours
+
+
 def to_pictures(x: Tensor) -> U8:
     """f32[B,3,S,S] in [-1, 1] -> u8[B,S,S,3] RGB, rounded to the nearest level."""
     levels = ((x.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
@@ -282,7 +301,7 @@ def sample_pictures(
     Args:
         network_of: i64[chunk] indices of samples -> network with their conditions.
         temperature: see `run_sampler`.
-        patch: side of the blocks in which the network answers; see `without_blocks`.
+        patch: side of the blocks in which the network answers; see `without_blocks` and `without_tints`.
         first_of: i64[chunk] -> the pictures that are started from with noise of `sigma_max`; see `run_sampler`.
     """
     check_sampling(sampler, steps, process.train_steps, temperature=temperature)
@@ -307,7 +326,7 @@ def sample_pictures(
                 temperature=temperature,
             )
             real = min(chunk, len(numbers) - start)
-            out[start : start + real] = to_pictures((without_blocks(x) if patch == 2 else x)[:real])
+            out[start : start + real] = to_pictures((without_tints(without_blocks(x)) if patch == 2 else x)[:real])
     return out
 
 

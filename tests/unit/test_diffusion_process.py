@@ -11,6 +11,7 @@ import torch
 
 from fraudit.diffusion.gaussian import GaussianDiffusion, dynamic_threshold
 from fraudit.diffusion.samplers import (
+    BRIGHTNESS,
     SeededNoise,
     guided,
     run_sampler,
@@ -18,6 +19,7 @@ from fraudit.diffusion.samplers import (
     solver_times,
     to_pictures,
     without_blocks,
+    without_tints,
 )
 from fraudit.diffusion.schedule import betas_of, respaced
 from fraudit.diffusion.unet import UNetConfig, build_unet
@@ -282,6 +284,18 @@ def test_what_repeats_every_two_pixels_is_taken_out_and_nothing_else() -> None:
         return float(np.abs(np.fft.fft2(pictures.astype(float).mean(-1))[:, 4, 4]).mean())
 
     assert every_second(made(2)) < 0.2 * every_second(made(1))
+
+
+def test_tints_are_spread_and_brightness_and_broad_colours_stay() -> None:
+    weights = torch.tensor(BRIGHTNESS)[:, None, None]
+    draw = torch.Generator().manual_seed(0)
+    x = torch.rand(2, 3, 32, 32, generator=draw)
+    calm = without_tints(x)
+    bright = (x * weights).sum(1)
+    torch.testing.assert_close((calm * weights).sum(1), bright, atol=1e-5, rtol=0)
+    assert float((calm - bright[:, None]).std()) < 0.25 * float((x - bright[:, None]).std())
+    sunset = torch.tensor([0.9, 0.4, 0.1])[None, :, None, None].expand(1, 3, 32, 32)
+    torch.testing.assert_close(without_tints(sunset), sunset, atol=1e-5, rtol=0)
 
 
 def test_pictures_are_rounded_to_the_nearest_level() -> None:

@@ -10,7 +10,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fraudit.diffusion.student import SHIFTS, Student, fit_student, load_student, recognition_loss, shift_of
+from fraudit.diffusion.student import (
+    BRIGHTNESS,
+    SHIFTS,
+    Student,
+    fit_student,
+    load_student,
+    recognition_loss,
+    shift_of,
+)
 
 SIDE, DIM, BASIS = 16, 6, 4
 
@@ -72,15 +80,34 @@ def test_the_loss_knows_the_person_and_ignores_what_is_hidden(student: Student) 
         torch.testing.assert_close(a, b)
 
 
+def test_tints_of_equal_brightness_do_not_move_its_loss(student: Student) -> None:
+    x, y, _ = world(4 * 10**6, 8)
+    everywhere = torch.ones(8, 1, SIDE, SIDE)
+    tint = torch.randn(8, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    weights = torch.tensor(BRIGHTNESS)[:, None, None]
+    assert float(weights.sum()) == pytest.approx(1)
+    tint = tint - (tint * weights).sum(1, keepdim=True)
+    made = x.roll(1, 0).clone().requires_grad_()
+    plain = recognition_loss(student, made, x, everywhere, y)
+    for a, b in zip(plain, recognition_loss(student, made + tint, x, everywhere, y), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    sum(part.sum() for part in plain).backward()
+    assert made.grad is not None
+    assert float((made.grad * tint).sum(1).abs().max()) < 1e-4 * float(made.grad.abs().max())
+
+
 def test_its_gradient_leads_a_picture_towards_the_person(student: Student) -> None:
-    x, y, _ = world(3 * 10**6, 16)
-    grey = torch.zeros_like(x, requires_grad=True)
-    everywhere = torch.ones(16, 1, SIDE, SIDE)
-    features, person = recognition_loss(student, grey, x, everywhere, y)
+    x, y, _ = world(3 * 10**6, 64)
+    bright = (x * torch.tensor(BRIGHTNESS)[:, None, None]).sum(1, keepdim=True)
+    missing = bright - bright.roll(1, 0)  # another person's brightness, to begin with
+    begun = (x - missing).requires_grad_()
+    everywhere = torch.ones(64, 1, SIDE, SIDE)
+    features, person = recognition_loss(student, begun, x, everywhere, y)
     (features + person).sum().backward()
-    assert grey.grad is not None
-    towards = F.cosine_similarity(-grey.grad.flatten(1), x.flatten(1))
-    assert float(towards.mean()) > 0.1
+    assert begun.grad is not None
+    towards = F.cosine_similarity(-begun.grad.sum(1).flatten(1), missing.flatten(1))
+    # Brightness is a third of what the black box reads here; chance is 0.
+    assert float(towards.mean()) > 6 * float(towards.std()) / 64**0.5
     assert all(parameter.grad is None for parameter in student.parameters())
 
 
