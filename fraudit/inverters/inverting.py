@@ -20,7 +20,7 @@ from fraudit.faces.align import align
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, Embeddings, Inverter
 
-# Of what is missing. The whole of it overshoots: other models then find the pictures farther (id3pm_dlib.md).
+# Of what is missing. The whole of it overshoots: other models then find the pictures farther (id3pm_dlib_mini64.md).
 REFINED_BY = 0.5
 
 
