@@ -26,7 +26,7 @@ from fraudit.diffusion.gaussian import GaussianDiffusion
 from fraudit.diffusion.prior import PriorUNet
 from fraudit.diffusion.shards import Shards, data_digest
 from fraudit.embedding import EmbedderRuntime
-from fraudit.errors import UsageError
+from fraudit.errors import ArtifactError, UsageError
 from fraudit.store import write_atomic
 from fraudit.types import F32, U8
 
@@ -110,6 +110,7 @@ def asked_faces(
 
     Raises:
         UsageError: an inverter of another kind, or of another black box.
+        ArtifactError: what was written cannot be read back.
     """
     card, digest = check_askable(init, runtime), asked_digest(init, data, count, seed)
     if make and _read(path, digest) is None:
@@ -130,7 +131,7 @@ def asked_faces(
     wait()
     found = _read(path, digest)
     if found is None:
-        raise UsageError(f"{path} cannot be read back", "the folder must be shared by all processes")
+        raise ArtifactError(f"{path} cannot be read back", "the folder must be shared by all processes")
     return found
 
 

@@ -141,7 +141,7 @@ SMALL_64 = Preset(
         "weight decay 0.01, no dropout: made faces came no nearer to faces trained on in any training of mini-64",
         "ID vectors scaled to norm sqrt(D), so that the projection starts at the scale of the time embedding",
         "sampled at a temperature of 0.5: at 1 pictures vary in what is not the person, and show less of who it is",
-        "sampled without guidance by default: half of the work, and 0.01 of the judge's cosine (id3pm_dlib_mini64.md)",
+        "sampled without guidance by default: half of the work, and no less of the person (id3pm_dlib.md)",
     ),
 )
 
