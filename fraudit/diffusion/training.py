@@ -23,7 +23,6 @@ from torch.nn.parallel import DistributedDataParallel
 
 from fraudit.diffusion import counter
 from fraudit.diffusion.asked import Asked
-from fraudit.diffusion.attributes import attribute_names
 from fraudit.diffusion.conditioning import drop_conditions, scaled_identity
 from fraudit.diffusion.ema import Ema
 from fraudit.diffusion.feed import Feed
@@ -33,6 +32,7 @@ from fraudit.diffusion.presets import Preset
 from fraudit.diffusion.prior import Prior, PriorUNet, fit_prior, load_prior, save_prior
 from fraudit.diffusion.processes import Processes
 from fraudit.diffusion.shards import Shards
+from fraudit.diffusion.starting import conditioned, starting_weights
 from fraudit.diffusion.student import (
     STUDENT_FORM,
     Student,
@@ -41,9 +41,9 @@ from fraudit.diffusion.student import (
     recognition_loss,
     shift_of,
 )
-from fraudit.diffusion.superres import START, TOLD, small_pictures, unexplained
+from fraudit.diffusion.superres import START, small_pictures, unexplained
 from fraudit.diffusion.training_state import LOG, STATE, check_resumable, read_losses, state_in
-from fraudit.diffusion.unet import UNet, UNetConfig, build_unet, with_conditions
+from fraudit.diffusion.unet import UNet, build_unet
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.store import write_atomic
 
@@ -83,11 +83,7 @@ class Trainer:
         self.device = processes.device
         self.step = 0
         torch.manual_seed(options.seed)
-        attribute_dim = len(attribute_names(options.attributes)) if options.attributes else None
-        if preset.low_res_blur or preset.low_res_noise:
-            attribute_dim = len(TOLD)
-        identity_dim = data.vectors.shape[1] if options.identity else None
-        self.config = with_conditions(preset.unet, identity_dim, attribute_dim)
+        self.config = conditioned(preset, options, data.vectors.shape[1] if options.identity else 0)
         people = hashlib.sha256(data.vectors.tobytes() + data.held_out.tobytes()).hexdigest()
         prior = self._fitted(data, people) if preset.prior and options.identity else None
         if prior is not None:
@@ -371,48 +367,12 @@ class Trainer:
         return "bf16" if self._bf16 else "fp32"
 
     def begin_from(self, folder: Path) -> None:
-        """Take over the weights of a finished inverter, of whichever black box; a smaller network's grow first.
-
-        What belongs to the black box stays this training's own: the closed form, and projections of conditions of
-        another length.
-
-        Raises:
-            UsageError: its network has another shape, and not a smaller one that can grow (`growing.can_grow`).
-            ArtifactError: files missing, truncated or changed.
-        """
-        from fraudit.diffusion.checkpoint import KIND, UPSCALER, load_state, read_inverter_card
-        from fraudit.diffusion.growing import can_grow, grown_state
-
-        card = read_inverter_card(folder, UPSCALER if self.preset.small_size else KIND)
-        state: Mapping[str, Tensor] = load_state(folder, card)
-        theirs = UNetConfig.from_dict(card["unet"])
-        if can_grow(theirs, self.config):
-            large = replace(
-                self.config,
-                identity_dim=theirs.identity_dim,
-                attribute_dim=theirs.attribute_dim,
-                prior_spread=theirs.prior_spread,
-            )
-            state = grown_state(state, theirs, large, self.options.seed)
+        """Take over the weights of a finished network; see `starting.starting_weights`, and what it raises."""
         mine = dict(self.network.named_parameters())
-        both = mine.keys() | state.keys()
-        own = {name for name in both if name.startswith("prior.") or name in ("centre", "spread")}
-        free = {name for name in mine if name.startswith(("identity_emb.", "attribute_emb."))}
-        odd = sorted(
-            name
-            for name in both - own - free
-            if name not in mine or name not in state or mine[name].shape != state[name].shape
-        )
-        if odd:
-            raise UsageError(
-                f"--init {folder}: its network ({card.get('preset', 'unknown preset')}) has another shape than "
-                f"{self.preset.name}: {len(odd)} tensors differ, {odd[0]} first",
-                "give the preset it was trained with or a larger one of its kind, or leave --init out",
-            )
+        theirs = starting_weights(folder, self.preset, self.config, self.options.seed, mine)
         with torch.no_grad():
-            for name in mine.keys() - own:
-                if name in state and state[name].shape == mine[name].shape:
-                    mine[name].copy_(state[name])
+            for name, value in theirs.items():
+                mine[name].copy_(value)
         self.ema.load({name: parameter.detach() for name, parameter in mine.items()})
 
     def resume(self) -> None:

@@ -30,6 +30,7 @@ from fraudit.diffusion.shards import (
     load_shards,
     ready_shards,
 )
+from fraudit.diffusion.starting import check_start
 from fraudit.diffusion.training import Trainer
 from fraudit.diffusion.training_report import (
     add_evaluation,
@@ -243,7 +244,7 @@ def run_training(
         if plan.resume:
             state_in(plan.out)
         if plan.init is not None:
-            read_inverter_card(plan.init, plan.kind)
+            check_start(plan.init, plan.preset, plan.options)
         if plan.asks:
             _check_asks(plan, runtime)
         prepare_data(plan, runtime, processes, progress)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,11 @@ from fraudit.diffusion.checkpoint import read_inverter_card, save_inverter
 from fraudit.diffusion.options import TrainOptions
 from fraudit.diffusion.processes import Processes
 from fraudit.diffusion.shards import Shards, build_shards, load_shards
+from fraudit.diffusion.starting import check_start
 from fraudit.diffusion.training import Trainer
 from fraudit.diffusion.workflow import Plan, run_training
 from fraudit.embedding import EmbedderRuntime
-from fraudit.errors import UsageError
+from fraudit.errors import ArtifactError, UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from tests.unit.test_diffusion_training import CARD, PRIOR, SMALL, TAUGHT, _trainer, black_box, drawn_faces
 
@@ -145,6 +148,33 @@ def test_a_training_starts_from_a_smaller_network_that_answers_alike(begun: Path
     )
     with pytest.raises(UsageError, match="another shape"):
         narrow.begin_from(begun / "inverter")
+
+
+def test_what_cannot_grow_is_refused_before_anything_is_made(
+    begun: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = TrainOptions(steps=1, batch=8)
+    wide = replace(PRIOR, unet=replace(PRIOR.unet, num_channels=64, num_res_blocks=2))
+    check_start(begun / "inverter", wide, options)
+    check_start(begun / "inverter", PRIOR, options)
+    for preset in (replace(PRIOR, unet=replace(PRIOR.unet, channel_mult=(1,))), replace(wide, prior=False)):
+        with pytest.raises(UsageError, match="another shape"):
+            check_start(begun / "inverter", preset, options)
+    with pytest.raises(UsageError, match="another shape"):
+        check_start(begun / "inverter", PRIOR, replace(options, identity=False))
+    damaged = tmp_path / "damaged"
+    shutil.copytree(begun / "inverter", damaged)
+    weights = next(damaged.glob("*.safetensors"))
+    weights.write_bytes(weights.read_bytes()[:-9])
+    with pytest.raises(ArtifactError):
+        check_start(damaged, PRIOR, options)
+    bundled = str(files("fraudit") / "data" / "inverters" / "id3pm-dlib")
+    command = ["train", "--embedder", "dlib", "--dataset", "sample", "--out", str(tmp_path / "out")]
+    assert run([*command, "--preset", "mini-64", "--init", bundled]) == 2
+    told = capsys.readouterr().err
+    assert "another shape than mini-64" in told
+    assert "small-64" in told
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_training_that_goes_on_asks_nothing_again_and_other_questions_leave_its_student_alone(
