@@ -1,6 +1,7 @@
-"""Nothing that is computed on a device is mixed with what was left on the CPU.
+"""What a GPU would meet, as far as it can be known without one.
 
-torch's `meta` device stands in for a GPU: it computes nothing, but refuses operands of two devices as a GPU does.
+torch's `meta` device stands in for it: it computes nothing, but refuses operands of two devices as a GPU does. And
+`torch.compile` traces the network whole, with its gradients, whatever then runs the graph.
 """
 
 from __future__ import annotations
@@ -118,3 +119,26 @@ def test_what_is_left_on_the_cpu_is_found(tmp_path: Path, shards: Path, elsewher
     trainer._feed._visible = trainer._feed._visible.new_ones(trainer._feed._visible.shape, device="cpu")
     with pytest.raises(RuntimeError, match=r"device"):
         trainer._loss(0, 4)
+
+
+@pytest.mark.parametrize("bf16", [False, True])
+def test_the_network_compiles_whole_and_answers_alike(bf16: bool) -> None:
+    torch.manual_seed(0)
+    network = build_unet(replace(PRIOR.unet, identity_dim=DIM, prior_spread=0.4)).train()
+    with torch.no_grad():
+        for parameter in network.parameters():
+            if not parameter.any():  # convolutions that begin as nothing hide what is before them
+                torch.nn.init.normal_(parameter, std=0.05)
+    compiled = torch.compile(network, backend="aot_eager", fullgraph=True)
+    x, t, identity = torch.randn(2, 3, 16, 16), torch.tensor([90, 700]), torch.randn(2, DIM)
+    answers, gradients = [], []
+    for model in (network, compiled):
+        network.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+            answer = model(x, t, identity, None, clean=True)
+        answer.square().mean().backward()
+        answers.append(answer.detach())
+        gradients.append([p.grad.clone() for p in network.parameters() if p.grad is not None])
+    torch.testing.assert_close(answers[1], answers[0])
+    torch.testing.assert_close(gradients[1], gradients[0])
+    assert len(gradients[0]) > 50
