@@ -1,12 +1,12 @@
 """What each part of our sampling brings, as ratios against the plain arrangement.
 
-    python benchmarks/invert.py [--preset small-64] [--batch 4] [--repeats 3] [--inverter DIR --embedder E]
+    python benchmarks/invert.py [--preset small-64] [--batch 4] [--repeats 3] [--embedder dlib] [--inverter auto]
 
 The plain reference is the same network as the guided-diffusion release arranges it: 1x1 convolutions over
 contiguous pictures, attention as two matrix products with a softmax in between, gradients recorded, and two
 forwards for guidance. Timings are the minimum over interleaved repeats; results go to standard output as
-JSON with `--json`. Identity similarity of the samplers needs a trained inverter: without one it is not
-measured, and said so.
+JSON with `--json`. Identity similarity of the samplers, paired over the faces, is that of a trained inverter
+(`--inverter`: auto takes the bundled one, none leaves it out).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ from fraudit.diffusion.samplers import CHUNK, guided
 from fraudit.diffusion.unet import AttentionBlock, UNet, build_unet, with_conditions
 
 DIM = 128
+PRIOR_SPREAD = 0.4  # about what the closed form leaves unexplained
 
 
 class PlainAttention(nn.Module):
@@ -61,7 +62,11 @@ class PlainAttention(nn.Module):
 def network_of(preset: str, plain_attention: bool, channels_last: bool, device: str) -> UNet:
     """A network with the same seeded weights in either arrangement."""
     torch.manual_seed(0)
-    network = build_unet(with_conditions(preset_named(preset).unet, DIM, None)).eval()
+    recipe = preset_named(preset)
+    shape = with_conditions(recipe.unet, DIM, None)
+    if recipe.prior:
+        shape = replace(shape, prior_spread=PRIOR_SPREAD, prior_schedule=recipe.schedule)
+    network = build_unet(shape).eval()
     for parameter in network.parameters():
         if not parameter.any():
             nn.init.normal_(parameter, std=0.02)
@@ -164,35 +169,37 @@ def sampling(preset: str, pictures: int, device: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def similarities(inverter: Path, embedder: str, dataset: str, faces: int, ancestral: int) -> dict[str, Any]:
-    """Identity similarity of 10 fast steps against the paper's ancestral steps, guidance 2."""
-    from fraudit.embedders_load import load_embedder
-    from fraudit.embedding import EmbedderRuntime
+def similarities(inverter: str, embedder: str, dataset: str, faces: int, ancestral: int) -> dict[str, Any]:
+    """Identity of 10 fast steps against the ancestral ones of the paper: guidance 2, the same faces and seeds."""
+    from fraudit.api import open_inverter
+    from fraudit.diffusion.evaluate import summary
     from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces, take
     from fraudit.inverters.inverting import invert_vectors
-    from fraudit.inverters.loading import load_inverter
 
-    loaded = load_embedder(embedder)
-    runtime = EmbedderRuntime(loaded)
+    trained, runtime = open_inverter(embedder, inverter)
     opened = open_faces(dataset)
     chosen = take(opened, np.random.default_rng(0).permutation(len(opened))[:faces])
     locate = None if chosen.landmarks is not None else Locator()
     found = runtime.embed_faces(chosen, locate=locate)
     vectors = found.vectors[found.ok]
-    trained = load_inverter(inverter, loaded)
-    result: dict[str, Any] = {"faces": len(vectors), "embedder": embedder, "dataset": dataset}
+    result: dict[str, Any] = {
+        "faces": len(vectors), "embedder": embedder, "dataset": dataset, "guidance": 2.0,
+        "temperature": getattr(trained, "temperature", None),
+    }  # fmt: skip
+    rows = {}
     for name, options in {
         "dpm++ 10": {"sampler": "dpm++", "steps": 10},
         f"ancestral {ancestral}": {"sampler": "ancestral", "steps": ancestral},
     }.items():
         started = time.perf_counter()
-        values = invert_vectors(trained, runtime, vectors, guidance=2.0, **options).similarity
-        values = values[np.isfinite(values)]
-        result[name] = {
-            "mean": float(values.mean()), "standard_error": float(values.std(ddof=1) / len(values) ** 0.5),
-            "n": len(values), "seconds": time.perf_counter() - started,
-        }  # fmt: skip
+        rows[name] = invert_vectors(trained, runtime, vectors, guidance=2.0, **options).similarity
+        seconds = time.perf_counter() - started
+        result[name] = {**summary(rows[name][np.isfinite(rows[name])]), "seconds": seconds}
+    fast, slow = rows.values()
+    both = np.isfinite(fast) & np.isfinite(slow)
+    result["gain of dpm++ 10, paired"] = summary((fast - slow)[both])
+    result["times fewer forwards"] = ancestral / 10
     return result
 
 
@@ -206,7 +213,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--pictures", type=int, default=8)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument("--inverter", type=Path)
+    parser.add_argument("--inverter", default="auto", help="auto, none, or a folder")
     parser.add_argument("--embedder", default="dlib")
     parser.add_argument("--dataset", default="sample")
     parser.add_argument("--faces", type=int, default=32)
@@ -228,8 +235,8 @@ def main() -> None:
             similarities(
                 options.inverter, options.embedder, options.dataset, options.faces, options.ancestral
             )
-            if options.inverter
-            else {"missing": "no trained inverter was given (--inverter)"}
+            if options.inverter != "none"
+            else {"missing": "--inverter none"}
         ),
     }
     if options.json:
@@ -247,7 +254,12 @@ def main() -> None:
         f"10 steps with guidance, {made['pictures']} pictures: {made['wall_s_per_picture']:.1f} s each "
         f"({made['cpu_s_per_picture']:.1f} s of CPU on {made['threads']} threads)"
     )
-    print(f"similarity: {json.dumps(found['similarity'])}")
+    print("identity similarity to the source, mean (95 %):")
+    for name, value in found["similarity"].items():
+        if isinstance(value, dict):
+            print(f"  {name:32s} {value['mean']:+.4f} ({value['low']:+.4f} to {value['high']:+.4f}; n = {value['n']})")
+        else:
+            print(f"  {name:32s} {value}")
 
 
 if __name__ == "__main__":

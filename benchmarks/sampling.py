@@ -6,7 +6,8 @@
 Faces of people held out of the training, one a person, whose aligned picture lies within the original one (a repeated
 edge in the source would count for whoever repeats edges). LFW is not touched: what is chosen here is judged there.
 Each row has the cosine to the source by the embedder itself and by the judge, and to the next person's source. From the
-second row of made pictures on, `gain` is the difference to the first one, paired over people.
+second row of made pictures on, `gain` is the difference to the first one, paired over people. A fifth part of a cell
+is the number of rounds in which the embedder is asked about the pictures and they are corrected (`--refine`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from fraudit.diffusion.shards import load_shards
 from fraudit.embedders_load import load_embedder
 from fraudit.embedding import EmbedderRuntime
 from fraudit.inverters.geometry import landmarks_of
+from fraudit.inverters.inverting import invert_refined
 from fraudit.inverters.loading import load_inverter
 from fraudit.store import Store
 
@@ -35,7 +37,7 @@ def main() -> None:
     parser.add_argument("--shards", required=True, type=Path)
     parser.add_argument("--judge", default="")
     parser.add_argument("--faces", type=int, default=64)
-    parser.add_argument("--grid", default="dpm++,10,2,1", help="SAMPLER,STEPS,GUIDANCE,TEMPERATURE; ...")
+    parser.add_argument("--grid", default="dpm++,10,2,1", help="SAMPLER,STEPS,GUIDANCE,TEMPERATURE[,REFINE]; ...")
     parser.add_argument("--out", type=Path, help="JSON file")
     args = parser.parse_args()
 
@@ -93,16 +95,18 @@ def main() -> None:
         inverter = load_inverter(folder, runtime.loaded)
         done: set[str] = set()
         for cell in args.grid.split(";"):
-            sampler, steps, guidance, temperature = (part.strip() for part in cell.split(","))
+            sampler, steps, guidance, temperature, *more = (part.strip() for part in cell.split(","))
+            rounds = int(more[0]) if more else 0
             options: dict[str, Any] = {"guidance": float(guidance)}
             if inverter.name == "id3pm":
                 options |= {"sampler": sampler, "steps": int(steps), "temperature": float(temperature)}
-            if str(options) in done:
+            told_of = options | ({"refine": rounds} if rounds else {})
+            if str(told_of) in done:
                 continue
-            done.add(str(options))
+            done.add(str(told_of))
             started = time.perf_counter()
-            pictures = inverter.invert(vectors, seeds, **options)
-            told(folder.name, pictures, time.perf_counter() - started, **options)
+            pictures = invert_refined(inverter, runtime, vectors, seeds, rounds, **options)
+            told(folder.name, pictures, time.perf_counter() - started, **told_of)
     if args.out:
         document = {
             "embedder": runtime.spec.name, "judge": args.judge and judge.spec.name,  # type: ignore[union-attr]
