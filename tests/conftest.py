@@ -12,7 +12,8 @@ ROOT = Path(__file__).resolve().parent.parent
 
 def _folder(variable: str, shared: str) -> Path:
     named = os.environ.get(variable)
-    folder = Path(named) if named else ROOT.parent / "shared" / shared
+    # Absolute: cards that tests write elsewhere name files in it.
+    folder = Path(named).resolve() if named else ROOT.parent / "shared" / shared
     if not folder.is_dir():
         pytest.skip(f"no real {shared} here: set ${variable} or provide ../shared/{shared}")
     return folder

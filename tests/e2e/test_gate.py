@@ -35,7 +35,7 @@ dim = 128
 def _model(folder: Path) -> str:
     """The card of MobileFaceNet where its weights are, else dlib where it is installed."""
     named = os.environ.get("FRAUDIT_WEIGHTS")
-    weights = (Path(named) if named else ROOT.parent / "shared" / "weights") / "MobileFaceNet.onnx"
+    weights = (Path(named).resolve() if named else ROOT.parent / "shared" / "weights") / "MobileFaceNet.onnx"
     if weights.is_file():
         (folder / "card.toml").write_text(CARD.format(model=weights))
         return str(folder / "card.toml")
