@@ -42,6 +42,15 @@ def read_sample(path: Path) -> tuple[list[NDArray[np.uint8]], NDArray[np.int64],
     return pictures, np.unique([row[1] for row in rows], return_inverse=True)[1], points
 
 
+def aligned(pictures: list[NDArray[np.uint8]], points: F64) -> list[NDArray[np.uint8]]:
+    """u8[112,112,3] each, by f64[N,5,2] landmarks to the ArcFace template."""
+    target = ARCFACE_112.astype(np.float64)
+    return [
+        cv2.warpAffine(p, similarity(q, target), (112, 112), flags=cv2.INTER_LINEAR)
+        for p, q in zip(pictures, points, strict=True)
+    ]
+
+
 def embed(weights: Path, name: str, faces: list[NDArray[np.uint8]]) -> F32:
     """Unit ID vectors f32[N,128] of faces aligned to 112 x 112."""
     options = onnxruntime.SessionOptions()
@@ -139,14 +148,6 @@ def main() -> None:
     found = [detect(detector, np.ascontiguousarray(p[..., ::-1])) for p in pictures]
     off = [np.abs(f - d).max() for f, d in zip(found, declared, strict=True) if f is not None]
     print(f"YuNet finds {len(off)}; landmarks differ from the declared ones by at most {max(off):.2f} px")
-    target = ARCFACE_112.astype(np.float64)
-
-    def aligned(items: list[NDArray[np.uint8]], points: F64) -> list[NDArray[np.uint8]]:
-        pairs = zip(items, points, strict=True)
-        return [
-            cv2.warpAffine(p, similarity(q, target), (112, 112), flags=cv2.INTER_LINEAR) for p, q in pairs
-        ]
-
     ours = {name: embed(options.weights, name, aligned(pictures, declared)) for name in MODELS}
     for name, vectors in ours.items():
         print(f"{name}: {verification(vectors, subject)}")

@@ -12,16 +12,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import cv2
 import numpy as np
-from check_sample import embed, read_sample, verification
+from check_sample import aligned, embed, read_sample, verification
 from numpy.typing import NDArray
-from sample_model import CANVAS, F64, detect, face_detector, similarity
+from sample_model import CANVAS, F64, detect, face_detector
 
 from fraudit.api import open_inverter
+from fraudit.diffusion.upscaler_evaluate import made_large
 from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.types import ARCFACE_112
 
 MODEL = "MobileFaceNet.onnx"
 
@@ -40,12 +39,7 @@ def main() -> None:
 
     def told(name: str, shown: list[NDArray[np.uint8]], points: F64) -> None:
         found = sum(detect(detector, np.ascontiguousarray(p[..., ::-1])) is not None for p in shown)
-        target = ARCFACE_112.astype(np.float64)
-        faces = [
-            cv2.warpAffine(p, similarity(q, target), (112, 112), flags=cv2.INTER_LINEAR)
-            for p, q in zip(shown, points, strict=True)
-        ]
-        told_apart = verification(embed(options.weights, MODEL, faces), subject)
+        told_apart = verification(embed(options.weights, MODEL, aligned(shown, points)), subject)
         print(f"{name}: YuNet finds {found} of {len(shown)}; {told_apart}", flush=True)
 
     told("the set as it is", pictures, declared)
@@ -57,8 +51,8 @@ def main() -> None:
     points = np.repeat(landmarks_of(CANVAS)[None].astype(np.float64), len(subject), 0)
     for temperature in (float(text) for text in options.temperatures.split(",")):
         made = inverter.invert(vectors, seeds, temperature=temperature)
-        large = [cv2.resize(p, (CANVAS, CANVAS), interpolation=cv2.INTER_CUBIC) for p in made]
-        told(f"{inverter.name} of {options.embedder}, temperature {temperature:g}", large, points)
+        name = f"{inverter.name} of {options.embedder}, temperature {temperature:g}"
+        told(name, list(made_large(made, CANVAS)), points)
 
 
 if __name__ == "__main__":

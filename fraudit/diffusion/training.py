@@ -83,7 +83,7 @@ class Trainer:
         self.device = processes.device
         self.step = 0
         torch.manual_seed(options.seed)
-        self.config = conditioned(preset, options, data.vectors.shape[1] if options.identity else 0)
+        self.config = conditioned(preset, options, data.vectors.shape[1])
         people = hashlib.sha256(data.vectors.tobytes() + data.held_out.tobytes()).hexdigest()
         prior = self._fitted(data, people) if preset.prior and options.identity else None
         if prior is not None:

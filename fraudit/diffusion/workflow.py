@@ -244,7 +244,10 @@ def run_training(
         if plan.resume:
             state_in(plan.out)
         if plan.init is not None:
-            check_start(plan.init, plan.preset, plan.options)
+            if plan.resume:  # goes on from its own weights: those of the start may be gone
+                read_inverter_card(plan.init, plan.kind)
+            else:
+                check_start(plan.init, plan.preset, plan.options)
         if plan.asks:
             _check_asks(plan, runtime)
         prepare_data(plan, runtime, processes, progress)

@@ -180,10 +180,11 @@ def test_what_cannot_grow_is_refused_before_anything_is_made(
 def test_a_training_that_goes_on_asks_nothing_again_and_other_questions_leave_its_student_alone(
     begun: Path, tmp_path: Path
 ) -> None:
-    box, out = black_box(), tmp_path / "run"
+    box, out, start = black_box(), tmp_path / "run", tmp_path / "start"
+    shutil.copytree(begun / "inverter", start)
     plan = Plan(
         out=out, shards=begun / "shards", sets=(), preset=TAUGHT, options=TrainOptions(steps=2, batch=4),
-        points=landmarks_of(16), template_name=TEMPLATE_NAME, probe=4, init=begun / "inverter", asks=70,
+        points=landmarks_of(16), template_name=TEMPLATE_NAME, probe=4, init=start, asks=70,
     )  # fmt: skip
     run_training(plan, box)
     kept = {name: (out / name).read_bytes() for name in ("asked.safetensors", "student.safetensors")}
@@ -192,6 +193,8 @@ def test_a_training_that_goes_on_asks_nothing_again_and_other_questions_leave_it
         with pytest.raises(UsageError, match="other settings: asks"):
             run_training(replace(plan, resume=True, asks=asks), box)
     longer = replace(plan, resume=True, options=replace(plan.options, steps=3))
+    for weights in start.glob("*.safetensors"):
+        weights.unlink()  # it goes on from its own
     before = box.queries
     assert run_training(longer, box)["step"] == 3
     assert box.queries - before < 70

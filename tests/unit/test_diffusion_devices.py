@@ -53,7 +53,9 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Processes:
         return np.zeros((len(x), x.shape[2], x.shape[3], 3), np.uint8)
 
     monkeypatch.setattr(samplers, "to_pictures", fetched)
-    monkeypatch.setattr(torch.Tensor, "__float__", lambda x: 500.0)  # a time step that a sampler reads
+    known = torch.Tensor.__float__
+    # A sampler reads the time step that it asks for.
+    monkeypatch.setattr(torch.Tensor, "__float__", lambda x: 500.0 if x.device == ELSEWHERE else known(x))
     processes = Processes("cpu")
     processes.device = ELSEWHERE
     return processes
