@@ -268,6 +268,7 @@ class Metric:
         unit: '' for a plain ratio, or `%`, `deg`, `px`, `s`, `bytes`, ...
         n: how many pairs, faces or people it rests on; `n_unit` says of what.
         interval: its confidence interval where one is defined.
+        interval_missing: why a value has no interval.
         group: demographic group, '' for all.
         missing: why there is no value.
         better: direction that is better, for comparison and gates.
@@ -284,6 +285,7 @@ class Metric:
     better: Literal["higher", "lower", "none"] = "none"
     label: str = ""
     n_unit: str = ""
+    interval_missing: str = ""
 
     def __post_init__(self) -> None:
         if (self.value is None) == (self.missing is None):
