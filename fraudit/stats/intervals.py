@@ -1,16 +1,27 @@
-"""Confidence intervals for rates of pairs that share people.
+"""Confidence intervals for rates and means of pairs that share people.
 
-Two pairs are dependent when they share a person. The variance of a mean over pairs is the plug-in estimator
-of Fogliato et al., "Confidence Intervals for Error Rates in 1:1 Matching Tasks" (arXiv 2306.01198):
-with r_e the summed residuals of identity pair e,
+Two pairs are dependent when they share a person, and few people may carry most pairs. Four parts, in this order
+(docs/statistics.md has them in words):
 
-    Var = (sum_e r_e^2 + max(sum_{e != e' sharing a person} r_e r_e', 0)) / P^2,
+1. Variance. The plug-in estimator of Fogliato et al., "Confidence Intervals for Error Rates in 1:1 Matching
+   Tasks" (arXiv 2306.01198): with r_e the summed residuals of identity pair e,
 
-and the interval is Wilson's with the effective n = p (1 - p) / Var.
+       Var = (sum_e r_e^2 + max(sum_{e != e' sharing a person} r_e r_e', 0)) / P^2.
+
+   A person with a large share of the pairs pulls the mean towards itself; its residual is divided by the square
+   root of what is expected of it when people differ alone (Bell and McCaffrey, Survey Methodology 28, 2002).
+2. Quantile. Student's t with Satterthwaite's degrees of freedom of that variance, from the shares alone.
+3. Few events. Where few people err, nothing can be learnt of how errors cluster; the design effect is then
+   drawn towards a stated one (`FEW`, `CORRELATION`). So no error never gives a wider bound than one error.
+4. Rates. Clopper and Pearson's interval at the effective number of pairs (Korn and Graubard, Survey Methodology
+   24, 1998), which holds for rates near 0 and 1.
+
+Where fewer than `LEAST_PEOPLE` effective people carry the pairs there is no interval, but a reason.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +29,11 @@ from numpy.typing import ArrayLike
 from scipy import special
 
 from fraudit.errors import InsufficientData
-from fraudit.types import Interval
+from fraudit.types import F64, Interval
+
+LEAST_PEOPLE = 8.0  # effective people (Kish) below which no interval is printed
+FEW = 2.0  # the stated design effect weighs as much as this many people with an error
+CORRELATION = 0.3  # of the errors of one person's pictures, in the stated design effect
 
 
 def z_value(level: float) -> float:
@@ -26,13 +41,26 @@ def z_value(level: float) -> float:
     return float(special.ndtri(0.5 + level / 2))
 
 
+def t_value(level: float, freedom: float) -> float:
+    """Two-sided quantile of Student's t with `freedom` > 0 degrees of freedom (need not be whole)."""
+    return float(special.stdtrit(freedom, 0.5 + level / 2))
+
+
 def rule_of_three(n: float, level: float = 0.95) -> float:
     """Upper bound of a rate after 0 events in n independent trials: -ln(1 - level) / n, about 3 / n."""
     return min(1.0, -float(np.log1p(-level)) / n) if n > 0 else 1.0
 
 
+def interval_or_reason(make: Callable[[], Interval]) -> tuple[Interval | None, str]:
+    """(interval, '') or (None, why there is none), for `Metric.interval` and `Metric.interval_missing`."""
+    try:
+        return make(), ""
+    except InsufficientData as error:
+        return None, error.message
+
+
 def wilson(rate: float, n: float, level: float = 0.95, method: str = "") -> Interval:
-    """Wilson's score interval for a rate on n trials (n need not be whole: an effective n)."""
+    """Wilson's score interval for a rate on n independent trials (n need not be whole)."""
     if n <= 0:
         raise InsufficientData("an interval needs at least one trial; found none")
     z2 = z_value(level) ** 2
@@ -47,21 +75,120 @@ def wilson(rate: float, n: float, level: float = 0.95, method: str = "") -> Inte
     )
 
 
-def clopper_pearson(events: int, n: int, level: float = 0.95) -> Interval:
-    """Exact binomial interval; assumes independent trials."""
+def clopper_pearson(events: float, n: float, level: float = 0.95, method: str = "") -> Interval:
+    """Exact binomial interval of `events` in n independent trials; both may be effective, not whole, numbers."""
     if n <= 0:
         raise InsufficientData("an interval needs at least one trial; found none")
     tail = (1 - level) / 2
-    low = 0.0 if events == 0 else float(special.betaincinv(events, n - events + 1, tail))
-    high = 1.0 if events == n else float(special.betaincinv(events + 1, n - events, 1 - tail))
-    return Interval(low, high, level, f"Clopper-Pearson, {n} independent pairs")
+    low = 0.0 if events <= 0 else float(special.betaincinv(events, n - events + 1, tail))
+    high = 1.0 if events >= n else float(special.betaincinv(events + 1, n - events, 1 - tail))
+    return Interval(low, high, level, method or f"Clopper-Pearson, {n:,.0f} independent pairs")
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How pairs are spread over people, for the small-sample corrections.
+
+    Attributes:
+        weight: f64[K], each person's share of the pairs; sums to 1.
+        expected: f64[K], mean square of a person's residual over its variance when people differ alone.
+    """
+
+    weight: F64
+    expected: F64
+
+    @classmethod
+    def of(cls, pairs: ArrayLike) -> Shares:
+        """From f64[K] numbers of pairs (or faces) each person is in; zeros are left out by the caller."""
+        w = np.asarray(pairs, np.float64)
+        total = w.sum()
+        w = w / total if total > 0 else w
+        # residual_i = n_i (e_i - sum_j w_j e_j), so E residual_i^2 = n_i^2 s^2 (1 - 2 w_i + sum w^2).
+        return cls(w, np.maximum(1 - 2 * w + float(w @ w), 1e-9))
+
+    @property
+    def people(self) -> float:
+        """Kish's effective number of people: 1 / sum w^2."""
+        return 1 / float(self.weight @ self.weight) if len(self.weight) else 0.0
+
+    @property
+    def freedom(self) -> float:
+        """Satterthwaite's degrees of freedom of the corrected variance when people differ alone.
+
+        The variance is the quadratic form M = (I - 1 w')' D (I - 1 w') with D = diag(w^2 / expected) of people's
+        deviations; freedom = (tr M)^2 / tr M^2, both in closed form.
+        """
+        w = self.weight
+        if len(w) < 2 or self.people < 1.0001:
+            return 1.0
+        d = w * w / self.expected
+        s2, s, wd, dd = float(w @ w), float(d.sum()), float(w @ d), float(d @ d)
+        square = (
+            dd + 2 * (s2 * dd + wd**2) + s**2 * s2**2 - 4 * float(d * d @ w) + 2 * s * float(d @ (w * w))
+            - 4 * s * s2 * wd
+        )  # fmt: skip
+        return max(1.0, s2**2 / square) if square > 0 else 1.0
+
+
+def require_people(shares: Shares) -> None:
+    """Refuse an interval where too few people carry the pairs.
+
+    Raises:
+        InsufficientData: fewer than `LEAST_PEOPLE` effective people.
+    """
+    if shares.people < LEAST_PEOPLE:
+        raise InsufficientData(
+            f"too few people for an interval: {len(shares.weight)} people carry the pairs as "
+            f"{shares.people:.1f} with equal shares would; at least {LEAST_PEOPLE:.0f} are needed"
+        )
+
+
+def effective_interval(
+    rate: float, n: float, design: float, freedom: float, level: float = 0.95, what: str = "", stated: float = 1.0
+) -> Interval:
+    """Korn and Graubard's interval: Clopper-Pearson at n / design pairs, fewer by (z / t)^2.
+
+    Args:
+        rate: in [0, 1]. n: pairs. design: design effect, >= 1. freedom: degrees of freedom of its variance.
+        what: words put into the method after `identity-clustered`.
+        stated: design effect without evidence. The upper bound is never below that of no error at it, and the
+            lower one never above that of nothing but errors: a bound never falls where errors are added.
+    """
+    n_eff = n / max(design, 1.0)
+    shrink = (z_value(level) / t_value(level, freedom)) ** 2
+    method = f"Clopper-Pearson, identity-clustered{what}, effective n {n_eff:,.0f} of {n:,.0f} pairs, t {freedom:.0f}"
+    found = clopper_pearson(rate * n_eff * shrink, n_eff * shrink, level, method)
+    none = clopper_pearson(0, n / max(stated, 1.0) * shrink, level).high
+    return Interval(min(found.low, max(0.0, 1 - none)), max(found.high, min(1.0, none)), level, method)
+
+
+def steady_design(measured: float, erring: float, stated: float) -> float:
+    """Design effect where few people err: the measured one, or drawn towards the stated one if that is larger.
+
+    Args:
+        measured: from the clustered variance. erring: people (or identity pairs) with an error, or without one,
+            whichever are fewer. stated: from `Shares`' sizes and `CORRELATION`.
+    """
+    return max(1.0, measured, (erring * measured + FEW * stated) / (erring + FEW))
+
+
+def stated_design(sizes: ArrayLike) -> float:
+    """Design effect that is taken without evidence: 1 + CORRELATION (sqrt(pairs of a pair's own cluster) - 1).
+
+    Args:
+        sizes: pairs of each identity pair. A person with c pictures has about c^2 / 2 pairs but no more than c
+            independent sources of error, hence the root.
+    """
+    n = np.asarray(sizes, np.float64)
+    total = n.sum()
+    return 1 + CORRELATION * (max(1.0, float(np.sqrt(n @ n / total))) - 1) if total > 0 else 1.0
 
 
 class PairClusters:
     """Who shares a person with whom, prepared once for many variances over the same pairs.
 
     Args:
-        left, right: i64[P], subject of each side; equal for a genuine pair.
+        left, right: i64[P], subject of each side; equal for a genuine pair (or for a single face).
     """
 
     def __init__(self, left: ArrayLike, right: ArrayLike) -> None:
@@ -74,60 +201,133 @@ class PairClusters:
         edges, self._edge = np.unique(low * len(known) + high, return_inverse=True)
         self._low, self._high = edges // max(len(known), 1), edges % max(len(known), 1)
         self._impostor = self._low != self._high
+        self._size: F64 = np.bincount(self._edge, minlength=len(edges)).astype(np.float64)
+        own, cross = self._per_person(self._size)
+        self._own, self._cross = Shares.of(own), Shares.of(cross)
+
+    def _per_person(self, edge_values: F64) -> tuple[F64, F64]:
+        """f64[K] sums over each person's genuine pairs, and over its impostor pairs, of f64[E] edge values."""
+        g, i = ~self._impostor, self._impostor
+        own = np.bincount(self._low[g], weights=edge_values[g], minlength=self.n_subjects)
+        cross = np.bincount(self._low[i], weights=edge_values[i], minlength=self.n_subjects)
+        cross += np.bincount(self._high[i], weights=edge_values[i], minlength=self.n_subjects)
+        return own.astype(np.float64), cross.astype(np.float64)
+
+    def _present(self) -> list[Shares]:
+        return [s for s in (self._own, self._cross) if s.weight.any()]
 
     @property
     def n_independent(self) -> int:
-        """Trials for the rule of three: subjects, or pairs where those are fewer."""
+        """Subjects, or pairs where those are fewer."""
         return min(self.n_subjects, self.n_pairs)
 
-    def sum_variance(self, residuals: ArrayLike) -> float:
-        """Variance of the sum of f64[P] centred residuals: the double sum over pairs that share a person."""
-        y = np.bincount(self._edge, weights=np.asarray(residuals, np.float64), minlength=len(self._low))
-        per_subject = np.bincount(self._low, weights=y, minlength=self.n_subjects)
-        per_subject += np.bincount(
-            self._high[self._impostor], weights=y[self._impostor], minlength=self.n_subjects
-        )
-        own = float(y @ y)
-        # Squaring a subject's sum counts an impostor identity pair twice (once a side), a genuine one once.
-        shared = float(per_subject @ per_subject) - own - float(y[self._impostor] @ y[self._impostor])
-        return own + max(shared, 0.0)
+    @property
+    def people_effective(self) -> float:
+        """Kish's effective number of people: of genuine or of impostor pairs, whichever is smaller."""
+        return min((s.people for s in self._present()), default=0.0)
 
-    def mean_variance(self, values: ArrayLike) -> float:
+    @property
+    def enough(self) -> bool:
+        """Whether enough people carry the pairs for an interval."""
+        return self.people_effective >= LEAST_PEOPLE
+
+    def require(self) -> None:
+        """Raise InsufficientData, with the reason, where too few people carry the pairs."""
+        if self.n_pairs == 0:
+            raise InsufficientData("an interval needs at least one pair; found none")
+        fewest = min(self._present(), key=lambda s: s.people)
+        require_people(Shares(fewest.weight[fewest.weight > 0], fewest.expected[fewest.weight > 0]))
+
+    def freedom(self, residuals: ArrayLike | None = None) -> float:
+        """Degrees of freedom: of the only kind of pairs, or combined (Welch) by the variances of f64[P] residuals."""
+        present = self._present()
+        if len(present) == 1:
+            return present[0].freedom
+        if residuals is None:
+            return min(s.freedom for s in present)
+        y = self._sums(residuals)
+        parts = [self._variance(np.where(self._impostor == kind, y, 0.0)) for kind in (False, True)]
+        square = sum(v**2 / s.freedom for v, s in zip(parts, (self._own, self._cross), strict=True))
+        return float(sum(parts) ** 2 / square) if square > 0 else min(s.freedom for s in present)
+
+    def _sums(self, values: ArrayLike) -> F64:
+        found = np.bincount(self._edge, weights=np.asarray(values, np.float64), minlength=len(self._low))
+        return found.astype(np.float64)
+
+    def _variance(self, y: F64, corrected: bool = True) -> float:
+        own_expected, cross_expected = (
+            s.expected if corrected else np.ones(self.n_subjects) for s in (self._own, self._cross)
+        )
+        own, cross = self._per_person(y)
+        per_person = own / np.sqrt(own_expected) + cross / np.sqrt(cross_expected)
+        i = self._impostor
+        genuine = float((y[~i] ** 2 / own_expected[self._low[~i]]).sum())
+        impostor = float((y[i] ** 2).sum())
+        # Squaring a person's sum holds each identity pair's own square too: a genuine one once, an impostor twice.
+        twice = 1 / cross_expected[self._low[i]] + 1 / cross_expected[self._high[i]]
+        shared = float(per_person @ per_person) - genuine - float((y[i] ** 2 * twice).sum())
+        return genuine + impostor + max(shared, 0.0)
+
+    def sum_variance(self, residuals: ArrayLike, corrected: bool = True) -> float:
+        """Variance of the sum of f64[P] centred residuals: the double sum over pairs that share a person.
+
+        `corrected` divides each person's residuals by the root of what is expected of them (`Shares.expected`).
+        """
+        return self._variance(self._sums(residuals), corrected)
+
+    def mean_variance(self, values: ArrayLike, corrected: bool = True) -> float:
         """Variance of the mean of f64[P] values."""
         v = np.asarray(values, np.float64)
-        return self.sum_variance(v - v.mean()) / len(v) ** 2
+        return self.sum_variance(v - v.mean(), corrected) / len(v) ** 2
+
+    def _even_variance(self, residuals: F64) -> float:
+        """Variance of a mean over genuine pairs, people of many pairs weighing less in the estimate.
+
+        Large people decide both the mean and the plain estimate of its variance, which is then too small when they
+        happen to err little. Here the covariance within a person is averaged with weights pairs^(-1/2).
+        """
+        y, n = self._sums(residuals), self._size
+        own = np.bincount(self._edge, weights=residuals**2, minlength=len(n))
+        several = n > 1
+        weight = 1 / np.sqrt(np.maximum(n - 1, 1))
+        norm = float((weight * n * (n - 1))[several].sum())
+        within = float((weight * (y**2 - own))[several].sum()) / norm if norm > 0 else 0.0
+        return (float(own.sum()) + max(within, 0.0) * float((n * (n - 1)).sum())) / self.n_pairs**2
 
     def effective_n(self, values: ArrayLike) -> float:
-        """Independent pairs that would give the same variance of the mean of f64[P] values: var / Var(mean).
+        """Independent pairs that would give the same variance of the mean of f64[P] values: P / design effect."""
+        return self.n_pairs / self.design(values)
 
-        Where the values do not vary, or their sums per subject do not, no variance can be estimated: then the
-        number of subjects.
+    def design(self, values: ArrayLike) -> float:
+        """Design effect of the mean of f64[P] values (events, or differences of events), at least 1.
+
+        Where few people have a value that differs from the usual one it is drawn towards `stated_design`.
         """
         v = np.asarray(values, np.float64)
-        mean_variance = self.mean_variance(v)
-        return float(v.var()) / mean_variance if mean_variance > 0 else float(self.n_independent)
+        spread = float(v.var())
+        residuals = v - v.mean()
+        measured = 1.0
+        if spread > 0:
+            variance = self.mean_variance(v)
+            if not self._impostor.any():
+                variance = max(variance, self._even_variance(residuals))
+            measured = max(1.0, variance * self.n_pairs / spread)
+        usual = float(np.median(v))
+        differ = float((self._sums(v != usual) > 0).sum())
+        same = float((self._sums(v == usual) > 0).sum())
+        return steady_design(measured, min(differ, same), stated_design(self._size))
 
     def rate_interval(self, events: ArrayLike, level: float = 0.95) -> Interval:
-        """Interval of the share of bool[P] events. Wilson with effective n; at 0 and 1 rule of three."""
+        """Interval of the share of bool[P] events (`effective_interval`).
+
+        Raises:
+            InsufficientData: no pair, or too few people carry them.
+        """
         e = np.asarray(events, bool)
-        n, k = len(e), int(e.sum())
-        if not n:
-            raise InsufficientData("an interval needs at least one pair; found none")
-        if k in (0, n):
-            bound = rule_of_three(self.n_independent, level)
-            what = "subjects" if self.n_subjects <= self.n_pairs else "pairs"
-            method = f"rule of three on {self.n_independent:,} {what}"
-            return Interval(0.0, bound, level, method) if k == 0 else Interval(1 - bound, 1.0, level, method)
-        p = k / n
-        n_eff = self.effective_n(e)
-        found = wilson(p, n_eff, level)
-        low, high = found.low, found.high
-        # Wilson's bound is too tight beside 0 and 1: Brown, Cai, DasGupta, Stat. Science 16(2), 2001.
-        if k == 1:
-            low = min(low, -float(np.log(level)) / n)
-        if k == n - 1:
-            high = max(high, 1 + float(np.log(level)) / n)
-        return Interval(low, high, level, f"Wilson, identity-clustered, effective n {n_eff:.0f} of {n} pairs")
+        self.require()
+        rate = float(e.mean())
+        freedom = self.freedom(e - rate)
+        return effective_interval(rate, len(e), self.design(e), freedom, level, "", stated_design(self._size))
 
 
 def clustered_rate(events: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95) -> Interval:
@@ -136,16 +336,60 @@ def clustered_rate(events: ArrayLike, left: ArrayLike, right: ArrayLike, level: 
 
 
 def clustered_mean(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) -> Interval:
-    """Interval of the mean of f64[N] values of faces clustered by subject: t quantile on clusters - 1."""
-    v, codes = np.asarray(values, np.float64), np.unique(np.asarray(clusters), return_inverse=True)[1]
-    count = int(codes.max()) + 1 if len(codes) else 0
-    if count < 2:
-        raise InsufficientData(f"an interval needs at least 2 subjects; found {count}")
-    sums = np.bincount(codes.ravel(), weights=v - v.mean())
-    error = np.sqrt(float(sums @ sums) * count / (count - 1)) / len(v)
-    half = float(special.stdtrit(count - 1, 0.5 + level / 2)) * error
+    """Interval of the mean of f64[N] values of faces clustered by subject: corrected variance, t quantile.
+
+    Raises:
+        InsufficientData: too few people carry the faces.
+    """
+    v = np.asarray(values, np.float64)
+    people = PairClusters(clusters, clusters)
+    people.require()
+    freedom = people.freedom()
+    half = t_value(level, freedom) * float(np.sqrt(people.mean_variance(v)))
+    mean = float(v.mean())
     return Interval(
-        float(v.mean() - half), float(v.mean() + half), level, f"t on {count} subjects, identity-clustered"
+        mean - half, mean + half, level, f"t {freedom:.0f} on {people.n_subjects} subjects, identity-clustered"
+    )
+
+
+def sums_interval(
+    events: int, n: int, sums: ArrayLike, pairs: ArrayLike, identity_squares: float | None = None,
+    level: float = 0.95,
+) -> tuple[Interval, float, float]:  # fmt: skip
+    """(interval, variance, design effect) of a rate over impostor pairs of which only sums a person are known.
+
+    Args:
+        events: false matches among n impostor pairs, each counted once.
+        sums, pairs: f64[K], false matches and pairs that involve each person; both add up to twice the total.
+        identity_squares: squared false matches of each two people, summed; None: each match is taken as a pair of
+            people of its own, so that the variance is too large rather than too small.
+
+    The variance is that of `PairClusters.sum_variance`: identity pairs' own squares are in those of both people, and
+    are taken out once.
+
+    Raises:
+        InsufficientData: too few people carry the pairs.
+    """
+    shares = Shares.of(pairs)
+    require_people(shares)
+    hits, of = np.asarray(sums, np.float64), np.asarray(pairs, np.float64)
+    rate = events / n
+    squares = (hits - rate * of) ** 2
+    per_pair = max(1.0, float(of.sum()) / max(len(of) * (len(of) - 1), 1))  # pairs of two people, on average
+    single = n * rate * (1 - rate)
+    # sum (m - r n)^2 over two people's matches m and pairs n, n taken as its mean in the cross term.
+    known = single if identity_squares is None else identity_squares - rate * events * per_pair
+    own = max(known, single)
+    variance = max(float((squares / shares.expected).sum()) - own, own) / n**2
+    measured = variance * n**2 / single if single > 0 else 1.0
+    erring = float(min((hits > 0).sum(), (hits < of).sum())) / 2
+    stated = stated_design([per_pair])
+    design = steady_design(measured, erring, stated)
+    spread = rate * (1 - rate) / n
+    return (
+        effective_interval(rate, n, design, shares.freedom, level, "", stated),
+        max(variance, design * spread),
+        design,
     )
 
 
@@ -172,23 +416,27 @@ def paired_difference(
         left, right: i64[P] subjects.
 
     Wald on the discordant pairs with half a pair added to each of the four cells (Agresti and Min, Biometrics
-    61, 2005), n divided by the design effect of the clustering. Without a discordant pair the subjects are n.
+    61, 2005), pairs divided by the design effect, Student's t. Never beyond what the first rate leaves room for.
+
+    Raises:
+        InsufficientData: not the same pairs, or too few people carry them.
     """
     a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if a.shape != b.shape or not len(a):
         raise InsufficientData(f"paired rates need the same pairs twice; found {len(a)} and {len(b)}")
     d = b - a
     clusters = PairClusters(left, right)
-    n_eff = clusters.effective_n(d)
+    clusters.require()
+    n_eff, freedom = clusters.effective_n(d), clusters.freedom(d - d.mean())
     up, down = float((d > 0).mean()) * n_eff + 0.5, float((d < 0).mean()) * n_eff + 0.5
     total = n_eff + 2
     centre = (up - down) / total
-    half = z_value(level) * np.sqrt(max((up + down) - (up - down) ** 2 / total, 0.0)) / total
-    value = float(d.mean())
-    method = f"paired, identity-clustered (Agresti-Min), effective n {n_eff:.0f} of {len(d)} pairs"
-    return Difference(
-        value, Interval(float(min(value, centre - half)), float(max(value, centre + half)), level, method)
-    )
+    half = t_value(level, freedom) * np.sqrt(max((up + down) - (up - down) ** 2 / total, 0.0)) / total
+    value, base = float(d.mean()), clusters.rate_interval(a, level)
+    method = f"paired, identity-clustered (Agresti-Min), effective n {n_eff:,.0f} of {len(d):,} pairs, t {freedom:.0f}"
+    low = max(min(value, centre - half), -base.high)
+    high = min(max(value, centre + half), 1 - base.low)
+    return Difference(value, Interval(float(low), float(high), level, method))
 
 
 def ratio_interval(

@@ -15,7 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
 from fraudit.stats import verification as v
-from fraudit.stats.intervals import Difference, PairClusters, rule_of_three, wilson, z_value
+from fraudit.stats.intervals import (
+    Difference,
+    PairClusters,
+    effective_interval,
+    stated_design,
+    steady_design,
+    sums_interval,
+    t_value,
+)
 from fraudit.stats.pairs import count_matches
 from fraudit.types import F64, Bool, Interval
 
@@ -43,16 +51,27 @@ class ScoredPairs:
                 )
         self.clusters = PairClusters(self.left, self.right)
 
-    def _rate(self, value: float, influence: F64, what: str, level: float) -> Interval:
+    def _rate(
+        self, value: float, influence: F64, missed: Bool, what: str, level: float, gain: float = 1.0
+    ) -> Interval:
+        """Interval of a figure in [0, 1] whose error is the sum of f64[P] `influence`.
+
+        Genuine pairs are the trials, since they are the fewer; `missed` bool[P] tells which of them fall short, so
+        that few people who do are told from many. `gain`: independent pairs that one genuine pair is worth.
+
+        Raises:
+            InsufficientData: too few people carry the genuine or the impostor pairs.
+        """
+        self.clusters.require()
+        n = gain * float(self.same.sum())
+        spread = value * (1 - value)
         variance = self.clusters.sum_variance(influence)
-        n = self.clusters.n_independent
-        if 0 < value < 1 and variance > 0:
-            n_eff = value * (1 - value) / variance
-            return wilson(value, n_eff, level, f"Wilson, identity-clustered {what}, effective n {n_eff:.0f}")
-        bound = rule_of_three(n, level)
-        return Interval(
-            max(0.0, value - bound), min(1.0, value + bound), level, f"rule of three on {n} subjects"
-        )
+        measured = max(1.0, variance * n / spread) if spread > 0 else 1.0
+        people, sizes = np.unique(self.left[self.same], return_counts=True)
+        erring = len(np.unique(self.left[self.same & missed]))
+        stated = stated_design(sizes)
+        design = steady_design(measured, min(erring, len(people)), stated)
+        return effective_interval(value, n, design, self.clusters.freedom(influence), level, what, stated)
 
     def _slope(self, far: float) -> float:
         """dTAR/dFMR of the ROC around `far`, over a step of the FMR's own standard error."""
@@ -82,12 +101,19 @@ class ScoredPairs:
     def tar_at_far(self, far: float, level: float = 0.95) -> tuple[v.OperatingPoint, Interval]:
         """TAR@FAR and the interval of `tar_all`."""
         point = v.tar_at_far(self.genuine, self.impostor, far)
-        return point, self._rate(point.tar_all, self.tar_influence(point), "(threshold included)", level)
+        return point, self._rate(
+            point.tar_all, self.tar_influence(point), ~(self.scores >= point.threshold), ", threshold included", level
+        )
 
     def eer(self, level: float = 0.95) -> tuple[v.Eer, Interval]:
         """EER (its FVC2000 interval is inside) and the confidence interval of its mid-point."""
         found = v.eer(self.genuine, self.impostor)
-        return found, self._rate(found.value, self.eer_influence(found), "(threshold included)", level)
+        # A miss more moves the crossing by 1 / (1 + slope) alone; the root keeps to the safe side with few people.
+        gain = float(np.sqrt(1 + self._slope(min(max(found.value, 0.0), 1.0))))
+        missed = self.scores < found.threshold
+        return found, self._rate(
+            found.value, self.eer_influence(found), missed, ", threshold included", level, gain
+        )
 
     def eer_influence(self, found: v.Eer) -> F64:
         """f64[P] summing to the EER's error, its threshold's included."""
@@ -101,7 +127,9 @@ class ScoredPairs:
     def auc(self, level: float = 0.95) -> tuple[float, Interval]:
         """ROC AUC and its interval."""
         value = v.auc(self.genuine, self.impostor)
-        return value, self._rate(value, self.auc_influence(), "(DeLong placements)", level)
+        # A genuine pair is compared with every impostor pair, so that it tells more than a yes or no would.
+        overlap = self.scores <= np.nanmax(self.impostor)
+        return value, self._rate(value, self.auc_influence(), overlap, ", DeLong placements", level, 3.0)
 
     def auc_influence(self) -> F64:
         """f64[P] summing to the AUC's error: DeLong's placements."""
@@ -123,10 +151,12 @@ class ScoredPairs:
             InsufficientData: neither class varies.
         """
         value = v.d_prime(self.genuine, self.impostor)
-        half = z_value(level) * np.sqrt(self.clusters.sum_variance(self.d_prime_influence(value)))
-        return value, Interval(
-            float(value - half), float(value + half), level, "delta method, identity-clustered"
-        )
+        self.clusters.require()
+        influence = self.d_prime_influence(value)
+        freedom = self.clusters.freedom()
+        half = t_value(level, freedom) * float(np.sqrt(self.clusters.sum_variance(influence)))
+        method = f"delta method, identity-clustered, t {freedom:.0f}"
+        return value, Interval(max(0.0, float(value - half)), float(value + half), level, method)
 
     def d_prime_influence(self, value: float) -> F64:
         """f64[P] summing to the error of d' = `value`."""
@@ -150,29 +180,21 @@ def all_pairs_fmr(
 ) -> tuple[float, int, Interval]:
     """(FMR, pairs, interval) over every pair of different people among the rows of f32[N,D], streamed.
 
-    Only sums per person are kept, so that an identity pair's own variance counts twice: the interval is slightly
-    too wide, never too narrow.
+    Only sums per person are kept (`sums_interval`).
 
     Raises:
-        InsufficientData: no pair of different people.
+        InsufficientData: no pair of different people, or too few people carry them.
     """
     people = np.asarray(subjects)
     counts = count_matches(unit, people, threshold, np.zeros(len(people), np.int64), ok)
     n, matches = int(counts.pairs[0, 0]), int(counts.matches[0, 0])
     if not n:
         raise InsufficientData("no pair of different people")
-    rate = matches / n
-    if matches in (0, n):
-        with_pairs = len(np.unique(people[counts.face_pairs[:, 0] > 0]))
-        bound = rule_of_three(min(n, with_pairs), level)
-        low, high = (0.0, bound) if matches == 0 else (1 - bound, 1.0)
-        return rate, n, Interval(low, high, level, f"rule of three on {with_pairs} subjects")
     codes = np.unique(people, return_inverse=True)[1].ravel()
-    sums = np.bincount(codes, weights=counts.face_matches[:, 0] - rate * counts.face_pairs[:, 0])
-    variance = max(float(sums @ sums), n * rate * (1 - rate)) / n**2
-    n_eff = rate * (1 - rate) / variance
-    method = f"Wilson, identity-clustered, effective n {n_eff:,.0f} of {n:,} pairs"
-    return rate, n, wilson(rate, n_eff, level, method)
+    sums, pairs = (np.bincount(codes, weights=c[:, 0]) for c in (counts.face_matches, counts.face_pairs))
+    squares = None if counts.identity_squares is None else float(counts.identity_squares[0, 0])
+    use = pairs > 0
+    return matches / n, n, sums_interval(matches, n, sums[use], pairs[use], squares, level)[0]
 
 
 def tar_difference(
@@ -195,7 +217,8 @@ def tar_difference(
     genuine = PairClusters(a.left[a.same], a.right[a.same]).n_independent
     variance = max(a.clusters.sum_variance(influence), 1.0 / (min(n, genuine) + 2) ** 2)
     value = points[1].tar_all - points[0].tar_all
-    half = z_value(level) * float(np.sqrt(variance))
+    a.clusters.require()
+    half = t_value(level, a.clusters.freedom(influence)) * float(np.sqrt(variance))
     return Difference(
         value,
         Interval(

@@ -35,7 +35,8 @@ def test_the_clustered_variance_is_the_double_sum_over_pairs_that_share_a_person
     events = (rng.random(60) < 0.3).astype(float)
     own, shared = _double_sum(events - events.mean(), left, right)
     expected = (own + max(shared, 0)) / 60**2
-    assert iv.PairClusters(left, right).mean_variance(events) == pytest.approx(expected, rel=1e-10)
+    clusters = iv.PairClusters(left, right)
+    assert clusters.mean_variance(events, corrected=False) == pytest.approx(expected, rel=1e-10)
 
 
 def test_both_rates_agree_with_cimat() -> None:
@@ -65,34 +66,71 @@ def test_both_rates_agree_with_cimat() -> None:
         part = (a == b) == same
         event = (s < threshold) if same else (s > threshold)
         clusters = iv.PairClusters(a[part], b[part])
-        assert clusters.mean_variance(event[part]) == pytest.approx(variance, rel=1e-9)
+        assert clusters.mean_variance(event[part], corrected=False) == pytest.approx(variance, rel=1e-9)
         mine = clusters.rate_interval(event[part])
-        assert (mine.low, mine.high) == pytest.approx(interval, rel=1e-9)
+        # cimat takes a normal quantile and no small-sample correction: ours is wider, and holds its value.
+        assert mine.high - mine.low > interval[1] - interval[0]
+        assert mine.low <= event[part].mean() <= mine.high
 
 
-def test_independent_pairs_give_the_plain_wilson_interval() -> None:
-    events = np.arange(400) < 30
-    people = np.arange(400)
+def test_many_people_of_one_pair_each_give_the_exact_binomial_interval() -> None:
+    events = np.arange(40_000) < 3000
+    people = np.arange(40_000)
     mine = iv.clustered_rate(events, people, people)
-    theirs = stats.binomtest(30, 400).proportion_ci(method="wilson")
-    assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
+    theirs = stats.binomtest(3000, 40_000).proportion_ci(method="exact")
+    assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
+
+
+@pytest.mark.parametrize("pairs", [[5] * 12, [1, 2, 3, 4, 50, 7, 1, 1, 9, 30, 2, 2]])
+def test_the_corrected_variance_and_its_degrees_of_freedom_are_those_of_people_that_differ_alone(
+    pairs: list[int],
+) -> None:
+    # Bell and McCaffrey: people's deviations are independent with one variance; simulate the estimator.
+    rng = np.random.default_rng(0)
+    shares = iv.Shares.of(pairs)
+    deviations = rng.normal(size=(200_000, len(pairs)))
+    residuals = shares.weight * (deviations - (deviations @ shares.weight)[:, None])
+    estimates = (residuals**2 / shares.expected).sum(axis=1)
+    assert estimates.mean() == pytest.approx(float(shares.weight @ shares.weight), rel=0.01)
+    assert shares.freedom == pytest.approx(2 * estimates.mean() ** 2 / estimates.var(), rel=0.02)
+    assert shares.people == pytest.approx(sum(pairs) ** 2 / sum(p * p for p in pairs))
+
+
+def test_two_people_give_a_reason_and_no_interval() -> None:
+    people = np.repeat([0, 1], 500)
+    found, reason = iv.interval_or_reason(lambda: iv.clustered_rate(np.arange(1000) % 50 == 0, people, people))
+    assert found is None
+    assert "too few people" in reason
+    # Many people do not help where one of them has nearly all pairs.
+    one = np.concatenate([np.zeros(5000, int), np.arange(1, 60)])
+    with pytest.raises(InsufficientData, match="60 people carry the pairs as 1"):
+        iv.clustered_rate(np.zeros(5059, bool), one, one)
+
+
+@pytest.mark.parametrize("impostor", [False, True])
+def test_an_error_less_never_widens_the_upper_bound(impostor: bool) -> None:
+    # 0 of 498,000 used to have the upper bound 1.2 %, 1 of them 0.0019 %.
+    if impostor:
+        left, right = np.triu_indices(200, 1)
+    else:
+        left = right = np.repeat(np.arange(40), 45)
+    clusters = iv.PairClusters(left, right)
+    highs, lows = [], []
+    order = np.random.default_rng(3).permutation(len(left))
+    for errors in range(12):
+        events = np.zeros(len(left), bool)
+        events[order[:errors]] = True
+        found = clusters.rate_interval(events)
+        highs.append(found.high)
+        lows.append(1 - clusters.rate_interval(~events).low)
+    assert highs == sorted(highs)
+    assert lows == pytest.approx(highs)  # the same holds of successes
 
 
 @pytest.mark.parametrize(("k", "n"), [(0, 10), (10, 10), (1, 30), (7, 50)])
 def test_clopper_pearson_agrees_with_scipy(k: int, n: int) -> None:
     mine, theirs = iv.clopper_pearson(k, n), stats.binomtest(k, n).proportion_ci(method="exact")
     assert (mine.low, mine.high) == pytest.approx((theirs.low, theirs.high), abs=1e-12)
-
-
-def test_no_event_falls_back_to_the_rule_of_three_on_subjects() -> None:
-    left = np.repeat(np.arange(50), 20)
-    found = iv.clustered_rate(np.zeros(1000, bool), left, left)
-    assert (found.low, found.high) == (0, pytest.approx(-np.log(0.05) / 50))
-    every = iv.clustered_rate(np.ones(1000, bool), left, left)
-    assert (every.low, every.high) == (pytest.approx(1 + np.log(0.05) / 50), 1)
-    # 30 disjoint impostor pairs have 60 subjects, but only 30 trials.
-    disjoint = iv.clustered_rate(np.zeros(30, bool), np.arange(30), 100 + np.arange(30))
-    assert disjoint.high == pytest.approx(-np.log(0.05) / 30)
 
 
 def test_an_interval_without_pairs_is_refused() -> None:
@@ -123,13 +161,14 @@ def test_the_clustered_interval_covers_the_truth_and_the_independent_one_does_no
     assert naive / worlds < 0.6
 
 
-def test_two_identical_models_differ_by_nothing_within_the_rule_of_three() -> None:
+def test_two_identical_models_differ_by_nothing_within_what_the_pairs_can_tell() -> None:
     events, i, j = _world(1, 40)
     found = iv.paired_difference(events, events, i, j)
     assert found.value == 0
     assert not found.excludes_zero
-    # No discordant pair and 40 subjects: half a pair in each cell, 42 trials.
-    assert found.interval.high == pytest.approx(iv.z_value(0.95) / 42)
+    # No discordant pair among 780: half a pair in each cell.
+    freedom = iv.PairClusters(i, j).freedom()
+    assert found.interval.high == pytest.approx(iv.t_value(0.95, freedom) / 782)
 
 
 def test_a_planted_difference_is_found_and_its_interval_covers_it() -> None:
@@ -150,10 +189,40 @@ def test_independent_paired_difference_matches_agresti_and_min() -> None:
     a, b = np.zeros(100, bool), np.zeros(100, bool)
     a[:9], b[9:13] = True, True
     found = iv.paired_difference(a, b, np.arange(100), np.arange(100))
-    half = 1.959963984540054 * np.sqrt(14 - 25 / 102) / 102
+    half = iv.t_value(0.95, 99) * np.sqrt(14 - 25 / 102) / 102  # expected 1 - 1/100 of a residual's square
     assert found.value == pytest.approx(-0.05)
-    assert found.interval.low == pytest.approx(-5 / 102 - half)
-    assert found.interval.high == pytest.approx(-5 / 102 + half)
+    assert found.interval.low == pytest.approx(-5 / 102 - half, abs=6e-4)
+    assert found.interval.high == pytest.approx(-5 / 102 + half, abs=6e-4)
+
+
+def test_a_difference_never_goes_beyond_what_the_first_rate_leaves_room_for() -> None:
+    people = np.repeat(np.arange(12), 3)
+    worse = np.ones(36, bool)
+    found = iv.paired_difference(np.arange(36) % 2 == 0, worse, people, people)
+    assert found.value == pytest.approx(0.5)
+    assert found.interval.high <= 1 - iv.clustered_rate(np.arange(36) % 2 == 0, people, people).low
+
+
+@pytest.mark.parametrize("kind", ["equal", "mild", "skew"])
+def test_rates_are_covered_where_few_people_carry_the_pairs(kind: str) -> None:
+    # People's rates differ, their numbers of pairs too; 95 % promised, 3 standard errors of 300 worlds allowed.
+    covered, kept = 0, 0
+    for seed in range(300):
+        rng = np.random.default_rng([5, seed])
+        pictures = {
+            "equal": np.full(60, 4), "mild": rng.integers(2, 7, 60),
+            "skew": np.clip(np.rint(np.exp(rng.normal(np.log(3), 0.9, 150))), 1, 50).astype(int),
+        }[kind]  # fmt: skip
+        pairs = pictures * (pictures - 1) // 2
+        people = np.repeat(np.arange(len(pairs)), pairs)
+        rate = rng.beta(0.3, 2.7, len(pairs))  # mean 0.1, a few people fail half of the time
+        events = rng.random(len(people)) < rate[people]
+        found, _ = iv.interval_or_reason(lambda e=events, p=people: iv.clustered_rate(e, p, p))
+        if found is not None:
+            kept += 1
+            covered += found.low <= 0.1 <= found.high
+    assert kept > 200
+    assert covered / kept >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / kept)
 
 
 def test_a_ratio_interval_is_symmetric_on_the_log_scale_and_refuses_zero() -> None:
