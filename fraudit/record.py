@@ -26,11 +26,13 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = "fraudit-run"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 FILE_NAME = "run.json"
 
 # version n -> how a document of version n becomes one of version n + 1
-MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {}
+MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    1: lambda document: document,  # 2 adds Metric.interval_missing, which is empty in older runs
+}
 
 
 def plain(value: Any, where: str = "value") -> Any:
@@ -258,7 +260,7 @@ class RunRecord:
 
 METRIC_COLUMNS = [
     "analysis", "name", "group", "value", "unit", "low", "high", "level", "interval_method",
-    "n", "n_unit", "missing", "better", "label",
+    "n", "n_unit", "missing", "interval_missing", "better", "label",
 ]  # fmt: skip
 
 
@@ -270,7 +272,7 @@ def metric_rows(result: AnalysisResult) -> list[dict[str, Any]]:
         bounds = (ci.low, ci.high, ci.level, ci.method) if ci else (None, None, None, None)
         rows.append(
             dict(zip(METRIC_COLUMNS, (result.name, m.name, m.group, m.value, m.unit, *bounds, m.n, m.n_unit,
-                                      m.missing, m.better, m.label), strict=True))
+                                      m.missing, m.interval_missing or None, m.better, m.label), strict=True))
         )  # fmt: skip
     return rows
 

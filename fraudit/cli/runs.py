@@ -31,7 +31,9 @@ def _text(metric: Metric | None) -> str:
     if metric is None or metric.value is None:
         return "-"
     interval = metric.interval
-    return f"{metric.value:.4g}" + (f" ({interval.low:.4g} to {interval.high:.4g})" if interval else "")
+    if interval is None:
+        return f"{metric.value:.4g}"
+    return f"{metric.value:.4g} ({interval.low:.4g} to {interval.high:.4g})"
 
 
 def runs(
@@ -125,7 +127,9 @@ def show(
         for metric in result.metrics:
             name = metric.name + (f" [{metric.group}]" if metric.group else "")
             value = _text(metric) if metric.value is not None else f"missing: {metric.missing}"
-            typer.echo(f"  {name} = {value}" + (f", n = {metric.n:,}" if metric.n is not None else ""))
+            size = f", n = {metric.n:,}" if metric.n is not None else ""
+            why = f"; no interval: {metric.interval_missing}" if metric.interval_missing else ""
+            typer.echo(f"  {name} = {value}{size}{why}")
 
 
 def register(app: typer.Typer) -> None:

@@ -109,7 +109,8 @@ class Shares:
     @property
     def people(self) -> float:
         """Kish's effective number of people: 1 / sum w^2."""
-        return 1 / float(self.weight @ self.weight) if len(self.weight) else 0.0
+        square = float(self.weight @ self.weight)
+        return 1 / square if square > 0 else 0.0
 
     @property
     def freedom(self) -> float:
@@ -119,7 +120,7 @@ class Shares:
         deviations; freedom = (tr M)^2 / tr M^2, both in closed form.
         """
         w = self.weight
-        if len(w) < 2 or self.people < 1.0001:
+        if not 1.0001 < self.people:
             return 1.0
         d = w * w / self.expected
         s2, s, wd, dd = float(w @ w), float(d.sum()), float(w @ d), float(d @ d)
@@ -204,6 +205,8 @@ class PairClusters:
         self._size: F64 = np.bincount(self._edge, minlength=len(edges)).astype(np.float64)
         own, cross = self._per_person(self._size)
         self._own, self._cross = Shares.of(own), Shares.of(cross)
+        self._freedoms = (self._own.freedom, self._cross.freedom)  # read often: once a threshold of a curve
+        self._stated = stated_design(self._size)
 
     def _per_person(self, edge_values: F64) -> tuple[F64, F64]:
         """f64[K] sums over each person's genuine pairs, and over its impostor pairs, of f64[E] edge values."""
@@ -240,15 +243,13 @@ class PairClusters:
 
     def freedom(self, residuals: ArrayLike | None = None) -> float:
         """Degrees of freedom: of the only kind of pairs, or combined (Welch) by the variances of f64[P] residuals."""
-        present = self._present()
-        if len(present) == 1:
-            return present[0].freedom
-        if residuals is None:
-            return min(s.freedom for s in present)
+        known = [f for f, s in zip(self._freedoms, (self._own, self._cross), strict=True) if s.weight.any()]
+        if len(known) == 1 or residuals is None:
+            return min(known)
         y = self._sums(residuals)
         parts = [self._variance(np.where(self._impostor == kind, y, 0.0)) for kind in (False, True)]
-        square = sum(v**2 / s.freedom for v, s in zip(parts, (self._own, self._cross), strict=True))
-        return float(sum(parts) ** 2 / square) if square > 0 else min(s.freedom for s in present)
+        square = sum(v**2 / f for v, f in zip(parts, self._freedoms, strict=True))
+        return float(sum(parts) ** 2 / square) if square > 0 else min(known)
 
     def _sums(self, values: ArrayLike) -> F64:
         found = np.bincount(self._edge, weights=np.asarray(values, np.float64), minlength=len(self._low))
@@ -312,10 +313,10 @@ class PairClusters:
             if not self._impostor.any():
                 variance = max(variance, self._even_variance(residuals))
             measured = max(1.0, variance * self.n_pairs / spread)
-        usual = float(np.median(v))
-        differ = float((self._sums(v != usual) > 0).sum())
-        same = float((self._sums(v == usual) > 0).sum())
-        return steady_design(measured, min(differ, same), stated_design(self._size))
+        usual = np.round(v.mean()) if v.min() >= 0 else 0.0  # of events their majority, of differences none
+        differing = self._sums(v != usual)
+        erring = min(float((differing > 0).sum()), float((differing < self._size).sum()))
+        return steady_design(measured, erring, self._stated)
 
     def rate_interval(self, events: ArrayLike, level: float = 0.95) -> Interval:
         """Interval of the share of bool[P] events (`effective_interval`).
@@ -327,7 +328,7 @@ class PairClusters:
         self.require()
         rate = float(e.mean())
         freedom = self.freedom(e - rate)
-        return effective_interval(rate, len(e), self.design(e), freedom, level, "", stated_design(self._size))
+        return effective_interval(rate, len(e), self.design(e), freedom, level, "", self._stated)
 
 
 def clustered_rate(events: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95) -> Interval:

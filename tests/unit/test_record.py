@@ -75,7 +75,7 @@ def test_what_json_cannot_carry_is_refused(value):
         ('{"schema": "fraudit-run"}', "expected a whole number as schema_version, found None"),
         (
             '{"schema": "fraudit-run", "schema_version": 999}',
-            "schema version 999; this fraudit reads up to 1",
+            "schema version 999; this fraudit reads up to 2",
         ),
         ('{"schema": "fraudit-run", "schema_version": 0}', "no way to read schema version 0"),
     ],
