@@ -120,7 +120,7 @@ class Shares:
         deviations; freedom = (tr M)^2 / tr M^2, both in closed form.
         """
         w = self.weight
-        if not 1.0001 < self.people:
+        if self.people <= 1.0001:
             return 1.0
         d = w * w / self.expected
         s2, s, wd, dd = float(w @ w), float(d.sum()), float(w @ d), float(d @ d)
