@@ -15,10 +15,19 @@ from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.align import align
 from fraudit.formatting import fmr_words
 from fraudit.plan import AuditPlan
-from fraudit.stats.calibration import calibrate, calibration_half, labelled_rng
-from fraudit.stats.pairs import make_pairs
+from fraudit.stats.calibration import (
+    Calibration,
+    calibrate,
+    calibration_half,
+    declared_people,
+    judged,
+    labelled_rng,
+)
+from fraudit.stats.pairs import fold_count, make_pairs, rate_pairs
 from fraudit.store import Store, write_atomic
 from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located, PairList
+
+LEAST_PROTOCOL = 30  # declared pairs of each kind; with fewer left of an identified set, folds are drawn
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +49,26 @@ class Threshold:
     n_impostor: int
     resolvable: bool
     provenance: str
+
+
+def threshold_of(found: Calibration, fmr: float, identified: bool = True) -> Threshold:
+    """The threshold for `fmr` of a calibration, and where it comes from in words."""
+    value, n = found.threshold(fmr), len(found.impostor)
+    achieved = float(np.mean(found.impostor >= value))
+    chosen = f"chosen for FMR {fmr_words(fmr)} on {n:,}"
+    if found.left is not None:
+        words = f"{chosen} impostor pairs that the set declares and that are not judged"
+    elif identified:
+        words = (
+            f"{chosen} impostor pairs among {len(found.rows):,} faces of {len(np.unique(found.people)):,} people "
+            "that are not judged"
+        )
+    else:
+        words = (
+            f"{chosen} pairs among {len(found.rows):,} pictures that are not judged, every picture taken as another "
+            "person since the set names none: too high where people occur twice"
+        )
+    return Threshold(value, fmr, achieved, n, n >= 3 / fmr, f"{words} (achieved {achieved:.2g})")
 
 
 class AnalysisContext:
@@ -87,7 +116,9 @@ class AnalysisContext:
         self._show = show_progress
         self._embeddings: dict[tuple[str, str], Embeddings] = {}
         self._landmarks: tuple[F32, tuple[str, ...]] | None = None
+        self._calibrations: dict[str, Calibration] = {}
         self._scores: dict[tuple[str, float], Threshold] = {}
+        self._rated: PairList | None = None
 
     # -- randomness, limits, words
 
@@ -211,35 +242,91 @@ class AnalysisContext:
         ok = np.array([not reason for reason in reasons], bool)
         return Embeddings(vectors, ok, tuple(reasons), box.fingerprint)
 
-    # -- pairs and thresholds
+    # -- people, pairs and thresholds
+
+    @property
+    def declared(self) -> PairList | None:
+        """The set's pairs where it names no identities: they alone say who is another person. Else None."""
+        return None if self.faces.identified else self.faces.pairs
+
+    def people(self) -> I64:
+        """i64[N] who is shown; without identities, pictures that declared genuine pairs link are one person."""
+        found = self.declared
+        return self.faces.subjects if found is None else declared_people(self.faces.subjects, found)
+
+    @property
+    def protocol_note(self) -> str:
+        """Why the set's own protocol is not used for accuracy, or ''."""
+        pairs = self.faces.pairs
+        if pairs is None or not self.faces.identified:
+            return ""
+        least = min(int(pairs.same.sum()), int((~pairs.same).sum()))
+        if least >= LEAST_PROTOCOL:
+            return ""
+        return (
+            f"Of the protocol's pairs only {int(pairs.same.sum())} genuine and {int((~pairs.same).sum())} impostor "
+            f"ones lie among these pictures; accuracy uses {self._folds()} folds drawn from all pairs instead."
+        )
+
+    def _folds(self) -> int:
+        return fold_count(len(np.unique(self.faces.subjects)))
 
     def pairs(self, max_pairs: int | None = None) -> PairList:
-        """The set's protocol, else all genuine and as many sampled impostor pairs in identity-disjoint folds.
+        """The pairs of the fold protocol: the set's own, else genuine and impostor ones in identity-disjoint folds.
+
+        There are ten folds, fewer with fewer than twenty people, none (`fold` -1) with fewer than four.
 
         Raises:
-            InsufficientData: the set has no identities, or nobody has two pictures.
+            InsufficientData: the set has no identities, or no pair of a kind.
         """
-        if self.faces.pairs is not None:
+        if self.faces.pairs is not None and not self.protocol_note:
             return self.faces.pairs
+        self._need_identities()
+        limit = max_pairs or 20_000
+        return make_pairs(self.faces.subjects, limit // 2, limit // 2, self.seed)
+
+    def rate_pairs(self) -> PairList:
+        """The pairs that rates are measured on: all there are (`stats.pairs.rate_pairs`), in no fold.
+
+        Where nobody is identified, the declared ones.
+
+        Raises:
+            InsufficientData: the set has no identities and no pairs, or no pair of a kind.
+        """
+        if self.declared is not None:
+            return self.declared
+        self._need_identities()
+        if self._rated is None:
+            self._rated = rate_pairs(self.faces.subjects, self.seed)
+        return self._rated
+
+    def _need_identities(self) -> None:
         if not self.faces.identified:
             raise InsufficientData(
                 f"the set '{self.faces.name}' names no identities, so it has no genuine pairs"
             )
-        limit = max_pairs or 20_000
-        return make_pairs(
-            self.faces.subjects, max_genuine=limit // 2, max_impostor=limit // 2, seed=self.seed, folds=10
-        )
 
     def calibration_mask(self) -> Bool:
-        """bool[N]: faces of the seeded half of the people that thresholds are chosen on."""
-        return calibration_half(self.faces.subjects, self.seed)
+        """bool[N]: faces of the seeded half of the people (or declared pairs) that thresholds are chosen on."""
+        return calibration_half(self.faces.subjects, self.seed, self.declared)
 
-    def judged_pairs(self, max_pairs: int | None = None) -> PairList:
-        """The pairs whose two people both lie outside the calibration half."""
-        pairs = self.pairs(max_pairs)
-        held = self.calibration_mask()
-        keep = ~(held[pairs.left] | held[pairs.right])
-        return PairList(pairs.left[keep], pairs.right[keep], pairs.same[keep], pairs.fold[keep])
+    def judged_pairs(self) -> PairList:
+        """The rate pairs whose two people both lie outside the calibration half."""
+        return judged(self.rate_pairs(), self.calibration_mask())
+
+    def calibration(self, runtime: EmbedderRuntime | None = None) -> Calibration:
+        """The impostor scores among the calibration half by the audited model (or by `runtime`), remembered.
+
+        Raises:
+            InsufficientData: no impostor pair among them.
+        """
+        box = runtime or self.embedder
+        if box.fingerprint not in self._calibrations:
+            found = self.embeddings(box)
+            self._calibrations[box.fingerprint] = calibrate(
+                found.unit(), self.faces.subjects, found.ok, self.seed, self.declared
+            )
+        return self._calibrations[box.fingerprint]
 
     def threshold(self, fmr: float, runtime: EmbedderRuntime | None = None) -> Threshold:
         """The threshold for `fmr`, chosen on impostor pairs of the calibration half alone.
@@ -250,25 +337,8 @@ class AnalysisContext:
         box = runtime or self.embedder
         key = (box.fingerprint, fmr)
         if key not in self._scores:
-            self._scores[key] = self._calibrated(box, fmr)
+            self._scores[key] = threshold_of(self.calibration(box), fmr, self.faces.identified)
         return self._scores[key]
-
-    def _calibrated(self, box: EmbedderRuntime, fmr: float) -> Threshold:
-        embeddings = self.embeddings(box)
-        found = calibrate(embeddings.unit(), self.faces.subjects, embeddings.ok, self.seed)
-        rows, people, impostor = found.rows, found.people, found.impostor
-        value = found.threshold(fmr)
-        achieved = float(np.mean(impostor >= value))
-        resolvable = len(impostor) >= 3 / fmr
-        return Threshold(
-            value,
-            fmr,
-            achieved,
-            len(impostor),
-            resolvable,
-            f"chosen for FMR {fmr_words(fmr)} on {len(impostor):,} impostor pairs among {len(rows):,} faces of "
-            f"{len(np.unique(people)):,} people that are not judged (achieved {achieved:.2g})",
-        )
 
     # -- pictures for the report
 

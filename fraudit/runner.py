@@ -5,6 +5,7 @@ A failing analysis never stops the others: its error becomes part of the record,
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import os
 import platform
@@ -25,7 +26,7 @@ import fraudit
 from fraudit.context import AnalysisContext
 from fraudit.embedders_load import load_embedder
 from fraudit.embedding import EmbedderRuntime
-from fraudit.errors import DataError, FrauditError, UsageError, suggest
+from fraudit.errors import DataError, FrauditError, InsufficientData, UsageError, suggest
 from fraudit.faces.detect import Locator
 from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.loading import find_inverter
@@ -206,6 +207,8 @@ def run_one(
     failure = None
     try:
         result = normalise(analysis.run(context, params))
+    except InsufficientData as error:
+        result = AnalysisResult(analysis.name, analysis.title, "not_run", error.message)
     except PLUGIN_FAULTS as error:
         text = error.message if isinstance(error, FrauditError) else f"{type(error).__name__}: {error}"
         result = AnalysisResult(analysis.name, analysis.title, "failed", text)
@@ -255,11 +258,10 @@ def save_evidence(context: AnalysisContext, run_dir: Path) -> None:
     write_vectors(
         run_dir / "vectors.npz", context.faces, embeddings.vectors, embeddings.ok, embeddings.reasons
     )
-    if context.faces.pairs is None and not context.faces.identified:
-        return
     from fraudit.scores import write_run_scores
 
-    write_run_scores(context, run_dir / "scores.csv")
+    with contextlib.suppress(InsufficientData):  # verification says why there are no pairs
+        write_run_scores(context, run_dir / "scores.csv")
 
 
 def write_vectors(

@@ -18,7 +18,7 @@ from fraudit.perturb.catalogue import resolve
 from fraudit.scorers import ScorerRuntime
 from fraudit.stats.groups import join_labels, label_groups, word_groups
 from fraudit.stats.pairs import genuine_pairs, impostor_pairs, make_pairs
-from fraudit.stats.robustness import ProbePairs, probe_pairs
+from fraudit.stats.robustness import ProbePairs, probe_pairs, protocol_pairs
 from fraudit.types import I64, U8, Bool, PairList
 
 USUAL = ("race", "ethnicity", "gender", "sex", "male", "age_group", "young")
@@ -159,14 +159,16 @@ def choose(
         pairs = faces.pairs
     elif faces.identified:
         half = params.verification // 2
-        pairs = make_pairs(subjects, max_genuine=half, max_impostor=half, seed=context.seed)
+        pairs = make_pairs(subjects, max_genuine=half, max_impostor=half, seed=context.seed, fill=True)
     else:
         raise InsufficientData(f"the set '{faces.name}' has neither pairs nor identities")
     order = context.rng("scorer/verification").permutation(len(pairs))[: _shortened(len(pairs), share)]
     order = np.sort(order)
     pairs = PairList(pairs.left[order], pairs.right[order], pairs.same[order], pairs.fold[order])
     held = context.calibration_mask()
-    rows = np.flatnonzero(held & pictures.usable)
+    # Without identities only declared impostor pairs are known to be such: those of the calibration half are asked
+    # as part of verification.
+    rows = np.flatnonzero(held & pictures.usable & (context.declared is None))
     left, right = impostor_pairs(subjects[rows], params.calibration, context.rng("scorer/calibration"))
     part = context.rng("scorer/calibration/order").permutation(len(left))[: _shortened(len(left), share)]
     calibration = (rows[left[part]], rows[right[part]])
@@ -182,11 +184,17 @@ def choose(
             )
         else:
             rng = context.rng("scorer/probes")
-            probes = probe_pairs(subjects, located & ~held, count, rng, mates=1, strangers=1)
+            if context.declared is not None:
+                probes = protocol_pairs(context.declared, context.people(), located & ~held, count, rng)
+            else:
+                probes = probe_pairs(subjects, located & ~held, count, rng, mates=1, strangers=1)
     groups: list[GroupPairs] = []
     if "bias" in wanted:
-        groups = _groups(context, params, pictures.usable & ~held, share)
-        if not groups:
+        if context.declared is None:
+            groups = _groups(context, params, pictures.usable & ~held, share)
+        if context.declared is not None:
+            skipped["bias"] = f"the set '{faces.name}' names no identities, only some pairs"
+        elif not groups:
             skipped["bias"] = (
                 f"the set '{faces.name}' has no usual demographic attribute with pairs of two groups"
             )

@@ -16,7 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.analyses.verification_parts import Evidence, Extra, Judged, result_of
+from fraudit.analyses.verification_judged import Judged, judged_rates
+from fraudit.analyses.verification_parts import Evidence, Extra, result_of
 from fraudit.context import AnalysisContext, Threshold
 from fraudit.errors import InsufficientData, UsageError, suggest
 from fraudit.faces.detect import Locator
@@ -32,7 +33,7 @@ from fraudit.scores import ScoreSet, write_scores
 from fraudit.stats import verification as v
 from fraudit.stats.fairness import cross_group_fmr, rates_by_group, worst_over_best
 from fraudit.stats.groups import summary_intervals
-from fraudit.stats.intervals import clustered_rate
+from fraudit.stats.intervals import clustered_rate, interval_or_reason
 from fraudit.stats.robustness import Cell, Comparisons, ProbePairs, Rate
 from fraudit.store import Store, cache_root
 from fraudit.types import ARCFACE_112, F64, I64, AnalysisResult, Bool, EmbedderSpec, FaceSet, Preprocess
@@ -136,11 +137,14 @@ def run_scorer(prepared: Prepared, *, overwrite: bool = False, reporter: Reporte
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     q = prepared.questions
     scores = asked.clean(q.verification.left, q.verification.right, "verification")
-    threshold = _threshold(asked, q, scores)
+
+    def threshold() -> Threshold:
+        return _threshold(_calibration(asked, q, scores)[0], prepared.context.declared is not None)
+
     makers: dict[str, Callable[[], AnalysisResult]] = {
         "verification": lambda: _verification(asked, scores),
-        "robustness": lambda: _robustness(asked, threshold),
-        "bias": lambda: _bias(asked, threshold),
+        "robustness": lambda: _robustness(asked, threshold()),
+        "bias": lambda: _bias(asked, threshold()),
     }
     results, failures = [], []
     for analysis in sorted((ANALYSES.get(n) for n in prepared.wanted), key=lambda a: (a.order, a.name)):
@@ -190,22 +194,36 @@ class _Asked:
         return found
 
 
-def _threshold(asked: _Asked, q: Questions, scores: F64) -> Threshold:
-    """For the smallest FMR that the calibration impostor pairs resolve."""
+def _calibration(asked: _Asked, q: Questions, scores: F64) -> tuple[F64, I64, I64]:
+    """Impostor scores of the calibration half f64[C] and the people of both sides i64[C].
+
+    Raises:
+        InsufficientData: none has a score.
+    """
     context = asked.prepared.context
-    held = context.calibration_mask()
+    held, people = context.calibration_mask(), context.people()
     own = asked.clean(*q.calibration, "threshold")
     within = ~q.verification.same & held[q.verification.left] & held[q.verification.right]
     impostor = np.concatenate([own, scores[within]])
-    impostor = impostor[~np.isnan(impostor)]
-    if len(impostor) == 0:
+    left, right = (
+        people[np.concatenate([one, other[within]])]
+        for one, other in zip(q.calibration, (q.verification.left, q.verification.right), strict=True)
+    )
+    known = ~np.isnan(impostor)
+    if not known.any():
         raise InsufficientData("no impostor pair of the calibration half has a score", "raise --max-queries")
+    return impostor[known], left[known], right[known]
+
+
+def _threshold(impostor: F64, declared: bool) -> Threshold:
+    """For the smallest FMR that the calibration impostor pairs resolve."""
     target = next((t for t in TARGETS if len(impostor) >= 3 / t), TARGETS[-1])
     value = float(v.fmr_threshold(impostor, target))
     achieved = float(np.mean(impostor >= value))
+    whose = "that the set declares and that" if declared else "of people that"
     return Threshold(
         value, target, achieved, len(impostor), len(impostor) >= 3 / target,
-        f"chosen for FMR {fmr_words(target)} on {len(impostor):,} impostor pairs of people that are not judged "
+        f"chosen for FMR {fmr_words(target)} on {len(impostor):,} impostor pairs {whose} are not judged "
         f"(achieved {achieved:.2g})",
     )  # fmt: skip
 
@@ -213,27 +231,39 @@ def _threshold(asked: _Asked, q: Questions, scores: F64) -> Threshold:
 def _verification(asked: _Asked, scores: F64) -> AnalysisResult:
     from fraudit.analyses.verification import Params as Options
 
-    prepared = asked.prepared
-    q, subjects = prepared.questions.verification, prepared.faces.subjects
-    threshold = _threshold(asked, prepared.questions, scores)
-    held = prepared.context.calibration_mask()
-    use = ~(held[q.left] | held[q.right])
-    judged = Judged(threshold.fmr_target, missing="too few calibration pairs")
-    if threshold.resolvable and (use & q.same).any() and (use & ~q.same).any():
-        rates = v.rates_at(scores[use], q.same[use], threshold.value)
-        genuine, impostor = use & q.same, use & ~q.same & ~np.isnan(scores)
-        rejected, matched = ~(scores[genuine] >= threshold.value), scores[impostor] >= threshold.value
-        judged = Judged(
-            threshold.fmr_target, threshold.value, threshold.provenance, "", rates,
-            clustered_rate(rejected, subjects[q.left[genuine]], subjects[q.right[genuine]]),
-            float(matched.mean()), int(impostor.sum()),
-            clustered_rate(matched, subjects[q.left[impostor]], subjects[q.right[impostor]]),
+    prepared, context = asked.prepared, asked.prepared.context
+    q, people = prepared.questions.verification, context.people()
+    left, right, held = people[q.left], people[q.right], context.calibration_mask()
+    try:
+        judged = _judged(asked, scores, ~(held[q.left] | held[q.right]), left, right)
+    except InsufficientData as error:
+        judged = Judged(TARGETS[-1], error.message)
+
+    def part(use: Bool, protocol: Evidence | None = None) -> Evidence:
+        note = context.protocol_note
+        return Evidence(
+            prepared.runtime.spec.name, scores[use], q.same[use], left[use], right[use], q.fold[use],
+            prepared.faces.identified, protocol,
+            basis="Rates use all pairs that were asked, accuracy those of its folds.",
+            notes=(note,) if note else (),
         )  # fmt: skip
-    evidence = Evidence(
-        prepared.runtime.spec.name, scores, q.same, subjects[q.left], subjects[q.right], q.fold,
-        prepared.faces.identified,
-    )  # fmt: skip
+
+    inside = q.fold >= 0
+    everything = np.ones(len(q), bool)
+    evidence = part(everything, part(inside) if inside.any() and not inside.all() else None)
     return result_of(evidence, Options(), Extra(judged=(judged,), faces=len(np.unique([q.left, q.right]))))
+
+
+def _judged(asked: _Asked, scores: F64, use: Bool, left: I64, right: I64) -> Judged:
+    """Rates of the judged pairs bool[P] at the threshold of the others."""
+    q, declared = asked.prepared.questions, asked.prepared.context.declared is not None
+    impostor, one, other = _calibration(asked, q, scores)
+    threshold = _threshold(impostor, declared)
+    same = q.verification.same
+    if not threshold.resolvable or not (use & same).any() or not (use & ~same).any():
+        return Judged(threshold.fmr_target, "too few calibration or judged pairs")
+    interval, why = interval_or_reason(lambda: clustered_rate(impostor >= threshold.value, one, other))
+    return judged_rates(threshold, impostor, interval or why, scores[use], same[use], left[use], right[use])
 
 
 class ScoredComparisons(Comparisons):
@@ -410,9 +440,12 @@ def _lost(
 def _write_scores(prepared: Prepared, scores: F64, run_dir: Path) -> None:
     q, faces = prepared.questions.verification, prepared.faces
     ids = np.array(faces.ids, dtype=np.str_)
+    left, right = (
+        faces.subjects[side].astype(str) if faces.identified else None for side in (q.left, q.right)
+    )
     found = ScoreSet(
-        ids[q.left], ids[q.right], q.same, scores, faces.subjects[q.left].astype(str),
-        faces.subjects[q.right].astype(str), q.fold, f"the pairs of '{faces.name}'", "pairs-csv",
+        ids[q.left], ids[q.right], q.same, scores, left, right, q.fold, f"the pairs of '{faces.name}'",
+        "pairs-csv",
     )  # fmt: skip
     write_scores(found, run_dir / "scores.csv", "pairs-csv")
 

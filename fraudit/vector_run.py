@@ -85,15 +85,16 @@ class StoredVectors:
 
 def faces_of(
     name: str, ids: Sequence[str], subjects: I64, attributes: Mapping[str, NDArray[Any]] | None = None,
-    pairs: PairList | None = None,
+    pairs: PairList | None = None, identified: bool = True,
 ) -> FaceSet:  # fmt: skip
-    """A face set that knows who is who and has no pictures."""
+    """A face set without pictures that knows who is who, or (not `identified`) which pairs the set declared."""
     digest = hashlib.sha256("\0".join(ids).encode() + np.ascontiguousarray(subjects).tobytes())
     for key in sorted(attributes or {}):
         digest.update(key.encode() + "\0".join(map(str, (attributes or {})[key])).encode())
     return FaceSet(
         name, tuple(ids), np.asarray(subjects, np.int64), dict(attributes or {}),
         np.repeat(ARCFACE_112[None], len(ids), axis=0), pairs, digest.hexdigest(), _no_picture, _no_picture,
+        identified,
     )  # fmt: skip
 
 
@@ -148,9 +149,11 @@ def derived_run(
     )
     fold = scores.fold if scores.fold is not None else np.zeros(len(scores), np.int64)
     data = record.inputs["dataset"]
+    identified = bool(data.get("identified", True))
+    declared = data.get("protocol_pairs") is not None or not identified
     faces = faces_of(
         data["name"], [str(i) for i in stored.ids], stored.subjects, stored.attributes,
-        PairList(left, right, scores.same, fold),
+        PairList(left, right, scores.same, fold) if declared else None, identified,
     )  # fmt: skip
     done = [r.name for r in record.results if r.status == "done" and r.name in CAPABLE]
     made = run_vectors(

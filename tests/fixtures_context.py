@@ -15,8 +15,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fraudit.errors import DataError, InsufficientData
-from fraudit.stats.verification import fmr_threshold
+from fraudit.context import AnalysisContext
+from fraudit.errors import DataError
 from fraudit.types import (
     ARCFACE_112,
     EmbedderSpec,
@@ -92,18 +92,6 @@ def face_set(
         identified=identified,
         synthetic=synthetic,
     )
-
-
-@dataclass(frozen=True, slots=True)
-class FakeThreshold:
-    """As `fraudit.context.Threshold`."""
-
-    value: float
-    fmr_target: float
-    fmr_achieved: float
-    n_impostor: int
-    resolvable: bool
-    provenance: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +188,9 @@ class FakeContext:
         self._locate = locate
         self._face_limit = face_limit
         self._known: dict[str, Embeddings] = {}
+        self._calibrations: dict[str, Any] = {}
+        self._scores: dict[tuple[str, float], Any] = {}
+        self._rated: PairList | None = None
         if vectors is not None:
             ok = np.abs(vectors).sum(1) > 0
             reasons = tuple("" if good else "no face found" for good in ok)
@@ -288,34 +279,18 @@ class FakeContext:
             ok[rows] = answer.ok
         return Embeddings(vectors, ok, tuple("" if good else "no face found" for good in ok), box.fingerprint)
 
-    def pairs(self, max_pairs: int | None = None) -> PairList:
-        if self.faces.pairs is not None:
-            return self.faces.pairs
-        if not self.faces.identified:
-            raise InsufficientData(f"the set '{self.faces.name}' names no identities")
-        return all_and_sampled(self.faces.subjects, (max_pairs or 20_000) // 2, self.seed)
-
-    def calibration_mask(self) -> np.ndarray:
-        people = np.unique(self.faces.subjects)
-        chosen = self.rng("calibration").permutation(people)[: len(people) // 2]
-        return np.isin(self.faces.subjects, chosen)
-
-    def judged_pairs(self, max_pairs: int | None = None) -> PairList:
-        pairs, held = self.pairs(max_pairs), self.calibration_mask()
-        keep = ~(held[pairs.left] | held[pairs.right])
-        return PairList(pairs.left[keep], pairs.right[keep], pairs.same[keep], pairs.fold[keep])
-
-    def threshold(self, fmr: float, runtime: FakeRuntime | None = None) -> FakeThreshold:
-        embeddings = self.embeddings(runtime)
-        rows = np.flatnonzero(self.calibration_mask() & embeddings.ok)
-        unit, people = embeddings.unit()[rows], self.faces.subjects[rows]
-        impostor = (unit @ unit.T)[np.triu(people[:, None] != people[None, :], 1)].astype(np.float64)
-        if not len(impostor):
-            raise InsufficientData("no impostor pair in the calibration half")
-        at = fmr_threshold(impostor, fmr)
-        return FakeThreshold(
-            at.value, fmr, at.fmr, at.n_impostor, at.resolvable, f"chosen for FMR {fmr:g} on others"
-        )
+    # What an analysis may ask about people, pairs and thresholds is the real context's own code.
+    declared = AnalysisContext.declared
+    people = AnalysisContext.people
+    protocol_note = AnalysisContext.protocol_note
+    pairs = AnalysisContext.pairs
+    rate_pairs = AnalysisContext.rate_pairs
+    calibration_mask = AnalysisContext.calibration_mask
+    judged_pairs = AnalysisContext.judged_pairs
+    calibration = AnalysisContext.calibration
+    threshold = AnalysisContext.threshold
+    _folds = AnalysisContext._folds
+    _need_identities = AnalysisContext._need_identities
 
     def save_picture(self, image: np.ndarray, quality: int = 80) -> str:
         if image.dtype != np.uint8 or image.ndim != 3:
@@ -324,18 +299,3 @@ class FakeContext:
         self.saved[name] = image
         return name
 
-
-def all_and_sampled(subjects: np.ndarray, limit: int, seed: int, folds: int = 10) -> PairList:
-    """All genuine (up to `limit`) and as many sampled impostor pairs within ten identity-disjoint folds."""
-    rng = np.random.default_rng(seed)
-    people = rng.permutation(np.unique(subjects))
-    fold_of = {int(p): i * folds // len(people) for i, p in enumerate(people)}
-    face_fold = np.array([fold_of[int(s)] for s in subjects])
-    i, j = np.triu_indices(len(subjects), 1)
-    same = subjects[i] == subjects[j]
-    within = face_fold[i] == face_fold[j]
-    genuine, impostor = np.flatnonzero(same), np.flatnonzero(~same & within)
-    genuine = np.sort(rng.permutation(genuine)[:limit])
-    impostor = np.sort(rng.permutation(impostor)[: min(limit, max(len(genuine), 1))])
-    keep = np.concatenate([genuine, impostor])
-    return PairList(i[keep], j[keep], same[keep], face_fold[i[keep]].astype(np.int64))

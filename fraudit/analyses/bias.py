@@ -256,6 +256,12 @@ def run(context: Any, params: Params) -> AnalysisResult:
             f"the set '{context.faces.name}' has none of the usual demographic attributes",
             f"choose with --by: {', '.join(sorted(context.faces.attributes)) or 'it has no attributes'}",
         )
+    if context.declared is not None:
+        raise InsufficientData(
+            f"the set '{context.faces.name}' names no identities: which pairs within a group are of two people is only "
+            "known of the pairs that it declares",
+            "give a set that says who is shown",
+        )
     threshold = context.threshold(params.fmr)
     audits: list[Audit] = []
     skipped: list[str] = []

@@ -155,6 +155,9 @@ def reference_rates(path: str, grid: Grid, digest: str) -> tuple[F64, float]:
 def _threshold(context: AnalysisContext, fmr: float | None) -> Any:
     if fmr is not None:
         return context.threshold(fmr)
+    if context.declared is not None:
+        strict = context.threshold(1e-3)
+        return strict if strict.resolvable else context.threshold(1e-2)
     people = len(np.unique(context.faces.subjects[context.calibration_mask()]))
     # Pairs of pictures of the same two people say little new: the rule of three is asked of pairs of people.
     return context.threshold(1e-3 if people * (people - 1) / 2 >= 3000 else 1e-2)

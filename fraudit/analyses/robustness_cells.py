@@ -39,8 +39,8 @@ def choose_pairs(context: AnalysisContext, limit: int) -> ProbePairs:
     """
     faces, rng = context.faces, context.rng("robustness/probes")
     usable = context.embeddings().ok & ~context.calibration_mask()
-    if not faces.identified and faces.pairs is not None:
-        return protocol_pairs(faces.pairs, faces.subjects, usable, limit, rng)
+    if context.declared is not None:
+        return protocol_pairs(context.declared, context.people(), usable, limit, rng)
     return probe_pairs(faces.subjects, usable, limit, rng)
 
 

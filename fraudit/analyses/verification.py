@@ -20,7 +20,7 @@ class Params:
     Attributes:
         modes: fold protocols: `exact` (always computed, so that runs stay comparable), `insightface`, `facenet`.
             The last two embed every face mirrored too.
-        fars: FAR targets of TAR@FAR, read off the ROC of the pairs.
+        fars: FAR targets of TAR@FAR, read off the ROC of all pairs.
         fmrs: FMR targets whose thresholds are chosen on the calibration people and judged on the others.
         bins: of the score histograms.
         points: of the DET curve, about.
@@ -45,25 +45,15 @@ class Params:
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     """Folds, ROC figures, error rates at thresholds of other people, and failures to acquire."""
-    from fraudit.analyses.verification_parts import Evidence, judge, result_of
-    from fraudit.scores.run import pair_scores
+    from fraudit.analyses.verification_parts import gather, judge, result_of
 
-    table = pair_scores(context)
-    evidence = Evidence(
-        context.embedder.spec.name,
-        table["score"],
-        table["same"],
-        table["left_subject"],
-        table["right_subject"],
-        table["fold"],
-    )
-    return result_of(evidence, params, judge(context, params, evidence))
+    return result_of(gather(context), params, judge(context, params))
 
 
 ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
-    summary="Ten-fold accuracy, DET, EER, TAR at FAR, error rates at thresholds of other people.",
+    summary="Accuracy over folds, DET, EER, TAR at FAR, error rates at thresholds of other people.",
     order=10,
     params=Params,
     run=run,

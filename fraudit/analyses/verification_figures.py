@@ -11,7 +11,7 @@ from fraudit.analyses.verification_words import rate
 from fraudit.formatting import number, percent
 from fraudit.stats import verification as v
 from fraudit.stats.folds import FoldAccuracy
-from fraudit.stats.intervals import PairClusters
+from fraudit.stats.intervals import PairClusters, interval_or_reason
 from fraudit.stats.operating import ScoredPairs
 from fraudit.types import Figure
 
@@ -32,7 +32,7 @@ def figures(
     found = [det] if det else []
     found.append(_histogram(pairs, judged, params.bins, main=det is None))
     if folds:
-        found.append(_strip(folds, evidence))
+        found.append(_strip(folds, evidence.protocol or evidence))
     return found
 
 
@@ -46,18 +46,22 @@ def _det(evidence: Evidence, pairs: ScoredPairs, count: int) -> Figure | None:
     thresholds, x, y = (part[use][::-1] for part in (curve.thresholds, curve.fmr, curve.fnmr))
     same = pairs.same
     clusters = PairClusters(pairs.left[same], pairs.right[same])
-    bands = [clusters.rate_interval(genuine < t) for t in thresholds]
+    bands = [interval_or_reason(lambda t=t: clusters.rate_interval(genuine < t))[0] for t in thresholds]  # type: ignore[misc]
     n = int((~same & pairs.scored).sum())
     marks = [{"axis": "x", "value": 3 / n, "label": f"rule of three: 3 of {n:,} impostor pairs"}]
     if 30 / n < 0.5:
         marks.append({"axis": "x", "value": 30 / n, "label": "rule of thirty"})
     eer = v.eer(pairs.genuine, pairs.impostor)
+    band = (
+        "The band is the 95 % interval of FNMR"
+        if all(bands)
+        else "No band of FNMR: too few people carry the genuine pairs"
+    )
     return Figure(
         "verification_det",
         "lines",
         "Detection error trade-off",
-        "Down and to the left is better. The band is the 95 % interval of FNMR; left of the rule of three the "
-        "impostor pairs cannot resolve the FMR.",
+        f"Down and to the left is better. {band}; left of the rule of three the impostor pairs cannot resolve the FMR.",
         f"FNMR against FMR of {evidence.name} on probit axes; the errors are equal at {percent(eer.value)}, "
         f"FNMR is {percent(float(y[0]))} at FMR {number(float(x[0]))} and {percent(float(y[-1]))} at FMR "
         f"{number(float(x[-1]))}.",
@@ -66,8 +70,8 @@ def _det(evidence: Evidence, pairs: ScoredPairs, count: int) -> Figure | None:
             "y": {"label": "FNMR", "scale": "probit", "percent": True},
             "series": [
                 {
-                    "name": evidence.name, "x": x.tolist(), "y": y.tolist(), "low": [b.low or None for b in bands],
-                    "high": [b.high for b in bands], "accent": True,
+                    "name": evidence.name, "x": x.tolist(), "y": y.tolist(), "accent": True,
+                    **({"low": [b.low or None for b in bands], "high": [b.high for b in bands]} if all(bands) else {}),
                 }
             ],
             "marks": marks,
@@ -80,7 +84,7 @@ def _histogram(pairs: ScoredPairs, judged: Sequence[Judged], bins: int, main: bo
     table = v.score_histogram(pairs.genuine, pairs.impostor, bins)
     g, i = pairs.genuine[~np.isnan(pairs.genuine)], pairs.impostor[~np.isnan(pairs.impostor)]
     marks = [
-        {"axis": "x", "value": j.threshold, "label": f"FMR {rate(j.target)}"}
+        {"axis": "x", "value": j.threshold.value, "label": f"FMR {rate(j.target)}"}
         for j in judged
         if j.threshold is not None
     ]
@@ -111,27 +115,31 @@ def _strip(folds: Sequence[FoldAccuracy], evidence: Evidence) -> Figure:
     rows: list[dict[str, Any]] = []
     for one in folds:
         for k, part in enumerate(parts):
-            bounds = clusters[k].rate_interval(one.correct[part])
+            bounds, _ = interval_or_reason(
+                lambda one=one, k=k, part=part: clusters[k].rate_interval(one.correct[part])
+            )  # type: ignore[misc]
             rows.append(
                 {
                     "label": f"fold {k + 1}",
                     "value": float(one.accuracy[k]),
-                    "low": bounds.low,
-                    "high": bounds.high,
+                    **({"low": bounds.low, "high": bounds.high} if bounds else {}),
                     "n": int(one.counts[k]),
                     **({"group": one.mode} if len(folds) > 1 else {}),
                 }
             )
+    bare = any("low" not in row for row in rows)
     worst, best = float(first.accuracy.min()), float(first.accuracy.max())
     return Figure(
         "verification_folds",
         "dots",
         "Accuracy of every fold",
-        "A fold whose interval does not reach the mean is harder than the others by more than chance explains.",
-        f"{len(first.accuracy)} folds from {percent(worst, 2)} to {percent(best, 2)}, mean {percent(first.mean, 2)}.",
+        "A fold whose interval does not reach the line is harder than the others by more than chance explains"
+        + ("; folds of too few people have no interval." if bare else "."),
+        f"{len(first.accuracy)} folds from {percent(worst, 2)} to {percent(best, 2)}, "
+        f"all pairs {percent(first.mean, 2)}.",
         {
             "x": {"label": "Accuracy", "scale": "linear", "percent": True},
             "rows": rows,
-            "marks": [{"axis": "x", "value": first.mean, "label": "mean"}],
+            "marks": [{"axis": "x", "value": first.mean, "label": "all"}],
         },
     )

@@ -15,12 +15,17 @@ from fraudit.types import Column, Figure, Finding, Interval, Metric, Severity, T
 if TYPE_CHECKING:
     from fraudit.analyses.verification_parts import Evidence, Extra, Judged
 
-Points = Sequence[tuple[v.OperatingPoint, Interval]]
+Points = Sequence[tuple[v.OperatingPoint, Interval | None, str]]
 
 # FNMR at the threshold for the smallest resolvable FMR, and shares of faces without a vector.
 FNMR_HIGH, FNMR_MEDIUM, FNMR_LOW = 0.10, 0.02, 0.005
 FMR_HIGH, FMR_MEDIUM = 3.0, 1.5
 FTA_HIGH, FTA_MEDIUM = 0.05, 0.01
+CHANCE = 0.6  # an AUC whose upper bound lies below tells nobody apart
+LEAST_GENUINE = 30  # genuine pairs below which no rate makes the headline
+DISTANCES = (
+    "Where small means alike, give similarities: negate the scores, or `distance = true` in a scorer's card."
+)
 
 
 def rate(value: float) -> str:
@@ -39,21 +44,29 @@ def with_interval(metric: Metric) -> str:
     found = metric.interval
     inside = [f"95 % interval {interval_words(found.low, found.high, as_percent=True)}"] if found else []
     inside += [f"{metric.n:,} {metric.n_unit}"] if metric.n is not None else []
+    inside += [] if found or not metric.interval_missing else ["no interval"]
     return f"{percent(metric.value)} ({'; '.join(inside)})"
 
 
 def headline(metrics: Sequence[Metric]) -> str:
-    """One sentence: accuracy (or AUC) and FNMR at the smallest FMR that could be resolved."""
+    """One sentence: accuracy (or AUC) and FNMR at the smallest FMR that could be resolved; or too few people."""
     by_name = {m.name: m for m in metrics}
     accuracy, auc = by_name["verification.accuracy"], by_name["verification.auc"]
+    genuine = by_name["verification.unscored.genuine"].n or 0
+    if genuine < LEAST_GENUINE:
+        return f"Too few pairs to say how well people are told apart: {genuine} genuine ones."
+    if auc.interval is None:
+        return f"Too few people to say how well they are told apart: {auc.interval_missing}."
     first = (
         f"{percent(accuracy.value)} of pairs are decided right"
         if accuracy.value is not None
         else f"A genuine pair scores above an impostor pair in {percent(auc.value)} of cases"
     )
-    judged = [m for m in metrics if m.name.startswith("verification.fnmr@") and m.value is not None]
-    tars = [m for m in metrics if m.name.startswith("verification.tar@") and m.value is not None]
-    if judged:
+    judged, tars = (
+        [m for m in metrics if m.name.startswith(start) and m.value is not None and m.interval is not None]
+        for start in ("verification.fnmr@", "verification.tar@")
+    )
+    if judged and (judged[-1].n or 0) >= LEAST_GENUINE:
         return f"{first}; FNMR is {percent(judged[-1].value)} at FMR {judged[-1].name.split('=')[1]}."
     if tars:
         return f"{first}; TAR is {percent(tars[-1].value)} at FAR {tars[-1].name.split('=')[1]}."
@@ -61,18 +74,23 @@ def headline(metrics: Sequence[Metric]) -> str:
 
 
 def findings(
-    metrics: Sequence[Metric], points: Points, folds: Sequence[FoldAccuracy], extra: Extra, pairs: ScoredPairs
-) -> list[Finding]:
+    metrics: Sequence[Metric], points: Points, folds: Sequence[FoldAccuracy], extra: Extra, pairs: ScoredPairs,
+    folded: Evidence,
+) -> list[Finding]:  # fmt: skip
     """Sentences with their severity by rule."""
     by_name = {m.name: m for m in metrics}
     found = [
         f
-        for f in (_chance(by_name["verification.auc"]), _fnmr(by_name, extra.judged), _fta(by_name, extra))
+        for f in (
+            _chance(by_name["verification.auc"], pairs),
+            _fnmr(by_name, extra.judged),
+            _fta(by_name, extra),
+        )
         if f
     ]
     found += [f for judged in extra.judged if (f := _transfer(by_name, judged))]
-    found += _accuracy(by_name, folds, float(pairs.same.mean()))
-    shortest = next((point for point, _ in points if not point.resolvable), None)
+    found += _accuracy(by_name, folds, float(folded.same.mean()))
+    shortest = next((point for point, _, _ in points if not point.resolvable), None)
     if shortest is not None:
         found.append(
             Finding(
@@ -85,28 +103,41 @@ def findings(
     return found
 
 
-def _chance(auc: Metric) -> Finding | None:
-    if auc.interval is None or auc.interval.low > 0.5:
-        return None
-    return Finding(
-        "high",
-        f"The scores do not tell people apart: AUC {number(auc.value, 3)} (95 % interval "
-        f"{interval_words(auc.interval.low, auc.interval.high)}; {auc.n:,} pairs), chance is 0.5.",
-        (auc.name,),
-        "verification.chance",
+def _chance(auc: Metric, pairs: ScoredPairs) -> Finding | None:
+    """Chance or a reversed sign need evidence for them; where there is too little either way, that is said."""
+    bounds, genuine = auc.interval, int(pairs.same.sum())
+    text = f"AUC {number(auc.value, 3)} (" + (
+        f"95 % interval {interval_words(bounds.low, bounds.high)}; " if bounds else ""
     )
+    text += f"{auc.n:,} pairs, {genuine:,} of them genuine), chance is 0.5"
+    text += f"; {auc.interval_missing}" if auc.interval_missing else ""
+    if bounds is not None and bounds.low > 0.5:
+        return None
+    if bounds is not None and bounds.high < 0.5:
+        return Finding(
+            "high", f"These look like distances: genuine pairs score lower than impostor pairs, {text}. {DISTANCES}",
+            (auc.name,), "verification.reversed",
+        )  # fmt: skip
+    if bounds is not None and bounds.high < CHANCE:
+        return Finding(
+            "high", f"The scores do not tell people apart: {text}.", (auc.name,), "verification.chance"
+        )
+    few = f"Too few people or pairs to say whether the scores tell people apart: {text}"
+    if auc.value is not None and auc.value < 1 - CHANCE:
+        few += f". They may be distances: {DISTANCES[0].lower()}{DISTANCES[1:]}"
+    return Finding("info", few.rstrip(".") + ".", (auc.name,), "verification.few")
 
 
 def _fnmr(by_name: dict[str, Metric], judged: Sequence[Judged]) -> Finding | None:
     usable = [
         j
         for j in judged
-        if (m := by_name[f"verification.fnmr@fmr={rate(j.target)}"]).value is not None and m.interval
+        if (m := by_name[f"verification.fnmr_target@fmr={rate(j.target)}"]).value is not None and m.interval
     ]
     if not usable:
         return None
     at = min(usable, key=lambda j: j.target)
-    metric = by_name[f"verification.fnmr@fmr={rate(at.target)}"]
+    metric = by_name[f"verification.fnmr_target@fmr={rate(at.target)}"]
     bounds = metric.interval
     if bounds is None or at.threshold is None:
         return None
@@ -119,15 +150,15 @@ def _fnmr(by_name: dict[str, Metric], judged: Sequence[Judged]) -> Finding | Non
         severity = "good" if bounds.high <= FNMR_MEDIUM else "info"
     return Finding(
         severity,
-        f"At the threshold for FMR {rate(at.target)} ({number(at.threshold, 3)}, chosen on other people), FNMR is "
-        f"{with_interval(metric)}.",
-        (metric.name,),
+        f"At the threshold for FMR {rate(at.target)} ({number(at.threshold.value, 3)}, chosen on other people), FNMR "
+        f"is {with_interval(metric)}.",
+        (f"verification.fnmr@fmr={rate(at.target)}", metric.name),
         "verification.fnmr",
     )
 
 
 def _transfer(by_name: dict[str, Metric], judged: Judged) -> Finding | None:
-    metric = by_name[f"verification.fmr@fmr={rate(judged.target)}"]
+    metric = by_name[f"verification.fmr_target@fmr={rate(judged.target)}"]
     if metric.value is None or metric.interval is None or metric.interval.low < FMR_MEDIUM * judged.target:
         return None
     severity: Severity = "high" if metric.interval.low >= FMR_HIGH * judged.target else "medium"
@@ -142,9 +173,9 @@ def _transfer(by_name: dict[str, Metric], judged: Judged) -> Finding | None:
 
 def _fta(by_name: dict[str, Metric], extra: Extra) -> Finding | None:
     metric = by_name.get("verification.fta")
-    if metric is None or not metric.value or metric.interval is None:
+    if metric is None or not metric.value:
         return None
-    low = metric.interval.low
+    low = metric.interval.low if metric.interval else 0.0
     severity: Severity = "high" if low >= FTA_HIGH else "medium" if low >= FTA_MEDIUM else "info"
     why = f"; most often: {extra.reasons[0][0]}" if extra.reasons else ""
     return Finding(
@@ -175,15 +206,15 @@ def _accuracy(by_name: dict[str, Metric], folds: Sequence[FoldAccuracy], genuine
 
 def caveats(evidence: Evidence, points: Points, drawn: Sequence[Figure]) -> list[str]:
     """What a reader must know before trusting the figures."""
-    found = []
+    found = list(evidence.notes)
     if not evidence.people_known:
         found.append(
-            "The scores name no people: pictures linked by genuine pairs were taken as one person, so that "
-            "intervals may be too narrow."
+            "Nobody is named: pictures linked by genuine pairs were taken as one person. One person may still be in "
+            "several such groups, and on both sides of a threshold, so the truth is at least this uncertain."
         )
     if not any(f.name == "verification_det" for f in drawn):
         found.append("No DET curve: at no threshold do false matches and false non-matches both occur.")
-    weak = [rate(p.far) for p, _ in points if p.resolution == "rule of three"]
+    weak = [rate(p.far) for p, _, _ in points if p.resolution == "rule of three"]
     if weak:
         n = points[0][0].n_impostor
         found.append(
@@ -197,9 +228,10 @@ def caveats(evidence: Evidence, points: Points, drawn: Sequence[Figure]) -> list
     return found
 
 
-def method(folds: Sequence[FoldAccuracy], judged: Sequence[Judged]) -> str:
+def method(evidence: Evidence, folds: Sequence[FoldAccuracy], judged: Sequence[Judged]) -> str:
     """How it was measured."""
-    parts = ["A pair matches when its cosine is at or above the threshold."]
+    parts = ["A pair matches when its score is at or above the threshold."]
+    parts += [evidence.basis] if evidence.basis else []
     parts += [f"Folds ({one.mode}): {one.provenance}." for one in folds]
     parts += [
         f"Threshold for FMR {rate(j.target)}: {j.provenance}." for j in judged if j.threshold is not None
@@ -208,11 +240,38 @@ def method(folds: Sequence[FoldAccuracy], judged: Sequence[Judged]) -> str:
         "A face without a vector counts as a rejected genuine pair and never as a match; EER, AUC, d' and the "
         "histogram leave its pairs out."
     )
+    if judged:
+        parts.append(
+            "FNMR of a threshold's choice takes in what the threshold would be on other calibration people (MOVER). "
+            "FNMR a person is the mean over people of each one's FNMR."
+        )
     parts.append(
-        "Intervals: 95 %, Wilson with the effective number of pairs, from the variance of pairs that share a "
-        "person (Fogliato et al., arXiv 2306.01198)."
+        "Intervals: 95 %, from the variance of pairs that share a person (Fogliato et al., arXiv 2306.01198), "
+        "corrected for few people; none where too few people carry the pairs."
     )
     return " ".join(parts)
+
+
+def protocol_table(metrics: Sequence[Metric], n: int) -> Table:
+    """Figures of the pairs that the set declares, for comparison with what others publish."""
+    return Table(
+        "verification_protocol",
+        f"On the {n:,} pairs that the set declares",
+        (
+            Column("figure", "Figure"),
+            Column("value", "Value", "number", 5),
+            Column("interval", "95 %", "interval"),
+            Column("n", "n", "integer"),
+            Column("unit", "of"),
+        ),
+        tuple(
+            {
+                "figure": m.label, "value": m.value, "interval": _pair(m.interval), "n": m.n, "unit": m.n_unit,
+            }
+            for m in metrics
+        ),
+        "The other tables and figures use all pairs of the set, except accuracy, which is this protocol's.",
+    )  # fmt: skip
 
 
 def _pair(interval: Interval | None) -> list[float] | None:
@@ -248,7 +307,7 @@ def tables(points: Points, folds: Sequence[FoldAccuracy], judged: Sequence[Judge
                         p.resolution
                     ],
                 }
-                for p, interval in points
+                for p, interval, _ in points
             ),
             "Threshold: the smallest observed score whose FAR is at most the target. Resolved: by the rule of "
             "thirty (30 / FAR impostor pairs), of three (3 / FAR), or not at all; then TAR is what these pairs show.",
@@ -264,7 +323,7 @@ def tables(points: Points, folds: Sequence[FoldAccuracy], judged: Sequence[Judge
             for k in range(len(one.accuracy))
         ]  # fmt: skip
         rows += [
-            {"mode": one.mode, "fold": "mean", "accuracy": one.mean, "pairs": int(one.counts.sum())}
+            {"mode": one.mode, "fold": "all", "accuracy": one.mean, "pairs": int(one.counts.sum())}
             for one in folds
         ]
         found.append(
@@ -288,27 +347,35 @@ def tables(points: Points, folds: Sequence[FoldAccuracy], judged: Sequence[Judge
 def _judged_table(judged: Sequence[Judged]) -> Table:
     rows = []
     for j in judged:
-        rates = j.rates
-        rows.append(
-            {
-                "fmr": rate(j.target), "threshold": j.threshold, "fnmr": rates.fnmr if rates else None,
-                "fnmr_interval": _pair(j.fnmr_interval), "scored": rates.fnmr_scored if rates else None,
-                "genuine": rates.n_genuine if rates else None, "reached": j.fmr,
-                "fmr_interval": _pair(j.fmr_interval), "impostor": j.n_impostor or None, "why": j.missing,
-            }
-        )  # fmt: skip
-    lost = any(j.rates is not None and j.rates.n_genuine_missing for j in judged)
+        row: dict[str, Any] = {
+            "fmr": rate(j.target), "genuine": j.rates.n_genuine if j.rates else None, "people": j.people or None,
+            "impostor": j.n_impostor or None, "why": j.missing or (j.fnmr.why if j.fnmr else ""),
+        }  # fmt: skip
+        for key, shown in (
+            ("threshold", j.threshold), ("fnmr", j.fnmr), ("target", j.with_threshold), ("person", j.per_person),
+            ("scored", j.scored), ("reached", j.fmr), ("reached_target", j.fmr_target),
+        ):  # fmt: skip
+            row[key] = shown.value if shown else None
+            row[f"{key}_interval"] = _pair(shown.interval) if shown else None
+        rows.append(row)
+    lost = any(j.scored is not None for j in judged)
     columns = (
         Column("fmr", "FMR target"),
         Column("threshold", "Threshold", "number", 4),
+        Column("threshold_interval", "95 %", "interval"),
         Column("fnmr", "FNMR", "percent", 3),
-        Column("fnmr_interval", "95 %", "interval"),
+        Column("fnmr_interval", "95 %, threshold as it is", "interval"),
+        Column("target_interval", "95 %, its choice included", "interval"),
         Column("scored", "FNMR with vectors", "percent", 3) if lost else None,
         Column("genuine", "Genuine pairs", "integer"),
+        Column("person", "FNMR a person", "percent", 3),
+        Column("person_interval", "95 %", "interval"),
+        Column("people", "People", "integer"),
         Column("reached", "FMR reached", "percent", 4),
-        Column("fmr_interval", "95 %", "interval"),
+        Column("reached_interval", "95 %, threshold as it is", "interval"),
+        Column("reached_target_interval", "95 %, its choice included", "interval"),
         Column("impostor", "Impostor pairs", "integer"),
-        Column("why", "Note") if any(j.missing for j in judged) else None,
+        Column("why", "Note") if any(row["why"] for row in rows) else None,
     )
     return Table(
         "verification_thresholds",
@@ -316,5 +383,10 @@ def _judged_table(judged: Sequence[Judged]) -> Table:
         tuple(column for column in columns if column is not None),
         tuple(rows),
         "FNMR counts a genuine pair without a vector as an error"
-        + ("; the column of pairs with vectors leaves them out." if lost else ". Here every face has one."),
+        + (
+            "; the column of pairs with vectors leaves them out. "
+            if lost
+            else "; here no such pair is judged. "
+        )
+        + "FNMR a person: the mean over people, each weighing the same.",
     )

@@ -93,6 +93,7 @@ def _print(result: Any, found: Any) -> None:
         bounds = metric.interval
         inside = [f"95 % {interval(bounds.low, bounds.high, as_percent=ratio)}"] if bounds else []
         inside += [f"{metric.n:,} {metric.n_unit}"] if metric.n is not None else []
+        inside += [f"no interval: {metric.interval_missing}"] if metric.interval_missing else []
         typer.echo(f"{metric.label}: {shown}" + (f" ({'; '.join(inside)})" if inside else ""))
     typer.echo("")
     for finding in result.findings:

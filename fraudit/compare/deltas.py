@@ -21,6 +21,7 @@ from fraudit.stats.paired import (
     sums_difference,
     with_tails,
 )
+from fraudit.stats.verification import resolution
 from fraudit.types import Interval, Metric
 
 How = Literal["paired", "independent", "same model", "none"]
@@ -123,6 +124,8 @@ class Pairing:
         if name.startswith("verification.tar@far="):
             first, second = self.scored()
             far = float(name.rpartition("=")[2])
+            if resolution(int((~second.same & second.scored).sum()), far) == "no":
+                raise InsufficientData(f"the stored pairs cannot resolve FAR {far:g}")
             return tar_difference(first.scores, second.scores, second.same, second.left, second.right, far)
         for figure in ("eer", "auc", "d_prime"):
             if name == f"verification.{figure}":
@@ -136,8 +139,9 @@ class Pairing:
         fold = self.new.pairs.fold if self.new.pairs is not None else None
         if fold is None:
             return None
-        a, b = (fold_accuracy(side.scores, side.same, fold).correct for side in (first, second))
-        return paired_rates(a, b, second.left, second.right)
+        use = fold >= 0
+        a, b = (fold_accuracy(s.scores[use], s.same[use], fold[use]).correct for s in (first, second))
+        return paired_rates(a, b, second.left[use], second.right[use])
 
 
 def shifted(found: Difference, value: float) -> Interval:

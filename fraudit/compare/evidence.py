@@ -15,15 +15,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.errors import DataError, InsufficientData
+from fraudit.errors import DataError
 from fraudit.scores import ScoreSet, read_run_scores
 from fraudit.stats import verification as v
-from fraudit.stats.calibration import Calibration, calibrate, calibration_half
+from fraudit.stats.calibration import (
+    Calibration,
+    calibrate,
+    calibration_half,
+    declared_people,
+    fmr_sums,
+    judged,
+    pair_sums,
+    threshold_tail,
+)
 from fraudit.stats.groups import join_labels, label_groups, word_groups
 from fraudit.stats.intervals import PairClusters
-from fraudit.stats.paired import threshold_tail
-from fraudit.stats.pairs import count_matches, genuine_pairs, pair_cosines
-from fraudit.types import F32, F64, I64, Bool, Metric
+from fraudit.stats.pairs import capped_genuine, genuine_pairs, pair_cosines
+from fraudit.stats.thresholds import person_mean
+from fraudit.types import F32, F64, I64, Bool, Metric, PairList
 
 Key = tuple[str, str]  # metric, group
 MAX_GENUINE = 200_000  # as the bias analysis: beyond, it judges a sample
@@ -73,13 +82,14 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """vectors.npz: N faces."""
+    """vectors.npz: N faces. `declared`: the pairs of a set without identities (from scores.csv), else None."""
 
     ids: NDArray[np.str_]
     unit: F32
     ok: Bool
     subjects: I64
     attributes: Mapping[str, NDArray[Any]]
+    declared: PairList | None = None
 
 
 def read_vectors(path: Path) -> Vectors:
@@ -98,11 +108,14 @@ def read_vectors(path: Path) -> Vectors:
         raise DataError(f"{path} is no vectors.npz of a run: {error}", "run the audit again") from error
 
 
-def read_evidence(folder: Path, metrics: Mapping[Key, Metric], seed: int, bias_fmr: float) -> Evidence:
+def read_evidence(
+    folder: Path, metrics: Mapping[Key, Metric], seed: int, bias_fmr: float, identified: bool = True
+) -> Evidence:
     """Evidence of the run in `folder`; what is not there is left out and noted.
 
     Args:
         metrics: the record's, to check what is derived. seed: of the run. bias_fmr: operating point of its bias.
+        identified: whether the set says who is shown; otherwise only the pairs of scores.csv are known.
     """
     notes: list[str] = []
     scores = folder / "scores.csv"
@@ -112,6 +125,8 @@ def read_evidence(folder: Path, metrics: Mapping[Key, Metric], seed: int, bias_f
     vectors = None
     if (folder / "vectors.npz").is_file():
         vectors = read_vectors(folder / "vectors.npz")
+        if not identified and pairs is not None:
+            vectors = replace(vectors, declared=_indices(vectors, pairs))
     else:
         notes.append(
             "no vectors.npz: error rates at thresholds of other people are compared by their intervals"
@@ -120,7 +135,7 @@ def read_evidence(folder: Path, metrics: Mapping[Key, Metric], seed: int, bias_f
     sums: dict[Key, Sums] = {}
     if vectors is not None:
         _faces(vectors, metrics, events)
-        _judged(vectors, pairs, metrics, seed, events, sums)
+        _judged(vectors, metrics, seed, events, sums)
         _groups(vectors, metrics, seed, bias_fmr, events, sums)
     if pairs is not None:
         _unscored(pairs, metrics, events)
@@ -174,90 +189,98 @@ def _rates_of(name: str, metrics: Mapping[Key, Metric]) -> list[tuple[float, Key
 
 def person_sums(unit: F32, subjects: I64, threshold: float, ok: Bool, everyone: I64) -> Sums:
     """FMR over all pairs of different people among these faces, and its residuals by person of `everyone`."""
-    counts = count_matches(unit, subjects, threshold, np.zeros(len(subjects), np.int64), ok)
-    n, hits = int(counts.pairs[0, 0]), int(counts.matches[0, 0])
-    if not n:
-        raise InsufficientData("no pair of different people")
-    residual = counts.face_matches[:, 0] - hits / n * counts.face_pairs[:, 0]
-    codes = np.searchsorted(everyone, subjects)
-    return Sums(hits / n, n, np.bincount(codes, weights=residual, minlength=len(everyone)) / n)
+    return Sums(*fmr_sums(unit, subjects, threshold, ok, everyone))
+
+
+def _indices(vectors: Vectors, pairs: ScoreSet) -> PairList:
+    """The pairs of scores.csv as faces of vectors.npz. Raises DataError where they belong to different runs."""
+    order = np.argsort(vectors.ids)
+    sides = []
+    for names in (pairs.left, pairs.right):
+        at = np.minimum(np.searchsorted(vectors.ids, names, sorter=order), len(order) - 1)
+        if not np.array_equal(vectors.ids[order[at]], names):
+            raise DataError(
+                "scores.csv names faces that vectors.npz lacks", "the run's files belong to different runs"
+            )
+        sides.append(order[at])
+    fold = pairs.fold if pairs.fold is not None else np.zeros(len(pairs), np.int64)
+    return PairList(sides[0], sides[1], pairs.same, fold)
 
 
 class Thresholds:
     """The run's thresholds again, each with the residual sums of its calibration people."""
 
     def __init__(self, vectors: Vectors, seed: int) -> None:
-        self.vectors = vectors
-        self.calibration: Calibration = calibrate(vectors.unit, vectors.subjects, vectors.ok, seed)
-        self._people = np.unique(vectors.subjects[calibration_half(vectors.subjects, seed)])
+        declared = vectors.declared
+        self.calibration: Calibration = calibrate(
+            vectors.unit, vectors.subjects, vectors.ok, seed, declared
+        )
+        people = vectors.subjects if declared is None else declared_people(vectors.subjects, declared)
+        self._people = np.unique(people[calibration_half(vectors.subjects, seed, declared)])
         self._known: dict[float, tuple[float, F64]] = {}
 
     def at(self, fmr: float) -> tuple[float, F64]:
         """(threshold, f64[S] residual sums of the FMR by calibration person)."""
         if fmr not in self._known:
             value = self.calibration.threshold(fmr)
-            rows = self.calibration.rows
-            found = person_sums(
-                self.vectors.unit[rows],
-                self.vectors.subjects[rows],
-                value,
-                np.ones(len(rows), bool),
-                self._people,
-            )
-            self._known[fmr] = (value, found.sums)
+            self._known[fmr] = (value, self.calibration.sums(value, self._people))
         return self._known[fmr]
 
     def impostor_tail(self, fmr: float, rate: float) -> F64:
         """What the choice of the threshold adds to the error of an FMR of `rate` elsewhere, taken as proportional."""
         return threshold_tail(rate / fmr, self.at(fmr)[1])
 
-    def tail(self, fmr: float, genuine: F64) -> F64:
+    def tail(self, fmr: float, genuine: F64, weights: F64 | None = None) -> F64:
         """What the choice of the threshold adds to the error of the FNMR of `genuine` scores (NaN: rejected)."""
-        sums = self.at(fmr)[1]
-        step = max(float(np.sqrt(sums @ sums)), 1.5 / len(self.calibration.impostor), 0.02 * fmr)
-        ends = [max(fmr - step, fmr / 4), min(fmr + step, 1.0)]
-        rejected = [float(np.mean(~(genuine >= self.calibration.threshold(end)))) for end in ends]
-        return threshold_tail((rejected[1] - rejected[0]) / (ends[1] - ends[0]), sums)
+        return self.calibration.tail(fmr, genuine, self._people, weights)
 
 
 def _judged(
-    vectors: Vectors, pairs: ScoreSet | None, metrics: Mapping[Key, Metric], seed: int,
+    vectors: Vectors, metrics: Mapping[Key, Metric], seed: int,
     events: dict[Key, Events], sums: dict[Key, Sums],
 ) -> None:  # fmt: skip
     fnmrs, fmrs = (_rates_of(f"verification.{name}", metrics) for name in ("fnmr", "fmr"))
+    targets = _rates_of("verification.fnmr_target", metrics)
     if not fnmrs and not fmrs:
         return
     thresholds = Thresholds(vectors, seed)
-    held = calibration_half(vectors.subjects, seed)
-    others = np.flatnonzero(~held)
-    people = np.unique(vectors.subjects[others])
-    for target, key in fmrs:
-        sums[key] = person_sums(
-            vectors.unit[others],
-            vectors.subjects[others],
-            thresholds.at(target)[0],
-            vectors.ok[others],
-            people,
+    held, subjects = calibration_half(vectors.subjects, seed, vectors.declared), vectors.subjects
+    declared = None if vectors.declared is None else judged(vectors.declared, held)
+    if vectors.declared is not None:
+        subjects = declared_people(subjects, vectors.declared)
+    for target, key in fmrs + _rates_of("verification.fmr_target", metrics):
+        value = thresholds.at(target)[0]
+        if declared is None:
+            others = np.flatnonzero(~held)
+            sums[key] = person_sums(
+                vectors.unit[others], subjects[others], value, vectors.ok[others], np.unique(subjects[others])
+            )
+            continue
+        use = ~declared.same & vectors.ok[declared.left] & vectors.ok[declared.right]
+        left, right = declared.left[use], declared.right[use]
+        hits = pair_cosines(vectors.unit, left, right) >= value
+        everyone = np.unique(subjects[~held])
+        sums[key] = Sums(
+            float(hits.mean()), len(hits), pair_sums(hits, subjects[left], subjects[right], everyone)
         )
-    if pairs is None or not fnmrs:
-        return
-    order = np.argsort(vectors.ids)
-    left, right = (
-        order[np.searchsorted(vectors.ids, side, sorter=order)] for side in (pairs.left, pairs.right)
-    )
-    if not (
-        np.array_equal(vectors.ids[left], pairs.left) and np.array_equal(vectors.ids[right], pairs.right)
-    ):
-        raise DataError(
-            "scores.csv names faces that vectors.npz lacks", "the run's files belong to different runs"
-        )
-    use = ~(held[left] | held[right]) & pairs.same
-    left, right = left[use], right[use]
+    left, right = judged_genuine(subjects, held, seed, declared)
     scores = pair_cosines(vectors.unit, left, right, vectors.ok)
-    subjects = vectors.subjects[left]
-    for target, key in fnmrs:
+    for target, key in fnmrs + targets:
         rejected = ~(scores >= thresholds.at(target)[0])
-        events[key] = Events(rejected, subjects, subjects, thresholds.tail(target, scores))
+        events[key] = Events(rejected, subjects[left], subjects[left], thresholds.tail(target, scores))
+    for target, key in _rates_of("verification.fnmr_per_person", metrics):
+        mean, rates = person_mean(~(scores >= thresholds.at(target)[0]), subjects[left])
+        codes, counts = np.unique(subjects[left], return_inverse=True, return_counts=True)[1:]
+        tail = thresholds.tail(target, scores, 1 / counts[codes])
+        sums[key] = Sums(mean, len(rates), (rates - mean) / len(rates), tail)
+
+
+def judged_genuine(subjects: I64, held: Bool, seed: int, declared: PairList | None) -> tuple[I64, I64]:
+    """The genuine pairs (left, right) that verification judges at a threshold of other people."""
+    if declared is not None:
+        return declared.left[declared.same], declared.right[declared.same]
+    left, right = capped_genuine(subjects, seed)
+    return left[~held[left]], right[~held[left]]
 
 
 def _slug(text: str) -> str:
@@ -281,18 +304,18 @@ def _groups(
 ) -> None:  # fmt: skip
     """Rates of demographic groups at the one threshold."""
     audited = _labels(vectors, {key[0] for key in metrics})
-    if not audited:
+    if not audited or vectors.declared is not None:
         return
     thresholds = Thresholds(vectors, seed)
     value = thresholds.at(fmr)[0]
-    judged = ~calibration_half(vectors.subjects, seed)
+    others = ~calibration_half(vectors.subjects, seed)
     left, right = genuine_pairs(vectors.subjects)
-    use = judged[left] & judged[right]
+    use = others[left] & others[right]
     left, right = left[use], right[use]
     scores = pair_cosines(vectors.unit, left, right, vectors.ok)
     for base, labels in audited.items():
         for group in (key[1] for key in list(metrics) if key[0] == f"{base}.fmr"):
-            rows = np.flatnonzero((labels == group) & judged)
+            rows = np.flatnonzero((labels == group) & others)
             if len(rows):
                 people = np.unique(vectors.subjects[rows])
                 found = person_sums(

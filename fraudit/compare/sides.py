@@ -62,7 +62,8 @@ def run_side(path: Path, label: str = "") -> Side:
     metrics = {(m.name, m.group): m for m in record.metrics()}
     params = params_of(record)
     bias_fmr = float(params.get("bias", {}).get("fmr", 1e-3))
-    evidence = read_evidence(folder, metrics, int(record.plan.get("seed") or 0), bias_fmr)
+    identified = bool((record.inputs.get("dataset") or {}).get("identified", True))
+    evidence = read_evidence(folder, metrics, int(record.plan.get("seed") or 0), bias_fmr, identified)
     box = record.inputs.get("embedder") or {}
     return Side(
         label or box.get("name") or folder.name,

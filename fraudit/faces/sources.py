@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -25,7 +26,7 @@ from fraudit.faces.readers import (
     read_pictures,
     read_utkface,
 )
-from fraudit.types import FaceSet, PairList
+from fraudit.types import I64, FaceSet, PairList
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,8 +210,24 @@ def _with_pairs(faces: FaceSet, pairs: str | Path) -> FaceSet:
         raise DataError(f"{pairs} cannot be read: {error.strerror}") from error
     index = {one: i for i, one in enumerate(faces.ids)}
     found = read_pair_table(read_table(data, str(pairs)), index, str(pairs))
+    subjects = faces.subjects if faces.identified else _linked(faces, found)
     # The digest so far stands for the files; it is folded into the new one.
-    return with_digest(replace(faces, pairs=found), [faces.digest] * len(faces))
+    return with_digest(replace(faces, pairs=found, subjects=subjects), [faces.digest] * len(faces))
+
+
+def _linked(faces: FaceSet, pairs: PairList) -> I64:
+    """i64[N]: where nobody is identified, genuine pairs and files of equal bytes show one person."""
+    from fraudit.stats.pairs import linked_people
+
+    first: dict[str, int] = {}
+    same = np.arange(len(faces), dtype=np.int64)
+    for i in np.unique(np.concatenate([pairs.left, pairs.right])):
+        try:
+            content = hashlib.sha256(faces.read_bytes(int(i))).hexdigest()
+        except DataError:  # it gives no vector either, and is counted there
+            continue
+        same[i] = first.setdefault(content, int(i))
+    return linked_people(len(faces), pairs.left[pairs.same], pairs.right[pairs.same], same)
 
 
 def take(faces: FaceSet, indices: Sequence[int] | np.ndarray) -> FaceSet:

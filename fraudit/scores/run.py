@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def pair_scores(context: AnalysisContext) -> dict[str, np.ndarray[Any, Any]]:
-    """Cosines of the protocol's pairs (or of those the context made up).
+    """Cosines of the pairs of the fold protocol (the set's own, or folds that the context made up).
 
     Returns:
         left, right: i64[P] faces; left_subject, right_subject: i64[P]; same: bool[P]; fold: i64[P];
@@ -25,7 +25,7 @@ def pair_scores(context: AnalysisContext) -> dict[str, np.ndarray[Any, Any]]:
         InsufficientData: the set gives no pairs.
     """
     pairs, embeddings = context.pairs(), context.embeddings()
-    subjects = context.faces.subjects
+    subjects = context.people()
     return {
         "left": pairs.left,
         "right": pairs.right,
@@ -38,16 +38,16 @@ def pair_scores(context: AnalysisContext) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def score_set(context: AnalysisContext) -> ScoreSet:
-    """`pair_scores` with the faces' ids and the people as text."""
-    table = pair_scores(context)
+    """`pair_scores` with the faces' ids and, where the set names people, those as text."""
+    table, named = pair_scores(context), context.faces.identified
     ids = np.array(context.faces.ids, dtype=np.str_)
     return ScoreSet(
         ids[table["left"]],
         ids[table["right"]],
         table["same"],
         table["score"],
-        table["left_subject"].astype(str),
-        table["right_subject"].astype(str),
+        table["left_subject"].astype(str) if named else None,
+        table["right_subject"].astype(str) if named else None,
         table["fold"],
         source=f"the pairs of '{context.faces.name}'",
         format="pairs-csv",

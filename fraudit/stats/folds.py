@@ -1,4 +1,4 @@
-"""The ten-fold accuracy protocol in three modes.
+"""The fold accuracy protocol in three modes (ten folds in LFW).
 
 The threshold of a fold is chosen on the other folds alone. Where a face has no vector the pair counts as
 `different people`. All modes are vectorised over thresholds; 6,000 pairs take well under a second.
@@ -53,8 +53,12 @@ class FoldAccuracy:
 
     @property
     def mean(self) -> float:
-        """Mean over folds."""
-        return float(self.accuracy.mean())
+        """Share of all pairs decided right: the mean over folds, each weighted by its pairs.
+
+        Where folds are equal, as LFW's are, this is the mean that both reference codes print. It is the rate whose
+        interval is known, so a value always lies inside its interval.
+        """
+        return float(self.correct.mean())
 
     @property
     def std(self) -> float:
@@ -69,7 +73,7 @@ def ten_folds(
     mirrored: NDArray[Any] | None = None,
     ok: Bool | None = None,
 ) -> FoldAccuracy:
-    """Accuracy by fold (ten for LFW; as many as `pairs.fold` names).
+    """Accuracy by fold: as many as `pairs.fold` names.
 
     Args:
         mode: `exact`, `insightface` or `facenet`.
@@ -111,8 +115,11 @@ def _unit(rows: F64) -> F64:
 def _folds(fold: I64) -> tuple[I64, I64]:
     codes = np.unique(np.asarray(fold), return_inverse=True)[1].ravel().astype(np.int64)
     sizes = np.bincount(codes)
-    if len(sizes) < 2:
-        raise InsufficientData(f"the fold protocol needs at least two folds; found {len(sizes)}")
+    if len(sizes) < 2 or np.min(fold) < 0:
+        raise InsufficientData(
+            f"accuracy needs at least two folds of pairs; found {len(sizes)}",
+            "four people or more, two of them with two pictures, are enough for two folds",
+        )
     return codes, sizes
 
 

@@ -16,7 +16,7 @@ from fraudit.errors import InsufficientData
 from fraudit.stats import verification as v
 from fraudit.stats.intervals import Difference, PairClusters, paired_difference, rule_of_three, z_value
 from fraudit.stats.operating import ScoredPairs
-from fraudit.types import F64, Interval
+from fraudit.types import Interval
 
 Curve = Literal["eer", "auc", "d_prime"]
 
@@ -107,18 +107,6 @@ def sums_difference(
     return Difference(
         value, Interval(value - half, value + half, level, f"paired, identity-clustered, {len(a):,} people")
     )
-
-
-def threshold_tail(slope: float, sums: ArrayLike) -> F64:
-    """f64[S]: what each calibration person adds to a rate's error through the threshold.
-
-    Args:
-        slope: d rate / d FMR at the threshold. sums: f64[S] residual sums of the calibration FMR over its pairs.
-
-    A threshold whose FMR on the calibration people is e too high compared with all people lies at a true FMR e
-    lower, hence the sign.
-    """
-    return -slope * np.asarray(sums, np.float64)
 
 
 def curve_difference(

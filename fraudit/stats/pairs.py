@@ -17,6 +17,9 @@ from fraudit.types import F64, I64, Bool, PairList
 
 BLOCK = 2048
 MOST_MATCHES = 20_000_000  # matches of which `count_matches` remembers the people: 320 MB
+FOLDS, LEAST_FOLDS = 10, 2
+PERSON_PAIRS = 45  # genuine pairs of ten pictures
+MAX_GENUINE, MAX_IMPOSTOR = 200_000, 500_000
 
 
 def pair_cosines(
@@ -92,7 +95,8 @@ def impostor_pairs(
         j = order[starts[group] + (rng.random(want) * sizes[group]).astype(np.int64)]
         different = subjects[i] != subjects[j]
         low, high = np.minimum(i, j)[different], np.maximum(i, j)[different]
-        keys = np.unique(np.concatenate([keys, low.astype(np.int64) * n + high]))
+        keys = np.sort(np.concatenate([keys, low.astype(np.int64) * n + high]))
+        keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique hashes, which is slow on many close numbers
     keys = np.sort(rng.choice(keys, count, replace=False))
     return keys // n, keys % n
 
@@ -108,8 +112,33 @@ def _all_impostors(subjects: I64, labels: I64) -> tuple[I64, I64]:
     return np.concatenate(left), np.concatenate(right)
 
 
-def subject_folds(subjects: I64, folds: int = 10, seed: int = 0) -> I64:
-    """i64[N], 0-based fold of each face: no subject lies in two folds, and genuine pairs are spread evenly.
+def linked_people(n: int, left: I64, right: I64, subjects: I64 | None = None) -> I64:
+    """i64[n]: pictures that the pairs i64[P] link, directly or by way of others, get one number.
+
+    Args:
+        subjects: i64[n], pictures of equal numbers count as linked already.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    a, b = np.asarray(left, np.int64), np.asarray(right, np.int64)
+    if subjects is not None:
+        first, codes = np.unique(subjects, return_index=True, return_inverse=True)[1:]
+        a, b = np.concatenate([a, np.arange(n)]), np.concatenate([b, first[codes.ravel()]])
+    graph = coo_matrix((np.ones(len(a), bool), (a, b)), (n, n))
+    found: I64 = connected_components(graph, directed=False)[1].astype(np.int64)
+    return found
+
+
+def fold_count(people: int) -> int:
+    """Ten identity-disjoint folds, fewer where that leaves a fold fewer than two people, 0 below four people."""
+    return min(FOLDS, people // 2) if people >= 2 * LEAST_FOLDS else 0
+
+
+def subject_folds(subjects: I64, folds: int = FOLDS, seed: int = 0) -> I64:
+    """i64[N], 0-based fold of each face: no subject lies in two folds.
+
+    Genuine pairs and faces are spread evenly, and a fold has two people or more where there are enough.
 
     Raises:
         InsufficientData: fewer subjects than folds.
@@ -119,47 +148,112 @@ def subject_folds(subjects: I64, folds: int = 10, seed: int = 0) -> I64:
         raise InsufficientData(f"{folds} identity-disjoint folds need {folds} subjects; found {len(known)}")
     shuffled = np.random.default_rng([seed, 11]).permutation(len(known))
     order = shuffled[np.argsort(-counts[shuffled], kind="stable")]
+    genuine = np.minimum(counts * (counts - 1) // 2, most_genuine(counts))
+    weight = genuine / max(int(genuine.sum()), 1) + counts / counts.sum()
     fold_of = np.empty(len(known), np.int64)
-    load = np.zeros((folds, 2))
-    for subject in order:
-        c = int(counts[subject])
-        at = int(np.lexsort((load[:, 1], load[:, 0]))[0])
+    load, people = np.zeros(folds), np.zeros(folds)
+    for place, subject in enumerate(order):
+        # One person a fold, then a second one, then wherever there is least.
+        open_folds = np.flatnonzero(people == min(place // folds, people.min())) if place < 2 * folds else None
+        at = int(np.argmin(load) if open_folds is None else open_folds[np.argmin(load[open_folds])])
         fold_of[subject] = at
-        load[at] += (c * (c - 1) / 2, c)
+        load[at] += weight[subject]
+        people[at] += 1
     return fold_of[codes.ravel()]
 
 
-def make_pairs(
-    subjects: ArrayLike, max_genuine: int, max_impostor: int, seed: int, folds: int = 10
-) -> PairList:
-    """A verification protocol where a set declares none: identity-disjoint folds.
+def most_genuine(counts: I64) -> int:
+    """How many genuine pairs one person may give, from i64[S] pictures a person.
 
-    Both people of an impostor pair lie in the pair's fold, so that no person is seen in two folds.
+    `PERSON_PAIRS`, or three times what the median person gives where that is more. In LFW one person of 5,749 has
+    140,185 of the 242,257 genuine pairs: a rate over all of them would be that person's.
+    """
+    pairs = counts * (counts - 1) // 2
+    return max(PERSON_PAIRS, int(3 * np.median(pairs[pairs > 0]))) if (pairs > 0).any() else PERSON_PAIRS
+
+
+def capped_genuine(subjects: I64, seed: int, most: int = MAX_GENUINE) -> tuple[I64, I64]:
+    """All genuine pairs (left, right) i64[P], at most `most_genuine` a person and `most` in all (seeded samples)."""
+    left, right = genuine_pairs(subjects)
+    rng = np.random.default_rng([seed, 13])
+    rank = rng.permutation(len(left))
+    person = np.unique(subjects, return_inverse=True)[1].ravel()[left]
+    order = np.lexsort((rank, person))
+    first = np.flatnonzero(np.diff(person[order], prepend=-1))
+    place = np.arange(len(left)) - np.repeat(first, np.diff(np.append(first, len(left))))
+    keep = order[place < most_genuine(np.unique(subjects, return_counts=True)[1])]
+    if len(keep) > most:
+        keep = keep[np.argsort(rank[keep], kind="stable")[:most]]
+    keep = np.sort(keep)
+    return left[keep], right[keep]
+
+
+def rate_pairs(
+    subjects: ArrayLike, seed: int, max_genuine: int = MAX_GENUINE, max_impostor: int = MAX_IMPOSTOR
+) -> PairList:
+    """The pairs that rates are measured on: all there are, whatever the folds.
+
+    Genuine: see `capped_genuine`. Impostor: all, or a seeded sample of `max_impostor`. `fold` is -1 throughout.
+
+    Args:
+        subjects: i64[N].
+    Raises:
+        InsufficientData: no genuine or no impostor pair.
+    """
+    people = np.asarray(subjects, np.int64)
+    genuine = capped_genuine(people, seed, max_genuine)
+    impostor = impostor_pairs(people, max_impostor, np.random.default_rng([seed, 14]))
+    _need_both(people, len(genuine[0]), len(impostor[0]))
+    left, right = (np.concatenate([g, i]) for g, i in zip(genuine, impostor, strict=True))
+    same = np.arange(len(left)) < len(genuine[0])
+    return PairList(left, right, same, np.full(len(left), -1, np.int64))
+
+
+def _need_both(people: I64, genuine: int, impostor: int) -> None:
+    if genuine and impostor:
+        return
+    counts = np.unique(people, return_counts=True)[1]
+    raise InsufficientData(
+        f"verification needs genuine and impostor pairs; found {genuine} and {impostor} among {len(people):,} "
+        f"pictures of {len(counts):,} people",
+        "use a set in which some people have two pictures or more (or a larger --limit)"
+        if not genuine
+        else "use a set with more people (or a larger --limit)",
+    )
+
+
+def make_pairs(
+    subjects: ArrayLike, max_genuine: int, max_impostor: int, seed: int, folds: int = FOLDS, fill: bool = False
+) -> PairList:
+    """An accuracy protocol where a set declares none: identity-disjoint folds.
+
+    Both people of an impostor pair lie in the pair's fold, so that no person is seen in two folds. There are
+    `fold_count` folds at most; with fewer than four people none, and `fold` is -1 throughout.
 
     Args:
         subjects: i64[N].
         max_genuine, max_impostor: caps; a seeded sample is drawn where there are more.
         seed: of folds and samples.
+        fill: where folds hold fewer impostor pairs, add others up to the cap, in no fold (-1).
     Raises:
-        InsufficientData: no genuine pair, no impostor pair, or fewer subjects than folds.
+        InsufficientData: no genuine pair or no impostor pair.
     """
     people = np.asarray(subjects, np.int64)
-    fold = subject_folds(people, folds, seed)
+    count = min(folds, fold_count(len(np.unique(people))))
+    fold = subject_folds(people, count, seed) if count else np.full(len(people), -1, np.int64)
     rng = np.random.default_rng([seed, 12])
-    g_left, g_right = genuine_pairs(people)
-    if len(g_left) > max_genuine:
-        chosen = np.sort(rng.choice(len(g_left), max_genuine, replace=False))
-        g_left, g_right = g_left[chosen], g_right[chosen]
+    g_left, g_right = capped_genuine(people, seed, max_genuine)
     i_left, i_right = impostor_pairs(people, max_impostor, rng, groups=fold)
-    if not len(g_left) or not len(i_left):
-        raise InsufficientData(
-            f"verification needs genuine and impostor pairs; found {len(g_left)} and {len(i_left)}",
-            "use a set in which some people have two pictures or more",
-        )
+    if fill and len(i_left) < max_impostor:
+        more = impostor_pairs(people, max_impostor, rng)
+        across = np.flatnonzero(fold[more[0]] != fold[more[1]])[: max_impostor - len(i_left)]
+        i_left, i_right = np.append(i_left, more[0][across]), np.append(i_right, more[1][across])
+    _need_both(people, len(g_left), len(i_left))
     left, right = np.concatenate([g_left, i_left]), np.concatenate([g_right, i_right])
     same = np.arange(len(left)) < len(g_left)
-    order = np.argsort(fold[left], kind="stable")
-    return PairList(left[order], right[order], same[order], fold[left][order])
+    where = np.where(fold[left] == fold[right], fold[left], -1)
+    order = np.argsort(where, kind="stable")
+    return PairList(left[order], right[order], same[order], where[order])
 
 
 def _blocks(n: int, block: int) -> Iterator[tuple[slice, slice]]:

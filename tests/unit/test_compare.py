@@ -76,8 +76,11 @@ def test_every_rate_of_verification_and_groups_is_paired(runs: dict[str, Path]) 
         and name.split(".")[-1].split("@")[0]
         in ("fnmr", "fmr", "tar", "eer", "auc", "accuracy", "d_prime", "fta")
     ]
-    assert len(rates) >= 12
-    assert {d.how for d in rates} == {"paired"}
+    # A run stores the pairs of its folds; they cannot resolve every FAR that all pairs can.
+    rare = [d for d in rates if d.name.endswith(("tar@far=1e-4", "tar@far=1e-5"))]
+    assert {d.how for d in rare} == {"independent"}
+    assert len(rates) - len(rare) >= 12
+    assert {d.how for d in rates if d not in rare} == {"paired"}
     assert run_side(runs["base"]).evidence.notes == ()
 
 

@@ -97,7 +97,9 @@ def test_without_identities_the_spectrum_stands_and_the_rest_says_why() -> None:
     vectors, subjects, male = subspace(people=300, each=1)
     context = FakeContext.of_vectors(vectors, subjects, identified=False, attributes={"male": male})
     result = ANALYSIS.run(context, Params())
-    assert metric(result, "compression.safe_dim").missing == "the set 'planted' names no identities"
+    assert metric(result, "compression.safe_dim").missing == (
+        "the set 'planted' names no identities, so it has no genuine pairs"
+    )
     assert metric(result, "compression.effective_rank").value is not None
     assert metric(result, "compression.leak.male.4").value > 0.7
     assert any("names no identities" in c for c in result.caveats)

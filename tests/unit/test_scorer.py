@@ -315,3 +315,40 @@ def test_a_wrong_card_names_its_key(tmp_path: Path, extra: str, expected: str, m
     monkeypatch.setenv("VENDOR_KEY", "s3cret")
     with pytest.raises(UsageError, match=expected):
         load_scorer(_card(tmp_path, "http://127.0.0.1:9/compare", extra))
+
+
+def test_a_set_that_names_nobody_is_asked_about_its_declared_pairs_alone(box, tmp_path: Path) -> None:
+    import pickle
+
+    people, each = 40, 12
+    images, _ = identity_faces(people, each, seed=4, within=0.35)
+    rows = np.arange(len(images)).reshape(people, each)
+    genuine = rows[:, : each // 2].reshape(-1, 2)
+    strangers = np.stack([rows[:20, each // 2 :].ravel(), rows[20:, each // 2 :].ravel()], axis=1)
+    pairs = np.concatenate([genuine, strangers])
+    same = [True] * len(genuine) + [False] * len(strangers)
+    order = np.random.default_rng(0).permutation(len(pairs))
+    encoded = []
+    for face in pairs[order].ravel():
+        buffer = io.BytesIO()
+        Image.fromarray(images[face]).save(buffer, "PNG")
+        encoded.append(buffer.getvalue())
+    (tmp_path / "set.bin").write_bytes(pickle.dumps((encoded, [same[i] for i in order])))
+    params = {"scorer": {**SMALL["scorer"], "probes": "40"}}
+    plan = AuditPlan("luma", str(tmp_path / "set.bin"), params=params, pictures="none")
+    prepared = prepare(plan, "python:luma_box:compare", tmp_path / "run")
+    declared = {*zip(prepared.faces.pairs.left, prepared.faces.pairs.right, strict=True)}
+    assert len(prepared.questions.calibration[0]) == 0
+    probes = prepared.questions.robustness
+    assert {*zip(probes.probes[probes.row], probes.enrolled, strict=True)} <= declared
+    record = run_scorer(prepared)
+    status = {r.name: r.status for r in record.results}
+    assert (status["verification"], status["robustness"], status["bias"]) == ("done", "done", "not_run")
+    metrics = {m.name: m for m in record.metrics()}
+    assert metrics["verification.eer"].n == len(pairs)
+    threshold = metrics["verification.threshold@fmr=1e-1"]
+    assert threshold.n < len(strangers)
+    # Strangers' pictures of one person are nearer to each other than this: all cross pairs would have put it higher.
+    assert metrics["verification.fnmr@fmr=1e-1"].value < 0.02
+    fewer = [line for line in (tmp_path / "run" / "scores.csv").read_text().splitlines() if line]
+    assert len(fewer) == len(pairs) + 1

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.calibration import threshold_tail
 from fraudit.stats.intervals import Difference, wilson
 from fraudit.stats.operating import ScoredPairs
 from fraudit.stats.paired import (
@@ -13,7 +14,6 @@ from fraudit.stats.paired import (
     independent_difference,
     rate_difference,
     sums_difference,
-    threshold_tail,
     widened,
 )
 from fraudit.types import Interval

@@ -71,11 +71,70 @@ def test_no_person_is_in_two_folds() -> None:
     assert (again.right == pairs.right).all()
 
 
-def test_too_few_people_or_pairs_are_refused() -> None:
-    with pytest.raises(InsufficientData, match="10 subjects"):
-        p.make_pairs([0, 0, 1, 1], 10, 10, seed=0)
-    with pytest.raises(InsufficientData, match="genuine"):
+def test_pairs_of_one_kind_alone_are_refused_with_what_was_found() -> None:
+    with pytest.raises(InsufficientData, match="found 0 and 10 among 30 pictures of 30 people"):
         p.make_pairs(np.arange(30), 10, 10, seed=0)
+    with pytest.raises(InsufficientData, match="found 3 and 0 among 3 pictures of 1 people"):
+        p.rate_pairs(np.zeros(3, np.int64), seed=0)
+
+
+@pytest.mark.parametrize(("people", "folds"), [(3, 0), (5, 2), (10, 5), (12, 6), (19, 9), (20, 10), (60, 10)])
+def test_folds_are_fewer_where_ten_would_leave_a_fold_without_two_people(people: int, folds: int) -> None:
+    pairs = p.make_pairs(np.repeat(np.arange(people), 4), 10_000, 10_000, seed=3)
+    assert p.fold_count(people) == folds
+    expected = set(range(folds)) if folds else {-1}
+    assert set(pairs.fold[pairs.same]) == set(pairs.fold[~pairs.same]) == expected
+    assert pairs.same.sum() == people * 6
+
+
+def test_one_person_of_many_pictures_leaves_no_fold_without_impostor_pairs() -> None:
+    subjects = np.repeat(np.arange(40), [200, *[3] * 39])
+    fold = p.subject_folds(subjects)
+    people = [len(np.unique(subjects[fold == f])) for f in range(10)]
+    assert min(people) >= 2
+    faces = np.bincount(fold)
+    assert np.delete(faces, fold[0]).max() < 2 * np.delete(faces, fold[0]).min()
+
+
+def test_rates_use_all_pairs_there_are_whatever_the_folds() -> None:
+    for people, each, genuine, impostor in ((10, 10, 450, 4500), (12, 4, 72, 1056), (15, 11, 825, 12_705)):
+        pairs = p.rate_pairs(np.repeat(np.arange(people), each), seed=0)
+        assert (int(pairs.same.sum()), int((~pairs.same).sum())) == (genuine, impostor)
+        assert len({*zip(pairs.left, pairs.right, strict=True)}) == genuine + impostor
+    some = p.rate_pairs(np.repeat(np.arange(30), 5), seed=0, max_impostor=100)
+    assert (~some.same).sum() == 100
+
+
+def test_one_person_cannot_carry_the_genuine_pairs() -> None:
+    subjects = np.repeat(np.arange(60), [300, *[3] * 59])  # 44,850 of 45,027 genuine pairs are one person's
+    left, right = p.capped_genuine(subjects, seed=0)
+    shares = np.bincount(subjects[left])
+    assert shares.max() == p.PERSON_PAIRS == 45
+    assert (shares[1:] == 3).all()
+    assert (subjects[left] == subjects[right]).all()
+    assert len({*zip(left, right, strict=True)}) == len(left)
+    again = p.capped_genuine(subjects, seed=0)
+    assert (again[0] == left).all()
+    assert (p.capped_genuine(subjects, seed=1)[0] != left).any()
+    # Where all people have many, nobody is cut.
+    assert len(p.capped_genuine(np.repeat(np.arange(9), 40), seed=0)[0]) == 9 * 780
+
+
+def test_pictures_are_linked_by_pairs_and_by_what_is_known() -> None:
+    left, right = np.array([0, 1, 4]), np.array([1, 2, 5])
+    assert p.linked_people(7, left, right).tolist() == [0, 0, 0, 1, 2, 2, 3]
+    known = np.array([0, 1, 2, 3, 4, 5, 3])  # 3 and 6 are one picture
+    assert p.linked_people(7, left, right, known).tolist() == [0, 0, 0, 1, 2, 2, 1]
+
+
+def test_pairs_may_be_filled_up_across_folds_and_are_then_in_no_fold() -> None:
+    subjects = np.repeat(np.arange(12), 4)
+    pairs = p.make_pairs(subjects, 1000, 500, seed=0, fill=True)
+    inside = p.make_pairs(subjects, 1000, 500, seed=0)
+    assert (~pairs.same).sum() == 500
+    assert (pairs.fold >= 0).sum() == len(inside)
+    assert (subjects[pairs.left] != subjects[pairs.right])[~pairs.same].all()
+    assert len({*zip(pairs.left, pairs.right, strict=True)}) == len(pairs)
 
 
 @pytest.mark.parametrize("block", [7, 64, 4096])

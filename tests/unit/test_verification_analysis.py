@@ -82,13 +82,137 @@ def test_a_rate_that_cannot_be_resolved_has_a_reason_in_its_place() -> None:
     assert marks[0]["value"] == 3 / 6000
 
 
-def test_scores_that_say_nothing_are_called_chance_in_no_more_worlds_than_stated() -> None:
-    said = sum(
-        "verification.chance" in _rules(result_of(_evidence(s, 0.0, 60, 400), Params())) for s in range(60)
-    )
-    # An AUC interval misses 0.5 on its high side in 2.5 % of null worlds; 3 binomial standard errors.
-    assert said / 60 >= 0.975 - 3 * np.sqrt(0.025 * 0.975 / 60)
+def test_chance_is_said_with_evidence_for_it_and_not_for_want_of_evidence_against_it() -> None:
+    worlds = [_rules(result_of(_evidence(s, 0.0, 300, 2000), Params())) for s in range(40)]
+    said = sum("verification.chance" in rules for rules in worlds)
+    # The interval misses 0.5 in 5 % of null worlds; 3 binomial standard errors.
+    assert said / 40 >= 0.95 - 3 * np.sqrt(0.05 * 0.95 / 40)
     assert "verification.chance" not in _rules(result_of(_evidence(1, 1.0), Params()))
+
+
+@pytest.mark.parametrize("people", [5, 9])
+def test_few_people_who_are_told_apart_perfectly_are_too_few_and_not_chance(people: int) -> None:
+    vectors, subjects = _vectors(people, 4, 0.05)
+    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    assert _metric(result, "verification.auc").value == 1.0
+    rules = _rules(result)
+    assert "verification.chance" not in rules
+    assert not {"high", "medium", "low"} & set(rules.values())
+    if people == 5:
+        assert rules["verification.few"] == "info"
+        assert result.headline.startswith("Too few people")
+        assert _metric(result, "verification.auc").interval is None
+    assert _metric(result, "verification.accuracy").value is not None  # two folds and four
+
+
+def test_a_set_of_three_people_has_rates_and_no_folds() -> None:
+    vectors, subjects = _vectors(3, 4, 0.05)
+    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    assert "at least two folds" in (_metric(result, "verification.accuracy").missing or "")
+    assert _metric(result, "verification.eer").n == 18 + 48
+
+
+def test_a_handful_of_genuine_pairs_makes_no_headline() -> None:
+    rng = np.random.default_rng(0)
+    subjects = np.r_[np.repeat(np.arange(4), 2), np.arange(4, 30)]
+    vectors = rng.normal(size=(30, 32))[subjects] + rng.normal(0, 0.1, (34, 32))
+    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    assert result.headline == "Too few pairs to say how well people are told apart: 4 genuine ones."
+
+
+def test_distances_in_place_of_similarities_are_called_that() -> None:
+    evidence = _evidence(0, 3.0)
+    turned = replace(evidence, scores=-evidence.scores)
+    finding = next(f for f in result_of(turned, Params()).findings if f.rule == "verification.reversed")
+    assert finding.severity == "high"
+    assert "look like distances" in finding.text
+    assert "verification.chance" not in _rules(result_of(turned, Params()))
+
+
+def test_no_error_is_judged_no_worse_than_two_errors() -> None:
+    order = ("high", "medium", "low", "info", "good")
+    people, each = 200, 4
+    severities = []
+    for errors in (0, 2, 40):
+        vectors, subjects = _vectors(people, each, 0.05)
+        held = FakeContext.of_vectors(vectors, subjects).calibration_mask()
+        for person in np.unique(subjects[~held])[:errors]:  # a picture of somebody else among a person's
+            vectors[np.flatnonzero(subjects == person)[0]] = np.random.default_rng(person).normal(size=32)
+        result = run(FakeContext.of_vectors(vectors, subjects), Params())
+        severities.append(order.index(_rules(result)["verification.fnmr"]))
+        bound = _metric(result, "verification.fnmr_target@fmr=1e-3").interval
+        assert bound is not None
+    assert severities[0] >= severities[1] >= severities[2]
+
+
+def test_rates_use_all_pairs_and_accuracy_those_of_its_folds() -> None:
+    vectors, subjects = _vectors(12, 4, 0.4)
+    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    assert _metric(result, "verification.tar@far=1e-2").n == 72
+    assert _metric(result, "verification.auc").n == 72 + 1056
+    assert _metric(result, "verification.accuracy").n == 72 + 6 * 16
+    assert "all 72 genuine and all 1,056 impostor pairs" in result.method
+
+
+def test_a_declared_protocol_stays_that_of_accuracy_and_gets_its_table() -> None:
+    vectors, subjects = _vectors(60, 4, 0.8)
+    pairs = FakeContext.of_vectors(vectors, subjects).pairs()
+    some = np.sort(np.random.default_rng(0).permutation(len(pairs))[:300])
+    declared = replace(
+        pairs, left=pairs.left[some], right=pairs.right[some], same=pairs.same[some], fold=pairs.fold[some]
+    )
+    result = run(FakeContext.of_vectors(vectors, subjects, pairs=declared), Params())
+    assert _metric(result, "verification.accuracy").n == 300
+    assert _metric(result, "verification.eer").n == 360 + 28_320
+    table = next(t for t in result.tables if t.name == "verification_protocol")
+    assert "300 pairs" in table.title
+    assert {row["n"] for row in table.rows if row["figure"] == "Equal error rate"} == {300}
+    # What a limit leaves of a protocol may be too little: then folds are drawn, and that is said.
+    few = replace(
+        declared,
+        left=declared.left[:40],
+        right=declared.right[:40],
+        same=declared.same[:40],
+        fold=declared.fold[:40],
+    )
+    result = run(FakeContext.of_vectors(vectors, subjects, pairs=few), Params())
+    assert _metric(result, "verification.accuracy").n == len(pairs)
+    assert any("Of the protocol's pairs only" in caveat for caveat in result.caveats)
+
+
+def test_accuracy_is_the_rate_whose_interval_is_given() -> None:
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        subjects = np.repeat(
+            np.arange(40), np.clip(np.rint(np.exp(rng.normal(1.1, 1.1, 40))), 1, 30).astype(int)
+        )
+        vectors = rng.normal(size=(40, 16))[subjects] + rng.normal(0, 1.2, (len(subjects), 16))
+        metric = _metric(run(FakeContext.of_vectors(vectors, subjects), Params()), "verification.accuracy")
+        if metric.interval is not None and metric.value is not None:
+            assert metric.interval.low <= metric.value <= metric.interval.high
+
+
+def test_the_rate_of_a_person_weighs_people_equally_and_that_of_the_target_is_wider() -> None:
+    vectors, subjects = _vectors(200, 5, 1.0)
+    context = FakeContext.of_vectors(vectors, subjects)
+    result = run(context, Params())
+    pairs, at = context.judged_pairs(), context.threshold(1e-3).value
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    scores = (unit[pairs.left] * unit[pairs.right]).sum(axis=1)[pairs.same]
+    who = subjects[pairs.left[pairs.same]]
+    expected = np.mean([np.mean(scores[who == person] < at) for person in np.unique(who)])
+    person = _metric(result, "verification.fnmr_per_person@fmr=1e-3")
+    assert person.value == pytest.approx(expected, abs=1e-3)
+    assert (person.n, person.n_unit) == (100, "people")
+    plain, target = (_metric(result, f"verification.{name}@fmr=1e-3") for name in ("fnmr", "fnmr_target"))
+    assert plain.value == target.value
+    assert plain.interval is not None
+    assert target.interval is not None
+    assert target.interval.low < plain.interval.low
+    assert target.interval.high > plain.interval.high
+    threshold = _metric(result, "verification.threshold@fmr=1e-3")
+    assert threshold.interval is not None
+    assert threshold.interval.low < at < threshold.interval.high
 
 
 @pytest.mark.parametrize(("noise", "severity"), [(0.25, "good"), (1.4, "high")])
@@ -165,13 +289,13 @@ def test_pairs_of_one_kind_alone_are_refused() -> None:
 def test_every_number_has_n_and_an_interval_or_a_reason_and_is_plain_json() -> None:
     vectors, subjects = _vectors(120, 4, 0.9)
     result = run(FakeContext.of_vectors(vectors, subjects), Params())
-    point_only = ("accuracy_std", "threshold", "fnmr_scored")
     for metric in result.metrics:
         if metric.value is None:
             assert metric.missing
-        elif not any(word in metric.name for word in point_only):
+        else:
             assert metric.n, metric.name
-            assert metric.interval is not None, metric.name
+            assert (metric.interval is None) == bool(metric.interval_missing), metric.name
+            assert metric.interval is not None or "accuracy_std" in metric.name, metric.name
     for figure in result.figures:
         json.dumps(figure.data, allow_nan=False)
         assert figure.caption
