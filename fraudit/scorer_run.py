@@ -32,9 +32,9 @@ from fraudit.scorers import ScorerRuntime, load_scorer
 from fraudit.scores import ScoreSet, write_scores
 from fraudit.stats import verification as v
 from fraudit.stats.fairness import cross_group_fmr, rates_by_group, worst_over_best
-from fraudit.stats.groups import summary_intervals
 from fraudit.stats.intervals import clustered_rate, interval_or_reason
 from fraudit.stats.robustness import Cell, Comparisons, ProbePairs, Rate
+from fraudit.stats.summaries import summary_intervals
 from fraudit.store import Store, cache_root
 from fraudit.types import ARCFACE_112, F64, I64, AnalysisResult, Bool, EmbedderSpec, FaceSet, Preprocess
 
@@ -376,7 +376,7 @@ def _bias(asked: _Asked, threshold: Threshold) -> AnalysisResult:
 
 
 def _audit(prepared: Prepared, options: Any, group: GroupPairs, scores: F64, threshold: Threshold) -> Any:
-    from fraudit.analyses.bias import Audit, _tests
+    from fraudit.analyses.bias import Audit, raw_tests
 
     subjects = prepared.faces.subjects
     left, right = subjects[group.left], subjects[group.right]
@@ -418,22 +418,20 @@ def _audit(prepared: Prepared, options: Any, group: GroupPairs, scores: F64, thr
         thresholds=(), fta=_lost(group, scores, subjects, names),
         small=tuple((g, people[g]) for g in labels if g not in names),
         summaries=summary_intervals(fmr, shared, options.alpha, prepared.context.rng(f"bias-{group.attribute}")),
-        ratios=ratios, tests=_tests(sides), rebuilt=(),
+        ratios=ratios, tests=raw_tests(sides), rebuilt=(),
     )  # fmt: skip
 
 
-def _lost(
-    group: GroupPairs, scores: F64, subjects: I64, names: tuple[str, ...]
-) -> tuple[tuple[str, float, Any, int], ...]:
-    """(group, share of faces none of whose pairs has a score, interval, faces)."""
+def _lost(group: GroupPairs, scores: F64, subjects: I64, names: tuple[str, ...]) -> tuple[Any, ...]:
+    """Share of each group's faces none of whose pairs has a score."""
+    from fraudit.analyses.bias import lost_share
+
     found = []
     for name in names:
         part = group.group == name
         faces, codes = np.unique(np.concatenate([group.left[part], group.right[part]]), return_inverse=True)
         known = np.tile(~np.isnan(scores[part]), 2)
-        lost = np.bincount(codes.ravel(), known, len(faces)) == 0
-        people = subjects[faces]
-        found.append((name, float(lost.mean()), clustered_rate(lost, people, people), len(faces)))
+        found.append(lost_share(name, np.bincount(codes.ravel(), known, len(faces)) == 0, subjects[faces]))
     return tuple(found)
 
 

@@ -10,37 +10,33 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from fraudit.analyses import bias_view as view
 from fraudit.errors import DataError, InsufficientData, UsageError, suggest
-from fraudit.stats.fairness import (
-    CrossGroup,
-    GroupRate,
-    Ratio,
-    difference_p_value,
-    group_rate,
-    holm,
-    worst_over_best,
-)
+from fraudit.stats.fairness import CrossGroup, Ratio, difference_p_value, worst_over_best
 from fraudit.stats.groups import (
     OwnThreshold,
     impostor_rates,
     join_labels,
     label_groups,
     own_threshold,
-    summary_intervals,
     word_groups,
 )
-from fraudit.stats.intervals import clustered_mean, clustered_rate
+from fraudit.stats.intervals import clustered_mean, clustered_rate, interval_or_reason, z_value
 from fraudit.stats.pairs import genuine_pairs
+from fraudit.stats.rates import GroupRate, genuine_sums, group_rates
+from fraudit.stats.summaries import Summary, summary_intervals
 from fraudit.types import I64, Analysis, AnalysisResult, Bool, Interval
 
 USUAL = ("race", "ethnicity", "gender", "sex", "male", "age_group", "young")
 MAX_GENUINE = 200_000
+FAMILY_BUDGET = 0.01  # probability of any bias finding where all groups are equal: Holm over the whole run
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,8 @@ class Params:
         min_people: groups with fewer judged people are listed but nothing is concluded of them.
         min_genuine: the same for genuine pairs (FNMR).
         alpha: weight of FMR against FNMR in FDR, IR and GARBE.
-        level: family-wise error level of the tests (Holm).
+        level: probability of any finding where all groups are equal; Holm over every test of the run: all
+            attributes, FMR, FNMR and reconstructions.
         reconstructions: faces a group that are inverted where an inverter exists, times the share it asks for.
     """
 
@@ -64,8 +61,19 @@ class Params:
     min_people: int = 10
     min_genuine: int = 30
     alpha: float = 0.5
-    level: float = 0.05
+    level: float = FAMILY_BUDGET
     reconstructions: int = 100
+
+
+@dataclass(frozen=True, slots=True)
+class GroupValue:
+    """A share or mean of one group's faces: value, interval or the reason there is none, faces."""
+
+    group: str
+    value: float
+    interval: Interval | None
+    missing: str
+    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +84,7 @@ class Audit:
         fmr, fnmr: rates of the groups that are large enough; fnmr is None without identities.
         fnmr_acquired: FNMR over pairs with two vectors (the other convention).
         small: (group, people) below the floor.
-        fta: (group, share, interval, faces). tests: (side, group, group, p adjusted).
+        tests: (side, group, group, p); not corrected, since one correction covers all attributes of a run.
     """
 
     attribute: str
@@ -89,12 +97,12 @@ class Audit:
     fnmr_missing: str
     cross: CrossGroup
     thresholds: tuple[OwnThreshold, ...]
-    fta: tuple[tuple[str, float, Interval, int], ...]
+    fta: tuple[GroupValue, ...]
     small: tuple[tuple[str, int], ...]
-    summaries: dict[str, tuple[float, Interval]]
+    summaries: dict[str, Summary]
     ratios: dict[str, Ratio]
     tests: tuple[tuple[str, str, str, float], ...]
-    rebuilt: tuple[tuple[str, float, Interval, int], ...]
+    rebuilt: tuple[GroupValue, ...]
 
 
 def choose_attributes(context: Any, by: Sequence[str]) -> tuple[str, ...]:
@@ -120,20 +128,37 @@ def genuine_rates(
     for name in names:
         part = (groups[left] == name) & (groups[right] == name)
         if part.any():
-            found.append(group_rate(name, errors[part], subjects[left[part]], subjects[right[part]]))
-    return tuple(found)
+            found.append(genuine_sums(name, errors[part], subjects[left[part]]))
+    return group_rates(found)
 
 
-def _tests(rates: dict[str, tuple[GroupRate, ...]]) -> tuple[tuple[str, str, str, float], ...]:
-    """Every pair of groups on each side, p values corrected together by Holm."""
-    rows = [
+def raw_tests(rates: dict[str, tuple[GroupRate, ...]]) -> tuple[tuple[str, str, str, float], ...]:
+    """Every pair of groups on each side that enough people carry, p values not corrected."""
+    return tuple(
         (side, a.group, b.group, difference_p_value(a, b))
         for side, side_rates in rates.items()
         for i, a in enumerate(side_rates)
         for b in side_rates[i + 1 :]
-    ]
-    adjusted = holm([p for *_, p in rows]) if rows else []
-    return tuple((side, a, b, float(p)) for (side, a, b, _), p in zip(rows, adjusted, strict=True))
+        if not (a.missing or b.missing)
+    )
+
+
+def _rebuilt_tests(rebuilt: Sequence[GroupValue]) -> tuple[tuple[str, str, str, float], ...]:
+    """Every pair of groups' mean reconstruction cosines: z test whose errors are the half intervals over 1.96."""
+    known = [(r, (r.interval.high - r.interval.low) / 2 / z_value(0.95)) for r in rebuilt if r.interval]
+    tests = []
+    for i, (a, error_a) in enumerate(known):
+        for b, error_b in known[i + 1 :]:
+            spread = float(np.hypot(error_a, error_b))
+            z = abs(a.value - b.value) / spread if spread > 0 else 0.0
+            tests.append(("reconstruction", a.group, b.group, float(2 * special.ndtr(-z))))
+    return tuple(tests)
+
+
+def lost_share(group: str, lost: Bool, people: I64) -> GroupValue:
+    """Failure to acquire: share of bool[N] faces of `people` i64[N] without a vector."""
+    interval, missing = interval_or_reason(lambda: clustered_rate(lost, people, people))
+    return GroupValue(group, float(lost.mean()), interval, missing, len(lost))
 
 
 def audit_attribute(context: Any, params: Params, name: str, groups: NDArray[np.str_]) -> Audit:
@@ -179,16 +204,13 @@ def audit_attribute(context: Any, params: Params, name: str, groups: NDArray[np.
         fnmr_acquired = genuine_rates(kept, subjects, left[both], right[both], errors[both], enough)
         if len(fnmr) < 2:
             fnmr, missing = None, f"fewer than two groups have {params.min_genuine} judged genuine pairs"
-    fta = []
-    for g in names:
-        lost = ~embeddings.ok[groups == g]
-        own = subjects[groups == g]
-        fta.append((g, float(lost.mean()), clustered_rate(lost, own, own), len(lost)))
+    fta = [lost_share(g, ~embeddings.ok[groups == g], subjects[groups == g]) for g in names]
     sides = {"FMR": fmr} | ({"FNMR": fnmr} if fnmr else {})
     ratios = {}
     for side, rates in sides.items():
         if len(rates) >= 2 and any(r.errors for r in rates):
             ratios[side] = worst_over_best(rates)
+    rebuilt = _rebuilt(context, params, kept, names)
     shared = fnmr if fnmr and [g.group for g in fnmr] == [g.group for g in fmr] else None
     return Audit(
         attribute=name,
@@ -205,15 +227,15 @@ def audit_attribute(context: Any, params: Params, name: str, groups: NDArray[np.
         small=small,
         summaries=summary_intervals(fmr, shared, params.alpha, context.rng(f"bias-{name}")),
         ratios=ratios,
-        tests=_tests(sides),
-        rebuilt=_rebuilt(context, params, kept, names),
+        tests=raw_tests(sides) + _rebuilt_tests(rebuilt),
+        rebuilt=rebuilt,
     )
 
 
 def _rebuilt(
     context: Any, params: Params, groups: NDArray[np.str_], names: Sequence[str]
-) -> tuple[tuple[str, float, Interval, int], ...]:
-    """(group, mean cosine of reconstruction to source, interval, faces): what inversion loses for whom."""
+) -> tuple[GroupValue, ...]:
+    """Mean cosine of reconstruction to source by group: what inversion loses for whom."""
     if context.inverter is None:
         return ()
     from fraudit.analyses.inversion_measure import default_scale
@@ -227,11 +249,11 @@ def _rebuilt(
         rows = np.sort(context.rng(f"bias-invert-{g}").choice(rows, count, replace=False))
         made = invert_vectors(context.inverter, context.embedder, embeddings.vectors[rows], seed=context.seed)
         good = np.isfinite(made.similarity)
-        if good.sum() < 2 or len(np.unique(context.faces.subjects[rows[good]])) < 2:
+        if not good.any():
             continue
-        values = made.similarity[good]
-        interval = clustered_mean(values, context.faces.subjects[rows[good]])
-        found.append((g, float(values.mean()), interval, int(good.sum())))
+        values, people = made.similarity[good], context.faces.subjects[rows[good]]
+        interval, missing = interval_or_reason(partial(clustered_mean, values, people))
+        found.append(GroupValue(g, float(values.mean()), interval, missing, int(good.sum())))
     return tuple(found)
 
 

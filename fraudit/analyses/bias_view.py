@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from fraudit.analyses.bias_metrics import metrics, slug
 from fraudit.formatting import fmr_words
-from fraudit.stats.fairness import GroupRate
-from fraudit.types import AnalysisResult, Column, Figure, Finding, Interval, Metric, Severity, Table
+from fraudit.stats.fairness import Gap, GroupRate, Ratio, clearest_gap, holm
+from fraudit.types import AnalysisResult, Column, Figure, Finding, Interval, Severity, Table
 
 if TYPE_CHECKING:
-    from fraudit.analyses.bias import Audit, Params
+    from fraudit.analyses.bias import Audit, GroupValue, Params
 
-# Lower bound of the simultaneous interval of worst / best at which a difference gets its severity.
+# Lower bound of the simultaneous interval of a ratio of two groups at which a difference gets its severity.
 HIGH, MEDIUM = 2.0, 1.25
+SUMMARIES = {
+    "max_over_geomean_fmr": "Worst FMR over geometric mean (1 is fair)",
+    "fdr": "FDR, fairness discrepancy rate (1 is fair)",
+    "garbe": "GARBE (0 is fair)",
+    "ir": "IR, inequity rate (1 is fair)",
+}
 WORDS = {"FMR": "false-match rate", "FNMR": "false non-match rate"}
 
 
 def severity_of(low: float) -> Severity:
     """Rule `bias.ratio` of docs/severity.md."""
     return "high" if low >= HIGH else "medium" if low >= MEDIUM else "low"
-
-
-def _slug(text: str) -> str:
-    return "".join(c if c.isalnum() else "_" for c in text).strip("_").lower()
 
 
 def _short(value: float, digits: int = 2) -> str:
@@ -34,73 +38,114 @@ def _span(interval: Interval, digits: int = 2) -> str:
     return f"{_short(interval.low, digits)} to {_short(interval.high, digits)}"
 
 
+def share_budget(audits: Sequence[Audit]) -> list[Audit]:
+    """The audits with the p values of all their tests corrected together (Holm): one budget for the whole run."""
+    adjusted = iter(holm([p for a in audits for *_, p in a.tests]))
+    return [replace(a, tests=tuple((*names, float(next(adjusted))) for *names, _ in a.tests)) for a in audits]
+
+
 def findings(params: Params, audits: Sequence[Audit]) -> list[Finding]:
-    """One finding per attribute and side; a difference counts only where Holm's test and the interval agree."""
+    """One finding per attribute and side; a difference counts only where Holm's test and the interval agree.
+
+    Args:
+        audits: with corrected p values (`share_budget`).
+    """
     found: list[Finding] = []
     for audit in audits:
         for side, rates in (("FMR", audit.fmr), ("FNMR", audit.fnmr)):
-            if not rates:
-                continue
-            name = f"bias.{_slug(audit.attribute)}.max_over_min_{side.lower()}"
-            ratio = audit.ratios.get(side)
-            p = min((p for s, _, _, p in audit.tests if s == side), default=1.0)
-            if ratio is None:
-                found.append(
-                    Finding(
-                        "info",
-                        f"No {WORDS[side]} above 0 in any group of {audit.attribute} "
-                        f"({sum(r.n for r in rates):,} pairs): no ratio of rates can be given.",
-                        (name,),
-                        "bias.no_errors",
-                    )
-                )
-            elif p < params.level and ratio.interval.low > 1:
-                by_name = {r.group: r for r in rates}
-                worst, best = by_name[ratio.worst], by_name[ratio.best]
-                floor = " at most" if best.is_floored else ""
-                found.append(
-                    Finding(
-                        severity_of(ratio.interval.low),
-                        f"By {audit.attribute}, the {WORDS[side]} of '{worst.group}' is {ratio.value:.3g} times "
-                        f"that of '{best.group}' (95 % interval {_span(ratio.interval)}; {worst.rate:.2%} of "
-                        f"{worst.n:,} pairs against{floor} {best.floored:.2%} of {best.n:,}; {len(rates)} groups, "
-                        f"Holm-corrected p {_p(p)}).",
-                        (name,),
-                        "bias.ratio",
-                    )
-                )
-            else:
-                by_name = {r.group: r for r in rates}
-                worst, best = by_name[ratio.worst], by_name[ratio.best]
-                # Over a group without errors a ratio only says how few pairs that group has.
-                measured = (
-                    f"{worst.rate:.2%} of {worst.n:,} pairs of '{worst.group}', none of {best.n:,} of '{best.group}'"
-                    if best.is_floored
-                    else f"worst over best {ratio.value:.3g} (95 % interval {_span(ratio.interval)})"
-                )
-                found.append(
-                    Finding(
-                        "info",
-                        f"By {audit.attribute}, no difference in the {WORDS[side]} could be shown: {measured}; "
-                        f"smallest group {min(r.subjects for r in rates):,} people, Holm-corrected p {_p(p)}.",
-                        (name,),
-                        "bias.unresolved",
-                    )
-                )
+            if rates:
+                found.append(_side_finding(params, audit, side, rates))
         if audit.rebuilt:
-            best, worst = max(audit.rebuilt, key=lambda r: r[1]), min(audit.rebuilt, key=lambda r: r[1])
-            if worst[2].high < best[2].low:
-                found.append(
-                    Finding(
-                        "low",
-                        f"Inversion loses more of '{worst[0]}': reconstructions reach cosine {worst[1]:.2f} "
-                        f"({_span(worst[2])}; {worst[3]} faces) against {best[1]:.2f} ({_span(best[2])}; "
-                        f"{best[3]} faces) for '{best[0]}'.",
-                        (f"bias.{_slug(audit.attribute)}.reconstruction",),
-                        "bias.reconstruction",
-                    )
-                )
+            found += _rebuilt_finding(params, audit)
     return found
+
+
+def _side_finding(params: Params, audit: Audit, side: str, rates: tuple[GroupRate, ...]) -> Finding:
+    evidence = (f"bias.{slug(audit.attribute)}.max_over_min_{side.lower()}",)
+    if not any(r.errors for r in rates):
+        text = (
+            f"No {WORDS[side]} above 0 in any group of {audit.attribute} "
+            f"({sum(r.n for r in rates):,} pairs): no ratio of rates can be given."
+        )
+        return Finding("info", text, evidence, "bias.no_errors")
+    gap = clearest_gap(rates)
+    if gap is None:
+        few = next((r.missing for r in rates if r.missing), "no error in the groups that enough people carry")
+        text = f"By {audit.attribute}, the {WORDS[side]} of groups cannot be compared: {few}."
+        return Finding("info", text, evidence, "bias.too_few")
+    used = [r for r in rates if not r.missing]
+    left_out = [f"'{r.group}'" for r in rates if r.missing]
+    p = min(
+        (p for s, *ends, p in audit.tests if s == side and set(ends) == {gap.above.group, gap.below.group}),
+        default=1.0,
+    )
+    scope = f"{len(used)} groups, p {_p(p)} after Holm over all groups, rates and attributes of the run"
+    scope += f"; not compared for want of people: {_and(left_out)}" if left_out else ""
+    if p < params.level and gap.low > 1:
+        return Finding(
+            severity_of(gap.low),
+            f"By {audit.attribute}, {_gap_words(side, gap)}; {scope}).",
+            evidence,
+            "bias.ratio",
+        )
+    text = (
+        f"By {audit.attribute}, no difference in the {WORDS[side]} could be shown: "
+        f"{_ratio_words(used, audit.ratios[side])}; smallest group {min(r.subjects for r in used):,} people, {scope}."
+    )
+    return Finding("info", text, evidence, "bias.unresolved")
+
+
+def _share(rate: GroupRate) -> str:
+    return f"{rate.rate:.2%} of {rate.n:,} pairs" if rate.errors else f"none of {rate.n:,} pairs"
+
+
+def _gap_words(side: str, gap: Gap) -> str:
+    """`the false-match rate of 'b' is 2.1 times that of 'a' (...`, the bracket left open."""
+    start = f"the {WORDS[side]} of '{gap.above.group}' is"
+    rates = f"{_share(gap.above)} against {_share(gap.below)}"
+    if gap.below.errors == 0 or gap.high is None:
+        return (
+            f"{start} at least {_short(gap.low)} times that of '{gap.below.group}' (95 % confidence; {rates}"
+        )
+    value = gap.above.rate / gap.below.rate
+    return (
+        f"{start} {value:.3g} times that of '{gap.below.group}' (95 % interval {_short(gap.low)} to "
+        f"{_short(gap.high)}; {rates}"
+    )
+
+
+def _ratio_words(used: Sequence[GroupRate], ratio: Ratio) -> str:
+    by_name = {r.group: r for r in used}
+    worst, best = by_name.get(ratio.worst), by_name.get(ratio.best)
+    if worst is None or best is None:
+        return ratio.missing
+    if ratio.value is None or ratio.interval is None:
+        # Over a group without errors a ratio only says how few pairs that group has.
+        return f"{_share(worst)} of '{worst.group}', {_share(best)} of '{best.group}'"
+    alone = (
+        " for this comparison alone, which the run's error budget does not accept"
+        if ratio.at_least > 1
+        else ""
+    )
+    return f"worst over best {ratio.value:.3g} (95 % interval {_span(ratio.interval)}{alone})"
+
+
+def _rebuilt_finding(params: Params, audit: Audit) -> list[Finding]:
+    tests = [(p, set(ends)) for side, *ends, p in audit.tests if side == "reconstruction"]
+    p, ends = min(tests, key=lambda t: t[0], default=(1.0, set()))
+    if p >= params.level:
+        return []
+    worst, best = sorted((r for r in audit.rebuilt if r.group in ends), key=lambda r: r.value)
+    text = (
+        f"Inversion loses more of '{worst.group}': reconstructions reach cosine {_mean_words(worst)} against "
+        f"{_mean_words(best)} for '{best.group}', p {_p(p)} after Holm."
+    )
+    return [Finding("low", text, (f"bias.{slug(audit.attribute)}.reconstruction",), "bias.reconstruction")]
+
+
+def _mean_words(found: GroupValue) -> str:
+    span = f"{_span(found.interval)}; " if found.interval else ""
+    return f"{found.value:.2f} ({span}{found.n} faces)"
 
 
 def _and(names: Sequence[str]) -> str:
@@ -109,88 +154,6 @@ def _and(names: Sequence[str]) -> str:
 
 def _p(p: float) -> str:
     return "< 0.001" if p < 1e-3 else f"{p:.2g}"
-
-
-def metrics(params: Params, audits: Sequence[Audit], skipped: Sequence[str]) -> list[Metric]:
-    """Every rate, threshold and summary with n and interval, or the reason it is missing."""
-    rows: list[Metric] = []
-    for audit in audits:
-        base = f"bias.{_slug(audit.attribute)}"
-
-        def add(name: str, rate: GroupRate, base: str = base) -> None:
-            rows.append(
-                Metric(
-                    f"{base}.{name}", rate.rate, n=rate.n, interval=rate.interval, group=rate.group,
-                    better="lower", label=f"{name.upper()} of {rate.group}", n_unit="pairs",
-                )
-            )  # fmt: skip
-
-        for rate in audit.fmr:
-            add("fmr", rate)
-        if audit.fnmr is None:
-            rows.append(Metric(f"{base}.fnmr", None, missing=audit.fnmr_missing, better="lower"))
-        for rate in audit.fnmr or ():
-            add("fnmr", rate)
-        for rate in audit.fnmr_acquired or ():
-            add("fnmr_acquired", rate)
-        for group, share, interval, n in audit.fta:
-            rows.append(
-                Metric(f"{base}.fta", share, n=n, interval=interval, group=group, better="lower",
-                       label=f"Failure to acquire of {group}", n_unit="faces")
-            )  # fmt: skip
-        for own in audit.thresholds:
-            name = f"{base}.threshold@fmr={params.fmr:g}"
-            if own.resolvable:
-                interval = Interval(
-                    own.low, own.high, 0.95, "the thresholds at the ends of the FMR's interval"
-                )
-                rows.append(
-                    Metric(name, own.value, n=own.n, interval=interval, group=own.group, n_unit="pairs",
-                           label=f"Threshold '{own.group}' would need")
-                )  # fmt: skip
-            else:
-                reason = f"FMR {fmr_words(params.fmr)} needs {3 / params.fmr:,.0f} impostor pairs; there are {own.n:,}"
-                rows.append(Metric(name, None, missing=reason, group=own.group))
-        for side in ("FMR", "FNMR"):
-            name = f"{base}.max_over_min_{side.lower()}"
-            ratio = audit.ratios.get(side)
-            if ratio is not None:
-                n = sum(r.n for r in (audit.fmr if side == "FMR" else audit.fnmr or ()))
-                rows.append(
-                    Metric(name, ratio.value, n=n, interval=ratio.interval, better="lower", n_unit="pairs",
-                           label=f"{side}, worst group over best, by {audit.attribute}")
-                )  # fmt: skip
-            else:
-                rates = audit.fmr if side == "FMR" else audit.fnmr
-                reason = "no error in any group" if rates else audit.fnmr_missing
-                rows.append(Metric(name, None, missing=reason, better="lower"))
-        for name, (value, interval) in audit.summaries.items():
-            better = "higher" if name == "fdr" else "lower"
-            rows.append(
-                Metric(f"{base}.{name}", value, n=len(audit.groups), interval=interval, better=better,
-                       n_unit="groups", label=f"{name.replace('_', ' ')} by {audit.attribute}")
-            )  # fmt: skip
-        for name in ("fdr", "ir", "garbe"):
-            if name not in audit.summaries:
-                reason = audit.fnmr_missing or "no error in any group, or no common groups for FMR and FNMR"
-                rows.append(Metric(f"{base}.{name}", None, missing=reason))
-        for group, value, interval, n in audit.rebuilt:
-            rows.append(
-                Metric(f"{base}.reconstruction", value, n=n, interval=interval, group=group, n_unit="faces",
-                       label=f"Cosine of reconstructions of {group}")
-            )  # fmt: skip
-    ratios = [(r, audit, side) for audit in audits for side, r in audit.ratios.items()]
-    if ratios:
-        ratio, audit, side = max(ratios, key=lambda item: item[0].interval.low)
-        n = sum(audit.faces.values())
-        rows.append(
-            Metric("bias.worst_gap", ratio.value, n=n, interval=ratio.interval, better="lower", n_unit="faces",
-                   label=f"{side} of '{ratio.worst}' over '{ratio.best}'")
-        )  # fmt: skip
-    else:
-        reason = skipped[0] if skipped else "no error in any group"
-        rows.append(Metric("bias.worst_gap", None, missing=reason, better="lower"))
-    return rows
 
 
 def _rate_rows(audit: Audit, side: str) -> list[dict[str, Any]]:
@@ -203,11 +166,21 @@ def _rate_rows(audit: Audit, side: str) -> list[dict[str, Any]]:
             row |= {"value": None, "missing": audit.fnmr_missing or "too few genuine pairs"}
         else:
             value = rate.rate if rate.errors else None
-            row |= {"value": value, "low": rate.interval.low or None, "high": rate.interval.high, "n": rate.n}
+            row |= {"value": value, "n": rate.n}
+            if rate.interval is not None:
+                row |= {"low": rate.interval.low or None, "high": rate.interval.high}
             if value is None:
                 row["missing"] = f"no error in {rate.n:,} pairs"
         rows.append(row)
     return rows
+
+
+def _ends(interval: Interval | None) -> dict[str, float]:
+    return {"low": interval.low, "high": interval.high} if interval else {}
+
+
+def _pair(interval: Interval | None) -> list[float] | None:
+    return [interval.low, interval.high] if interval else None
 
 
 def figures(params: Params, audits: Sequence[Audit], threshold: Any) -> list[Figure]:
@@ -235,10 +208,10 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Any) -> list[Fig
         )
     )  # fmt: skip
     for audit in audits:
-        slug = _slug(audit.attribute)
+        name = slug(audit.attribute)
         drawn.append(
             Figure(
-                f"sizes_{slug}", "bars", f"Judged people by {audit.attribute}",
+                f"sizes_{name}", "bars", f"Judged people by {audit.attribute}",
                 "Short bars are small groups: their rates are uncertain. Groups below the floor are not judged.",
                 f"People per group of {audit.attribute}: "
                 + ", ".join(f"{g} {n}" for g, n in [*audit.people.items()]),
@@ -249,7 +222,7 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Any) -> list[Fig
         if len(audit.cross.groups) >= 2:
             drawn.append(
                 Figure(
-                    f"cross_{slug}", "heatmap", f"False-match rate between groups of {audit.attribute}",
+                    f"cross_{name}", "heatmap", f"False-match rate between groups of {audit.attribute}",
                     "The diagonal is within a group. A bright diagonal means that people are confused mostly with "
                     "people of their own group, which a test on mixed pairs hides.",
                     f"Cross-group false-match rates for {len(audit.cross.groups)} groups of {audit.attribute}.",
@@ -263,26 +236,25 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Any) -> list[Fig
         if usable:
             drawn.append(
                 Figure(
-                    f"thresholds_{slug}", "dots", f"Threshold each group of {audit.attribute} would need",
+                    f"thresholds_{name}", "dots", f"Threshold each group of {audit.attribute} would need",
                     f"Cosine at which the group itself has FMR {fmr_words(params.fmr)}. Right of the dashed line: the "
                     "one threshold is too lenient for the group.",
                     "; ".join(f"{t.group} {t.value:.3f}" for t in usable),
                     {"x": {"label": "cosine threshold", "scale": "linear"},
-                     "rows": [{"label": t.group, "value": t.value, "low": t.low, "high": t.high, "n": t.n}
-                              for t in usable],
+                     "rows": [{"label": t.group, "value": t.value, "n": t.n, **_ends(t.interval)} for t in usable],
                      "marks": [{"axis": "x", "value": threshold.value, "label": "global threshold"}]},
                 )
             )  # fmt: skip
         if audit.rebuilt:
             drawn.append(
                 Figure(
-                    f"rebuilt_{slug}", "dots", f"What inversion keeps, by {audit.attribute}",
+                    f"rebuilt_{name}", "dots", f"What inversion keeps, by {audit.attribute}",
                     "Cosine of a reconstruction to the vector it was made from, judged by the audited model: "
                     "lower means that the inverter has learnt less of the group.",
-                    "; ".join(f"{g} {v:.2f}" for g, v, _, _ in audit.rebuilt),
+                    "; ".join(f"{r.group} {r.value:.2f}" for r in audit.rebuilt),
                     {"x": {"label": "cosine of reconstruction to source", "scale": "linear"},
-                     "rows": [{"label": g, "value": v, "low": i.low, "high": i.high, "n": n}
-                              for g, v, i, n in audit.rebuilt]},
+                     "rows": [{"label": r.group, "value": r.value, "n": r.n, **_ends(r.interval)}
+                              for r in audit.rebuilt]},
                 )
             )  # fmt: skip
     return drawn
@@ -294,18 +266,19 @@ def tables(audits: Sequence[Audit]) -> list[Table]:
     for audit in audits:
         fnmr = {r.group: r for r in audit.fnmr or ()}
         acquired = {r.group: r for r in audit.fnmr_acquired or ()}
-        fta = {g: (share, n) for g, share, _, n in audit.fta}
+        fta = {lost.group: lost for lost in audit.fta}
         rows: list[dict[str, Any]] = []
         for rate in audit.fmr:
             other, plain = fnmr.get(rate.group), acquired.get(rate.group)
             rows.append(
                 {
                     "group": rate.group, "people": audit.people[rate.group],
-                    "fmr": rate.rate, "fmr_interval": [rate.interval.low, rate.interval.high],
+                    "fmr": rate.rate, "fmr_interval": _pair(rate.interval),
                     "impostor": rate.n, "fnmr": other.rate if other else None,
-                    "fnmr_interval": [other.interval.low, other.interval.high] if other else None,
+                    "fnmr_interval": _pair(other.interval) if other else None,
                     "genuine": other.n if other else None, "fnmr_acquired": plain.rate if plain else None,
-                    "fta": fta[rate.group][0], "faces": fta[rate.group][1],
+                    "fta": fta[rate.group].value, "faces": fta[rate.group].n,
+                    "missing": {"fmr_interval": rate.missing, "fnmr_interval": other.missing if other else ""},
                 }
             )  # fmt: skip
         rows += [{"group": f"{g} (below the floor, not judged)", "people": n} for g, n in audit.small]
@@ -319,17 +292,42 @@ def tables(audits: Sequence[Audit]) -> list[Table]:
         )  # fmt: skip
         made.append(
             Table(
-                f"groups_{_slug(audit.attribute)}", f"Rates by {audit.attribute}", columns, tuple(rows),
+                f"groups_{slug(audit.attribute)}", f"Rates by {audit.attribute}", columns, tuple(rows),
                 "A face without a vector counts as a false non-match; FNMR without FTA leaves such pairs out.",
             )
         )  # fmt: skip
+        made += _summary_table(audit)
     return made
+
+
+def _summary_table(audit: Audit) -> list[Table]:
+    rows = tuple(
+        {
+            "figure": SUMMARIES[name], "value": found.value, "interval": _pair(found.interval),
+            "expected": found.expected, "usual": _pair(found.usual), "corrected": found.corrected,
+            "missing": {"value": found.missing, "interval": found.missing or found.interval_missing},
+        }
+        for name, found in audit.summaries.items()
+    )  # fmt: skip
+    columns = (
+        Column("figure", "Figure"), Column("value", "Measured", "number", 3),
+        Column("interval", "95 % interval of the truth", "interval", 3),
+        Column("expected", "Equal groups would show", "number", 3), Column("usual", "95 % of them", "interval", 3),
+        Column("corrected", "Estimate", "number", 3),
+    )  # fmt: skip
+    caption = (
+        "A maximum over noisy rates is biased upwards: groups of these sizes that are equal in truth would show the "
+        "fourth column. The estimate is free of that bias (median-unbiased)."
+    )
+    title = f"Unfairness in one figure by {audit.attribute}"
+    return [Table(f"summary_{slug(audit.attribute)}", title, columns, rows, caption)] if rows else []
 
 
 def result(
     context: Any, params: Params, threshold: Any, audits: Sequence[Audit], skipped: Sequence[str]
 ) -> AnalysisResult:
     """The section of the report."""
+    audits = share_budget(audits)
     found = findings(params, audits)
     rank = {"high": 0, "medium": 1, "low": 2, "good": 3, "info": 4}
     headline = min(found, key=lambda f: rank[f.severity]).text if found else ""
@@ -367,9 +365,11 @@ def result(
         caveats=tuple(caveats),
         method=(
             "One global threshold from the calibration half of the people; rates on the other half over all pairs "
-            "within a group; identity-clustered intervals; worst over best with a simultaneous interval; pairwise "
-            "z tests, Holm-corrected within an attribute; FDR (Pereira and Marcel 2022), IR (NIST IR 8429), GARBE "
-            "(Howard et al. 2022); a zero rate is floored at its rule-of-three bound."
+            "within a group; identity-clustered intervals, where enough people carry the pairs; ratios with score "
+            "intervals (Miettinen and Nurminen 1985), simultaneous over all pairs of groups; score tests, corrected "
+            f"together over all attributes, groups and rates (Holm, {params.level:.2g} for the whole run); FDR "
+            "(Pereira and Marcel 2022), IR (NIST IR 8429) and GARBE (Howard et al. 2022) beside what equal groups "
+            "would show."
         ),
         params={k: getattr(params, k) for k in params.__dataclass_fields__},
         faces=sum(audits[0].faces.values()) if audits else 0,

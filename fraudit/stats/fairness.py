@@ -10,74 +10,36 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import special
+from scipy import optimize, special
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.intervals import PairClusters, ratio_interval, rule_of_three
+from fraudit.stats.intervals import t_value
+from fraudit.stats.rates import GroupRate, PersonSums, group_rate, group_rates, impostor_sums, rates_by_group
 from fraudit.types import F64, I64, Bool, Interval
 
-
-@dataclass(frozen=True, slots=True)
-class GroupRate:
-    """One group's error rate.
-
-    Attributes:
-        group: label. errors, n: pairs. subjects: people in them.
-        rate: errors / n. variance: identity-clustered, of the rate. interval: of the rate.
-        floored: `rate`, or its rule-of-three bound where it is 0; `is_floored` tells.
-    """
-
-    group: str
-    errors: int
-    n: int
-    subjects: int
-    rate: float
-    variance: float
-    interval: Interval
-
-    @property
-    def is_floored(self) -> bool:
-        """Whether no error was seen."""
-        return self.errors == 0
-
-    @property
-    def floored(self) -> float:
-        """The rate, or 3 / subjects where no error was seen."""
-        return self.rate if self.errors else rule_of_three(min(self.subjects, self.n))
-
-
-def group_rate(
-    group: str, errors: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95
-) -> GroupRate:
-    """Rate of bool[P] errors over pairs of subjects `left`, `right` i64[P].
-
-    Raises:
-        InsufficientData: no pair.
-    """
-    e = np.asarray(errors, bool)
-    if not len(e):
-        raise InsufficientData(f"group '{group}' has no pair")
-    clusters = PairClusters(left, right)
-    rate, n_independent = float(e.mean()), clusters.n_independent
-    variance = clusters.mean_variance(e)
-    if variance == 0:  # No error, or nothing but errors: as much as the rule of three allows.
-        variance = (rule_of_three(n_independent, level) / 1.959964) ** 2
-    return GroupRate(
-        group, int(e.sum()), len(e), clusters.n_subjects, rate, variance, clusters.rate_interval(e, level)
-    )
-
-
-def rates_by_group(
-    errors: ArrayLike, groups: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95
-) -> tuple[GroupRate, ...]:
-    """`group_rate` of each label in `groups` [P] (pairs within one group), sorted; '' is left out."""
-    e, labels = np.asarray(errors, bool), np.asarray(groups).astype(str)
-    a, b = np.asarray(left), np.asarray(right)
-    return tuple(
-        group_rate(str(g), e[labels == g], a[labels == g], b[labels == g], level)
-        for g in np.unique(labels)
-        if g != ""
-    )
+__all__ = [
+    "CrossGroup",
+    "Gap",
+    "GroupRate",
+    "Ratio",
+    "clearest_gap",
+    "cross_group",
+    "cross_group_fmr",
+    "difference_p_value",
+    "fdr",
+    "garbe",
+    "gini",
+    "group_rate",
+    "holm",
+    "inequity_rate",
+    "max_difference",
+    "max_over_geomean",
+    "max_over_min",
+    "rates_by_group",
+    "ratio_of_rates",
+    "score_statistic",
+    "worst_over_best",
+]  # fmt: skip
 
 
 def _several(rates: ArrayLike) -> F64:
@@ -112,46 +74,86 @@ def garbe(fmrs: ArrayLike, fnmrs: ArrayLike, alpha: float = 0.5) -> float:
     return alpha * gini(fmrs) + (1 - alpha) * gini(fnmrs)
 
 
-def _ends(rates: ArrayLike, bounds: ArrayLike | None) -> tuple[F64, float]:
-    """(rates with zeros floored, largest observed rate)."""
+def _ratio_ends(rates: ArrayLike) -> F64:
     x = _several(rates)
-    top = float(x.max())
-    if top == 0:
+    if x.max() == 0:
         raise InsufficientData("no group shows an error, so that no ratio of rates exists")
-    if (x > 0).all():
-        return x, top
-    if bounds is None:
-        raise InsufficientData(
-            "a group shows no error and no bound was given", "floor it at its rule-of-three bound"
-        )
-    return np.where(x > 0, x, np.asarray(bounds, np.float64)), top
+    if x.min() == 0:
+        raise InsufficientData("a group shows no error, so that a ratio to its rate has no upper end")
+    return x
 
 
-def max_over_min(rates: ArrayLike, bounds: ArrayLike | None = None) -> float:
-    """Largest observed rate over the smallest; at least 1.
+def max_over_min(rates: ArrayLike) -> float:
+    """Largest rate over the smallest; at least 1.
+
+    Raises:
+        InsufficientData: fewer than two groups, or a rate of 0.
+    """
+    x = _ratio_ends(rates)
+    return float(x.max() / x.min())
+
+
+def max_over_geomean(rates: ArrayLike) -> float:
+    """NIST: largest rate over the geometric mean of all; raises as `max_over_min`."""
+    x = _ratio_ends(rates)
+    return float(x.max() / np.exp(np.log(x).mean()))
+
+
+def inequity_rate(fmrs: ArrayLike, fnmrs: ArrayLike, alpha: float = 0.5) -> float:
+    """(max FMR / min FMR)^alpha (max FNMR / min FNMR)^(1 - alpha); 1 is fair; raises as `max_over_min`."""
+    return max_over_min(fmrs) ** alpha * max_over_min(fnmrs) ** (1 - alpha)
+
+
+def score_statistic(above: float, n_above: float, below: float, n_below: float, ratio: float = 1.0) -> float:
+    """Signed score statistic of p_above / p_below = ratio (Miettinen and Nurminen, Statistics in Medicine 4, 1985).
 
     Args:
-        bounds: f64[G] rule-of-three bounds that stand in for zero rates. A stand-in never counts as the
-            largest rate: a small group without errors must not look like the worst one.
-    Raises:
-        InsufficientData: fewer than two groups, no error at all, or a zero rate without a bound.
+        above, below: observed rates. n_above, n_below: pairs, or effective pairs, behind them.
+    The variance is taken at the most likely rates that have this ratio, so that it exists where a rate is 0.
     """
-    x, top = _ends(rates, bounds)
-    return max(1.0, top / float(x.min()))
+    n = n_above + n_below
+    x1, x0 = above * n_above, below * n_below
+    a = n * ratio
+    b = -(n_above * ratio + x1 + n_below + x0 * ratio)
+    low = 2 * (x1 + x0) / (np.sqrt(max(b * b - 4 * a * (x1 + x0), 0.0)) - b)  # the smaller root, stable
+    p0 = min(max(low, 0.0), 1.0)
+    p1 = min(ratio * p0, 1.0)
+    variance = p1 * (1 - p1) / n_above + ratio**2 * p0 * (1 - p0) / n_below
+    difference = above - ratio * below
+    if variance <= 0:
+        return 0.0 if abs(difference) < 1e-15 else float(np.copysign(np.inf, difference))
+    return float(difference / np.sqrt(variance * n / max(n - 1, 1e-9)))
 
 
-def max_over_geomean(rates: ArrayLike, bounds: ArrayLike | None = None) -> float:
-    """NIST: largest observed rate over the geometric mean of all; zero rates as in `max_over_min`."""
-    x, top = _ends(rates, bounds)
-    return max(1.0, top / float(np.exp(np.log(x).mean())))
+def _freedom(first: GroupRate, second: GroupRate) -> float:
+    """Satterthwaite's degrees of freedom of a comparison at a common rate."""
+    u, v = 1 / first.n_eff, 1 / second.n_eff
+    return (u + v) ** 2 / (u**2 / first.freedom + v**2 / second.freedom)
 
 
-def inequity_rate(
-    fmrs: ArrayLike, fnmrs: ArrayLike, alpha: float = 0.5,
-    fmr_bounds: ArrayLike | None = None, fnmr_bounds: ArrayLike | None = None,
-) -> float:  # fmt: skip
-    """(max FMR / min FMR)^alpha (max FNMR / min FNMR)^(1 - alpha); 1 is fair; zeros as in `max_over_min`."""
-    return max_over_min(fmrs, fmr_bounds) ** alpha * max_over_min(fnmrs, fnmr_bounds) ** (1 - alpha)
+def ratio_of_rates(above: GroupRate, below: GroupRate, level: float = 0.95) -> tuple[float, float | None]:
+    """(low, high) of above / below: the ratios that the score test does not refuse; high is None where unbounded.
+
+    Koopman's interval (Biometrics 40, 1984) on effective pairs with a t quantile. Where `below` shows no error the
+    ratio has a lower bound alone, where `above` shows none it has an upper one alone (low is 0).
+    """
+    q = t_value(level, _freedom(above, below))
+
+    def excess(log_ratio: float, sign: float) -> float:
+        found = score_statistic(above.rate, above.n_eff, below.rate, below.n_eff, float(np.exp(log_ratio)))
+        return found - sign * q
+
+    if above.errors == 0 and below.errors == 0:
+        return 0.0, None
+    far = 60.0
+    low, high = 0.0, None
+    if above.errors and excess(-far, 1) > 0:
+        low = float(np.exp(optimize.brentq(excess, -far, far, args=(1.0,)))) if excess(far, 1) < 0 else np.inf
+    if below.errors and excess(far, -1) < 0:
+        high = (
+            float(np.exp(optimize.brentq(excess, -far, far, args=(-1.0,)))) if excess(-far, -1) > 0 else 0.0
+        )
+    return low, high
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,51 +161,105 @@ class Ratio:
     """Ratio of the worst group's rate to the best one's.
 
     Attributes:
-        value: >= 1. interval: simultaneous over all pairs of groups. worst, best: labels.
-        floored: labels whose zero rate was replaced by its rule-of-three bound.
+        value: >= 1, or None where the best group shows no error (or too few people carry the pairs).
+        interval: of the true largest over the true smallest rate; None where it is not bounded above.
+        at_least: its lower end, at least 1. worst, best: labels by observed rates.
+        missing: why there is no value, or no interval.
+        left_out: labels of groups that too few people carry.
     """
 
-    value: float
-    interval: Interval
+    value: float | None
+    interval: Interval | None
+    at_least: float
     worst: str
     best: str
-    floored: tuple[str, ...]
+    missing: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 def worst_over_best(groups: tuple[GroupRate, ...], level: float = 0.95) -> Ratio:
     """max/min with an interval that holds although worst and best were picked from all groups.
 
-    The delta interval of the log ratio is taken at the Bonferroni level of the G (G - 1) / 2 comparisons.
+    Score intervals of all G (G - 1) / 2 pairs of groups at the Bonferroni level hold together; the true max/min lies
+    between the largest of their lower and the largest of their upper ends. Groups that have no interval for want of
+    people take no part.
 
     Raises:
         InsufficientData: fewer than two groups, or no error in any.
     """
-    x, _ = _ends([g.rate for g in groups], [g.floored for g in groups])
-    worst = max(groups, key=lambda g: g.rate)
-    best = groups[int(np.argmin(np.where([g is worst for g in groups], np.inf, x)))]
-    comparisons = len(groups) * (len(groups) - 1) / 2
-    inner = 1 - (1 - level) / comparisons
-    found = ratio_interval(worst.rate, worst.variance, best.floored, best.variance, level=inner)
-    value = max(1.0, worst.rate / best.floored)
-    method = f"log ratio, identity-clustered, simultaneous over {comparisons:.0f} pairs of groups"
-    if best.is_floored:
-        method += f"; no error in '{best.group}', floored at its rule-of-three bound"
-    return Ratio(
-        value,
-        Interval(min(found.low, value), max(found.high, value), level, method),
-        worst.group,
-        best.group,
-        tuple(g.group for g in groups if g.is_floored),
-    )
+    _several([g.rate for g in groups])
+    if not any(g.errors for g in groups):
+        raise InsufficientData("no group shows an error, so that no ratio of rates exists")
+    used = [g for g in groups if not g.missing]
+    left_out = tuple(g.group for g in groups if g.missing)
+    if len(used) < 2 or not any(g.errors for g in used):
+        why = next(
+            (g.missing for g in groups if g.missing), "no error in the groups that enough people carry"
+        )
+        return Ratio(None, None, 1.0, "", "", why, left_out)
+    order = sorted(used, key=lambda g: g.rate)
+    worst, best = order[-1], order[0]
+    pairs = [(a, b) for i, a in enumerate(order) for b in order[:i]]
+    inner = 1 - (1 - level) / len(pairs)
+    ends = [ratio_of_rates(a, b, inner) for a, b in pairs]
+    lows = [low for low, _ in ends]
+    # The pair may be ordered the other way in truth: its reversed ratio is bounded by 1 / low.
+    highs = [high for _, high in ends] + [1 / low if low > 0 else None for low in lows]
+    at_least = max(1.0, *lows)
+    method = f"score intervals, identity-clustered, simultaneous over {len(pairs)} pairs of groups"
+    if best.errors == 0:
+        why = (
+            f"no error in {best.n:,} pairs of '{best.group}': the ratio has no upper end; "
+            f"it is at least {at_least:.3g} ({level:.0%} confidence)"
+        )
+        return Ratio(None, None, at_least, worst.group, best.group, why, left_out)
+    value = worst.rate / best.rate
+    bounded = [high for high in highs if high is not None]
+    if len(bounded) < len(highs):
+        why = f"not bounded above: too few errors; at least {at_least:.3g} ({level:.0%} confidence)"
+        return Ratio(value, None, at_least, worst.group, best.group, why, left_out)
+    interval = Interval(min(at_least, value), max(*bounded, value), level, method)
+    return Ratio(value, interval, at_least, worst.group, best.group, "", left_out)
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """The two groups whose rates differ most clearly.
+
+    Attributes:
+        above, below: the groups. low, high: of above / below, simultaneous over all pairs of groups; high may be None.
+        p: of equal rates, not corrected.
+    """
+
+    above: GroupRate
+    below: GroupRate
+    low: float
+    high: float | None
+    p: float
+
+
+def clearest_gap(groups: tuple[GroupRate, ...], level: float = 0.95) -> Gap | None:
+    """The pair with the smallest p among groups that enough people carry; None where no two are, or none errs."""
+    used = sorted((g for g in groups if not g.missing), key=lambda g: g.rate)
+    pairs = [(a, b) for i, a in enumerate(used) for b in used[:i] if a.errors or b.errors]
+    if not pairs:
+        return None
+    p_values = [difference_p_value(a, b) for a, b in pairs]
+    k = int(np.argmin(p_values))
+    low, high = ratio_of_rates(*pairs[k], 1 - (1 - level) / (len(used) * (len(used) - 1) / 2))
+    return Gap(*pairs[k], low, high, p_values[k])
 
 
 def difference_p_value(first: GroupRate, second: GroupRate) -> float:
-    """Two-sided p of equal rates: z test with identity-clustered variances, groups without common people.
+    """Two-sided p of equal rates: score test on effective pairs with a t quantile; groups without common people.
 
-    Where a group shows no error the variance is the rule-of-three bound's, so that few pairs prove nothing.
+    The variance is that of the common rate, so that a group without errors has one too. 1 where a group has no
+    interval for want of people.
     """
-    spread = np.sqrt(first.variance + second.variance)
-    return float(2 * special.ndtr(-abs(first.rate - second.rate) / spread)) if spread > 0 else 1.0
+    if first.missing or second.missing:
+        return 1.0
+    size = abs(score_statistic(first.rate, first.n_eff, second.rate, second.n_eff))
+    return float(2 * special.stdtr(_freedom(first, second), -size)) if size > 0 else 1.0
 
 
 def holm(p_values: ArrayLike) -> F64:
@@ -221,7 +277,8 @@ class CrossGroup:
     """Cross-group FMR.
 
     Attributes:
-        groups: G labels. rates, low, high: G x G, None where there is no pair; n: i64[G,G] pairs; symmetric.
+        groups: G labels. rates, low, high: G x G, None where there is no pair (low, high: or too few people);
+            n: i64[G,G] pairs; symmetric.
     """
 
     groups: tuple[str, ...]
@@ -242,17 +299,30 @@ def cross_group_fmr(
     """
     a, b = np.asarray(left_group).astype(str), np.asarray(right_group).astype(str)
     names = tuple(str(g) for g in np.unique(np.concatenate([a, b])) if g != "")
+    within: dict[tuple[int, int], PersonSums] = {}
+    between: dict[tuple[int, int], PersonSums] = {}
+    for i, one in enumerate(names):
+        for j in range(i, len(names)):
+            part = ((a == one) & (b == names[j])) | ((a == names[j]) & (b == one))
+            if part.any():
+                cells = within if i == j else between
+                cells[i, j] = impostor_sums(one, matched[part], left[part], right[part])
+    return cross_group(names, within, between, level)
+
+
+def cross_group(
+    names: tuple[str, ...], within: dict[tuple[int, int], PersonSums],
+    between: dict[tuple[int, int], PersonSums], level: float = 0.95,
+) -> CrossGroup:  # fmt: skip
+    """CrossGroup of sums by cell (i, j), i <= j; intervals of cells within and between groups are pooled apart."""
     size = len(names)
     cells: list[list[list[float | None]]] = [[[None] * size for _ in names] for _ in range(3)]
     n = np.zeros((size, size), np.int64)
-    for i, one in enumerate(names):
-        for j in range(i, size):
-            part = ((a == one) & (b == names[j])) | ((a == names[j]) & (b == one))
-            n[i, j] = n[j, i] = int(part.sum())
-            if not n[i, j]:
-                continue
-            rate = group_rate("", matched[part], left[part], right[part], level)
-            for k, value in enumerate((rate.rate, rate.interval.low, rate.interval.high)):
+    for part in (within, between):
+        for (i, j), found in zip(part, group_rates(list(part.values()), level), strict=True):
+            n[i, j] = n[j, i] = found.n
+            ends = (found.interval.low, found.interval.high) if found.interval else (None, None)
+            for k, value in enumerate((found.rate, *ends)):
                 cells[k][i][j] = cells[k][j][i] = value
     rows = [tuple(tuple(row) for row in table) for table in cells]
     return CrossGroup(names, rows[0], rows[1], rows[2], n)

@@ -1,9 +1,7 @@
 """Error rates of demographic groups over all pairs of a set, with identity-level variances.
 
-Over all pairs within a group a false-match rate is a U-statistic. With R_s the summed residuals (match minus
-rate) of all pairs that involve person s, the identity-level variance of Fogliato et al. (arXiv 2306.01198)
-is at most sum_s R_s^2 / P^2, which is what is used: it needs counts a face alone, so that 10^8 pairs can be
-streamed without a list of them.
+Matches are streamed and kept as sums by pair of people, so that 10^8 pairs need no list; rates and their intervals
+are those of `fraudit.stats.rates`.
 """
 
 from __future__ import annotations
@@ -14,9 +12,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.fairness import CrossGroup, GroupRate, fdr, garbe, inequity_rate, max_over_geomean
-from fraudit.stats.intervals import rule_of_three, wilson, z_value
-from fraudit.stats.pairs import count_matches, impostor_histogram
+from fraudit.stats.fairness import CrossGroup, cross_group
+from fraudit.stats.pairs import BLOCK, impostor_histogram
+from fraudit.stats.rates import GroupRate, PersonSums, group_rates
 from fraudit.types import F64, I64, Bool, Interval
 
 
@@ -51,24 +49,95 @@ def word_groups(name: str, labels: NDArray[np.str_]) -> NDArray[np.str_]:
     return labels
 
 
-def _clustered(group: str, matches: F64, pairs: F64, subjects: I64, total: int, hits: int) -> GroupRate:
-    """Rate over `total` pairs from per-face counts f64[N] of the faces on either side."""
-    rate = hits / total
-    codes = np.unique(subjects, return_inverse=True)[1].ravel()
-    people = int(codes.max()) + 1
-    residual = np.bincount(codes, weights=matches - rate * pairs)
-    variance = float(residual @ residual) / total**2
-    n_free = min(people, total)
-    if hits in (0, total) or variance <= 0:
-        bound = rule_of_three(n_free)
-        variance = (bound / z_value(0.95)) ** 2
-        interval = Interval(0.0, bound, 0.95, f"rule of three on {n_free} people")
-        if hits:
-            interval = Interval(1 - bound, 1.0, 0.95, interval.method)
-        return GroupRate(group, hits, total, people, rate, variance, interval)
-    n_eff = max(1.0, rate * (1 - rate) / variance)
-    method = f"Wilson, identity-clustered, effective n {n_eff:.0f} of {total} pairs"
-    return GroupRate(group, hits, total, people, rate, variance, wilson(rate, n_eff, 0.95, method))
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """Faces by person and group, and the matches between them.
+
+    Attributes:
+        person, group: i64[C] of each cell; a person whose label varies has several. faces: f64[C].
+        left, right: i64[M], pairs of cells of different people with a match. matches: f64[M].
+    """
+
+    person: I64
+    group: I64
+    faces: F64
+    left: I64
+    right: I64
+    matches: F64
+
+
+def _matched_cells(
+    unit: NDArray[np.floating], subjects: I64, codes: I64, threshold: float, block: int = BLOCK
+) -> _Cells:
+    """Matches (cosine >= threshold) of all impostor pairs of unit rows f32[N,D], summed by cell; streamed."""
+    many = int(codes.max()) + 1
+    known, cell = np.unique(
+        np.unique(subjects, return_inverse=True)[1].ravel() * many + codes, return_inverse=True
+    )
+    cell, size = cell.ravel(), len(known)
+    rows = np.ascontiguousarray(unit, np.float32)
+    keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
+    for i in range(0, len(rows), block):
+        parts, weights = [keys], [counts]
+        for j in range(i, len(rows), block):
+            hit = rows[i : i + block] @ rows[j : j + block].T >= threshold
+            hit &= subjects[i : i + block, None] != subjects[None, j : j + block]
+            if i == j:
+                hit &= np.tri(len(hit), k=-1, dtype=bool)
+            a, b = np.nonzero(hit)
+            one, two = cell[a + i], cell[b + j]
+            found, times = np.unique(np.minimum(one, two) * size + np.maximum(one, two), return_counts=True)
+            parts.append(found)
+            weights.append(times)
+        keys, at = np.unique(np.concatenate(parts), return_inverse=True)
+        summed = np.bincount(at.ravel(), np.concatenate(weights), len(keys))
+        counts = np.rint(summed).astype(np.int64)
+    faces = np.bincount(cell, minlength=size).astype(np.float64)
+    return _Cells(known // many, known % many, faces, keys // size, keys % size, counts.astype(np.float64))
+
+
+def _within(cells: _Cells, group: int, name: str) -> PersonSums | None:
+    """Sums of the impostor pairs within one group."""
+    own = cells.group == group
+    faces = np.where(own, cells.faces, 0.0)
+    part = own[cells.left] & own[cells.right]
+    left, right, m = cells.left[part], cells.right[part], cells.matches[part]
+    pairs = faces * (faces.sum() - faces)
+    if not pairs.any():
+        return None
+    errors = np.bincount(left, m, len(faces)) + np.bincount(right, m, len(faces))
+    squares = faces**2
+    joint = (
+        float(m @ m), float(m @ (faces[left] * faces[right])),
+        float(squares.sum() ** 2 - (squares**2).sum()) / 2,
+    )  # fmt: skip
+    return PersonSums(name, errors[pairs > 0], pairs[pairs > 0], 2, joint)
+
+
+def _between(cells: _Cells, one: int, two: int, name: str) -> PersonSums | None:
+    """Sums of the impostor pairs with one face in each of two groups."""
+    count = int(cells.person.max()) + 1
+    first, second = (
+        np.bincount(cells.person, np.where(cells.group == g, cells.faces, 0.0), count) for g in (one, two)
+    )
+    pairs = first * (second.sum() - second) + second * (first.sum() - first)
+    if not pairs.any():
+        return None
+    ends = cells.group[cells.left], cells.group[cells.right]
+    part = ((ends[0] == one) & (ends[1] == two)) | ((ends[0] == two) & (ends[1] == one))
+    left, right, m = cells.person[cells.left[part]], cells.person[cells.right[part]], cells.matches[part]
+    low, high = np.minimum(left, right), np.maximum(left, right)
+    keys, at = np.unique(low * count + high, return_inverse=True)
+    hits = np.bincount(at.ravel(), m, len(keys))
+    low, high = keys // count, keys % count
+    sizes = first[low] * second[high] + second[low] * first[high]
+    # Over unordered pairs s < t of people: sum (f_s g_t + g_s f_t)^2.
+    ff, gg, fg = float(first @ first), float(second @ second), float(first @ second)
+    all_sizes = ff * gg + fg**2 - 2 * float((first**2) @ (second**2))
+    errors = np.bincount(low, hits, count) + np.bincount(high, hits, count)
+    return PersonSums(
+        name, errors[pairs > 0], pairs[pairs > 0], 2, (float(hits @ hits), float(hits @ sizes), all_sizes)
+    )
 
 
 def impostor_rates(
@@ -81,42 +150,21 @@ def impostor_rates(
     Raises:
         InsufficientData: no group has an impostor pair.
     """
-    use = ok & (groups != "")
-    if use.sum() < 2:
+    use = np.flatnonzero(ok & (groups != ""))
+    if len(use) < 2:
         raise InsufficientData("no impostor pair within any group")
-    counts = count_matches(unit, subjects, threshold, groups, use)
-    names = [str(g) for g in counts.groups if g != ""]
-    column = {g: i for i, g in enumerate(counts.groups)}
-    within: list[GroupRate] = []
-    shape = (len(names), len(names))
-    cells: list[list[list[float | None]]] = [[[None] * shape[0] for _ in names] for _ in range(3)]
-    n = np.zeros(shape, np.int64)
-    for a, first in enumerate(names):
+    names, codes = np.unique(groups[use], return_inverse=True)
+    cells = _matched_cells(unit[use], subjects[use], codes.ravel().astype(np.int64), threshold)
+    within: dict[tuple[int, int], PersonSums] = {}
+    between: dict[tuple[int, int], PersonSums] = {}
+    for a, name in enumerate(names):
         for b in range(a, len(names)):
-            i, j = column[first], column[names[b]]
-            total, hits = int(counts.pairs[i, j]), int(counts.matches[i, j])
-            n[a, b] = n[b, a] = total
-            if not total:
-                continue
-            in_first, in_second = use & (groups == first), use & (groups == names[b])
-            rows = np.flatnonzero(in_first if a == b else in_first | in_second)
-            other = np.where(in_first[rows], j, i)
-            found = _clustered(
-                first,
-                counts.face_matches[rows, other].astype(float),
-                counts.face_pairs[rows, other].astype(float),
-                subjects[rows],
-                total,
-                hits,
-            )
-            for k, value in enumerate((found.rate, found.interval.low, found.interval.high)):
-                cells[k][a][b] = cells[k][b][a] = value
-            if a == b:
-                within.append(found)
+            sums = _within(cells, a, str(name)) if a == b else _between(cells, a, b, str(name))
+            if sums is not None:
+                (within if a == b else between)[a, b] = sums
     if not within:
         raise InsufficientData("no impostor pair within any group")
-    tables = [tuple(tuple(row) for row in table) for table in cells]
-    return tuple(within), CrossGroup(tuple(names), tables[0], tables[1], tables[2], n)
+    return group_rates(list(within.values())), cross_group(tuple(map(str, names)), within, between)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +172,14 @@ class OwnThreshold:
     """The threshold one group would need for the target FMR.
 
     Attributes:
-        value: cosine; low, high: thresholds at the ends of the FMR's interval (a test turned around).
-        n: impostor pairs within the group. resolvable: n >= 3 / target.
+        value: cosine; interval: thresholds at the ends of the FMR's interval (a test turned around), or None with
+            the reason in `missing`. n: impostor pairs within the group. resolvable: n >= 3 / target.
     """
 
     group: str
     value: float
-    low: float
-    high: float
+    interval: Interval | None
+    missing: str
     n: int
     resolvable: bool
 
@@ -146,65 +194,15 @@ def own_threshold(
     """
     scores = impostor_histogram(unit, subjects, ok)
     value = scores.threshold(target_fmr)
-    everyone = np.full(len(subjects), "all")
-    rate = impostor_rates(unit, subjects, everyone, value, ok)[0][0]
-    spread = z_value(0.95) * float(np.sqrt(rate.variance))
-    most = min(1.0, target_fmr + spread)
-    least = max(target_fmr**2 / most, 1 / scores.n)  # symmetric on a log scale: a rate has no room below 0
-    return OwnThreshold(
-        group, value, scores.threshold(most), scores.threshold(least), scores.n, scores.n >= 3 / target_fmr
-    )
-
-
-def _draws(rates: tuple[GroupRate, ...], count: int, rng: np.random.Generator) -> F64:
-    """f64[count,G]: each group's rate from a Jeffreys posterior on its effective counts."""
-    columns = []
-    for g in rates:
-        n_eff = max(1.0, g.rate * (1 - g.rate) / g.variance) if 0 < g.rate < 1 else float(g.subjects)
-        columns.append(rng.beta(g.rate * n_eff + 0.5, (1 - g.rate) * n_eff + 0.5, count))
-    return np.stack(columns, axis=1)
-
-
-def summary_intervals(
-    fmrs: tuple[GroupRate, ...],
-    fnmrs: tuple[GroupRate, ...] | None,
-    alpha: float,
-    rng: np.random.Generator,
-    draws: int = 2000,
-    level: float = 0.95,
-) -> dict[str, tuple[float, Interval]]:
-    """Fairness summaries with intervals: `max_over_geomean_fmr`, and with FNMRs `fdr`, `ir`, `garbe`.
-
-    Intervals are percentiles over draws of every group's rate from a Jeffreys posterior on its
-    identity-clustered effective counts; groups share no people, so they are drawn independently.
-
-    Raises:
-        InsufficientData: fewer than two groups.
-    """
-    x = np.array([g.rate for g in fmrs])
-    floor_x = np.array([g.floored for g in fmrs])
-    xs = _draws(fmrs, draws, rng)
-    method = f"percentiles of {draws} draws of each group's clustered sampling distribution"
-    tail = [(1 - level) / 2, (1 + level) / 2]
-    found: dict[str, tuple[float, Interval]] = {}
-
-    def add(name: str, value: float, drawn: F64) -> None:
-        low, high = (float(q) for q in np.quantile(drawn, tail))
-        found[name] = (value, Interval(min(low, value), max(high, value), level, method))
-
-    if x.max() > 0:
-        geomean = np.exp(np.log(xs).mean(1))
-        add("max_over_geomean_fmr", max_over_geomean(x, floor_x), xs.max(1) / geomean)
-    if fnmrs is not None:
-        y = np.array([g.rate for g in fnmrs])
-        floor_y = np.array([g.floored for g in fnmrs])
-        ys = _draws(fnmrs, draws, rng)
-        add("fdr", fdr(x, y, alpha), np.array([fdr(a, b, alpha) for a, b in zip(xs, ys, strict=True)]))
-        add("garbe", garbe(x, y, alpha), np.array([garbe(a, b, alpha) for a, b in zip(xs, ys, strict=True)]))
-        if x.max() > 0 and y.max() > 0:
-            drawn = (xs.max(1) / xs.min(1)) ** alpha * (ys.max(1) / ys.min(1)) ** (1 - alpha)
-            add("ir", inequity_rate(x, y, alpha, floor_x, floor_y), drawn)
-    return found
+    rate = impostor_rates(unit, subjects, np.full(len(subjects), group or "all"), value, ok)[0][0]
+    interval = None
+    if rate.interval is not None:
+        # The bin's FMR lies at or below the target; the ends are moved to lie about the target itself.
+        shift = target_fmr / rate.rate if rate.errors else 1.0
+        most, least = min(1.0, rate.interval.high * shift), max(rate.interval.low * shift, 1 / scores.n)
+        ends = sorted([scores.threshold(most), scores.threshold(least), value])
+        interval = Interval(ends[0], ends[2], 0.95, "the thresholds at the ends of the FMR's interval")
+    return OwnThreshold(group, value, interval, rate.missing, scores.n, scores.n >= 3 / target_fmr)
 
 
 def join_labels(parts: list[ArrayLike]) -> NDArray[np.str_]:

@@ -72,13 +72,13 @@ def test_a_planted_false_non_match_gap_is_found() -> None:
 
 
 def test_equal_groups_raise_a_finding_in_at_most_the_stated_share_of_worlds() -> None:
-    """Holm at 5 % within an attribute: at most 10 of 200 expected; 99.9 % binomial bound 20."""
+    """Holm at 1 % over the run: at most 1 of 100 expected; 99.9 % binomial bound 5."""
     raised = 0
-    for seed in range(200):
+    for seed in range(100):
         context = context_of(*world(80, 3, seed=1000 + seed))
         result = run(context, Params(by=("group",), fmr=2e-2))
         raised += any(f.severity in ("high", "medium", "low") for f in result.findings)
-    assert raised <= 20
+    assert raised <= 5
 
 
 def test_a_face_without_a_vector_is_a_false_non_match_and_never_a_false_match() -> None:
@@ -129,7 +129,7 @@ def test_within_group_variance_covers_pairs_that_share_people() -> None:
     """The interval of an all-pairs FMR covers the truth in about 95 of 100 worlds; iid Wilson would not."""
     threshold, covered, naive = 0.45, 0, 0
     truth = true_fmr("b", threshold, COMMON)
-    for seed in range(200):
+    for seed in range(100):
         vectors, subjects, group = world(120, 2, seed=2000 + seed, common=COMMON)
         unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
         rates, _ = impostor_rates(unit, subjects, group, threshold, np.ones(len(unit), bool))
@@ -137,8 +137,8 @@ def test_within_group_variance_covers_pairs_that_share_people() -> None:
         covered += b.interval.low <= truth <= b.interval.high
         half = 1.96 * np.sqrt(b.rate * (1 - b.rate) / b.n)
         naive += abs(b.rate - truth) <= half
-    assert covered >= 180
-    assert naive < 150
+    assert covered >= 89
+    assert naive < 75
 
 
 def test_the_cross_group_table_counts_every_pair_once() -> None:
@@ -161,7 +161,8 @@ def test_own_threshold_reaches_the_target_on_its_group() -> None:
     own = own_threshold("all", unit, subjects, 1e-2, np.ones(len(unit), bool))
     scores = (unit @ unit.T)[np.triu_indices(len(unit), 1)]
     assert np.mean(scores >= own.value) == pytest.approx(1e-2, rel=0.05)
-    assert own.low < own.value < own.high
+    assert own.interval is not None
+    assert own.interval.low < own.value < own.interval.high
 
 
 def test_numbers_are_cut_into_named_groups_and_zero_one_reads_as_words() -> None:
@@ -180,5 +181,44 @@ def test_every_metric_has_n_and_interval_or_a_reason() -> None:
         assert (metric.value is None) == bool(metric.missing)
         if metric.value is not None:
             assert metric.n
-            assert isinstance(metric.interval, Interval)
-            assert metric.interval.low <= metric.value <= metric.interval.high
+            assert isinstance(metric.interval, Interval) or metric.interval_missing
+            if metric.interval:
+                assert metric.interval.low <= metric.value <= metric.interval.high
+
+
+def test_one_budget_covers_all_attributes_of_a_run() -> None:
+    """A difference that passes alone is not shown among forty comparisons of further attributes."""
+    vectors, subjects, group = world(120, 3, seed=40, common=0.25)
+    rng = np.random.default_rng(3)
+    more = {f"dealt{k}": np.array(list("pqrs"))[rng.integers(0, 4, 120)][subjects] for k in range(3)}
+    context = context_of(vectors, subjects, group, **more)
+    alone = run(context, Params(by=("group",), fmr=2e-2, level=0.05))
+    among = run(context, Params(by=("group", *more), fmr=2e-2, level=0.05, intersections=False))
+    first, second = (
+        next(_p_of(f.text) for f in found.findings if f.evidence[0] == "bias.group.max_over_min_fmr")
+        for found in (alone, among)
+    )
+    assert 0 < first < 0.1
+    assert second > 10 * first
+
+
+def _p_of(text: str) -> float:
+    return float(text.split(" after Holm")[0].rsplit("p ", 1)[1].removeprefix("< "))
+
+
+def test_few_people_give_rates_with_a_reason_and_no_finding() -> None:
+    """Two people with fifty pictures each carry nearly all pairs of b: no interval, no finding."""
+    vectors, subjects, group = world(60, 3, seed=41)
+    extra = np.repeat(np.arange(60, 64), 50)
+    rng = np.random.default_rng(1)
+    own = rng.standard_normal((4, DIM))[extra - 60]
+    many = (own + 2.0 * rng.standard_normal((200, DIM))).astype(np.float32)
+    context = context_of(
+        np.concatenate([vectors, many]), np.r_[subjects, extra], np.r_[group, np.full(200, "b")]
+    )
+    result = normalise(run(context, Params(by=("group",), fmr=2e-2)))
+    fnmr = {m.group: m for m in result.metrics if m.name == "bias.group.fnmr"}
+    assert fnmr["b"].interval is None
+    assert "effective people" in fnmr["b"].interval_missing
+    assert not any(f.rule == "bias.ratio" and "fnmr" in f.evidence[0] for f in result.findings)
+    assert any(f.rule == "bias.too_few" for f in result.findings)
