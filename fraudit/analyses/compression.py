@@ -17,12 +17,16 @@ from fraudit.types import Analysis, AnalysisResult
 if TYPE_CHECKING:
     from fraudit.analyses.compression_costs import Gaps, Leak
     from fraudit.context import AnalysisContext
-    from fraudit.stats.pca import Loss, Pca, Spectrum, Variant
+    from fraudit.stats.pca import Pca, Spectrum, Variant
+    from fraudit.stats.template_loss import Loss
     from fraudit.types import PairList
 
 NAME, TITLE = "compression", "Compression"
 FARS = (1e-3, 1e-2, 1e-1)
 SPECTRUM_FACES = 4000
+# Of null reports, at most this share may say that something costs more than the margin: a seventh of the 5 % that
+# the seven analyses of a report share.
+FAMILY_LEVEL = 0.007
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,11 @@ class Measured:
     margin: float
     no_pairs: str = ""
 
+    @property
+    def few(self) -> str:
+        """Why losses have no interval, '' where they have."""
+        return self.losses[f"pca-{self.dim}"].reason if self.losses else ""
+
 
 def resolvable_far(n_impostor: int) -> float:
     """The smallest of FARS for which the rule of thirty holds, so that a loss is not that of a loose threshold."""
@@ -96,7 +105,8 @@ def _spectrum(context: AnalysisContext, rows: np.ndarray, unit: np.ndarray, para
 def _verified(
     context: AnalysisContext, unit: np.ndarray, ok: np.ndarray, params: Params
 ) -> tuple[PairList, float, dict[str, Variant], dict[str, Loss]]:
-    from fraudit.stats.pca import loss_of, sweep
+    from fraudit.stats.pca import CODES, sweep
+    from fraudit.stats.template_loss import loss_of
 
     pairs = context.pairs(params.max_pairs)
     n_impostor = int((~pairs.same).sum())
@@ -107,7 +117,10 @@ def _verified(
     context.progress(f"compression: {len(pairs):,} pairs, {folds} folds, {unit.shape[1]} dimensions")
     variants = sweep(unit, ok, context.faces.subjects, pairs, far)
     full = variants["float32"]
-    losses = {name: loss_of(v, full, pairs, context.faces.subjects, far) for name, v in variants.items()}
+    # One half and the codes may be called costly, each by its lower bound.
+    strict = 1 - 2 * FAMILY_LEVEL / (1 + len(CODES))
+    subjects = context.faces.subjects
+    losses = {name: loss_of(v, full, pairs, subjects, far, strict) for name, v in variants.items()}
     return pairs, far, variants, losses
 
 
@@ -169,7 +182,7 @@ def _reconstructions(
     from fraudit.analyses.compression_costs import projected_raw
     from fraudit.analyses.robustness_extra import angular
     from fraudit.inverters.geometry import landmarks_of
-    from fraudit.stats.intervals import clustered_mean
+    from fraudit.stats.intervals import clustered_mean, interval_or_reason
     from fraudit.stats.pca import fit_pca
     from fraudit.types import Gallery, GalleryItem, GalleryRow, Metric
 
@@ -204,9 +217,18 @@ def _reconstructions(
             )
             continue
         values = cosine[part][good]
-        interval = clustered_mean(values, owner[part][good])
+        people = owner[part][good]
+        interval, why = interval_or_reason(lambda v=values, p=people: clustered_mean(v, p))
         metrics.append(
-            Metric(name, float(values.mean()), n=len(values), interval=interval, label=label, n_unit="people")
+            Metric(
+                name,
+                float(values.mean()),
+                n=len(values),
+                interval=interval,
+                interval_missing=why,
+                label=label,
+                n_unit="people",
+            )
         )
     if not context.show_pictures:
         return tuple(metrics), ()

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudit.analyses.robustness import USUAL_GROUPS, group_masks
-from fraudit.stats.intervals import Difference, clustered_rate
-from fraudit.stats.pairs import subject_folds
-from fraudit.stats.pca import Variant, clustered_auc, fit_pca, project
+from fraudit.stats.intervals import Difference, clustered_rate, interval_or_reason
+from fraudit.stats.pca import Variant, project
+from fraudit.stats.probes import Judge, RidgeFolds, fold_parts, identity_folds, person_weights
 from fraudit.stats.robustness import group_gap
 from fraudit.types import F32, F64, I64, Bool, Interval, PairList
 
@@ -20,7 +20,8 @@ PROBES = 32
 REPEATS = 7
 LEAK_FACES = 2000
 LEAK_CLASS = 30
-LEAK_FOLDS = 5
+LEAK_FOLDS = 10
+LEAK_PENALTY = 0.1
 LEAKS = ("male", "Male", "gender", "young", "Young", "smiling", "Smiling", "eyeglasses", "Eyeglasses")
 _POPCOUNT = np.array([bin(i).count("1") for i in range(256)], np.uint8)
 
@@ -98,37 +99,35 @@ def leaks(
     dims: Sequence[int],
     rng: np.random.Generator,
 ) -> list[Leak]:
-    """AUC of logistic regression on the first d axes, identity-disjoint folds, PCA fitted in the training folds.
+    """AUC of the linear probe on the first d axes, identity-disjoint folds, axes fitted in the training folds.
 
-    An attribute with fewer than LEAK_CLASS faces in a class is left out.
+    Every person weighs the same. An attribute with fewer than LEAK_CLASS faces in a class is left out.
     """
-    from sklearn.linear_model import LogisticRegression
-
     found = []
+    benches: dict[bytes, tuple[Judge, RidgeFolds]] = {}
+    sample = rng.permutation(len(unit))[:LEAK_FACES]
     for name in names:
         split = binary_attribute(np.asarray(attributes[name]))
         if split is None:
             continue
         label, known, positive = split
-        rows = np.flatnonzero(known)
-        if len(rows) > LEAK_FACES:
-            rows = np.sort(rng.choice(rows, LEAK_FACES, replace=False))
+        rows = np.sort(sample[known[sample]])
         y, people = positive[rows], subjects[rows]
         if min(int(y.sum()), int((~y).sum())) < LEAK_CLASS or len(np.unique(people)) < 2 * LEAK_FOLDS:
             continue
-        fold = subject_folds(people, LEAK_FOLDS, int(rng.integers(2**31)))
-        scores = {d: np.zeros(len(rows)) for d in dims}
-        for f in range(LEAK_FOLDS):
-            train = fold != f
-            if y[train].all() or not y[train].any():
-                continue
-            pca = fit_pca(unit[rows[train]])
-            coordinates = (unit[rows] - pca.mean) @ pca.axes.T
-            coordinates /= np.sqrt(pca.variances.mean()) + 1e-12
-            for d in dims:
-                model = LogisticRegression(C=0.1, max_iter=300).fit(coordinates[train, :d], y[train])
-                scores[d][~train] = model.decision_function(coordinates[~train, :d])
-        auc = {d: clustered_auc(scores[d], y, people) for d in dims}
+        key = rows.tobytes()
+        if key not in benches:
+            seed = int(rng.integers(2**31))
+            fold, weights = identity_folds(people, LEAK_FOLDS, seed), person_weights(people)
+            judge = Judge(fold, fold_parts(people, LEAK_FOLDS, seed), weights)
+            benches = {key: (judge, RidgeFolds(unit[rows], fold, weights))}  # one at a time: they are large
+        judge, ridge = benches[key]
+        read = ridge.truncated(y.astype(np.float64), list(dims), LEAK_PENALTY)
+        auc = {}
+        for at, d in enumerate(dims):
+            one = {key: np.stack([-row[at], row[at]], axis=1) for key, row in read.items()}
+            estimate = judge.auc(y.astype(np.int64), one)
+            auc[d] = estimate.value, estimate.interval
         title = name if label == "1" else f"{name}={label}"
         found.append(Leak(title, len(rows), len(np.unique(people)), auc))
     return found
@@ -140,15 +139,16 @@ class Gaps:
 
     Attributes:
         worse, better: groups, by their mean FNMR over all d.
-        fnmr: group -> d -> (rate, interval, genuine pairs).
+        fnmr: group -> d -> (rate, interval or None, genuine pairs). reason: why intervals are missing.
         gap: d -> FNMR of `worse` less that of `better`, means over people.
     """
 
     worse: str
     better: str
     people: Mapping[str, int]
-    fnmr: Mapping[str, Mapping[int, tuple[float, Interval, int]]]
+    fnmr: Mapping[str, Mapping[int, tuple[float, Interval | None, int]]]
     gap: Mapping[int, Difference]
+    reason: str = ""
 
 
 def group_gaps(
@@ -156,7 +156,8 @@ def group_gaps(
 ) -> Gaps | None:
     """FNMR per group of at least `floor` people as d shrinks; None where fewer than two groups are that large."""
     masks = group_masks(values, np.arange(len(values)))
-    rates: dict[str, dict[int, tuple[float, Interval, int]]] = {}
+    reason = ""
+    rates: dict[str, dict[int, tuple[float, Interval | None, int]]] = {}
     means: dict[str, dict[int, F64]] = {}
     for label, mask in masks.items():
         chosen = pairs.same & mask[pairs.left] & mask[pairs.right]
@@ -169,19 +170,23 @@ def group_gaps(
         rates[group], means[group] = {}, {}
         for d, variant in variants.items():
             missed = ~variant.accepted[chosen]
-            rates[group][d] = (
-                float(missed.mean()),
-                clustered_rate(missed, people, people),
-                int(chosen.sum()),
-            )
+            interval, why = interval_or_reason(lambda m=missed, p=people: clustered_rate(m, p, p))  # type: ignore[misc]
+            reason = why or reason
+            rates[group][d] = float(missed.mean()), interval, int(chosen.sum())
             means[group][d] = np.bincount(codes, weights=missed) / counts
     if len(rates) < 2:
         return None
     order = sorted(rates, key=lambda g: float(np.mean([rates[g][d][0] for d in variants])))
     better, worse = order[0], order[-1]
-    gap = {d: group_gap(means[better][d], means[worse][d]) for d in variants}
+    gap = {d: _within(group_gap(means[better][d], means[worse][d])) for d in variants}
     people_of = {g: len(means[g][next(iter(variants))]) for g in rates}
-    return Gaps(worse, better, people_of, rates, gap)
+    return Gaps(worse, better, people_of, rates, gap, reason)
+
+
+def _within(gap: Difference) -> Difference:
+    """A difference of rates lies within -1 and 1."""
+    ends = gap.interval
+    return Difference(gap.value, Interval(max(ends.low, -1.0), min(ends.high, 1.0), ends.level, ends.method))
 
 
 def usual(

@@ -8,7 +8,8 @@ from fraudit.analyses.compression import Measured
 from fraudit.formatting import group_words, percent
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.intervals import Difference
-from fraudit.stats.pca import CODES, smallest_safe
+from fraudit.stats.pca import CODES
+from fraudit.stats.template_loss import smallest_safe
 from fraudit.types import Column, Figure, Finding, Interval, Metric, Table
 
 
@@ -25,8 +26,12 @@ FULL = "float32"  # what every other way is compared with
 
 
 def losses_by_dim(m: Measured, suffix: str = "") -> dict[int, Difference]:
-    """d -> loss of TAR of `pca-d` (or of `pca-d-int8`)."""
-    return {d: m.losses[f"pca-{d}{suffix}"].tar_loss for d in m.dims}
+    """d -> loss of TAR of `pca-d` (or of `pca-d-int8`); without an interval, anything is possible."""
+    found = {}
+    for d in m.dims:
+        loss = m.losses[f"pca-{d}{suffix}"]
+        found[d] = loss.tar_loss or Difference(loss.value, Interval(-1.0, 1.0))
+    return found
 
 
 def safe(m: Measured, bound: bool = True) -> int | None:
@@ -36,29 +41,18 @@ def safe(m: Measured, bound: bool = True) -> int | None:
 
 def _worst_bound(m: Measured) -> float:
     """The upper bound of a loss that is exactly zero here: no margin below it can be shown."""
-    return m.losses[f"pca-{m.dim}"].tar_loss.interval.high
+    return losses_by_dim(m)[m.dim].interval.high
 
 
 def metrics(m: Measured) -> list[Metric]:
     """Spectrum, sweep, smallest dimensions, sizes and match costs, leaks and gaps."""
     s = m.spectrum
     found = [
-        Metric(
-            "compression.effective_rank",
-            s.entropy_rank[0],
-            n=s.people,
-            interval=s.entropy_rank[1],
-            label="Effective rank (entropy)",
-            n_unit="people",
-        ),
-        Metric(
-            "compression.participation_ratio",
-            s.participation[0],
-            n=s.people,
-            interval=s.participation[1],
-            label="Participation ratio",
-            n_unit="people",
-        ),
+        Metric(f"compression.{name}", value, n=s.people, interval=interval, label=label, n_unit="people")
+        for name, (value, interval), label in (
+            ("effective_rank", s.entropy_rank, "Effective rank (entropy)"),
+            ("participation_ratio", s.participation, "Participation ratio"),
+        )
     ]
     for share, (value, interval) in s.dims.items():
         label = f"Axes for {percent(share, 0)} of the variance"
@@ -76,6 +70,7 @@ def metrics(m: Measured) -> list[Metric]:
                     value,
                     n=n,
                     interval=interval,
+                    interval_missing=loss.reason,
                     better="higher",
                     n_unit=unit,
                     label=f"{'Accuracy' if kind == 'accuracy' else _tar(m)}, {name}",
@@ -86,9 +81,10 @@ def metrics(m: Measured) -> list[Metric]:
         found.append(
             Metric(
                 f"compression.tar_loss.{name}",
-                loss.tar_loss.value,
+                loss.value,
                 n=m.n_genuine,
-                interval=loss.tar_loss.interval,
+                interval=loss.tar_loss.interval if loss.tar_loss else None,
+                interval_missing=loss.reason,
                 better="lower",
                 n_unit="genuine pairs",
                 label=f"Loss of {_tar(m)} against the full vector, {name}",
@@ -144,7 +140,7 @@ def _dimension_metrics(m: Measured) -> list[Metric]:
     found = []
     d = safe(m)
     if d is None:
-        why = (
+        why = m.few or (
             f"not resolvable: with {m.people} people even a lossless template could lose up to "
             f"{100 * _worst_bound(m):.1f} points; the margin is {100 * m.margin:g}"
         )
@@ -155,6 +151,7 @@ def _dimension_metrics(m: Measured) -> list[Metric]:
                 names[0],
                 d,
                 n=m.n_genuine,
+                interval_missing="a decision by bounds has none",
                 better="lower",
                 label=f"{label} (upper bound)",
                 n_unit="genuine pairs",
@@ -166,6 +163,7 @@ def _dimension_metrics(m: Measured) -> list[Metric]:
             names[1],
             estimate,
             n=m.n_genuine,
+            interval_missing="compression.safe_dim is what the bounds allow",
             better="lower",
             label=f"{label} (estimate)",
             n_unit="genuine pairs",
@@ -187,11 +185,15 @@ def _words(name: str) -> str:
     return f"PCA {parts[1]}" + (" + int8" if len(parts) > 2 else "")
 
 
-def _pair(interval: Interval) -> str:
-    return interval_words(interval.low, interval.high, as_percent=True)
+def _pair(interval: Interval | None) -> str:
+    return (
+        "too few people" if interval is None else interval_words(interval.low, interval.high, as_percent=True)
+    )
 
 
-def _points(difference: Difference) -> str:
+def _points(difference: Difference | None) -> str:
+    if difference is None:
+        return "too few people"
     return f"{100 * difference.interval.low:.2f} to {100 * difference.interval.high:.2f}"
 
 
@@ -208,7 +210,7 @@ def tables(m: Measured) -> tuple[Table, ...]:
                 "tar": loss.tar[0],
                 "tar_interval": _pair(loss.tar[1]),
                 "fmr": loss.fmr,
-                "loss": None if name == FULL else 100 * loss.tar_loss.value,
+                "loss": None if name == FULL else 100 * loss.value,
                 "loss_interval": "the reference" if name == FULL else _points(loss.tar_loss),
                 "cost": m.costs[name][0] if name in m.costs else None,
                 "n": m.n_genuine,
@@ -255,7 +257,7 @@ def tables(m: Measured) -> tuple[Table, ...]:
                     "what": f"FNMR of {said[group]}",
                     "d": d,
                     "value": rate,
-                    "interval": [i.low, i.high],
+                    "interval": [i.low, i.high] if i else None,
                     "n": n,
                     "people": m.gaps.people[group],
                 }
@@ -277,7 +279,9 @@ def tables(m: Measured) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def _series(name: str, panel: str, points: list[tuple[int, float, Interval]], accent: bool = False) -> dict:
+def _series(
+    name: str, panel: str, points: list[tuple[int, float, Interval | None]], accent: bool = False
+) -> dict:
     return {
         "name": name,
         "panel": panel,
@@ -285,8 +289,8 @@ def _series(name: str, panel: str, points: list[tuple[int, float, Interval]], ac
         "points": True,
         "x": [p[0] for p in points],
         "y": [p[1] for p in points],
-        "low": [p[2].low for p in points],
-        "high": [p[2].high for p in points],
+        "low": [p[2].low if p[2] else None for p in points],
+        "high": [p[2].high if p[2] else None for p in points],
     }
 
 
@@ -389,7 +393,12 @@ def findings(m: Measured) -> list[Finding]:
         estimate = safe(m, bound=False)
         text = (
             f"Not resolvable: with {m.people} people no template can be shown to keep {_tar(m)} {within}; "
-            f"a lossless one could lose up to {100 * _worst_bound(m):.1f} points here. By the estimate alone, "
+            + (
+                f"{m.few}. "
+                if m.few
+                else f"a lossless one could lose up to {100 * _worst_bound(m):.1f} points here. "
+            )
+            + "By the estimate alone, "
             + (f"{estimate} of {m.dim} dimensions do." if estimate != m.dim else "no smaller dimension does.")
         )
         evidence = ("compression.safe_dim_estimate",)
@@ -397,7 +406,8 @@ def findings(m: Measured) -> list[Finding]:
     elif d == m.dim:
         text = f"No projection onto fewer than {m.dim} dimensions can be shown to keep {_tar(m)} {within} ({basis})."
         found.append(Finding("info", text, ("compression.safe_dim",), "compression.all_dimensions"))
-    codes = [code for code in CODES if m.losses[code].tar_loss.interval.high <= m.margin]
+    known = {name: loss for name, loss in m.losses.items() if loss.tar_loss is not None}
+    codes = [c for c in CODES if c in known and m.losses[c].tar_loss.interval.high <= m.margin]
     if codes:
         best = min(codes, key=lambda code: m.variants[code].size_bytes)
         loss = m.losses[best].tar_loss
@@ -411,8 +421,8 @@ def findings(m: Measured) -> list[Finding]:
     # Among the halves and codes, only what a person may want to use: a d below the claim says nothing new.
     half = max((x for x in m.dims if x < m.dim), default=m.dim)
     for name in (f"pca-{half}", *CODES):
-        loss = m.losses[name].tar_loss
-        if loss.interval.low > m.margin:
+        loss, strict = m.losses[name].tar_loss, m.losses[name].strict
+        if loss is not None and strict is not None and strict.low > m.margin:
             what = _words(name).capitalize() if name in CODES else _words(name)
             text = (
                 f"{what} costs {100 * loss.value:.1f} points of {_tar(m)} (95 % interval "
@@ -479,7 +489,7 @@ def method(m: Measured) -> str:
         "Axes and scales come from the training folds; scores of the test folds are pooled. Accuracy uses the "
         f"threshold of the training folds, {_tar(m)} the threshold read off the pooled scores "
         f"({m.n_genuine:,} genuine, {m.n_impostor:,} impostor pairs). "
-        "Losses are paired over the same pairs, clustered by identity, and include "
-        "the uncertainty of both thresholds. The smallest safe d is the first from which on every upper bound stays "
-        "within the margin."
+        "Losses are paired over the same pairs, clustered by identity, and include the uncertainty of both thresholds "
+        "and of the axes, fitted again without each further fold (jackknife): they are those of axes learnt from as "
+        "many people as here. The smallest safe d is the first from which on every upper bound stays within the margin."
     )

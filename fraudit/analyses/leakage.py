@@ -18,21 +18,27 @@ from fraudit.analyses import leakage_words as words
 from fraudit.analyses.leakage_targets import MIN_FACES, MIN_PEOPLE, Target
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.stats.fairness import holm
+from fraudit.stats.jackknife import LEAST_GROUPS, Estimate
 from fraudit.stats.probes import (
-    Estimate,
-    People,
+    Chance,
+    Judge,
     RidgeFolds,
     control_labels,
+    fold_parts,
     identity_folds,
-    identity_permutations,
-    logistic_folds,
-    mean_of,
-    permutation_p,
+    mean_auc,
+    person_weights,
+    sign_flips,
+    weighted_r2,
     within_person_share,
 )
 from fraudit.types import F32, I64, Analysis, AnalysisResult
 
-CLASS_CONTROLS = 3  # control tasks of a target with classes: logistic probes have no closed form
+# Of null reports, at most this share may call anything readable (Holm over all targets of a report): a seventh of
+# the 5 % that the seven analyses of a report share.
+FAMILY_LEVEL = 0.007
+CONTROLS = 12  # control tasks of a target
+MLP_FOLDS = 5  # at most: ten networks more are trained for the interval
 
 
 @dataclass(frozen=True)
@@ -44,9 +50,8 @@ class Params:
         identity_traits: further labels that count as arguably identity.
         measure: measure pose, expression and quality in the pictures.
         max_faces: faces at most, whole people drawn at random.
-        folds: identity-disjoint folds.
-        permutations: relabellings of people for the p values; raised where Holm's correction needs more.
-        draws: draws of people for the intervals.
+        folds: identity-disjoint folds, and groups of people that the intervals leave out; at least 5.
+        flips: sign flips of people for the p values; raised where Holm's correction needs more.
         mlp: also train the nonlinear probe.
         level: family-wise error level of the tests (Holm).
     """
@@ -55,11 +60,10 @@ class Params:
     identity_traits: tuple[str, ...] = ()
     measure: bool = True
     max_faces: int = 4000
-    folds: int = 5
-    permutations: int = 999
-    draws: int = 400
+    folds: int = 10
+    flips: int = 2999
     mlp: bool = True
-    level: float = 0.05
+    level: float = FAMILY_LEVEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ class Probe:
         score: of the linear probe; control: the same for the control task; balanced: balanced accuracy.
         selectivity: score less control, AUC as 2 AUC - 1 so that both kinds run from 0 (chance) to 1; a control
             below chance counts as chance, for a probe does not leak more because another overfits.
-        p: of the permutation test; p_holm: corrected for the number of targets.
+        p: of the sign-flip test; p_holm: corrected for the number of targets.
         mlp: score of the nonlinear probe or None. share: of variance within people, or None and `no_share`.
     """
 
@@ -78,7 +82,7 @@ class Probe:
     n: int
     people: int
     score: Estimate
-    control: Estimate
+    control: Chance
     selectivity: Estimate
     balanced: Estimate | None
     p: float
@@ -134,54 +138,89 @@ class Bench:
     def __init__(self, context: Any, params: Params, vectors: F32, subjects: I64, probes: int) -> None:
         self.vectors, self.subjects = vectors, subjects
         self.fold = identity_folds(subjects, params.folds, context.seed)
-        self.ridge = RidgeFolds(vectors, self.fold)
-        self.people = People(subjects, params.draws, context.rng("leakage-people"))
-        # Holm's first step needs p <= level / probes, and 1 / (permutations + 1) is the least p there is.
-        draws = max(params.permutations, int(np.ceil(probes / params.level)))
-        self.permutations = identity_permutations(subjects, draws, context.rng("leakage-permutations"))
+        self.weights = person_weights(subjects)
+        parts = fold_parts(subjects, params.folds, context.seed)
+        self.judge = Judge(self.fold, parts, self.weights)
+        self.ridge = RidgeFolds(vectors, self.fold, self.weights)
+        self.people = len(np.unique(subjects))
+        # Holm's first step needs p <= level / probes, and 1 / (flips + 1) is the least p there is.
+        flips = max(params.flips, int(np.ceil(3 * probes / params.level)))
+        self.flips = sign_flips(self.people, flips, context.rng("leakage-flips"))
         self.rng = context.rng("leakage-control")
         self.identified = context.faces.identified
-        self.controls = int(np.clip(20_000 // len(subjects), 3, 20))
+        self.controls = CONTROLS
+
+
+def _number_scores(bench: Bench, values: np.ndarray, control: np.ndarray) -> tuple[Estimate, Chance]:
+    """(R2, R2 of the control tasks)."""
+    table = np.column_stack([values, control])
+    read = bench.ridge.predict(table)
+    parts = {
+        k: np.column_stack([a.predicted[:, 0], np.full(len(a.predicted), a.base[0])]) for k, a in read.items()
+    }
+    score = bench.judge.r2(values, parts)
+    answers = bench.judge.gather({key: a.predicted for key, a in read.items()})
+    bases = bench.judge.gather({key: np.broadcast_to(a.base, a.predicted.shape) for key, a in read.items()})
+    drawn = [
+        weighted_r2(table[:, t], answers[:, t], bases[:, t], bench.weights) for t in range(1, table.shape[1])
+    ]
+    chance = Chance.of(drawn)
+    # A probe that answers the mean of its training faces has an R2 of 0 without each group too: what it may
+    # have been by chance is what the control tasks show, in parts of what is left to read.
+    return score.with_error(chance.spread * (1 - max(score.value, 0.0))), chance
+
+
+def _class_scores(
+    bench: Bench, target: Target, values: np.ndarray, control: np.ndarray
+) -> tuple[Estimate, Chance, Estimate, np.ndarray]:
+    """(AUC, AUC of the control tasks, balanced accuracy, f64[N,C] of 0/1)."""
+    names, labels = np.unique(values, return_inverse=True)
+    count = len(names)
+    drawn = [labels.ravel(), *np.searchsorted(names, control).T]
+    drawn = drawn[:1] + [c for c in drawn[1:] if len(np.unique(c)) == count]
+    if len(drawn) < 3:
+        raise InsufficientData(f"{target.words}: no control tasks with all classes could be drawn")
+    table = np.concatenate([np.eye(count)[c] for c in drawn], axis=1)
+    read = bench.ridge.predict(table)
+    # A fold's mean answer is that of the other folds, which is low where the fold's own is high: left out.
+    found = {key: a.predicted - a.base for key, a in read.items()}
+    score = bench.judge.auc(drawn[0], {key: part[:, :count] for key, part in found.items()})
+    answers = bench.judge.gather(found)
+    chance = Chance.of(
+        [
+            mean_auc(column, answers[:, t * count : (t + 1) * count], bench.weights)
+            for t, column in enumerate(drawn)
+            if t
+        ]
+    )
+    decided = {key: a.predicted[:, :count] - a.middle[:count] for key, a in read.items()}
+    balanced = bench.judge.balanced_accuracy(drawn[0], decided)
+    return score, chance, balanced, table[:, 1 if count == 2 else 0 : count]
 
 
 def probe(bench: Bench, target: Target, values: np.ndarray) -> Probe:
-    """Linear probe, control task, permutation test and within-person share of one target, f64[N] values."""
-    people = bench.people
+    """Linear probe, control task, sign-flip test and within-person share of one target, f64[N] values."""
     control = control_labels(values, bench.subjects, bench.controls, bench.rng)
     balanced = None
     if target.classes:
-        names, labels = np.unique(values, return_inverse=True)
-        labels = labels.ravel()
-        scores, strengths = logistic_folds(bench.vectors, labels, bench.fold)
-        score, balanced = people.auc(labels, scores), people.balanced_accuracy(labels, scores)
-        drawn = []
-        for column in np.searchsorted(names, control).T[:CLASS_CONTROLS]:
-            if len(np.unique(column)) == len(names):
-                answer = logistic_folds(bench.vectors, column, bench.fold, strengths)[0]
-                drawn.append(people.auc(column, answer))
-        if not drawn:
-            raise InsufficientData(f"{target.words}: no control task with all classes could be drawn")
-        chance = mean_of(drawn)
-        selectivity = score.scaled(2, -1).minus(chance.scaled(2, -1).at_least(0.0))
-        columns = np.eye(len(names))[labels][:, 1 if len(names) == 2 else 0 :]
+        score, chance, balanced, columns = _class_scores(bench, target, values, control)
+        unit, floor, twice = score.scaled(2, -1), 2 * chance.value - 1, 2.0
     else:
-        predicted, base, _ = bench.ridge.predict(np.column_stack([values, control]))
-        score = people.r2(values, predicted[:, 0], base[:, 0])
-        chance = mean_of(
-            [people.r2(control[:, k], predicted[:, k + 1], base[:, k + 1]) for k in range(control.shape[1])]
-        )
-        selectivity = score.minus(chance.at_least(0.0))
+        score, chance = _number_scores(bench, values, control)
+        unit, floor, twice = score, chance.value, 1.0
         columns = ((values - values.mean()) / values.std())[:, None]
-    p, _ = permutation_p(bench.ridge, columns, bench.permutations)
+    selectivity = unit.minus(max(floor, 0.0), twice * chance.error if floor > 0 else 0.0)
+    p = bench.ridge.score_p(columns, bench.subjects, bench.flips)
     share, reason = None, words.NO_IDENTITIES
     if bench.identified:
         try:
             if target.classes and not target.binary:
                 raise InsufficientData("given for numbers and for two classes only")
-            share, reason = within_person_share(bench.vectors, values, people), ""
+            share = within_person_share(bench.vectors, values, bench.subjects, bench.fold)
+            reason = ""
         except InsufficientData as error:
             reason = error.message
-    return Probe(target, len(values), people.count, score, chance, selectivity, balanced, p, p, share, reason)
+    return Probe(target, len(values), bench.people, score, chance, selectivity, balanced, p, p, share, reason)
 
 
 def audit(
@@ -227,7 +266,6 @@ def _with_mlp(
 
     context.progress("leakage: nonlinear probes")
     rng = context.rng("leakage-mlp")
-    fold = identity_folds(subjects, params.folds, context.seed)
     columns, classes = [], []
     for target, known, values in todo:
         own = np.where(known, values, np.nan)
@@ -242,25 +280,28 @@ def _with_mlp(
     columns += [rng.standard_normal(codes.max() + 1)[codes], rng.integers(0, 2, codes.max() + 1)[codes]]
     classes += [0, 2]
     table = np.column_stack(columns).astype(np.float64)
-    answers, base = mlp_folds(vectors, table, classes, fold, context.seed)
-    scores = []
+    fold, parts = (of(subjects, MLP_FOLDS, context.seed) for of in (identity_folds, fold_parts))
+    weights = person_weights(subjects)
+    answers, bases = mlp_folds(vectors, table, classes, subjects, fold, weights, context.seed)
+    scores: list[Estimate] = []
     everyone = np.ones(len(subjects), bool)
     for t, count in enumerate(classes):
         known = todo[t][1] if t < len(todo) else everyone
-        people = People(subjects[known], params.draws, context.rng("leakage-people"))
-        truth = table[known, t]
+        judge = Judge(fold[known], parts[known], weights[known])
+        mine = {key: a[t][known[fold == key[0]]] for key, a in answers.items()}
         if count:
-            scores.append(people.auc(truth.astype(np.int64), answers[t][known]))
-        else:
-            scores.append(people.r2(truth, answers[t][known, 0], base[known, t]))
+            scores.append(judge.auc(table[known, t].astype(np.int64), mine))
+            continue
+        mine = {key: np.column_stack([a[:, 0], np.full(len(a), bases[key][t])]) for key, a in mine.items()}
+        scores.append(judge.r2(table[known, t], mine))
     probes = [replace(p, mlp=s) for p, s in zip(found, scores, strict=False)]
     return probes, (scores[-2].value, scores[-1].value)
 
 
 def run(context: Any, params: Params) -> AnalysisResult:
     """Probe every target there is; those that cannot be judged are named with the reason."""
-    if params.folds < 3:
-        raise UsageError(f"leakage.folds: expected at least 3, found {params.folds}")
+    if params.folds < LEAST_GROUPS:
+        raise UsageError(f"leakage.folds: expected at least {LEAST_GROUPS}, found {params.folds}")
     if not 0 < params.level < 1:
         raise UsageError(f"leakage.level: expected a fraction in (0, 1), found {params.level}")
     wanted.check_names(context, params.targets)

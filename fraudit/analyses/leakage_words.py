@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fraudit.analyses.leakage_targets import IDENTITY, NOT_IDENTITY
 from fraudit.formatting import number
-from fraudit.stats.probes import Estimate
+from fraudit.stats.jackknife import Estimate
+from fraudit.stats.probes import Chance
 from fraudit.types import I64, SEVERITIES, AnalysisResult, Column, Figure, Finding, Metric, Severity, Table
 
 if TYPE_CHECKING:
@@ -27,8 +28,8 @@ def severity_of(low: float) -> Severity:
 
 
 def is_read(params: Params, probe: Probe) -> bool:
-    """Whether the test and the interval agree that the target can be read."""
-    return probe.p_holm < params.level and probe.selectivity.interval.low > 0
+    """Whether the test says that the target can be read; how well is the interval's matter."""
+    return probe.p_holm < params.level
 
 
 def _kind(probe: Probe) -> str:
@@ -39,6 +40,10 @@ def _number(value: float) -> str:
     return number(value, 2)
 
 
+def _p(value: float) -> str:
+    return "below 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
 def _span(estimate: Estimate) -> str:
     return f"{_number(estimate.interval.low)} to {_number(estimate.interval.high)}"
 
@@ -46,6 +51,11 @@ def _span(estimate: Estimate) -> str:
 def _unit(probe: Probe, estimate: Estimate) -> Estimate:
     """The score from 0 (chance) to 1: R2, or 2 AUC - 1."""
     return estimate.scaled(2, -1) if probe.target.classes else estimate
+
+
+def _chance(probe: Probe) -> float:
+    """The control task's score from 0 (chance) to 1."""
+    return 2 * probe.control.value - 1 if probe.target.classes else probe.control.value
 
 
 def _nonlinear(probe: Probe) -> str:
@@ -85,6 +95,8 @@ def sentence(family: Sequence[Probe], of: int) -> str:
         f"({_span(probe.score)}; n = {probe.n:,} faces{people}), "
         f"control task {_number(probe.control.value)}{_nonlinear(probe)}"
     )
+    if probe.selectivity.interval.low <= 0:
+        text += f"; p {_p(probe.p_holm)}: weak, a probe of this size may read nothing"
     if probe.share is not None and probe.share.interval.low > 0:
         text += (
             f"; it explains {100 * probe.share.value:.2g} % ({100 * probe.share.interval.low:.2g} to "
@@ -143,8 +155,7 @@ def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
         found.append(
             Finding(
                 "info",
-                f"Not shown to be readable (Holm-corrected p at least {params.level:g}, or the interval reaches the "
-                f"control task): {_listed(unclear)}.",
+                f"Not shown to be readable (Holm-corrected p at least {params.level:g}): {_listed(unclear)}.",
                 tuple(f"leakage.{p.target.name}.selectivity" for p in unclear),
                 "leakage.unresolved",
             )
@@ -177,7 +188,7 @@ def metrics(probes: Sequence[Probe]) -> list[Metric]:
     for probe in probes:
         name, words = f"leakage.{probe.target.name}", probe.target.words
 
-        def add(suffix: str, estimate: Estimate | None, label: str, missing: str = "", own: Probe = probe,
+        def add(suffix: str, estimate: Estimate | Chance | None, label: str, missing: str = "", own: Probe = probe,
                 base: str = name) -> None:  # fmt: skip
             if estimate is None:
                 rows.append(Metric(f"{base}.{suffix}", None, missing=missing, better="lower", label=label))
@@ -188,14 +199,19 @@ def metrics(probes: Sequence[Probe]) -> list[Metric]:
                 )  # fmt: skip
 
         kind = _kind(probe).lower()
-        add(kind, probe.score, f"{words}, {_kind(probe)} out of fold")
+        add(kind, probe.score, f"{words}, {_kind(probe)} out of fold, people weigh the same")
         if probe.balanced is not None:
-            add("balanced_accuracy", probe.balanced, f"{words}, balanced accuracy out of fold")
+            add(
+                "balanced_accuracy",
+                probe.balanced,
+                f"{words}, balanced accuracy out of fold, people weigh the same",
+            )
         add(f"control_{kind}", probe.control, f"{words}, control task")
         add("selectivity", probe.selectivity, f"{words}, score less control task")
         rows.append(
             Metric(f"{name}.p", probe.p_holm, n=probe.people, n_unit="people",
-                   label=f"{words}, permutation p, Holm-corrected")
+                   interval_missing="a p value has none",
+                   label=f"{words}, sign-flip p, Holm-corrected")
         )  # fmt: skip
         add("within_share", probe.share, f"{words}, share of variance within people", probe.no_share)
         if probe.mlp is not None:
@@ -226,7 +242,7 @@ def ranking(probes: Sequence[Probe]) -> Figure:
                 {
                     "label": probe.target.words, "value": score.value, "low": score.interval.low,
                     "high": score.interval.high, "n": probe.n, "group": group,
-                    "compare": _unit(probe, probe.control).value, "compare_label": "control task",
+                    "compare": _chance(probe), "compare_label": "control task",
                     "accent": group == NOT_IDENTITY and place == 0,
                 }
             )  # fmt: skip
@@ -313,7 +329,8 @@ def result(
         "Labels measured by another model or given by a data set carry their errors: a low score can mean a "
         "poor label.",
         "A probe shows what can be read, not what the model uses; a stronger probe may read more.",
-        "Intervals are for the probes as trained on this many faces; more faces make better probes.",
+        "Scores are those expected of a probe trained on this many people, each person weighing the same; more "
+        "people make better probes.",
         *(f"Not judged: {reason}." for reason in left_out),
     ]
     if no_pose:
@@ -328,14 +345,15 @@ def result(
             "may lie in different folds."
         )
     method = (
-        f"{params.folds} identity-disjoint folds. Numbers: ridge regression, penalty by identity-disjoint "
-        "cross-validation within the training folds, R2 out of fold. Classes: class-balanced logistic regression, "
-        "AUC and balanced accuracy out of fold. Control task (Hewitt and Liang 2019, adapted): every identity gets "
-        "one random label for all its faces; with identity-disjoint folds it cannot be learnt, so that it shows "
-        "chance on these people. p: labels permuted over identities with equally many faces; statistic: highest R2 "
-        "of the ridge probe (on 0/1 for classes) over three fixed penalties; Holm-corrected over targets. "
-        "Intervals: bootstrap over people of the out-of-fold predictions. Vectors as the model returns them, not "
-        "normalised."
+        f"{params.folds} identity-disjoint folds; every person weighs the same, in training and in scores, however "
+        "many pictures there are. Numbers: ridge regression, penalty by identity-disjoint cross-validation within the "
+        "training folds, R2 out of fold. Classes: ridge regression on 0/1, one class against the rest (a regularised "
+        "linear discriminant), AUC and balanced accuracy out of fold. Control task (Hewitt and Liang 2019, adapted): "
+        "every identity gets one random label for all its faces; with identity-disjoint folds it cannot be learnt, so "
+        "that it shows chance on these people. p: people's score contributions with random signs (Hemerik, Goeman and "
+        "Finos 2020), the highest of three ridge penalties, Holm-corrected over targets. Intervals: jackknife over the "
+        "folds' people, the probe trained again without each, so that its training is included; R2 never narrower than "
+        "the spread of the control tasks. Vectors as the model returns them, not normalised."
     )
     if mlp_control:
         method += (
@@ -346,7 +364,9 @@ def result(
     return AnalysisResult(
         "leakage",
         "Leakage",
-        headline=min(found, key=lambda f: SEVERITIES.index(f.severity)).text if found else "No target could be judged.",
+        headline=min(found, key=lambda f: SEVERITIES.index(f.severity)).text
+        if found
+        else "No target could be judged.",
         findings=tuple(found),
         metrics=tuple(metrics(ranked)),
         tables=(table(ranked),) if ranked else (),

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.intervals import Difference, clustered_rate, paired_difference, z_value
-from fraudit.stats.operating import ScoredPairs, tar_difference
+from fraudit.stats.jackknife import LEAST_GROUPS
 from fraudit.stats.verification import OperatingPoint, tar_at_far
 from fraudit.types import F32, F64, I64, Bool, Interval, PairList
 
@@ -165,15 +164,25 @@ def _cosine(inner: F64, left: F64, right: F64) -> F64:
     return np.divide(inner, length, out=np.zeros_like(inner), where=length > 0)
 
 
-def int8_scores(unit: F32, pairs: PairList, pca: Pca, d: int, train: Bool) -> F64:
-    """f64[P]: cosines of the first d coordinates kept as int8 with one scale, fitted on faces `train` bool[N]."""
-    coordinates = np.asarray(unit, np.float64) @ pca.axes[:d].T
-    scale = float(np.abs(coordinates[train]).max()) / 127.0
-    codes = np.clip(np.rint(coordinates / scale), -127, 127) * scale
-    rest = float(((pca.axes[d:] @ pca.mean) ** 2).sum())
-    squares = (codes**2).sum(axis=1) + rest
-    inner = np.einsum("pd,pd->p", codes[pairs.left], codes[pairs.right]) + rest
-    return _cosine(inner, squares[pairs.left], squares[pairs.right])
+def int8_scales(unit: F32, pca: Pca, train: Bool) -> F64:
+    """f64[D]: at d - 1 the step of int8 that holds the first d coordinates of faces `train` bool[N]."""
+    peaks = np.abs(np.asarray(unit[train], np.float64) @ pca.axes.T).max(axis=0)
+    return np.asarray(np.maximum.accumulate(peaks) / 127.0, np.float64)
+
+
+def int8_scores(unit: F32, pairs: PairList, pca: Pca, dims: Sequence[int], scales: F64) -> list[F64]:
+    """f64[P] for each d: cosines of the first d coordinates kept as int8 with one scale, `scales[d - 1]`."""
+    coordinates = np.asarray(unit, np.float64) @ pca.axes.T
+    home = (pca.axes @ pca.mean) ** 2
+    found = []
+    for d in dims:
+        scale = float(scales[d - 1])
+        codes = np.clip(np.rint(coordinates[:, :d] / scale), -127, 127) * scale
+        rest = float(home[d:].sum())
+        squares = (codes**2).sum(axis=1) + rest
+        inner = np.einsum("pd,pd->p", codes[pairs.left], codes[pairs.right]) + rest
+        found.append(_cosine(inner, squares[pairs.left], squares[pairs.right]))
+    return found
 
 
 def plain_code(unit: F32, code: str) -> F32:
@@ -211,6 +220,9 @@ class Variant:
         scores: f64[P], each pair's score under what was fitted on the other folds; NaN without vectors.
         right: bool[P], the pair was decided rightly at the threshold of the training folds.
         point: TAR at the FAR target, read off the pooled scores.
+        thresholds: f64[F], of best accuracy, for each test fold from the others.
+        again: f32[F,P], row g: scores under what was fitted without fold g's people too, NaN for fold g's pairs;
+            None where nothing is fitted.
     """
 
     name: str
@@ -219,6 +231,8 @@ class Variant:
     scores: F64
     right: Bool
     point: OperatingPoint
+    thresholds: F64
+    again: F32 | None = None
 
     @property
     def accepted(self) -> Bool:
@@ -226,15 +240,18 @@ class Variant:
         return np.asarray(self.scores >= self.point.threshold)
 
 
-def judge(scores: F64, same: Bool, fold: I64) -> tuple[F64, Bool]:
-    """(pooled f64[P], right bool[P]) of f64[F,P] scores, row f for the test fold f; NaN scores never match.
+def judge(scores: F64, same: Bool, fold: I64) -> tuple[F64, Bool, F64]:
+    """(pooled f64[P], right bool[P], thresholds f64[F]) of f64[F,P] scores, row f for the test fold f.
+
+    NaN scores never match.
 
     The threshold of a fold comes from the other folds under the same row: that of best accuracy, the highest
     of the best.
     """
     codes = np.unique(fold, return_inverse=True)[1].ravel()
     right = np.zeros(len(same), bool)
-    for f in range(int(codes.max()) + 1):
+    thresholds = np.empty(int(codes.max()) + 1)
+    for f in range(len(thresholds)):
         test = codes == f
         row = scores[f]
         train = ~test & np.isfinite(row)
@@ -246,7 +263,8 @@ def judge(scores: F64, same: Bool, fold: I64) -> tuple[F64, Bool]:
         last = np.append(levels[1:] != levels[:-1], True)
         best = float(levels[int(np.argmax(np.where(last, gain, -np.inf)))])
         right[test] = (row[test] >= best) == same[test]
-    return scores[codes, np.arange(len(same))], right
+        thresholds[f] = best
+    return scores[codes, np.arange(len(same))], right, thresholds
 
 
 def training_faces(pairs: PairList, subjects: I64, f: int, n: int) -> Bool:
@@ -259,10 +277,17 @@ def training_faces(pairs: PairList, subjects: I64, f: int, n: int) -> Bool:
 
 
 CODES = ("float16", "int8", "binary")
+UNFITTED = ("float32", "float16", "int8")
 
 
 def sweep(
-    unit: F32, ok: Bool, subjects: I64, pairs: PairList, far: float, dims: Sequence[int] | None = None
+    unit: F32,
+    ok: Bool,
+    subjects: I64,
+    pairs: PairList,
+    far: float,
+    dims: Sequence[int] | None = None,
+    again: bool = True,
 ) -> dict[str, Variant]:
     """Every way to store a template, verified with PCA, means and scales fitted in the training folds only.
 
@@ -270,12 +295,13 @@ def sweep(
         unit: f32[N,D]. ok: bool[N], faces that have a vector. subjects: i64[N].
         pairs: protocol with folds. far: FAR target.
         dims: numbers of axes; 1, 2, 4, ..., D by default.
+        again: also fit without any two folds, which intervals need.
     Returns:
         name -> Variant: `float32` (the full vector), `pca-D`, the CODES, and `pca-D-int8`.
     Raises:
         InsufficientData: a fold's training side lacks faces or pairs.
     """
-    n, dim = unit.shape
+    dim = unit.shape[1]
     wanted = list(dims) if dims is not None else sweep_dims(dim)
     folds = len(np.unique(pairs.fold))
     sizes = {"float32": 4 * dim, "float16": 2 * dim, "int8": dim, "binary": -(-dim // 8)}
@@ -284,96 +310,87 @@ def sweep(
     scores = {name: np.empty((folds, len(pairs))) for name in sizes}
     for code in ("float32", "float16", "int8"):
         scores[code][:] = cosine_scores(plain_code(unit, code), pairs)
+    fits = _Fits(unit, ok, subjects, pairs)
+    scales = []
     for f in range(folds):
-        train = training_faces(pairs, subjects, f, n) & ok
-        if train.sum() < 2:
-            raise InsufficientData(
-                f"PCA for fold {f} needs at least 2 faces of other people; found {train.sum()}"
-            )
-        pca = fit_pca(unit[train])
-        scores["binary"][f] = binary_scores(unit, pairs, pca.mean)
-        for d, row in zip(wanted, template_scores(unit, pairs, pca, wanted), strict=True):
-            scores[f"pca-{d}"][f] = row
-            scores[f"pca-{d}-int8"][f] = int8_scores(unit, pairs, pca, d, train)
+        pca, train = fits.without(f)
+        scales.append(int8_scales(unit, pca, train))
+        for name, row in _fitted_scores(unit, pairs, pca, scales[f], wanted).items():
+            scores[name][f] = row
+    refitted = _refitted(unit, pairs, fits, wanted, scales) if again else {}
     gone = ~(ok[pairs.left] & ok[pairs.right])
     found = {}
     for name, rows in scores.items():
         rows[:, gone] = np.nan
-        pooled, right = judge(rows, pairs.same, pairs.fold)
+        if name in refitted:
+            refitted[name][:, gone] = np.nan
+        pooled, right, thresholds = judge(rows, pairs.same, pairs.fold)
         point = tar_at_far(pooled[pairs.same], pooled[~pairs.same], far)
-        found[name] = Variant(name, kept[name], sizes[name], pooled, right, point)
+        found[name] = Variant(
+            name, kept[name], sizes[name], pooled, right, point, thresholds, refitted.get(name)
+        )
     return found
 
 
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """What a variant loses against the full vector.
+class _Fits:
+    """PCA of the faces of a protocol without the people of some folds."""
 
-    Attributes:
-        accuracy, tar: with identity-clustered intervals. fmr: achieved at the threshold of `tar`.
-        tar_loss, accuracy_loss: full minus variant over the same pairs; positive is worse.
-    """
+    def __init__(self, unit: F32, ok: Bool, subjects: I64, pairs: PairList) -> None:
+        self._x, self._codes = (
+            np.asarray(unit, np.float64),
+            np.unique(pairs.fold, return_inverse=True)[1].ravel(),
+        )
+        self.pairs, self.folds = pairs, int(self._codes.max()) + 1
+        self._train = [training_faces(pairs, subjects, f, len(unit)) & ok for f in range(self.folds)]
+        used = np.zeros(len(unit), bool)
+        used[pairs.left], used[pairs.right] = True, True
+        self._used = used & ok
+        self._sum, self._square = self._x[self._used].sum(axis=0), self._x[self._used].T @ self._x[self._used]
 
-    accuracy: tuple[float, Interval]
-    tar: tuple[float, Interval]
-    fmr: float
-    tar_loss: Difference
-    accuracy_loss: Difference
+    def of(self, fold: int) -> I64:
+        """Pairs of a fold."""
+        return np.flatnonzero(self._codes == fold)
 
-
-def loss_of(variant: Variant, full: Variant, pairs: PairList, subjects: I64, far: float) -> Loss:
-    """Rates of a variant and its paired, identity-clustered losses against `full`."""
-    left, right, same = subjects[pairs.left], subjects[pairs.right], pairs.same
-    # Without identities every face is its own subject, but a genuine pair still is one person.
-    right = np.where(same, left, right)
-    point, interval = ScoredPairs(variant.scores, same, left, right).tar_at_far(far)
-    return Loss(
-        (float(variant.right.mean()), clustered_rate(variant.right, left, right)),
-        (point.tar_all, interval),
-        point.far_achieved,
-        tar_difference(variant.scores, full.scores, same, left, right, far),
-        paired_difference(variant.right, full.right, left, right),
-    )
-
-
-def smallest_safe(losses: dict[int, Difference], margin: float, bound: bool = True) -> int | None:
-    """Smallest d from which on every loss (or its upper bound) stays within `margin`; None where none does.
-
-    d = D loses nothing by construction and is the answer only where no smaller d is.
-    """
-    dims = sorted(losses)
-    answer = None
-    for d in reversed(dims):
-        worst = losses[d].interval.high if bound else losses[d].value
-        if d != dims[-1] and worst > margin:
-            break
-        answer = d
-    if bound and answer == dims[-1] and losses[answer].interval.high > margin:
-        return None
-    return answer
+    def without(self, *folds: int) -> tuple[Pca, Bool]:
+        """(PCA, bool[N] the faces it is fitted on)."""
+        train = np.all([self._train[f] for f in folds], axis=0)
+        n = int(train.sum())
+        if n < 2:
+            raise InsufficientData(
+                f"PCA for fold {folds[0]} needs at least 2 faces of other people; found {n}"
+            )
+        left_out = self._x[self._used & ~train]
+        mean = (self._sum - left_out.sum(axis=0)) / n
+        inner = (self._square - left_out.T @ left_out - n * np.outer(mean, mean)) / (n - 1)
+        values, axes = np.linalg.eigh(inner)
+        return Pca(mean, axes[:, ::-1].T.copy(), np.maximum(values[::-1], 0.0), n), train
 
 
-def clustered_auc(scores: F64, positive: Bool, clusters: I64, level: float = 0.95) -> tuple[float, Interval]:
-    """AUC of f64[N] scores for bool[N] labels, clustered by person: DeLong placements summed by cluster.
+def _fitted_scores(unit: F32, pairs: PairList, pca: Pca, scales: F64, dims: Sequence[int]) -> dict[str, F64]:
+    """Scores of everything that is fitted: `binary`, `pca-D`, `pca-D-int8`."""
+    found = {"binary": binary_scores(unit, pairs, pca.mean)}
+    plain, small = template_scores(unit, pairs, pca, dims), int8_scores(unit, pairs, pca, dims, scales)
+    for d, row, coded in zip(dims, plain, small, strict=True):
+        found[f"pca-{d}"], found[f"pca-{d}-int8"] = row, coded
+    return found
 
-    Raises:
-        InsufficientData: one of the two classes is empty.
-    """
-    if not positive.any() or positive.all():
-        raise InsufficientData("an AUC needs both classes")
-    influence = np.zeros(len(scores))
-    placements = []
-    for part, sign in ((positive, 1.0), (~positive, -1.0)):
-        against = np.sort(sign * scores[~part])
-        mine = sign * scores[part]
-        placement = (np.searchsorted(against, mine, "left") + np.searchsorted(against, mine, "right")) / 2
-        placement = placement / len(against)
-        placements.append(placement.mean())
-        influence[part] = (placement - placement.mean()) / part.sum()
-    codes = np.unique(clusters, return_inverse=True)[1].ravel()
-    count = int(codes.max()) + 1
-    sums = np.bincount(codes, weights=influence)
-    half = z_value(level) * float(np.sqrt((sums**2).sum() * count / max(count - 1, 1)))
-    value = float(placements[0])
-    method = f"DeLong, clustered by {count} people"
-    return value, Interval(max(0.0, value - half), min(1.0, value + half), level, method)
+
+def _refitted(
+    unit: F32, pairs: PairList, fits: _Fits, dims: Sequence[int], scales: Sequence[F64]
+) -> dict[str, F32]:
+    """name -> f32[F,P] as `Variant.again`, int8 steps kept; empty where folds are too few for a jackknife."""
+    found: dict[str, F32] = {}
+    if fits.folds < LEAST_GROUPS:
+        return found
+    for f in range(fits.folds):
+        for g in range(f + 1, fits.folds):
+            pca, _ = fits.without(f, g)
+            rows = np.concatenate([fits.of(f), fits.of(g)])
+            first = len(fits.of(f))
+            faces, place = np.unique([pairs.left[rows], pairs.right[rows]], return_inverse=True)
+            left, right = place.reshape(2, -1)
+            part = PairList(left, right, pairs.same[rows], pairs.fold[rows])
+            for name, row in _fitted_scores(unit[faces], part, pca, scales[f], dims).items():
+                table = found.setdefault(name, np.full((fits.folds, len(pairs)), np.nan, np.float32))
+                table[g, rows[:first]], table[f, rows[first:]] = row[:first], row[first:]
+    return found

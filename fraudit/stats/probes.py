@@ -1,8 +1,11 @@
 """Probes: what can be read from vectors, judged on people the probe has never seen.
 
-Folds are identity-disjoint throughout. Numbers are read by ridge regression (R2 out of fold), classes by
-logistic regression (AUC, balanced accuracy). The ridge has a closed form in the training fold's principal
-axes, so that a thousand relabelled targets cost a few matrix products a fold.
+Folds are identity-disjoint throughout, and every person weighs the same in training and in judging, however many
+pictures there are: a person with w = 1 / pictures a face. Numbers are read by ridge regression (R2 out of fold),
+classes by ridge regression on 0/1, one class against the rest, which is a regularised linear discriminant (Hastie,
+Tibshirani and Friedman, The Elements of Statistical Learning, 4.3): AUC and balanced accuracy. Ridge needs of each
+fold only its weighted moments, so that training again without any one or two folds is cheap, for many targets at
+once; `fraudit.stats.jackknife` makes intervals of it.
 
 Control task (Hewitt and Liang 2019, adapted): every identity gets one random label for all its faces. With
 identity-disjoint folds it cannot be learnt, so that its score shows what chance looks like on these people.
@@ -10,368 +13,448 @@ identity-disjoint folds it cannot be learnt, so that its score shows what chance
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from scipy import special
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.jackknife import Estimate, jackknife_variance, without_each
 from fraudit.types import F32, F64, I64, Bool, Interval
 
 # Ridge penalties, times the mean squared singular value of the training part; the largest answers the mean.
 PENALTIES: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e4)
+PARTS = 4
 TEST_PENALTIES: tuple[float, ...] = (1e-2, 1.0, 1e2)
-STRENGTHS: tuple[float, ...] = (1e-3, 1e-2, 1e-1, 1.0)  # sklearn's C for vectors of unit RMS per axis
-COLUMNS = 256  # relabelled targets at a time
 
 
 def identity_folds(subjects: ArrayLike, folds: int, seed: int = 0) -> I64:
-    """i64[N] fold of each face: no person in two folds, folds of about equal numbers of faces.
+    """i64[N] fold of each face: no person in two folds, numbers of people that differ by one at most.
 
     Raises:
         InsufficientData: fewer people than folds.
     """
-    people, codes, counts = np.unique(np.asarray(subjects), return_inverse=True, return_counts=True)
+    people, codes = np.unique(np.asarray(subjects), return_inverse=True)
     if len(people) < folds:
         raise InsufficientData(f"{folds} identity-disjoint folds need as many people; found {len(people)}")
-    shuffled = np.random.default_rng([seed, 41]).permutation(len(people))
-    of_person = np.zeros(len(people), np.int64)
-    load = np.zeros(folds, np.int64)
-    for person in shuffled[np.argsort(-counts[shuffled], kind="stable")]:
-        of_person[person] = int(np.argmin(load))
-        load[of_person[person]] += counts[person]
+    # The same order whatever `folds`, so that 4 K folds are quarters of K folds.
+    of_person = np.random.default_rng([seed, 41]).permutation(len(people)) % folds
     return np.asarray(of_person[codes.ravel()], np.int64)
 
 
-class _Axes:
-    """A training part in its principal axes: ridge for any penalty is a product of two thin matrices."""
+def fold_parts(subjects: ArrayLike, folds: int, seed: int = 0) -> I64:
+    """i64[N]: up to PARTS parts of each of the `identity_folds`; part b lies in fold b % folds."""
+    people = len(np.unique(np.asarray(subjects)))
+    return identity_folds(subjects, folds * min(PARTS, people // folds), seed)
 
-    def __init__(self, train: NDArray[Any]) -> None:
-        rows = train.astype(np.float64)
-        self._centre = rows.mean(axis=0)
-        rows -= self._centre
-        values, axes = np.linalg.eigh(rows.T @ rows)
-        keep = values > max(float(values[-1]), 0.0) * 1e-9
-        self._size, self._axes = np.sqrt(values[keep]), axes[:, keep]
-        self._inner = (rows @ self._axes / self._size).T.astype(np.float32)
-        self._mean_square = float((self._size**2).mean()) if keep.any() else 1.0
 
-    def project(self, known: F32) -> F32:
-        """f32[R,T] of centred targets f32[rows,T]."""
-        return self._inner @ known
+def person_weights(subjects: ArrayLike) -> F64:
+    """f64[N]: a face's weight, the same sum for every person; 1 on average."""
+    codes, counts = np.unique(np.asarray(subjects), return_inverse=True, return_counts=True)[1:]
+    return np.asarray(len(codes) / (len(counts) * counts[codes.ravel()]), np.float64)
 
-    def outer(self, queries: NDArray[Any]) -> F32:
-        """f32[Q,R] queries [Q,D] in these axes."""
-        return ((queries - self._centre) @ self._axes).astype(np.float32)
+
+@dataclass(frozen=True, slots=True)
+class _Fit:
+    """Principal axes of a training part: values f64[R] rising, axes f32[D,R], centre f64[D], weight, folds used."""
+
+    values: F64
+    axes: F32
+    centre: F64
+    used: tuple[int, ...]
 
     def gain(self, penalty: float) -> F32:
         """f32[R]: what a projection is multiplied by; `penalty` is in mean squared singular values."""
-        return (self._size / (self._size**2 + penalty * self._mean_square)).astype(np.float32)
+        unit = float(self.values.mean()) if len(self.values) else 1.0
+        return (1.0 / (self.values + penalty * unit)).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Moments:
+    """Of T targets by fold: cross f64[K,D,T] (weight x target), sums f64[K,T]."""
+
+    cross: F64
+    sums: F64
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Predictions of the faces of one fold by one training part.
+
+    Attributes:
+        predicted: f32[n,T]. base: f64[T], the training part's means. middle: f64[T], half way between the mean
+            predictions of a class and of the rest (targets of 0/1). chosen: f64[T], penalties.
+    """
+
+    predicted: F32
+    base: F64
+    middle: F64
+    chosen: F64
 
 
 class RidgeFolds:
     """Ridge regression out of fold for any number of targets on the same faces.
 
     Args:
-        vectors: f32[N,D]. fold: i64[N], at least three folds.
+        vectors: f32[N,D]. fold: i64[N], 0..K-1, at least four folds. weights: f64[N], such as `person_weights`.
     """
 
-    def __init__(self, vectors: NDArray[Any], fold: I64) -> None:
-        self.fold, self._vectors = fold, vectors
-        self._names = [int(k) for k in np.unique(fold)]
-        self._held = {k: fold == k for k in self._names}
-        self._fits = {k: _Axes(vectors[fold != k]) for k in self._names}
-        self._outer = {k: self._fits[k].outer(vectors[self._held[k]]) for k in self._names}
-        self._inner: dict[tuple[int, int], tuple[_Axes, F32]] = {}
+    def __init__(self, vectors: NDArray[Any], fold: I64, weights: F64) -> None:
+        self.fold, self.weights = fold, weights
+        self.folds = int(fold.max()) + 1
+        if self.folds < 4:
+            raise InsufficientData(f"ridge regression needs at least 4 folds; found {self.folds}")
+        rows = np.asarray(vectors, np.float64)
+        self._x = rows - np.average(rows, axis=0, weights=weights)
+        self.rows = [np.flatnonzero(fold == k) for k in range(self.folds)]
+        weighted = self._x * weights[:, None]
+        self._sums = np.stack([weighted[r].sum(axis=0) for r in self.rows])
+        self._squares = np.stack([self._x[r].T @ weighted[r] for r in self.rows])
+        self._weight = np.array([weights[r].sum() for r in self.rows])
+        self._fits: dict[frozenset[int], _Fit] = {}
+        self._outer: dict[tuple[int, frozenset[int]], F32] = {}
 
-    def _within(self, left_out: int, check: int) -> tuple[_Axes, F32]:
-        """The fit without both folds, and `check` in its axes."""
-        key = (min(left_out, check), max(left_out, check))
-        if (left_out, check) not in self._inner:
-            twin = self._inner.get((check, left_out))
-            axes = twin[0] if twin else _Axes(self._vectors[~(self._held[key[0]] | self._held[key[1]])])
-            self._inner[left_out, check] = axes, axes.outer(self._vectors[self._held[check]])
-        return self._inner[left_out, check]
+    def fit(self, *left_out: int) -> _Fit:
+        """Axes of all folds but these."""
+        key = frozenset(left_out)
+        if key not in self._fits:
+            used = [f for f in range(self.folds) if f not in key]
+            weight = self._weight[used].sum()
+            centre = self._sums[used].sum(axis=0) / weight
+            inner = self._squares[used].sum(axis=0) - weight * np.outer(centre, centre)
+            values, axes = np.linalg.eigh(inner)
+            keep = values > max(float(values[-1]), 0.0) * 1e-9
+            self._fits[key] = _Fit(values[keep], axes[:, keep].astype(np.float32), centre, tuple(used))
+        return self._fits[key]
 
-    def predict(self, targets: NDArray[Any]) -> tuple[F32, F32, F64]:
-        """Out-of-fold predictions of targets [N,T].
+    def outer(self, judged: int, *left_out: int) -> F32:
+        """f32[n,R]: faces of fold `judged` in the axes of all folds but `left_out`."""
+        key = judged, frozenset(left_out)
+        if key not in self._outer:
+            fit = self.fit(*left_out)
+            self._outer[key] = (self._x[self.rows[judged]] - fit.centre).astype(np.float32) @ fit.axes
+        return self._outer[key]
 
-        The penalty of a fold is the one with the least squared error over the other folds, each predicted from
-        the rest: identity-disjoint, and chosen for every column without its judged fold.
+    def moments(self, targets: NDArray[Any]) -> _Moments:
+        """Of targets [N,T]."""
+        weighted = np.asarray(targets, np.float64) * self.weights[:, None]
+        cross = np.stack([self._x[r].T @ weighted[r] for r in self.rows])
+        return _Moments(cross, np.stack([weighted[r].sum(axis=0) for r in self.rows]))
 
-        Returns:
-            (f32[N,T] predictions, f32[N,T] means of the training folds, f64[folds,T] penalties chosen).
+    def projected(self, moments: _Moments, *left_out: int) -> tuple[F32, F64, float]:
+        """(f32[R,T] of the centred targets of all folds but these, f64[T] their means, weight)."""
+        fit = self.fit(*left_out)
+        used = list(fit.used)
+        weight = float(self._weight[used].sum())
+        sums = moments.sums[used].sum(axis=0)
+        cross = moments.cross[used].sum(axis=0) - np.outer(fit.centre, sums)
+        return fit.axes.T @ cross.astype(np.float32), sums / weight, weight
+
+    def predict(self, targets: NDArray[Any]) -> dict[tuple[int, ...], Answers]:
+        """(j,) -> fold j read by the others; (j, g) -> fold j read by all but j and g, for targets [N,T].
+
+        The penalty is the one with the least squared error over the other folds, each predicted without itself
+        and j: identity-disjoint, chosen for every column without its judged fold (and for (j, g) without
+        judging g).
         """
-        answer, base = (np.zeros(targets.shape, np.float32) for _ in range(2))
-        chosen = np.zeros((len(self._names), targets.shape[1]))
-        for place, k in enumerate(self._names):
-            errors = np.zeros((len(PENALTIES), targets.shape[1]))
-            for j in self._names:
-                if j == k:
-                    continue
-                axes, outer = self._within(k, j)
-                known = targets[~(self._held[k] | self._held[j])]
-                mean = known.mean(axis=0)
-                z = axes.project((known - mean).astype(np.float32))
-                rest = (targets[self._held[j]] - mean).astype(np.float32)
-                for row, penalty in enumerate(PENALTIES):
-                    errors[row] += ((rest - outer @ (axes.gain(penalty)[:, None] * z)) ** 2).sum(axis=0)
-            best = np.argmin(errors, axis=0)
-            chosen[place] = np.array(PENALTIES)[best]
-            known = targets[~self._held[k]]
-            mean = known.mean(axis=0)
-            gains = np.stack([self._fits[k].gain(penalty) for penalty in PENALTIES], axis=1)[:, best]
-            z = self._fits[k].project((known - mean).astype(np.float32))
-            answer[self._held[k]] = self._outer[k] @ (gains * z) + mean
-            base[self._held[k]] = mean
-        return answer, base, chosen
-
-    def best_r2(self, columns: NDArray[Any], width: int) -> F64:
-        """The highest out-of-fold R2 over `TEST_PENALTIES`, for each block of `width` columns: f64[T/width].
-
-        Optimistic as an estimate, exact as the statistic of a permutation test, where relabelled targets get
-        the same choice; its penalties do not depend on labels, so that a thousand relabellings stay cheap.
-        """
-        error = np.zeros((len(TEST_PENALTIES), columns.shape[1]))
-        total = np.zeros(columns.shape[1])
-        for k in self._names:
-            known, asked = columns[~self._held[k]], columns[self._held[k]]
-            mean = known.mean(axis=0, dtype=np.float64).astype(np.float32)
-            z = self._fits[k].project(known - mean)
-            rest = asked - mean
-            total += np.einsum("nt,nt->t", rest, rest)
-            for row, penalty in enumerate(TEST_PENALTIES):
-                off = rest - self._outer[k] @ (self._fits[k].gain(penalty)[:, None] * z)
-                error[row] += np.einsum("nt,nt->t", off, off)
-        blocks = error.reshape(len(TEST_PENALTIES), -1, width).sum(axis=2)
-        return np.asarray(1 - blocks.min(axis=0) / np.maximum(total.reshape(-1, width).sum(axis=1), 1e-30))
-
-
-# -- chance
-
-
-def control_labels(values: NDArray[Any], subjects: ArrayLike, draws: int, rng: np.random.Generator) -> Any:
-    """Control tasks [N,draws]: every identity gets the value of a face drawn at random, for all its faces."""
-    codes = np.unique(np.asarray(subjects), return_inverse=True)[1].ravel()
-    return values[rng.integers(len(values), size=(int(codes.max()) + 1, draws))][codes]
-
-
-def identity_permutations(subjects: ArrayLike, draws: int, rng: np.random.Generator) -> I64:
-    """i64[draws,N]: `values[row]` relabels people, keeping what one person's faces have in common.
-
-    Identities with equally many faces exchange their labels as blocks, and the order within a block is drawn:
-    exact where labels say nothing of vectors. An identity alone with its number of faces keeps its block.
-    """
-    codes, counts = np.unique(np.asarray(subjects), return_inverse=True, return_counts=True)[1:]
-    order = np.argsort(codes.ravel(), kind="stable")
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    found = np.empty((draws, len(order)), np.int64)
-    for size in np.unique(counts):
-        rows = order[starts[counts == size][:, None] + np.arange(size)]
-        source = rng.permuted(np.tile(np.arange(len(rows)), (draws, 1)), axis=1)
-        blocks = rng.permuted(rows[source], axis=2) if size > 1 else rows[source]
-        found[:, rows.ravel()] = blocks.reshape(draws, -1)
-    return found
-
-
-def permutation_p(ridge: RidgeFolds, columns: F64, permutations: I64) -> tuple[float, float]:
-    """(p value, its statistic `RidgeFolds.best_r2`): share of relabellings at least as high, itself counted.
-
-    Args:
-        columns: f64[N,C], the target: one column for a number, one a class else (their errors are summed).
-    """
-    width = columns.shape[1]
-
-    labels = columns.astype(np.float32)
-    observed = float(ridge.best_r2(labels, width)[0])
-    step = max(1, COLUMNS // width)
-    reached = 0
-    for start in range(0, len(permutations), step):
-        part = permutations[start : start + step]
-        block = labels[part.T].reshape(len(labels), -1)
-        reached += int((ridge.best_r2(block, width) >= observed - 1e-7).sum())
-    return (1 + reached) / (1 + len(permutations)), observed
-
-
-# -- logistic regression
-
-
-def logistic_folds(vectors: F32, labels: I64, fold: I64, strengths: F64 | None = None) -> tuple[F64, F64]:
-    """(f64[N,C] out-of-fold probabilities of class-balanced logistic probes, f64[K] chosen strengths).
-
-    Args:
-        labels: i64[N] classes 0..C-1. strengths: f64[K] to use; by default each fold chooses from `STRENGTHS`
-            by log loss on one of its training folds, identity-disjoint like all others.
-    """
-    names, classes = np.unique(fold), int(labels.max()) + 1
-    answer = np.full((len(labels), classes), 1.0 / classes)
-    chosen = np.zeros(len(names))
-    for k, name in enumerate(names):
-        train = fold != name
-        x = vectors - vectors[train].mean(axis=0)
-        x /= np.float32(float(np.sqrt((x[train] ** 2).mean())) or 1.0)
-        if strengths is not None:
-            chosen[k] = strengths[k]
-        else:
-            inner = train & (fold != names[(k + 1) % len(names)]) if len(names) > 2 else train
-            check = train & ~inner if len(names) > 2 else train
-            losses = [
-                _log_loss(_fit(x[inner], labels[inner], classes, c)(x[check]), labels[check])
-                for c in STRENGTHS
-            ]
-            chosen[k] = STRENGTHS[int(np.argmin(losses))]
-        answer[~train] = _fit(x[train], labels[train], classes, float(chosen[k]))(x[~train])
-    return answer, chosen
-
-
-def _fit(x: F32, labels: I64, classes: int, strength: float) -> Callable[[F32], F64]:
-    from sklearn.linear_model import LogisticRegression
-
-    present = np.unique(labels)
-    if len(present) < 2:  # A control task can leave a training fold with one class.
-        return lambda queries: np.full((len(queries), classes), 1.0 / classes)
-    model = LogisticRegression(C=strength, class_weight="balanced", max_iter=200, tol=1e-3).fit(x, labels)
-
-    def predict(queries: F32) -> F64:
-        found = np.zeros((len(queries), classes))
-        found[:, present] = model.predict_proba(queries)
+        moments = self.moments(targets)
+        known = np.asarray(targets, np.float32)
+        count = known.shape[1]
+        errors = np.zeros((self.folds, self.folds, len(PENALTIES), count))
+        parts: dict[tuple[int, ...], tuple[F32, F64, float]] = {}
+        for j in range(self.folds):
+            parts[j,] = self.projected(moments, j)
+            for g in range(j + 1, self.folds):
+                parts[j, g] = parts[g, j] = self.projected(moments, j, g)
+        for (judged, other), (z, mean, _) in ((k, v) for k, v in parts.items() if len(k) == 2):
+            # without `other` and itself: what chooses the penalty of fold `other`
+            rows = self.rows[judged]
+            rest = known[rows] - mean.astype(np.float32)
+            outer, fit = self.outer(judged, judged, other), self.fit(judged, other)
+            weights = self.weights[rows].astype(np.float32)
+            for at, penalty in enumerate(PENALTIES):
+                off = rest - outer @ (fit.gain(penalty)[:, None] * z)
+                errors[other, judged, at] = np.einsum("n,nt,nt->t", weights, off, off)
+        found: dict[tuple[int, ...], Answers] = {}
+        for key, (z, mean, weight) in parts.items():
+            judged, fit = key[0], self.fit(*key)
+            total = errors[judged].sum(axis=0) - (errors[judged, key[1]] if len(key) == 2 else 0.0)
+            chosen = np.array(PENALTIES)[np.argmin(total, axis=0)]
+            gains = np.stack([fit.gain(p) for p in PENALTIES], axis=1)[:, np.argmin(total, axis=0)]
+            steps = gains * z
+            predicted = self.outer(judged, *key) @ steps + mean.astype(np.float32)
+            own = mean * weight
+            with np.errstate(divide="ignore", invalid="ignore"):
+                shift = 0.5 * (steps * z).sum(axis=0) * (1 / own - 1 / (weight - own))
+            found[key] = Answers(predicted, mean, mean + np.nan_to_num(shift), chosen)
         return found
 
-    return predict
+    def truncated(self, target: NDArray[Any], dims: list[int], penalty: float) -> dict[tuple[int, ...], F32]:
+        """(j,) and (j, g) as in `predict` -> f32[len(dims),n]: f64[N] less its mean, read from the first d axes."""
+        moments = self.moments(np.asarray(target)[:, None])
+        found: dict[tuple[int, ...], F32] = {}
+        keys = [(j,) for j in range(self.folds)]
+        pairs = [(j, g) for j in range(self.folds) for g in range(self.folds) if j != g]
+        for key in [*keys, *pairs]:
+            z, _, _ = self.projected(moments, *key)
+            steps = (self.fit(*key).gain(penalty) * z[:, 0])[::-1]
+            run = np.cumsum(self.outer(key[0], *key)[:, ::-1] * steps, axis=1)
+            last = run.shape[1] - 1
+            found[key] = np.stack([run[:, min(d - 1, last)] for d in dims])
+        return found
+
+    @cached_property
+    def _everyone(self) -> tuple[F64, F64, F64]:
+        """(f64[N,R] faces in the axes of all, f64[R] variances, f64[R,3] gains of the test)."""
+        values, axes = np.linalg.eigh(self._squares.sum(axis=0))
+        keep = values > max(float(values[-1]), 0.0) * 1e-9
+        values, axes = values[keep], axes[:, keep]
+        gains = np.stack([1 / (values + p * values.mean()) for p in TEST_PENALTIES], axis=1)
+        return self._x @ axes, values, gains
+
+    def score_p(self, columns: F64, subjects: ArrayLike, flips: NDArray[Any]) -> float:
+        """p value of "labels say nothing of vectors", by flipping the signs of people's score contributions.
+
+        A person's contribution is u_p = sum of w (y - mean y) (x - mean x) over its n faces, w = 1 / (1 + (n - 1) / 2)
+        (labels and vectors of a person half alike: Liang and Zeger, Biometrika 73, 1986). Where labels say nothing
+        its mean is 0 whatever the person's number of pictures, and however labels stick to people, so that its
+        sign may be flipped (Hemerik, Goeman and Finos, J. Royal Statistical Society B 82, 2020). The statistic is
+        |sum u_p|^2 in ridge-whitened axes, the largest of three penalties, each standardised over the flips.
+
+        Args:
+            columns: f64[N,C], the target: one column for a number, one a class else.
+            flips: i8[F,P] of -1 and 1; the unflipped contributions are counted among them.
+        """
+        vectors, _, gains = self._everyone
+        codes = np.unique(np.asarray(subjects), return_inverse=True)[1].ravel()
+        order = np.argsort(codes, kind="stable")
+        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
+        weights = 2.0 / (1.0 + np.bincount(codes)[codes])
+        vectors = vectors - np.average(vectors, axis=0, weights=weights)
+        found = np.zeros((1 + len(flips), len(TEST_PENALTIES)))
+        signs = np.concatenate([np.ones((1, flips.shape[1]), np.float32), flips.astype(np.float32)])
+        for column in np.asarray(columns, np.float64).T:
+            off = weights * (column - np.average(column, weights=weights))
+            own = np.add.reduceat((vectors * off[:, None])[order], starts, axis=0).astype(np.float32)
+            found += (signs @ own).astype(np.float64) ** 2 @ gains
+        spread = found.std(axis=0)
+        best = ((found - found.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).max(axis=1)
+        return float((best >= best[0] - 1e-9).mean())
 
 
-def _log_loss(probabilities: F64, labels: I64) -> float:
-    """Class-balanced."""
-    own = -np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-12))
-    return float(np.mean([own[labels == c].mean() for c in np.unique(labels)]))
+def sign_flips(people: int, draws: int, rng: np.random.Generator) -> NDArray[np.int8]:
+    """i8[draws,people] of -1 and 1."""
+    return (2 * rng.integers(0, 2, (draws, people), np.int8) - 1).astype(np.int8)
 
 
-# -- scores with people drawn again
+def control_labels(
+    values: NDArray[Any], subjects: ArrayLike, draws: int, rng: np.random.Generator
+) -> NDArray[Any]:
+    """Control tasks [N,draws]: every identity gets the value of a random person's random face, for all its faces."""
+    codes = np.unique(np.asarray(subjects), return_inverse=True)[1].ravel()
+    weights = person_weights(subjects)
+    drawn = rng.choice(len(values), size=(int(codes.max()) + 1, draws), p=weights / weights.sum())
+    return np.asarray(values[drawn][codes])
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
-    """A score, its values over draws of people f64[B] and the percentile interval."""
+class Chance:
+    """The mean score of control tasks, which are independent draws.
+
+    Attributes:
+        value: mean. spread: standard deviation of one draw. error: standard error of the mean. interval: t over draws.
+    """
 
     value: float
-    draws: F64
+    spread: float
+    error: float
     interval: Interval
 
     @classmethod
-    def of(cls, value: float, draws: F64, level: float = 0.95) -> Estimate:
-        """Draws in which the score is not defined are left out."""
-        usable = draws[np.isfinite(draws)]
-        if len(usable) < len(draws) / 2:
-            raise InsufficientData(f"the score is defined in {len(usable)} of {len(draws)} draws of people")
-        low, high = np.quantile(usable, [(1 - level) / 2, (1 + level) / 2])
-        method = f"bootstrap over people of out-of-fold predictions, {len(usable)} draws, percentiles"
-        return cls(value, draws, Interval(min(float(low), value), max(float(high), value), level, method))
-
-    def scaled(self, factor: float, shift: float) -> Estimate:
-        """factor * score + shift."""
-        return Estimate.of(factor * self.value + shift, factor * self.draws + shift, self.interval.level)
-
-    def at_least(self, floor: float) -> Estimate:
-        """The score, or `floor` where it is lower."""
-        return Estimate.of(max(self.value, floor), np.maximum(self.draws, floor), self.interval.level)
-
-    def minus(self, other: Estimate) -> Estimate:
-        """The paired difference: both sides over the same draws of people."""
-        return Estimate.of(self.value - other.value, self.draws - other.draws, self.interval.level)
+    def of(cls, scores: ArrayLike, level: float = 0.95) -> Chance:
+        """From f64[draws], at least two."""
+        drawn = np.asarray(scores, np.float64)
+        value, spread = float(drawn.mean()), float(drawn.std(ddof=1))
+        error = spread / float(np.sqrt(len(drawn)))
+        half = float(special.stdtrit(len(drawn) - 1, 0.5 + level / 2)) * error
+        method = f"t over {len(drawn)} control tasks"
+        return cls(value, spread, error, Interval(value - half, value + half, level, method))
 
 
-def mean_of(estimates: list[Estimate]) -> Estimate:
-    """Mean of scores over the same draws."""
-    return Estimate.of(
-        float(np.mean([e.value for e in estimates])), np.mean([e.draws for e in estimates], axis=0)
-    )
+# -- scores, every person weighing the same
 
 
-class People:
-    """Draws of the people of N faces: weights f64[B,P], the first row all ones (the figure itself)."""
+def weighted_r2(truth: NDArray[Any], predicted: NDArray[Any], base: NDArray[Any], weights: F64) -> float:
+    """R2 of f64[N] predictions against the training folds' mean.
 
-    def __init__(self, subjects: ArrayLike, draws: int, rng: np.random.Generator) -> None:
-        self.codes = np.unique(np.asarray(subjects), return_inverse=True)[1].ravel()
-        self.count = int(self.codes.max()) + 1
-        drawn = rng.multinomial(self.count, np.full(self.count, 1 / self.count), size=draws)
-        self.weights: F64 = np.concatenate([np.ones((1, self.count)), drawn]).astype(np.float64)
+    Raises:
+        InsufficientData: the truth does not vary.
+    """
+    total = float(weights @ (truth - base) ** 2)
+    if total <= 0:
+        raise InsufficientData("R2 needs values that vary")
+    return float(1 - weights @ (truth - predicted) ** 2 / total)
 
-    def sums(self, values: ArrayLike) -> F64:
-        """f64[B+1] weighted sums of f64[N]."""
-        return self.weights @ np.bincount(self.codes, np.asarray(values, np.float64), self.count)
 
-    @staticmethod
-    def _estimate(values: F64) -> Estimate:
-        return Estimate.of(float(values[0]), values[1:])
+def weighted_auc(positive: Bool, score: NDArray[Any], weights: F64) -> float:
+    """Area under the ROC of f64[N] scores, faces weighing f64[N]; ties count half.
 
-    def r2(self, truth: NDArray[Any], predicted: NDArray[Any], base: NDArray[Any]) -> Estimate:
-        """R2 of f64[N] predictions against the training folds' mean."""
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return self._estimate(1 - self.sums((truth - predicted) ** 2) / self.sums((truth - base) ** 2))
+    Raises:
+        InsufficientData: one of the two classes is empty.
+    """
+    yes, no = weights[positive].sum(), weights[~positive].sum()
+    if yes <= 0 or no <= 0:
+        raise InsufficientData("an AUC needs both classes")
+    order = np.argsort(score, kind="stable")
+    first = np.flatnonzero(np.diff(score[order], prepend=-np.inf))
+    w, hit = weights[order], positive[order]
+    above = np.add.reduceat(w * hit, first)
+    beside = np.add.reduceat(w * ~hit, first)
+    return float((above * (np.cumsum(beside) - beside / 2)).sum() / (yes * no))
 
-    def auc(self, labels: I64, scores: F64) -> Estimate:
-        """Area under the ROC of f64[N,C] scores; more than two classes: mean of one against the rest."""
-        classes = range(1, 2) if scores.shape[1] == 2 else range(scores.shape[1])
-        return self._estimate(np.mean([self._auc(labels == c, scores[:, c]) for c in classes], axis=0))
 
-    def _auc(self, positive: Bool, score: F64) -> F64:
-        order = np.argsort(score, kind="stable")
-        level = np.unique(score[order], return_inverse=True)[1].ravel()
-        first = np.concatenate([[0], np.flatnonzero(np.diff(level)) + 1])
-        hit, codes = positive[order], self.codes[order]
-        found = np.empty(len(self.weights))
-        for start in range(0, len(found), 64):
-            w = self.weights[start : start + 64, codes]
-            yes = np.add.reduceat(w * hit, first, axis=1)
-            no = np.add.reduceat(w * ~hit, first, axis=1)
-            below = np.cumsum(no, axis=1) - no / 2  # ties count half
-            with np.errstate(invalid="ignore", divide="ignore"):
-                found[start : start + 64] = (yes * below).sum(1) / (yes.sum(1) * no.sum(1))
+def weighted_balanced_accuracy(labels: I64, decided: I64, classes: int, weights: F64) -> float:
+    """Mean over classes of the share of their faces that are decided rightly.
+
+    Raises:
+        InsufficientData: a class is empty.
+    """
+    right = np.bincount(labels, weights * (labels == decided), classes)
+    total = np.bincount(labels, weights, classes)
+    if (total <= 0).any():
+        raise InsufficientData("balanced accuracy needs faces of every class")
+    return float((right / total).mean())
+
+
+def mean_auc(labels: I64, scores: NDArray[Any], weights: F64) -> float:
+    """AUC of f[N,C] scores; two classes: of the second; more: mean of one against the rest."""
+    classes = range(1, 2) if scores.shape[1] == 2 else range(scores.shape[1])
+    return float(np.mean([weighted_auc(labels == c, scores[:, c], weights) for c in classes]))
+
+
+Parts = Mapping[tuple[int, ...], NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Scores with everybody and without each group of people.
+
+    Attributes:
+        fold: i64[N], folds 0..K-1 that are the groups. block: i64[N], parts of folds. weights: f64[N].
+    """
+
+    fold: I64
+    block: I64
+    weights: F64
+
+    @property
+    def groups(self) -> int:
+        """K."""
+        return int(self.fold.max()) + 1
+
+    def gather(self, parts: Parts, without: int | None = None) -> NDArray[Any]:
+        """Rows of all folds (but one, whose rows are NaN) from one array a fold."""
+        some = next(iter(parts.values()))
+        found = np.full((len(self.fold), *some.shape[1:]), np.nan)
+        for j in range(self.groups):
+            if j != without:
+                found[self.fold == j] = parts[j,] if without is None else parts[j, without]
         return found
 
-    def balanced_accuracy(self, labels: I64, scores: F64) -> Estimate:
-        """Mean over classes of the share of their faces that get the highest score for it."""
-        right = scores.argmax(axis=1) == labels
-        with np.errstate(invalid="ignore", divide="ignore"):
-            recalls = [
-                self.sums(right & (labels == c)) / self.sums(labels == c) for c in range(scores.shape[1])
-            ]
-        return self._estimate(np.mean(recalls, axis=0))
+    def estimate(
+        self, figure: Callable[[NDArray[Any], Bool], float], parts: Parts, floor: float, ceiling: float
+    ) -> Estimate:
+        """Of a figure of the answers [n,...] for the faces that are judged, and of which they are, bool[N].
+
+        Args:
+            parts: (j,) -> answers [n,...] of the faces of fold j by all others; (j, g) -> by all but j and g.
+        """
+        everyone = np.ones(len(self.fold), bool)
+        full = self.gather(parts)
+
+        def without(g: int) -> float:
+            kept = self.fold != g
+            return figure(self.gather(parts, g)[kept], kept)
+
+        value = figure(full, everyone)
+        coarse, fine = (
+            jackknife_variance(
+                without_each(int(of.max()) + 1, lambda g, of=of: figure(full[of != g], of != g))  # type: ignore[misc]
+            )
+            for of in (self.fold, self.block)
+        )
+        deleted = without_each(self.groups, without)
+        return Estimate.of(value, deleted, floor, ceiling, (coarse, fine))
+
+    def r2(self, truth: NDArray[Any], parts: Parts) -> Estimate:
+        """R2 of f64[N] by (prediction, training mean) [n,2] a fold."""
+
+        def figure(answers: NDArray[Any], kept: Bool) -> float:
+            return weighted_r2(truth[kept], answers[:, 0], answers[:, 1], self.weights[kept])
+
+        return self.estimate(figure, parts, -np.inf, 1.0)
+
+    def auc(self, labels: I64, parts: Parts) -> Estimate:
+        """AUC of i64[N] classes by [n,C] scores a fold."""
+
+        def figure(answers: NDArray[Any], kept: Bool) -> float:
+            return mean_auc(labels[kept], answers, self.weights[kept])
+
+        return self.estimate(figure, parts, 0.0, 1.0)
+
+    def balanced_accuracy(self, labels: I64, parts: Parts) -> Estimate:
+        """Balanced accuracy of i64[N] classes by [n,C] scores a fold, of which the highest decides."""
+        classes = int(labels.max()) + 1
+
+        def figure(answers: NDArray[Any], kept: Bool) -> float:
+            decided = answers.argmax(axis=1)
+            return weighted_balanced_accuracy(labels[kept], decided, classes, self.weights[kept])
+
+        return self.estimate(figure, parts, 0.0, 1.0)
 
 
-def within_person_share(vectors: NDArray[Any], values: F64, people: People) -> Estimate:
+def within_person_share(vectors: NDArray[Any], values: F64, subjects: ArrayLike, fold: I64) -> Estimate:
     """Share of the vectors' variance within people that one attribute explains linearly.
 
-    Vectors and attribute are centred per person; with c_p = sum a z over a person's faces and s_p = sum a^2,
-    the squared slope is taken between different people only, sum_{p != q} c_p . c_q / sum_{p != q} s_p s_q,
+    Vectors and attribute are centred per person; with c_p the mean of a z over a person's faces and s_p that of
+    a^2, the squared slope is taken between different people only, sum_{p != q} c_p . c_q / sum_{p != q} s_p s_q,
     so that noise adds nothing: where the attribute explains nothing it is 0 on average, and may fall below 0.
+    The interval leaves out people by `fold`, i64[N].
 
     Raises:
         InsufficientData: the attribute differs within fewer than 10 people.
     """
-    counts = np.bincount(people.codes, minlength=people.count)
+    people, codes, counts = np.unique(np.asarray(subjects), return_inverse=True, return_counts=True)
+    codes = codes.ravel()
+    order = np.argsort(codes, kind="stable")
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
 
-    def centred(x: F64) -> F64:
-        sums = np.zeros((people.count, x.shape[1]))
-        np.add.at(sums, people.codes, x)
-        return x - (sums / counts[:, None])[people.codes]
+    def means(x: NDArray[Any]) -> F64:
+        return np.asarray(np.add.reduceat(x[order], starts, axis=0) / counts[:, None], np.float64)
 
-    a = centred(np.asarray(values, np.float64)[:, None])[:, 0]
-    z = centred(np.asarray(vectors, np.float64))
-    squares = np.bincount(people.codes, a**2, people.count)
+    a = np.asarray(values, np.float64)[:, None]
+    z = np.asarray(vectors, np.float64)
+    a, z = a - means(a)[codes], z - means(z)[codes]
+    squares = means(a**2)[:, 0]
     varied = int((squares > 1e-12 * max(float(squares.max()), 1e-300)).sum()) if squares.any() else 0
     if varied < 10:
         raise InsufficientData(f"it differs within {varied} people; at least 10 are needed")
-    order = np.argsort(people.codes, kind="stable")
-    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-    slopes = np.add.reduceat((z * a[:, None])[order], starts, axis=0)
-    total = np.bincount(people.codes, (z**2).sum(axis=1), people.count)
-    w = people.weights
-    own = w**2
-    with np.errstate(invalid="ignore", divide="ignore"):
-        product = ((w @ slopes) ** 2).sum(axis=1) - own @ (slopes**2).sum(axis=1)
-        slope = product / ((w @ squares) ** 2 - own @ squares**2)
-        share = slope * (w @ squares) / (w @ total)
-    return Estimate.of(float(share[0]), share[1:])
+    slopes, total = means(z * a), means((z**2).sum(axis=1, keepdims=True))[:, 0]
+    of_person = np.zeros(len(people), np.int64)
+    of_person[codes] = fold
+
+    def share(without: int | None) -> float:
+        kept = of_person != (-1 if without is None else without)
+        c, s = slopes[kept], squares[kept]
+        below = s.sum() ** 2 - (s**2).sum()
+        if below <= 0 or total[kept].sum() <= 0:
+            raise InsufficientData("it differs within too few people")
+        slope = ((c.sum(axis=0) ** 2).sum() - (c**2).sum()) / below
+        return float(slope * s.sum() / total[kept].sum())
+
+    deleted = without_each(int(fold.max()) + 1, share)
+    return Estimate.of(share(None), deleted, -np.inf, 1.0)

@@ -5,32 +5,32 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
-from sklearn.metrics import roc_auc_score
 
 from fraudit.errors import InsufficientData
 from fraudit.stats.folds import fold_accuracy
 from fraudit.stats.intervals import Difference
 from fraudit.stats.pairs import make_pairs
 from fraudit.stats.pca import (
+    Variant,
     binary_scores,
-    clustered_auc,
     cosine_scores,
     dims_for,
     entropy_rank,
     fit_pca,
+    int8_scales,
     int8_scores,
     judge,
-    loss_of,
     participation_ratio,
     plain_code,
     project,
-    smallest_safe,
     spectrum,
     sweep,
     sweep_dims,
     template_scores,
     training_faces,
 )
+from fraudit.stats.template_loss import fitting_variance, loss_of, smallest_safe
+from fraudit.stats.verification import tar_at_far
 from fraudit.types import Interval, PairList
 
 
@@ -126,7 +126,8 @@ def test_codes_are_close_to_what_they_code(faces) -> None:
     assert np.abs(cosine_scores(plain_code(unit, "int8"), pairs) - exact).max() < 0.02
     pca = fit_pca(unit)
     everyone = np.ones(len(unit), bool)
-    assert np.abs(int8_scores(unit, pairs, pca, 24, everyone) - exact).max() < 0.03
+    small = int8_scores(unit, pairs, pca, [24], int8_scales(unit, pca, everyone))[0]
+    assert np.abs(small - exact).max() < 0.03
     signs = np.sign(unit - pca.mean)
     hamming = (signs[pairs.left] != signs[pairs.right]).mean(1)
     np.testing.assert_allclose(binary_scores(unit, pairs, pca.mean), 1 - 2 * hamming, atol=1e-6)
@@ -137,7 +138,7 @@ def test_folds_are_judged_by_the_thresholds_of_the_others(faces) -> None:
     pairs = make_pairs(subjects, 400, 800, 1)
     scores = cosine_scores(unit, pairs)
     rows = np.stack([scores + f for f in range(10)])
-    pooled, right = judge(rows, pairs.same, pairs.fold)
+    pooled, right, _ = judge(rows, pairs.same, pairs.fold)
     by_fold = [right[pairs.fold == f].mean() for f in range(10)]
     np.testing.assert_allclose(by_fold, fold_accuracy(scores, pairs.same, pairs.fold).accuracy)
     np.testing.assert_allclose(pooled, scores + pairs.fold)
@@ -148,7 +149,16 @@ def test_nobody_of_the_test_fold_trains_the_axes() -> None:
     pairs = PairList(
         np.array([0, 2, 4]), np.array([1, 3, 5]), np.ones(3, bool), np.array([0, 1, 2], np.int64)
     )
-    assert training_faces(pairs, subjects, 0, 8).tolist() == [False, False, True, True, True, True, False, False]
+    assert training_faces(pairs, subjects, 0, 8).tolist() == [
+        False,
+        False,
+        True,
+        True,
+        True,
+        True,
+        False,
+        False,
+    ]
 
 
 def test_axes_of_the_test_fold_do_not_leak_into_training() -> None:
@@ -219,25 +229,65 @@ def test_the_smallest_safe_d_needs_all_larger_ones_to_be_safe() -> None:
     def loss(value: float, high: float) -> Difference:
         return Difference(value, Interval(value - 0.01, high))
 
-    losses = {1: loss(0.0, 0.001), 2: loss(0.5, 0.6), 4: loss(0.0, 0.015), 8: loss(0.0, 0.005), 16: loss(0, 0.004)}
+    losses = {
+        1: loss(0.0, 0.001),
+        2: loss(0.5, 0.6),
+        4: loss(0.0, 0.015),
+        8: loss(0.0, 0.005),
+        16: loss(0, 0.004),
+    }
     assert smallest_safe(losses, 0.01) == 8
     assert smallest_safe(losses, 0.02) == 4
     assert smallest_safe(losses, 0.01, bound=False) == 4
     assert smallest_safe(losses, 0.003) is None
 
 
-def test_the_clustered_auc_is_scikit_learns_and_its_interval_covers() -> None:
-    hits = 0
-    for seed in range(200):
-        rng = np.random.default_rng(seed)
-        people = np.repeat(np.arange(120), 3)
-        positive = (rng.random(120) < 0.4)[people]
-        scores = rng.normal(size=120)[people] + 0.5 * rng.normal(size=360) + positive
-        value, interval = clustered_auc(scores, positive, people)
-        if seed < 5:
-            assert value == pytest.approx(roc_auc_score(positive, scores))
-        # Difference of two normals with variance 1.25 each, means 1 apart: Phi(1 / sqrt(2.5)).
-        hits += interval.low <= 0.7365 <= interval.high
-    assert 180 <= hits <= 199
-    with pytest.raises(InsufficientData, match="both classes"):
-        clustered_auc(np.zeros(4), np.ones(4, bool), np.arange(4))
+def test_what_fitting_adds_to_a_variance_is_the_planted_part() -> None:
+    """Fold j's accepted share changes by a_g where the axes miss fold g's people too: Var = G sum (a_g - mean)^2."""
+    rng = np.random.default_rng(6)
+    groups, each, found = 10, 4000, []
+    fold = np.repeat(np.arange(groups), each)
+    n = len(fold)
+    effects = rng.normal(0, 0.004, groups)
+    scores = rng.random(n)
+    for spread in (0.0, 1.0):
+        again = np.stack([scores + spread * effects[g] for g in range(groups)]).astype(np.float32)
+        for g in range(groups):
+            again[g, fold == g] = np.nan
+        point = tar_at_far(scores[:100], scores[100:200], 0.1)
+        variant = Variant("pca-4", 4, 16, scores, scores > 0, point, np.full(groups, 0.5), again)
+        found.append(fitting_variance(variant, np.full(n, 0.5), np.full(n, 1 / n), fold))
+    assert found[0] == pytest.approx(0.0, abs=1e-12)
+    truth = (groups - 1) / groups * ((effects - effects.mean()) ** 2).sum()
+    assert found[1] == pytest.approx(truth, rel=0.25)
+
+
+def test_losses_cannot_exceed_what_there_is_to_lose(faces) -> None:
+    unit, subjects = faces
+    pairs = make_pairs(subjects, 400, 800, 1)
+    variants = sweep(unit, np.ones(320, bool), subjects, pairs, 0.05, [1, 4, 24])
+    full = variants["float32"]
+    for variant in variants.values():
+        loss = loss_of(variant, full, pairs, subjects, 0.05)
+        whole = loss_of(full, full, pairs, subjects, 0.05).tar[1]
+        if loss.tar_loss is None:
+            assert loss.reason
+            continue
+        assert loss.tar_loss.interval.low >= whole.low - 1
+        assert loss.tar_loss.interval.high <= whole.high
+        assert loss.strict.low <= loss.tar_loss.interval.low
+
+
+def test_fewer_than_five_folds_and_short_codes_have_no_interval_but_a_reason(faces) -> None:
+    unit, subjects = faces
+    few = make_pairs(subjects, 400, 800, 1, folds=4)
+    variants = sweep(unit, np.ones(320, bool), subjects, few, 0.05, [4, 24])
+    loss = loss_of(variants["pca-4"], variants["float32"], few, subjects, 0.05)
+    assert loss.tar_loss is None
+    assert "needs 5 folds" in loss.reason
+    pairs = make_pairs(subjects, 400, 800, 1)
+    variants = sweep(unit, np.ones(320, bool), subjects, pairs, 0.05, [4, 24])
+    assert (
+        "too few different scores"
+        in loss_of(variants["binary"], variants["float32"], pairs, subjects, 0.05).reason
+    )

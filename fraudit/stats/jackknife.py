@@ -1,0 +1,137 @@
+"""Intervals of figures whose training is part of their chance: the jackknife that leaves out groups of people.
+
+A probe's score, or what a projection loses, depends on the people that are judged and on those that were trained
+on. Leaving out one group of people everywhere, in training and in judging, and computing the whole figure again
+shows both: with t_g the figure without group g of G,
+
+    Var = (G - 1) / G * sum_g (t_g - mean of t)^2
+
+(Quenouille; Tukey; groups: Kott, "The delete-a-group jackknife", J. Official Statistics 17, 2001). It is not too
+small on average whatever the figure (Efron and Stein, Annals of Statistics 9, 1981): what depends on two groups at
+once, one trained on and one judged, counts twice. Its part from judging alone is taken from more and smaller groups,
+for which nothing need be trained again. The quantile is Student's t with G - 1 degrees of freedom. Near the end of
+a figure's range errors are not symmetric: the interval is made on the scale log(ceiling - x), or the logit where
+there is a floor too, by the delta method. The figure meant is the one expected from training and judging on sets of
+this size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from fraudit.errors import InsufficientData
+from fraudit.types import F64, Interval
+
+LEAST_GROUPS = 5  # below, Student's t makes an interval that says nothing
+
+
+def jackknife_variance(deleted: F64) -> float:
+    """Of f64[G] figures without each group; groups without a figure (NaN) are left out."""
+    usable = deleted[np.isfinite(deleted)]
+    count = len(usable)
+    return float((count - 1) / count * ((usable - usable.mean()) ** 2).sum()) if count else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure and what it is without each group of people.
+
+    Attributes:
+        value: with everybody. deleted: f64[G], without group g. error: standard error. freedom: degrees of freedom.
+        interval: at 95 %, within the figure's range.
+    """
+
+    value: float
+    deleted: F64
+    error: float
+    freedom: int
+    interval: Interval
+    floor: float
+    ceiling: float
+
+    @classmethod
+    def of(
+        cls, value: float, deleted: F64, floor: float = -np.inf, ceiling: float = np.inf,
+        judging: tuple[float, float] = (0.0, 0.0), level: float = 0.95,
+    ) -> Estimate:  # fmt: skip
+        """Jackknife interval within [floor, ceiling]; groups without which the figure is not defined are left out.
+
+        Args:
+            judging: variance of judging alone, what was trained kept, over the same groups and over more of them.
+
+        Raises:
+            InsufficientData: the figure is not defined, or without fewer than LEAST_GROUPS of the groups.
+        """
+        usable = deleted[np.isfinite(deleted)]
+        if not np.isfinite(value) or len(usable) < LEAST_GROUPS:
+            raise InsufficientData(
+                f"the score is defined without {len(usable)} of {len(deleted)} groups of people; "
+                f"its interval needs {LEAST_GROUPS}"
+            )
+        count = len(usable)
+        variance = jackknife_variance(usable)
+        error = float(np.sqrt(max(variance - judging[0] + judging[1], judging[1])))
+        freedom = count - 1
+        method = f"jackknife over {count} groups of people, trained again without each; t({freedom})"
+        like = Interval(float(value), float(value), level, method)
+        return _estimate(float(value), deleted, error, freedom, (floor, ceiling), like)
+
+    def scaled(self, factor: float, shift: float) -> Estimate:
+        """factor * figure + shift, for a positive factor."""
+        return _estimate(
+            factor * self.value + shift,
+            factor * self.deleted + shift,
+            factor * self.error,
+            self.freedom,
+            (factor * self.floor + shift, factor * self.ceiling + shift),
+            self.interval,
+        )
+
+    def with_error(self, error: float) -> Estimate:
+        """The same figure with a standard error of at least `error`."""
+        ends = (self.floor, self.ceiling)
+        return _estimate(self.value, self.deleted, max(error, self.error), self.freedom, ends, self.interval)
+
+    def minus(self, other: float, error: float) -> Estimate:
+        """Less a figure with a standard error of its own."""
+        ends = (self.floor - other, self.ceiling - other)
+        total = float(np.hypot(self.error, error))
+        return _estimate(self.value - other, self.deleted - other, total, self.freedom, ends, self.interval)
+
+
+def _estimate(
+    value: float, deleted: F64, error: float, freedom: int, ends: tuple[float, float], like: Interval
+) -> Estimate:
+    half = float(special.stdtrit(freedom, 0.5 + like.level / 2)) * error
+    low, high = _ends(value, half, *ends)
+    interval = Interval(min(float(low), value), max(float(high), value), like.level, like.method)
+    return Estimate(float(value), deleted, error, freedom, interval, *ends)
+
+
+def _ends(value: float, half: float, floor: float, ceiling: float) -> tuple[float, float]:
+    """value -+ half on the scale of a figure within [floor, ceiling]."""
+    room, above = ceiling - value, value - floor
+    if not np.isfinite(ceiling) or room <= 0 or above <= 0:
+        return max(value - half, floor), min(value + half, ceiling)
+    if not np.isfinite(floor):
+        step = min(half / room, 50.0)
+        return ceiling - room * float(np.exp(step)), ceiling - room * float(np.exp(-step))
+    step = min(half * (ceiling - floor) / (room * above), 50.0)
+    odds = np.array([above / room * np.exp(-step), above / room * np.exp(step)])
+    low, high = floor + (ceiling - floor) * odds / (1 + odds)
+    return float(low), float(high)
+
+
+def without_each(groups: int, figure: Callable[[int], float]) -> F64:
+    """f64[groups]: figure(g) for each, NaN where it raises InsufficientData."""
+    found = np.full(groups, np.nan)
+    for g in range(groups):
+        try:
+            found[g] = figure(g)
+        except InsufficientData:
+            continue
+    return found
