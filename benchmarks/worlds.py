@@ -38,6 +38,7 @@ class World:
     Attributes:
         unit: f32[N,D] unit vectors. subjects: i64[N], 0-based. groups: str[N], one a person.
         families: i64[people], equal for relatives. quality: f64[N], noise of each picture relative to the usual.
+        directions: f64[people,D], unit. spread: f64[people], the norm of a usual picture's deviation.
     """
 
     unit: NDArray[np.float32]
@@ -45,6 +46,15 @@ class World:
     groups: NDArray[np.str_]
     families: NDArray[np.int64]
     quality: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    spread: NDArray[np.float64]
+
+    def another(self, people: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.float32]:
+        """f32[M,D]: one more picture of each of i64[M] people, drawn as the world's own were."""
+        heavy = self.spread[people] / np.sqrt(rng.chisquare(5, len(people)) / 5)
+        dim = self.directions.shape[1]
+        deviation = rng.normal(size=(len(people), dim)) / np.sqrt(dim)
+        return _unit(self.directions[people] + heavy[:, None] * deviation).astype(np.float32)
 
     def context(self, attributes: dict[str, NDArray[Any]] | None = None, seed: int = 0) -> Any:
         """The context that an analysis is given, with `group` as attribute unless others are given."""
@@ -116,4 +126,7 @@ def make(
     again = np.flatnonzero((np.diff(subjects, prepend=-1) == 0) & (rng.random(len(subjects)) < DUPLICATES))
     rows[again] = rows[again - 1]
     names = np.array(GROUPS)[group][subjects]
-    return World(rows.astype(np.float32), subjects.astype(np.int64), names, families, quality)
+    return World(
+        rows.astype(np.float32), subjects.astype(np.int64), names, families, quality, direction,
+        noise * person_noise,
+    )  # fmt: skip

@@ -33,7 +33,7 @@ from fraudit.scores import ScoreSet, write_scores
 from fraudit.stats import verification as v
 from fraudit.stats.fairness import cross_group_fmr, rates_by_group, worst_over_best
 from fraudit.stats.intervals import clustered_rate, interval_or_reason
-from fraudit.stats.robustness import Cell, Comparisons, ProbePairs, Rate
+from fraudit.stats.robustness import Cell, Comparisons, ProbePairs, share
 from fraudit.stats.summaries import summary_intervals
 from fraudit.store import Store, cache_root
 from fraudit.types import ARCFACE_112, F64, I64, AnalysisResult, Bool, EmbedderSpec, FaceSet, Preprocess
@@ -270,10 +270,9 @@ class ScoredComparisons(Comparisons):
     """Robustness comparisons by scores of a black box instead of cosines of vectors."""
 
     def __init__(
-        self, pairs: ProbePairs, clean: F64, threshold: float, cells: int, level: float = 0.95
+        self, pairs: ProbePairs, clean: F64, threshold: float, level_all: float, level: float = 0.95
     ) -> None:
-        self.pairs, self.threshold, self.level = pairs, threshold, level
-        self.level_all = 1 - (1 - level) / max(cells, 1)
+        self.pairs, self.threshold, self.level, self.level_all = pairs, threshold, level, level_all
         self.clean_errors, self.clean_matches = ~(clean >= threshold), clean >= threshold
         self.clean_fnmr = self._rate(self.clean_errors, pairs.same)
         self.clean_fmr = self._rate(self.clean_matches, ~pairs.same)
@@ -285,14 +284,11 @@ class ScoredComparisons(Comparisons):
         lost = np.bincount(self.pairs.row, np.isnan(scores), len(self.pairs.probes)) > 0
         people = np.zeros(len(lost), np.int64)
         people[self.pairs.row] = self.pairs.left
-        rate = Rate(
-            float(lost.mean()), clustered_rate(lost, people, people), len(lost), len(np.unique(people))
-        )
         cell = Cell(
             None, None, self._rate(miss, genuine), self._rate(match, ~genuine),
             self._difference(self.clean_errors, miss, genuine, self.level),
-            self._difference(self.clean_errors, miss, genuine, self.level_all),
-            self._difference(self.clean_matches, match, ~genuine, self.level_all), rate, len(lost),
+            self._difference(self.clean_matches, match, ~genuine, self.level_all),
+            share(lost, people, people), len(lost),
         )  # fmt: skip
         return cell, miss
 
@@ -300,7 +296,7 @@ class ScoredComparisons(Comparisons):
 def _robustness(asked: _Asked, threshold: Threshold) -> AnalysisResult:
     from fraudit.analyses import robustness_findings as told
     from fraudit.analyses import robustness_words as words
-    from fraudit.analyses.robustness import NAME, TITLE, Grid
+    from fraudit.analyses.robustness import NAME, TITLE, Grid, cells_level
     from fraudit.analyses.robustness import Params as Options
 
     prepared, q = asked.prepared, asked.prepared.questions
@@ -308,7 +304,8 @@ def _robustness(asked: _Asked, threshold: Threshold) -> AnalysisResult:
     if pairs is None:
         raise InsufficientData("no probe was chosen")
     clean = asked.clean(pairs.probes[pairs.row], pairs.enrolled, "robustness")
-    comparisons = ScoredComparisons(pairs, clean, threshold.value, len(q.corruptions) * len(q.severities))
+    together = cells_level(len(q.corruptions) * len(q.severities))
+    comparisons = ScoredComparisons(pairs, clean, threshold.value, together)
     cells, sums = {}, []
     for corruption in q.corruptions:
         each = []
@@ -331,7 +328,7 @@ def _robustness(asked: _Asked, threshold: Threshold) -> AnalysisResult:
     metrics = [
         replace(m, missing=f"similarity to the clean picture {REASON}") if ".similarity." in m.name else m
         for m in words.cell_metrics(grid, comparisons, False)
-        + words.mean_metrics(grid, prepared.context.rng("scorer"))
+        + words.mean_metrics(grid)
     ]
     findings = told.findings(grid, comparisons, threshold.fmr_target)
     figures = [f for f in words.figures(grid, comparisons) if f.name != "robustness_similarity"]

@@ -88,7 +88,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     context.progress(f"inversion: {sizes.pictures(params.refine):,} pictures")
     sources = measure.invert_sources(context, params, sizes, usable)
     verdicts = [measure.judge(context, params, sources, box) for box in measure.boxes(context)]
-    attacks = [rates.attack(verdict, sources, params) for verdict in verdicts]
+    attacks = [rates.attack(verdict, sources, params, context.seed) for verdict in verdicts]
     kin = measure.kin(context)
     chosen = rates.headline_attack(attacks, kin)
     groups = rates.by_group(context, params, sources, verdicts, chosen)

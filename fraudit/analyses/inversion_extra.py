@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fraudit.analyses.inversion_rates import Cloud, cloud
+from fraudit.analyses.inversion_rates import OTHER_LEVEL, Cloud, cloud
 from fraudit.analyses.inversion_words import counted_metric, key, who
 from fraudit.errors import InsufficientData
 from fraudit.stats.inversion import mean_of
@@ -61,14 +61,15 @@ def _cloud(c: Cloud, base: str, space: str) -> list[Metric]:
     ):
         found.append(
             Metric(f"{base}.frechet{tail}", value, n=c.n, interval=interval, n_unit="vectors",
+                   interval_missing=c.reason,
                    label=f"Frechet distance of {what}, unit vectors, {space}, {size}{few}")
         )  # fmt: skip
-        for part, share, span in (
-            ("precision", cover.precision, cover.precision_interval),
-            ("recall", cover.recall, cover.recall_interval),
+        for part, share, span, why in (
+            ("precision", cover.precision, cover.precision_interval, cover.precision_reason),
+            ("recall", cover.recall, cover.recall_interval, cover.recall_reason),
         ):
             found.append(
-                Metric(f"{base}.{part}{tail}", share, n=c.n, interval=span, n_unit="vectors",
+                Metric(f"{base}.{part}{tail}", share, n=c.n, interval=span, interval_missing=why, n_unit="vectors",
                        label=f"{part.capitalize()} of {what}, {cover.k} neighbours, {space}")
             )  # fmt: skip
     return found
@@ -137,7 +138,11 @@ def outside_metrics(sources: Sources, shown: U8, samples: int, people: np.ndarra
     else:
         bias = " (strongly biased: fewer pictures than features)" if len(sources.rows) < FULL_FID else ""
         value = fid(sources.real, sources.pictures)
-        found = [Metric("inversion.fid", value, n=len(sources.rows), better="lower", label=text + bias)]
+        why = "FID is biased by an amount that depends on n: compare it at equal n"
+        found = [
+            Metric("inversion.fid", value, n=len(sources.rows), better="lower", label=text + bias,
+                   interval_missing=why)
+        ]  # fmt: skip
     text = "Mean pairwise LPIPS among samples of one vector"
     reason = absent("torchvision", ALEXNET)
     if reason:
@@ -170,8 +175,6 @@ def pose_metrics(shown: U8, samples: int, people: np.ndarray) -> list[Metric]:
     )
     end = "among samples of one vector, 3DDFA_V2"
     reason = missing()
-    if not reason and len(np.unique(people)) < 2:
-        reason = "fewer than two people"
     if reason:
         return [
             Metric(n, None, unit=u, missing=reason, label=f"Mean pairwise {t} {end}") for n, u, t, _ in names
@@ -240,7 +243,7 @@ def memory(
     everyone = context.embeddings(box)
     others = everyone.ok & ~np.isin(context.faces.subjects, sources.people)
     use = verdict.ok_made & verdict.ok_real
-    if min(len(training), int(others.sum())) < 10 or len(np.unique(sources.people[use])) < 2:
+    if min(len(training), int(others.sum())) < 10 or not use.any():
         return missing("fewer than ten training faces or ten faces of other people")
     excess, size = memory_excess(
         verdict.unit_made[use], verdict.unit_real[use], training, everyone.unit()[others],
@@ -248,15 +251,17 @@ def memory(
     )  # fmt: skip
     found = mean_of(excess, sources.people[use])
     metric = Metric(
-        name, found.value, n=found.n, interval=found.interval, better="lower", n_unit="reconstructions",
+        name, found.value, n=found.n, interval=found.interval, interval_missing=found.reason, better="lower",
+        n_unit="reconstructions",
         label=f"{label}, by {who(verdict.name, verdict.own)}; pools of {size:,} faces",
     )  # fmt: skip
-    if found.interval.low <= 0:
+    sure = mean_of(excess, sources.people[use], OTHER_LEVEL).interval
+    if sure is None or sure.low <= 0:
         return None, [metric]
     text = (
-        f"Reconstructions lie {found.value:.3f} in cosine nearer to training faces than chance (95 % interval "
-        f"{found.interval.low:.3f} to {found.interval.high:.3f}; {found.n:,} reconstructions, {size:,} training "
+        f"Reconstructions lie {found.value:.3f} in cosine nearer to training faces than chance (at least "
+        f"{sure.low:.3f}, at a level for all findings of this section; {found.n:,} reconstructions, {size:,} training "
         "faces): the inverter remembers some."
     )
-    severity: Severity = "medium" if found.interval.low >= MEMORY_MEDIUM else "low"
+    severity: Severity = "medium" if sure.low >= MEMORY_MEDIUM else "low"
     return Finding(severity, text, (name,), "inversion.memory"), [metric]

@@ -11,6 +11,7 @@ from fraudit.analyses.inversion_rates import Attack, Groups
 from fraudit.analyses.inversion_words import mean_or_none, who
 from fraudit.analyses.verification_words import rate
 from fraudit.formatting import percent
+from fraudit.stats.inversion import Figure as Counted
 from fraudit.stats.inversion import angular
 from fraudit.types import Figure
 
@@ -66,18 +67,24 @@ def _histogram(verdicts: Sequence[Verdict], attacks: Sequence[Attack]) -> Figure
     )
 
 
+def _ends(found: Counted | None) -> dict[str, float | None]:
+    """The interval's ends as a chart takes them; None where there is none."""
+    known = found.interval if found else None
+    return {"low": known.low if known else None, "high": known.high if known else None}
+
+
 def _dots(attacks: Sequence[Attack]) -> Figure:
     rows: list[dict[str, Any]] = []
     for a in attacks:
         for p in a.points:
-            for name, c, top in (("type I", p.one, p.real), ("type II", p.two, p.real_two)):
+            for name, s in (("type I", p.one), ("type II", p.two)):
                 row: dict[str, Any] = {"label": f"{name}, FMR {rate(p.fmr)}", "group": who(a.judge, a.own)}
-                if p.missing or c is None:
+                if p.missing or s is None:
                     row |= {"value": None, "missing": p.missing or "none"}
                 else:
                     row |= {
-                        "value": c.value, "low": c.interval.low, "high": c.interval.high, "n": c.n,
-                        "accent": name == "type I", "compare": top.value if top else None,
+                        "value": s.own.value, **_ends(s.own), "n": s.own.n,
+                        "accent": name == "type I", "compare": s.ceiling.value,
                         "compare_label": "real picture",
                     }  # fmt: skip
                 rows.append(row)
@@ -94,8 +101,7 @@ def _dots(attacks: Sequence[Attack]) -> Figure:
 
 def _groups(groups: Sequence[Groups], chosen: Attack) -> Figure | None:
     rows: list[dict[str, Any]] = [
-        {"label": r.group, "value": r.rate, "low": r.interval.low, "high": r.interval.high, "n": r.n,
-         "group": g.attribute}
+        {"label": r.group, "value": r.own.value, **_ends(r.own), "n": r.own.n, "group": g.attribute}
         for g in groups for r in g.rates
     ]  # fmt: skip
     if not rows:
@@ -129,8 +135,8 @@ def _sweep(swept: Sequence[Sweep]) -> Figure | None:
                     "name": who(judge, own), "panel": panel, "points": True,
                     "x": [s.guidance for s in mine],
                     "y": [m.value if m else None for m in means],
-                    "low": [m.interval.low if m else None for m in means],
-                    "high": [m.interval.high if m else None for m in means],
+                    "low": [_ends(m)["low"] for m in means],
+                    "high": [_ends(m)["high"] for m in means],
                 }
             )  # fmt: skip
             if means[0] and means[-1]:

@@ -14,10 +14,13 @@ from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import cosine, invert_refined, reembed
 from fraudit.stats.inversion import other_picture, sample_spread, spread_people
 from fraudit.store import digest_of
-from fraudit.types import F32, F64, I64, U8, Bool, PairList
+from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, PairList
 
 if TYPE_CHECKING:
     from fraudit.analyses.inversion import Params
+
+
+MOST_FACES = 5  # sources of one person: more would let a few people carry the rates
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,7 @@ def crops(context: Any, rows: Sequence[int] | I64) -> U8:
 def invert_sources(context: Any, params: Params, sizes: Sizes, usable: I64) -> Sources:
     """A seeded sample of judged faces, inverted once each."""
     subjects, embeddings = context.faces.subjects, context.embeddings()
-    rows = spread_people(subjects, usable, sizes.sources, context.rng("inversion/sources"))
+    rows = spread_people(subjects, usable, sizes.sources, context.rng("inversion/sources"), MOST_FACES)
     pool = np.zeros(len(subjects), bool)
     pool[usable] = True
     others = other_picture(subjects, rows, pool, context.rng("inversion/others"))
@@ -155,7 +158,8 @@ class Verdict:
         other, source_other: f64[N], reconstruction (and source) to another picture of the person; NaN: none.
         has_other: bool[N], where there is another picture that this judge has a vector of.
         real: f64[N], the source at the inverter's resolution to the source itself.
-        strangers: f64[N,N], reconstruction i to real face j; NaN for the same person.
+        strangers: f64[N,N], reconstruction i to source j, NaN where it has no vector. strangers_other: the same
+            to the other picture of source j's person. strangers_real: source i to source j.
         genuine, impostor: f64[*], scores of real pictures.
         unit, unit_real, unit_made: f32[N,D] vectors of source, source at that resolution, reconstruction.
         ok_real, ok_made: bool[N].
@@ -171,6 +175,8 @@ class Verdict:
     has_other: Bool
     real: F64
     strangers: F64
+    strangers_other: F64
+    strangers_real: F64
     genuine: F64
     impostor: F64
     unit: F32
@@ -182,34 +188,47 @@ class Verdict:
 
 def judge(context: Any, params: Params, sources: Sources, box: Any) -> Verdict:
     """Show reconstructions and sources at the same resolution to one model."""
-    known = context.embeddings(box)
+    thresholds = {fmr: context.threshold(fmr, runtime=box) for fmr in params.fmrs}
+    return verdict_of(
+        sources, context.embeddings(box), reembed(box, sources.pictures), reembed(box, sources.real), thresholds,
+        box.spec.name, box is context.embedder,
+    )  # fmt: skip
+
+
+def verdict_of(
+    sources: Sources, known: Embeddings, made: Embeddings, real: Embeddings, thresholds: dict[float, Any],
+    name: str, own: bool,
+) -> Verdict:  # fmt: skip
+    """The scores of one judge from its vectors of the whole set, of reconstructions and of the sources again."""
     unit, ok = known.unit(), known.ok
-    made, real = reembed(box, sources.pictures), reembed(box, sources.real)
-    rows, others = sources.rows, sources.others
-    keep = ok[rows]
-    has_other = keep & (others >= 0) & ok[np.maximum(others, 0)]
+    rows, others, people = sources.rows, sources.others, sources.people
+    keep, filled = ok[rows], np.maximum(others, 0)
+    has_other = keep & (others >= 0) & ok[filled]
+    made_unit, source_unit = made.unit().astype(np.float64), unit[rows].astype(np.float64)
 
     def against(one: F32, good: Bool, faces: I64) -> F64:
         return np.where(good, cosine(one, unit[faces]), np.nan)
 
-    same = sources.people[:, None] == sources.people[None]
-    strangers = made.unit().astype(np.float64) @ unit[rows].T
-    strangers[same | ~keep[None] | ~made.ok[:, None]] = np.nan
-    between = unit[rows[keep]].astype(np.float64) @ unit[rows[keep]].T
-    people = sources.people[keep]
-    upper = np.triu(people[:, None] != people[None], 1)
-    filled = np.maximum(others, 0)
+    def across(one: F64, faces: I64, good: Bool) -> F64:
+        found = one @ unit[faces].T.astype(np.float64)
+        found[~good] = np.nan
+        return np.asarray(found, np.float64)
+
+    between = across(source_unit, rows, keep)
+    upper = np.triu(people[:, None] != people[None], 1) & keep[:, None] & keep[None]
     return Verdict(
-        name=box.spec.name,
-        own=box is context.embedder,
-        thresholds={fmr: context.threshold(fmr, runtime=box) for fmr in params.fmrs},
+        name=name,
+        own=own,
+        thresholds=thresholds,
         source=against(made.vectors, made.ok & keep, rows),
         keep=keep,
         other=against(made.vectors, made.ok & has_other, filled),
         source_other=np.where(has_other, cosine(unit[rows], unit[filled]), np.nan),
         has_other=has_other,
         real=against(real.vectors, real.ok & keep, rows),
-        strangers=strangers,
+        strangers=across(made_unit, rows, made.ok),
+        strangers_other=across(made_unit, filled, made.ok),
+        strangers_real=between,
         genuine=cosine(unit[rows], unit[filled])[has_other],
         impostor=between[upper],
         unit=unit[rows],

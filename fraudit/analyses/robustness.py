@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from fraudit.stats.robustness import Cell, Comparisons
 
 NAME, TITLE = "robustness", "Robustness"
+# Share of reports of a model that no corruption touches in which any finding may be low or worse (docs/severity.md):
+# half of it for rises of FNMR, a quarter each for rises of FMR and for gaps between groups.
+FAMILY_LEVEL = 0.008
+FNMR_ERROR, FMR_ERROR, GAP_ERROR = FAMILY_LEVEL / 2, FAMILY_LEVEL / 4, FAMILY_LEVEL / 4
 USUAL_GROUPS = ("race", "gender", "sex", "male", "Male", "age_group", "young", "Young")
 
 
@@ -80,6 +84,13 @@ class Grid:
     sums: F64 | None
     clean_sums: F64 | None
     pairs: F64 | None
+
+
+def cells_level(cells: int) -> float:
+    """Level of the intervals of FMR's rises, which hold for all cells at once."""
+    from fraudit.stats.robustness import simultaneous_level
+
+    return simultaneous_level(cells, FMR_ERROR)
 
 
 def build_grid(
@@ -186,11 +197,10 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     n_probes = len(pairs.probes)
     context.progress(f"robustness: {n_cells} cells x {n_probes} probes = {n_cells * n_probes:,} faces")
     answers = shown.measure(context, pairs.probes, corruptions, severities, params.where)
-    comparisons = Comparisons(pairs, context.embeddings().unit(), threshold.value, n_cells)
+    comparisons = Comparisons(pairs, context.embeddings().unit(), threshold.value, cells_level(n_cells))
     grid = build_grid(comparisons, answers, corruptions, severities)
-    rng = context.rng("robustness/bootstrap")
-    metrics = words.cell_metrics(grid, comparisons, redetect) + words.mean_metrics(grid, rng)
-    metrics += _corruption_error(context, params, grid, rng)
+    metrics = words.cell_metrics(grid, comparisons, redetect) + words.mean_metrics(grid)
+    metrics += _corruption_error(context, params, grid)
     groups, group_note = _groups(context, params, comparisons, answers)
     group_metrics, group_tables, group_figures, increase, large = words.group_parts(
         grid, comparisons, groups, params.group_floor
@@ -226,9 +236,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     )
 
 
-def _corruption_error(
-    context: AnalysisContext, params: Params, grid: Grid, rng: np.random.Generator
-) -> list[Metric]:
+def _corruption_error(context: AnalysisContext, params: Params, grid: Grid) -> list[Metric]:
     from fraudit.analyses import robustness_words as words
     from fraudit.stats.robustness import corruption_errors
 
@@ -241,7 +249,7 @@ def _corruption_error(
     for relative in (False, True):
         extra: dict[str, Any] = {"baseline": grid.clean_sums, "reference_baseline": clean} if relative else {}
         try:
-            each, mean = corruption_errors(grid.sums, grid.pairs, reference, rng, **extra)
+            each, mean = corruption_errors(grid.sums, grid.pairs, reference, **extra)
         except InsufficientData as error:
             found += words.missing_ce(error.message, relative)
         else:

@@ -15,8 +15,14 @@ from fraudit.analyses import robustness_cells as shown
 from fraudit.errors import DataError, InsufficientData
 from fraudit.formatting import percent
 from fraudit.perturb.base import Corruption
-from fraudit.stats.intervals import clopper_pearson, clustered_mean, clustered_rate
-from fraudit.stats.robustness import ProbePairs
+from fraudit.stats.intervals import (
+    LEAST_PEOPLE,
+    clopper_pearson,
+    clustered_mean,
+    interval_or_reason,
+    t_value,
+)
+from fraudit.stats.robustness import ProbePairs, share
 from fraudit.types import (
     F32,
     F64,
@@ -26,6 +32,7 @@ from fraudit.types import (
     Gallery,
     GalleryItem,
     GalleryRow,
+    Interval,
     Metric,
     Table,
 )
@@ -153,13 +160,14 @@ def reconstructions(
         ),
     ):
         if mask.any():
-            interval = clustered_rate(close[mask], people[mask], people[mask])
+            found = share(close[mask], people[mask], people[mask])
             metrics.append(
                 Metric(
                     name,
-                    float(close[mask].mean()),
-                    n=int(mask.sum()),
-                    interval=interval,
+                    found.value,
+                    n=found.n,
+                    interval=found.interval,
+                    interval_missing=found.reason,
                     label=label,
                     better="none",
                     n_unit="reconstructions",
@@ -266,12 +274,15 @@ def nearest_parts(context: AnalysisContext, strange: F32, threshold: Any) -> Par
     usual_within = usual_within[np.isfinite(usual_within)]
     match = nearest >= threshold.value
     each = np.arange(len(strange))
+    around, few = interval_or_reason(lambda: clustered_mean(nearest, each))
+    jackknife, fewer = interval_or_reason(lambda: _jackknife(strange))
     metrics = (
         Metric(
             "robustness.ood.nearest",
             float(nearest.mean()),
             n=len(nearest),
-            interval=clustered_mean(nearest, each),
+            interval=around,
+            interval_missing=few,
             label="Similarity of an out-of-distribution face to the nearest known face",
             n_unit="pictures",
         ),
@@ -288,7 +299,8 @@ def nearest_parts(context: AnalysisContext, strange: F32, threshold: Any) -> Par
             "robustness.ood.within",
             float(within.mean()),
             n=len(strange),
-            interval=_jackknife(strange),
+            interval=jackknife,
+            interval_missing=fewer,
             label="Mean similarity among out-of-distribution faces",
             n_unit="pictures",
         ),
@@ -359,18 +371,18 @@ def nearest_parts(context: AnalysisContext, strange: F32, threshold: Any) -> Par
     return Parts(metrics=metrics, tables=(table,), figures=(figure,))
 
 
-def _jackknife(vectors: F32) -> Any:
-    """Interval of the mean pairwise cosine by leaving one picture out."""
-    from scipy.special import stdtrit
+def _jackknife(vectors: F32) -> Interval:
+    """Interval of the mean pairwise cosine by leaving one picture out.
 
-    from fraudit.types import Interval
-
+    Raises:
+        InsufficientData: too few pictures.
+    """
+    n = len(vectors)
+    if n < LEAST_PEOPLE:
+        raise InsufficientData(f"{n} pictures: at least {LEAST_PEOPLE:.0f} are needed for an interval")
     gram = (vectors @ vectors.T).astype(np.float64)
-    n = len(gram)
     total = gram.sum() - np.trace(gram)
-    left_out = (total - 2 * (gram.sum(axis=1) - np.diag(gram))) / max((n - 1) * (n - 2), 1)
+    left_out = (total - 2 * (gram.sum(axis=1) - np.diag(gram))) / ((n - 1) * (n - 2))
     mean = total / (n * (n - 1))
-    if n < 3:
-        return None
-    half = float(stdtrit(n - 1, 0.975)) * np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())
+    half = t_value(0.95, n - 1) * float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum()))
     return Interval(float(mean - half), float(mean + half), method=f"jackknife over {n} pictures")

@@ -8,25 +8,44 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.analyses.robustness import Grid, Params
+from fraudit.analyses.robustness import FMR_ERROR, FNMR_ERROR, GAP_ERROR, Grid, Params
 from fraudit.analyses.robustness_words import NO_GENUINE, harm, label_of
+from fraudit.errors import InsufficientData
 from fraudit.formatting import fmr_words, group_words, percent
 from fraudit.perturb.base import Corruption
-from fraudit.stats.intervals import Difference
-from fraudit.stats.robustness import Comparisons, group_gap
+from fraudit.stats.intervals import Difference, rule_of_three
+from fraudit.stats.robustness import (
+    Bounds,
+    Comparisons,
+    group_gap,
+    increase_bounds,
+    simultaneous_level,
+)
 from fraudit.types import F64, I64, Finding, Severity
 
 # docs/severity.md, Robustness. Increases of FNMR, as simultaneous lower bounds.
 GRAVE_INCREASE = 0.20
 NOTABLE_INCREASE = 0.05
 MODERATE_SEVERITY = 3
-HARMLESS_INCREASE = 0.02
+HARMLESS_INCREASE, HARMLESS_ERROR = 0.02, 0.05
+LEAST_RECOGNISED = 0.5  # of clean pictures: a model that knows nobody cannot lose anybody
 FMR_FACTOR = 3.0
+FEW = "too few people carry the pairs"
 
 
-def _points(difference: Difference) -> str:
-    low, high = 100 * max(difference.interval.low, -1.0), 100 * min(difference.interval.high, 1.0)
-    return f"{100 * difference.value:+.1f} points ({low:.1f} to {high:.1f})"
+def _points(value: float, low: float, high: float) -> str:
+    return f"{100 * value:+.1f} points ({100 * low:.1f} to {100 * high:.1f})"
+
+
+def _together(error: float, count: int, what: str = "cells") -> str:
+    """Words for an interval of which either end is wrong in at most a share `error`, over all of `count`."""
+    return f"{100 * (1 - 2 * error):.3g} % interval for all {count} {what} at once"
+
+
+def few(comparisons: Comparisons) -> str:
+    """Why nothing is said of FNMR: too few people carry the genuine pairs. '' where there are enough or none."""
+    clean = comparisons.clean_fnmr
+    return clean.reason if clean is not None and clean.interval is None else ""
 
 
 def increase_severity(lower_bound: float, severity: int) -> Severity | None:
@@ -49,66 +68,85 @@ def _level(corruption: Corruption, severity: int) -> str:
 
 def findings(grid: Grid, comparisons: Comparisons, fmr_target: float) -> list[Finding]:
     """The worst corruption, how many more are resolved, what is harmless, and who matches strangers."""
-    cells = len(grid.cells)
-    together = f"95 % interval for all {cells} cells at once"
-    resolved: list[tuple[tuple[float, ...], str, int, Severity]] = []
-    for (name, severity), cell in grid.cells.items():
-        if cell.increase_all is not None:
-            level = increase_severity(cell.increase_all.interval.low, severity)
-            if level:
-                # The gravest level first, then the corruption that does most harm, then its clearest severity.
-                order = (_RANK[level], -harm(grid, name), -cell.increase_all.interval.low)
-                resolved.append((order, name, severity, level))
     found: list[Finding] = []
+    bounds, reason = _bounds(grid)
+    if bounds is not None:
+        found += _fnmr_findings(grid, comparisons, fmr_target, bounds)
+    found += _fmr_finding(grid, comparisons, fmr_target)
+    if bounds is not None:
+        found += _harmless(grid, comparisons, bounds)
     clean = comparisons.clean_fnmr
-    if resolved and clean is not None:
-        resolved.sort()
-        _, name, severity, level = resolved[0]
-        cell = grid.cells[name, severity]
-        corruption = next(c for c in grid.corruptions if c.name == name)
-        rate = cell.fnmr
-        if rate is not None and cell.increase_all is not None:
+    if clean is not None and (reason or not found):
+        pairs = f"{clean.n:,} genuine pairs of {clean.people:,} people"
+        if bounds is None:
+            text = f"Nothing is said of FNMR: {FEW} ({reason}; {pairs})."
+        else:
             text = (
-                f"{corruption.label} at severity {severity} ({_level(corruption, severity)}) takes "
-                f"FNMR from {percent(clean.value)} to {percent(rate.value)}: "
-                f"{_points(cell.increase_all)}, {together}; {rate.n:,} genuine pairs of "
-                f"{rate.people:,} people at the clean threshold for FMR {fmr_words(fmr_target)}."
+                f"No corruption changes FNMR beyond doubt; increases up to {100 * float(bounds.high.max()):.1f} "
+                f"points are not excluded ({_together(FNMR_ERROR, len(grid.cells))}; {pairs})."
             )
-            if cell.lost.value > 0:
-                text += f" In {percent(cell.lost.value)} of the {cell.n} pictures no face is found any more."
-            evidence = (f"robustness.fnmr.{name}.{severity}", "robustness.fnmr.clean")
-            found.append(Finding(level, text, evidence, "robustness.fnmr_increase"))
-        names = list(dict.fromkeys(label_of(grid, entry[1]) for entry in resolved))
-        if len(names) > 1:
-            grave = [e for e in resolved if e[3] in ("high", "medium")]
-            text = (
-                f"{len(names)} of {len(grid.corruptions)} corruptions raise FNMR beyond doubt in at least "
-                "one severity "
-                f"({together}); most harmful first: "
-                f"{', '.join(names[:6])}{' and others' if len(names) > 6 else ''}."
-            )
-            found.append(
-                Finding(
-                    "medium" if len({e[1] for e in grave}) > 1 else "low",
-                    text,
-                    tuple(f"robustness.fnmr.{e[1]}.{e[2]}" for e in resolved[:6]),
-                    "robustness.count",
-                )
-            )
-    found += _fmr_finding(grid, comparisons, fmr_target, together)
-    found += _harmless(grid, together)
-    if not found and clean is not None:
-        bounds = [c.increase_all.interval.high for c in grid.cells.values() if c.increase_all is not None]
-        text = (
-            f"No corruption changes FNMR beyond doubt; increases up to {100 * max(bounds):.1f} points are "
-            "not excluded "
-            f"({together}; {clean.n:,} genuine pairs of {clean.people:,} people)."
-        )
         found.append(Finding("info", text, ("robustness.fnmr.clean",), "robustness.unresolved"))
     return found
 
 
-def _fmr_finding(grid: Grid, comparisons: Comparisons, target: float, together: str) -> list[Finding]:
+def _bounds(grid: Grid) -> tuple[Bounds | None, str]:
+    """(bounds of FNMR's increase in the order of `grid.sums`, why there are none); neither without genuine pairs."""
+    if grid.sums is None or grid.clean_sums is None or grid.pairs is None:
+        return None, ""
+    flat = grid.sums.reshape(-1, len(grid.pairs))
+    try:
+        return increase_bounds(flat, grid.clean_sums, grid.pairs, FNMR_ERROR), ""
+    except InsufficientData as error:
+        return None, error.message
+
+
+def _fnmr_findings(
+    grid: Grid, comparisons: Comparisons, fmr_target: float, bounds: Bounds
+) -> list[Finding]:
+    together = _together(FNMR_ERROR, len(grid.cells))
+    keys = [(c.name, s) for c in grid.corruptions for s in grid.severities]
+    resolved: list[tuple[tuple[float, ...], int, Severity]] = []
+    for at, (name, severity) in enumerate(keys):
+        level = increase_severity(float(bounds.low[at]), severity)
+        if level:
+            # The gravest level first, then the corruption that does most harm, then its clearest severity.
+            order = (_RANK[level], -harm(grid, name), -float(bounds.low[at]))
+            resolved.append((order, at, level))
+    clean = comparisons.clean_fnmr
+    if not resolved or clean is None:
+        return []
+    resolved.sort()
+    _, at, level = resolved[0]
+    name, severity = keys[at]
+    cell, rate = grid.cells[name, severity], grid.cells[name, severity].fnmr
+    if rate is None:
+        return []
+    corruption = next(c for c in grid.corruptions if c.name == name)
+    change = _points(float(bounds.value[at]), float(bounds.low[at]), float(bounds.high[at]))
+    text = (
+        f"{corruption.label} at severity {severity} ({_level(corruption, severity)}) takes "
+        f"FNMR from {percent(clean.value)} to {percent(rate.value)}: "
+        f"{change}, {together}; {rate.n:,} genuine pairs of "
+        f"{rate.people:,} people at the clean threshold for FMR {fmr_words(fmr_target)}."
+    )
+    if cell.lost.value > 0:
+        text += f" In {percent(cell.lost.value)} of the {cell.n} pictures no face is found any more."
+    evidence = (f"robustness.fnmr.{name}.{severity}", "robustness.fnmr.clean")
+    found = [Finding(level, text, evidence, "robustness.fnmr_increase")]
+    names = list(dict.fromkeys(label_of(grid, keys[entry[1]][0]) for entry in resolved))
+    if len(names) > 1:
+        grave = {keys[e[1]][0] for e in resolved if e[2] in ("high", "medium")}
+        text = (
+            f"{len(names)} of {len(grid.corruptions)} corruptions raise FNMR beyond doubt in at least "
+            f"one severity ({together}); most harmful first: "
+            f"{', '.join(names[:6])}{' and others' if len(names) > 6 else ''}."
+        )
+        evidence = tuple("robustness.fnmr.{}.{}".format(*keys[e[1]]) for e in resolved[:6])
+        found.append(Finding("medium" if len(grave) > 1 else "low", text, evidence, "robustness.count"))
+    return found
+
+
+def _fmr_finding(grid: Grid, comparisons: Comparisons, target: float) -> list[Finding]:
     clean = comparisons.clean_fmr
     raised = [
         (cell.fmr_increase_all.interval.low, name, severity, cell)
@@ -120,6 +158,8 @@ def _fmr_finding(grid: Grid, comparisons: Comparisons, target: float, together: 
     _, name, severity, cell = max(raised, key=lambda entry: entry[0])
     if cell.fmr is None or cell.fmr_increase_all is None:
         return []
+    bounds = cell.fmr_increase_all
+    change = _points(bounds.value, bounds.interval.low, bounds.interval.high)
     strong = cell.fmr_increase_all.interval.low >= (FMR_FACTOR - 1) * max(clean.value, target)
     level: Severity = "low"
     if strong:
@@ -127,7 +167,7 @@ def _fmr_finding(grid: Grid, comparisons: Comparisons, target: float, together: 
     text = (
         f"{label_of(grid, name)} at severity {severity} takes FMR from {percent(clean.value)} to "
         f"{percent(cell.fmr.value)}: "
-        f"{_points(cell.fmr_increase_all)}, {together}; {cell.fmr.n:,} impostor pairs. Corrupted faces "
+        f"{change}, {_together(FMR_ERROR, len(grid.cells))}; {cell.fmr.n:,} impostor pairs. Corrupted faces "
         "match strangers."
     )
     return [
@@ -140,36 +180,43 @@ def _fmr_finding(grid: Grid, comparisons: Comparisons, target: float, together: 
     ]
 
 
-def _harmless(grid: Grid, together: str) -> list[Finding]:
-    safe = []
-    for corruption in grid.corruptions:
-        bounds = [grid.cells[corruption.name, s].increase_all for s in grid.severities]
-        if all(b is not None and b.interval.high <= HARMLESS_INCREASE for b in bounds):
-            safe.append(corruption)
+def _harmless(grid: Grid, comparisons: Comparisons, bounds: Bounds) -> list[Finding]:
+    """Corruptions of which a loss would have been seen: enough people, who are recognised on clean pictures."""
+    clean = comparisons.clean_fnmr
+    count = len(grid.corruptions)
+    # As many people as show a loss of HARMLESS_INCREASE in one of them, in all but 5 % of reports.
+    if rule_of_three(bounds.people, 1 - HARMLESS_ERROR / count) > HARMLESS_INCREASE:
+        return []
+    if clean is None or clean.interval is None or clean.interval.high > 1 - LEAST_RECOGNISED:
+        return []
+    highest = bounds.high.reshape(count, -1).max(axis=1)
+    safe = [c for c, high in zip(grid.corruptions, highest, strict=True) if high <= HARMLESS_INCREASE]
     if not safe:
         return []
-    names = ", ".join(c.label for c in safe)
     text = (
-        f"{len(safe)} of {len(grid.corruptions)} corruptions leave FNMR within "
-        f"{100 * HARMLESS_INCREASE:.0f} points up to "
-        f"severity {max(grid.severities)} ({together}): {names}."
+        f"{len(safe)} of {count} corruptions leave FNMR within {100 * HARMLESS_INCREASE:.0f} points up to "
+        f"severity {max(grid.severities)} ({_together(FNMR_ERROR, len(grid.cells))}; {clean.n:,} genuine pairs of "
+        f"{clean.people:,} people): {', '.join(c.label for c in safe)}."
     )
     evidence = tuple(f"robustness.fnmr.{c.name}.{max(grid.severities)}" for c in safe[:6])
     return [Finding("good", text, evidence, "robustness.harmless")]
 
 
 def headline(grid: Grid, comparisons: Comparisons, found: Sequence[Finding]) -> str:
-    """One sentence: the worst corruption, with what is known of it."""
+    """One sentence: the worst corruption, with what is known of it, or why nothing can be said."""
     worst = max(grid.corruptions, key=lambda c: harm(grid, c.name))
-    rates = [grid.cells[worst.name, s].fnmr for s in grid.severities]
-    if all(rates) and comparisons.clean_fnmr:
-        mean = float(np.mean([rate.value for rate in rates if rate]))
+    clean = comparisons.clean_fnmr
+    if clean is None:
         return (
-            f"{worst.label} does most harm: mean FNMR {percent(mean)} over severities "
-            f"{', '.join(map(str, grid.severities))}, against {percent(comparisons.clean_fnmr.value)} on "
-            "clean pictures."
+            f"{worst.label} moves vectors farthest from those of the clean pictures; FNMR needs genuine pairs."
         )
-    return f"{worst.label} moves vectors farthest from those of the clean pictures; FNMR needs genuine pairs."
+    if not any(f.rule == "robustness.fnmr_increase" for f in found):
+        return next((f.text for f in found if f.rule == "robustness.unresolved"), found[0].text)
+    mean = float(np.mean([rate.value for s in grid.severities if (rate := grid.cells[worst.name, s].fnmr)]))
+    return (
+        f"{worst.label} does most harm: mean FNMR {percent(mean)} over severities "
+        f"{', '.join(map(str, grid.severities))}, against {percent(clean.value)} on clean pictures."
+    )
 
 
 def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[Finding]:
@@ -180,10 +227,11 @@ def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[
     """
     large = list(members)
     tests = len(grid.corruptions) * len(list(combinations(large, 2)))
+    level = simultaneous_level(tests, GAP_ERROR)
     best: tuple[float, Difference, str, str, Corruption] | None = None
     for c, corruption in enumerate(grid.corruptions):
         for first, second in combinations(large, 2):
-            gap = group_gap(increase[c, members[first]], increase[c, members[second]], 1 - 0.05 / tests)
+            gap = group_gap(increase[c, members[first]], increase[c, members[second]], level)
             low, a, b = gap.interval.low, first, second
             if gap.value < 0:
                 low, a, b = -gap.interval.high, second, first
@@ -193,16 +241,16 @@ def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[
         return []
     low, gap, a, b, corruption = best
     high = max(abs(gap.interval.low), abs(gap.interval.high))
-    level: Severity = "high" if low >= 0.10 else "medium" if low >= 0.03 else "low"
+    severity: Severity = "high" if low >= 0.10 else "medium" if low >= 0.03 else "low"
     said = group_words(large)
     text = (
         f"{corruption.label} raises FNMR by {100 * abs(gap.value):.1f} points more for '{said[b]}' than for "
         f"'{said[a]}' "
-        f"(95 % interval {100 * low:.1f} to {100 * high:.1f} for all {tests} comparisons at once; "
+        f"({100 * low:.1f} to {100 * high:.1f}, {_together(GAP_ERROR, tests, 'comparisons')}; "
         f"{len(members[b])} and {len(members[a])} people, mean over severities)."
     )
     name = f"robustness.fnmr_increase.{corruption.name}"
-    return [Finding(level, text, (name,), "robustness.group_gap")]
+    return [Finding(severity, text, (name,), "robustness.group_gap")]
 
 
 def small_groups(sizes: Mapping[str, int], floor: int) -> tuple[str, ...]:
@@ -227,6 +275,8 @@ def caveats(
         )
     if comparisons.clean_fnmr is None:
         found.append(f"FNMR is missing: {NO_GENUINE}.")
+    elif few(comparisons):
+        found.append(f"FNMR has no interval: {few(comparisons)}. More: --param robustness.probes=N.")
     elif comparisons.clean_fnmr.people < 30:
         found.append(
             f"Only {comparisons.clean_fnmr.people} people have probes here; intervals are wide. "
@@ -259,7 +309,8 @@ def method(comparisons: Comparisons, threshold: Any, redetect: bool, params: Par
         f"({int((~pairs.same).sum()):,}), all outside "
         f"the half of the people on which the threshold {threshold.value:.4f} was {threshold.provenance}. "
         "Intervals are "
-        "identity-clustered; findings use intervals that hold for all cells at once (Bonferroni). "
+        "identity-clustered; findings use intervals that hold for all cells at once (FNMR: max-t over sign flips of "
+        "people; FMR: Bonferroni). "
         "Severities: "
         "docs/corruptions.md."
     )

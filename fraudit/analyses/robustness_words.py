@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,8 +12,7 @@ from fraudit.analyses.robustness import Grid
 from fraudit.formatting import group_words, percent
 from fraudit.formatting import interval as interval_words
 from fraudit.perturb.base import Corruption
-from fraudit.stats.intervals import clustered_mean
-from fraudit.stats.robustness import Cell, Comparisons, Rate, Summary, mean_over_cells
+from fraudit.stats.robustness import Cell, Comparisons, Rate, Summary, mean_over_cells, person_difference
 from fraudit.types import F64, I64, Bool, Column, Figure, Interval, Metric, Table
 
 NO_GENUINE = "the set has no genuine pairs"
@@ -30,6 +30,7 @@ def _rate_metric(
         rate.value,
         n=rate.n,
         interval=rate.interval,
+        interval_missing=rate.reason,
         better="lower",
         label=label,
         n_unit=unit,
@@ -53,6 +54,7 @@ def cell_metrics(grid: Grid, comparisons: Comparisons, redetect: bool) -> list[M
                 cell.similarity,
                 n=cell.n - round(cell.lost.value * cell.n),
                 interval=cell.similarity_interval,
+                interval_missing="" if cell.similarity is None else cell.similarity_reason,
                 better="higher",
                 n_unit="faces",
                 label=f"Similarity to the clean picture, {words}",
@@ -78,34 +80,38 @@ def _summary_metric(name: str, summary: Summary, label: str, n_unit: str = "peop
         summary.value,
         n=summary.people,
         interval=summary.interval,
+        interval_missing=summary.reason,
         better="lower",
         label=label,
         n_unit=n_unit,
     )
 
 
-def mean_metrics(grid: Grid, rng: np.random.Generator) -> list[Metric]:
-    """Mean FNMR over severities per corruption and over all cells, and its mean increase over clean."""
+def mean_metrics(grid: Grid) -> list[Metric]:
+    """Mean FNMR over severities per corruption and over all cells, and its mean increase over clean.
+
+    The worst corruption is picked from all: its interval holds for all corruptions at once.
+    """
     names = ["robustness.mean_fnmr", "robustness.mean_fnmr_increase", "robustness.worst_fnmr"]
-    if grid.sums is None or grid.pairs is None or len(grid.pairs) < 2:
-        why = NO_GENUINE if grid.pairs is None else "an interval needs genuine pairs of at least 2 people"
-        return [Metric(name, None, missing=why, better="lower") for name in names]
-    flat = grid.sums.reshape(-1, len(grid.pairs))
+    if grid.sums is None or grid.pairs is None:
+        return [Metric(name, None, missing=NO_GENUINE, better="lower") for name in names]
+    flat, count = grid.sums.reshape(-1, len(grid.pairs)), len(grid.corruptions)
     found = [
-        _summary_metric(names[0], mean_over_cells(flat, grid.pairs, rng), "Mean FNMR over all cells"),
+        _summary_metric(names[0], mean_over_cells(flat, grid.pairs), "Mean FNMR over all cells"),
         _summary_metric(
             names[1],
-            mean_over_cells(flat, grid.pairs, rng, baseline=grid.clean_sums),
+            mean_over_cells(flat, grid.pairs, baseline=grid.clean_sums),
             "Mean increase of FNMR over all cells",
         ),
     ]
-    each = [mean_over_cells(grid.sums[c], grid.pairs, rng) for c in range(len(grid.corruptions))]
+    each = [mean_over_cells(sums, grid.pairs) for sums in grid.sums]
     for corruption, summary in zip(grid.corruptions, each, strict=True):
         label = f"Mean FNMR over severities, {corruption.label}"
         found.append(_summary_metric(f"robustness.fnmr.{corruption.name}", summary, label))
     worst = int(np.argmax([summary.value for summary in each]))
-    label = f"FNMR under the worst corruption, {grid.corruptions[worst].label} (the highest of {len(each)})"
-    return [*found, _summary_metric(names[2], each[worst], label)]
+    label = f"FNMR under the worst corruption, {grid.corruptions[worst].label} (the highest of {count})"
+    picked = mean_over_cells(grid.sums[worst], grid.pairs, level=1 - 0.05 / count)
+    return [*found, _summary_metric(names[2], picked, label)]
 
 
 def missing_ce(reason: str, relative: bool | None = None) -> list[Metric]:
@@ -137,7 +143,9 @@ def _pair(interval: Interval | None) -> list[float] | None:
 
 
 def _percents(rate: Rate | None) -> str | None:
-    return None if rate is None else interval_words(rate.interval.low, rate.interval.high, as_percent=True)
+    if rate is None or rate.interval is None:
+        return rate and rate.reason
+    return interval_words(rate.interval.low, rate.interval.high, as_percent=True)
 
 
 def table(grid: Grid) -> Table:
@@ -226,7 +234,9 @@ def _heat(
 
 
 def _bounds(rate: Rate | None) -> tuple[float | None, float | None, float | None]:
-    return (rate.value, rate.interval.low, rate.interval.high) if rate else (None, None, None)
+    if rate is None or rate.interval is None:
+        return rate.value if rate else None, None, None
+    return rate.value, rate.interval.low, rate.interval.high
 
 
 def figures(grid: Grid, comparisons: Comparisons) -> tuple[Figure, ...]:
@@ -334,19 +344,8 @@ def group_parts(
                 metrics.append(Metric(name, None, missing=small, group=label, better="lower", label=text))
                 continue
             sample = increase[c, members[label]]
-            spread = clustered_mean(sample, np.arange(len(sample)))
-            metrics.append(
-                Metric(
-                    name,
-                    float(sample.mean()),
-                    n=len(sample),
-                    interval=spread,
-                    group=label,
-                    better="lower",
-                    label=text,
-                    n_unit="people",
-                )
-            )
+            summary = person_difference(sample, np.ones(len(sample)))
+            metrics.append(replace(_summary_metric(name, summary, text), group=label))
         if len(own) < max(floor, 2):
             continue
         for (name, severity), cell in cells.items():

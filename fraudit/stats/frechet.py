@@ -13,10 +13,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.intervals import clustered_rate
+from fraudit.stats.intervals import PairClusters, effective_interval, interval_or_reason, t_value
 from fraudit.types import F64, I64, Bool, Interval
 
 Rows = NDArray[np.floating[Any]]
@@ -52,26 +51,37 @@ def frechet_distance(first: Rows, second: Rows) -> float:
     )
 
 
-def group_jackknife(
-    statistic: Callable[[Bool], float], people: I64, *, groups: int = 10, level: float = 0.95
-) -> Interval:
+GROUPS = 10  # of people, left out in turn
+
+
+def jackknife_variance(statistic: Callable[[Bool], float], people: I64) -> float:
+    """Variance of `statistic(keep bool[N])` by leaving out a tenth of the people at a time (Tukey).
+
+    Raises:
+        InsufficientData: fewer people than groups.
+    """
+    known, codes = np.unique(people, return_inverse=True)
+    if len(known) < GROUPS:
+        raise InsufficientData(f"an interval needs at least {GROUPS} people; found {len(known)}")
+    part = codes.ravel() % GROUPS
+    left_out = np.array([statistic(part != g) for g in range(GROUPS)])
+    return float((GROUPS - 1) / GROUPS * np.sum((left_out - left_out.mean()) ** 2))
+
+
+def group_jackknife(statistic: Callable[[Bool], float], people: I64, level: float = 0.95) -> Interval:
     """Interval of `statistic(keep bool[N])` by leaving out one tenth of the people at a time.
 
     Standard error after Tukey's delete-a-group jackknife, t quantile on groups - 1; cut at 0.
 
     Raises:
-        InsufficientData: fewer people than `groups`.
+        InsufficientData: fewer people than groups, or too few of them carry the vectors.
     """
-    known, codes = np.unique(people, return_inverse=True)
-    if len(known) < groups:
-        raise InsufficientData(f"an interval needs at least {groups} people; found {len(known)}")
-    part = codes.ravel() % groups
+    PairClusters(people, people).require()
     whole = statistic(np.ones(len(people), bool))
-    left_out = np.array([statistic(part != g) for g in range(groups)])
-    error = float(np.sqrt((groups - 1) / groups * np.sum((left_out - left_out.mean()) ** 2)))
-    half = float(special.stdtrit(groups - 1, 0.5 + level / 2)) * error
+    half = t_value(level, GROUPS - 1) * float(np.sqrt(jackknife_variance(statistic, people)))
+    count = len(np.unique(people))
     return Interval(
-        max(0.0, whole - half), whole + half, level, f"jackknife over {groups} groups of {len(known)} people"
+        max(0.0, whole - half), whole + half, level, f"jackknife over {GROUPS} groups of {count} people"
     )
 
 
@@ -81,16 +91,19 @@ class Coverage:
 
     Attributes:
         precision: share of generated vectors that lie in the real manifold; recall: the reverse.
-        precision_interval, recall_interval: clustered by person. k: neighbours. n_real, n_generated: vectors.
+        precision_interval, recall_interval: clustered by person, the manifold's own error included; None where
+            too few people carry the vectors, with the reasons. k: neighbours. n_real, n_generated: vectors.
     """
 
     precision: float
-    precision_interval: Interval
+    precision_interval: Interval | None
     recall: float
-    recall_interval: Interval
+    recall_interval: Interval | None
     k: int
     n_real: int
     n_generated: int
+    precision_reason: str = ""
+    recall_reason: str = ""
 
 
 def _squared_distances(a: F64, b: F64) -> F64:
@@ -112,17 +125,51 @@ def in_manifold(points: Rows, of: Rows, k: int = 3) -> Bool:
     return np.asarray((_squared_distances(x, y) <= radius[None]).any(axis=1))
 
 
+def _share(
+    inside: Bool, again: Callable[[Bool], float], people: I64, known: I64
+) -> tuple[Interval | None, str]:
+    """Interval of the share of bool[N] vectors inside a manifold that is itself an estimate.
+
+    The variance is that over people with the manifold fixed, or that of the jackknife which fits it again, whichever
+    is larger.
+
+    Args:
+        again: the share among bool[len(known)] people.
+    """
+
+    def around() -> Interval:
+        clusters = PairClusters(people, people)
+        clusters.require()
+        rate = float(inside.mean())
+        spread = rate * (1 - rate) / len(inside)
+        design = clusters.design(inside)
+        if spread > 0:
+            design = max(design, jackknife_variance(again, known) / spread)
+        return effective_interval(rate, len(inside), design, clusters.freedom(), what=" (manifold included)")
+
+    return interval_or_reason(around)
+
+
 def precision_recall(
     real: Rows, generated: Rows, real_people: I64, generated_people: I64, k: int = 3
 ) -> Coverage:
     """Precision and recall (Kynkaanniemi et al. 2019) of [M,D] generated against [N,D] real vectors."""
     inside, covered = in_manifold(generated, real, k), in_manifold(real, generated, k)
-    return Coverage(
-        float(inside.mean()),
-        clustered_rate(inside, generated_people, generated_people),
-        float(covered.mean()),
-        clustered_rate(covered, real_people, real_people),
-        k,
-        len(real),
-        len(generated),
+    known = np.unique(np.concatenate([real_people, generated_people]))
+
+    def share(of_generated: bool) -> Callable[[Bool], float]:
+        def again(keep: Bool) -> float:
+            chosen = known[keep]
+            r, g = real[np.isin(real_people, chosen)], generated[np.isin(generated_people, chosen)]
+            return float((in_manifold(g, r, k) if of_generated else in_manifold(r, g, k)).mean())
+
+        return again
+
+    precision, recall = (
+        _share(events, share(of_generated), people, known)
+        for events, of_generated, people in ((inside, True, generated_people), (covered, False, real_people))
     )
+    return Coverage(
+        float(inside.mean()), precision[0], float(covered.mean()), recall[0], k, len(real), len(generated),
+        precision[1], recall[1],
+    )  # fmt: skip

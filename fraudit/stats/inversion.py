@@ -3,29 +3,40 @@
 Type I: the reconstruction matches the picture whose template was inverted. Type II: it matches another
 picture of the same person (Mai et al., IEEE TPAMI 41(5), 2019). A reconstruction without a vector matches
 nothing.
+
+Chance is what strangers get: the rate at which reconstructions of other people match the same pictures. Success
+counts as far as it exceeds chance. The interval of the difference joins those of the two rates (MOVER: Zou and
+Donner, Statistics in Medicine 27, 2008) with their correlation through common people.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fraudit.errors import InsufficientData
 from fraudit.stats.folds import fold_accuracy
-from fraudit.stats.intervals import PairClusters, clustered_mean, clustered_rate
+from fraudit.stats.intervals import (
+    PairClusters,
+    clustered_mean,
+    clustered_rate,
+    interval_or_reason,
+)
+from fraudit.stats.strangers import Trials, strangers_interval
 from fraudit.types import F64, I64, Bool, Interval
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A rate or mean with its interval, the comparisons it rests on and the people in them."""
+    """A rate or mean, its interval or `reason` why it has none, the comparisons it rests on and the people in them."""
 
     value: float
-    interval: Interval
+    interval: Interval | None
     n: int
     people: int
+    reason: str = ""
 
 
 def angular(cosines: ArrayLike) -> F64:
@@ -33,34 +44,139 @@ def angular(cosines: ArrayLike) -> F64:
     return np.asarray(np.arccos(np.clip(np.asarray(cosines, np.float64), -1, 1)) / np.pi)
 
 
+def tally(events: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95) -> Figure:
+    """Share of bool[P] events over pairs of subjects `left`, `right` i64[P], with its interval or why it has none.
+
+    Raises:
+        InsufficientData: no comparison.
+    """
+    found = np.asarray(events, bool)
+    if not len(found):
+        raise InsufficientData("no comparison to count")
+    a, b = np.asarray(left), np.asarray(right)
+    people = len(np.unique(np.concatenate([a, b])))
+    interval, reason = interval_or_reason(lambda: clustered_rate(found, a, b, level))
+    return Figure(float(found.mean()), interval, len(found), people, reason)
+
+
+def tally_at(trials: Trials, real: Trials, level: float = 0.95) -> Figure:
+    """Share of trials of strangers that match, with the error of the threshold (`strangers_interval`).
+
+    Raises:
+        InsufficientData: no comparison.
+    """
+    plain = tally(trials.events, trials.made, trials.shown, level)
+    interval, reason = interval_or_reason(lambda: strangers_interval(trials, real, level))
+    return replace(plain, interval=interval, reason=reason)
+
+
 def success(scores: ArrayLike, threshold: float, left: ArrayLike, right: ArrayLike) -> Figure:
-    """Share of f64[P] similarities >= threshold; NaN (no vector) never matches.
+    """Share of f64[P] similarities >= threshold with its interval; NaN (no vector) never matches.
 
     Args:
         left, right: i64[P] subjects of both sides; equal where it is one person.
     Raises:
-        InsufficientData: no comparison.
+        InsufficientData: no comparison, or too few people for an interval.
     """
-    events = np.asarray(scores, np.float64) >= threshold
-    if not len(events):
-        raise InsufficientData("no comparison to count")
-    a, b = np.asarray(left), np.asarray(right)
-    people = len(np.unique(np.concatenate([a, b])))
-    return Figure(float(events.mean()), clustered_rate(events, a, b), len(events), people)
+    found = tally(np.asarray(scores, np.float64) >= threshold, left, right)
+    if found.interval is None:
+        raise InsufficientData(found.reason)
+    return found
 
 
-def mean_of(values: ArrayLike, people: ArrayLike) -> Figure:
-    """Mean of f64[N] values, NaN left out, with an interval clustered by person.
+def mean_of(values: ArrayLike, people: ArrayLike, level: float = 0.95) -> Figure:
+    """Mean of f64[N] values, NaN left out, with an interval clustered by person or why it has none.
 
     Raises:
-        InsufficientData: fewer than two people with a value.
+        InsufficientData: no value.
     """
     v, p = np.asarray(values, np.float64), np.asarray(people)
     good = np.isfinite(v)
-    count = len(np.unique(p[good]))
-    if count < 2:
-        raise InsufficientData(f"a mean with an interval needs at least 2 people; found {count}")
-    return Figure(float(v[good].mean()), clustered_mean(v[good], p[good]), int(good.sum()), count)
+    if not good.any():
+        raise InsufficientData("nobody has a value")
+    interval, reason = interval_or_reason(lambda: clustered_mean(v[good], p[good], level))
+    return Figure(float(v[good].mean()), interval, int(good.sum()), len(np.unique(p[good])), reason)
+
+
+def mover(
+    parts: tuple[Figure, Figure], correlation: float, method: str
+) -> tuple[float, Interval | None, str]:
+    """First less second of two figures in [0, 1] or [-1, 1], from their intervals (Zou and Donner, 2008).
+
+    Returns:
+        (difference, interval or None, why there is none).
+    """
+    first, second = parts
+    value = first.value - second.value
+    if first.interval is None or second.interval is None:
+        return value, None, first.reason or second.reason
+    a, b = first.interval, second.interval
+
+    def reach(one: float, other: float) -> float:
+        return float(np.sqrt(max(one**2 + other**2 - 2 * correlation * one * other, 0.0)))
+
+    low = value - reach(first.value - a.low, b.high - second.value)
+    high = value + reach(a.high - first.value, second.value - b.low)
+    return value, Interval(max(low, -1.0), min(high, 1.0), a.level, method), ""
+
+
+def excess(own: Trials, strange: Trials, level: float = 0.95) -> Figure:
+    """Success less chance: the share of `own` trials that match, less that of `strange` ones.
+
+    Args:
+        own: reconstructions against pictures of the person. strange: of other people against the same pictures.
+    Raises:
+        InsufficientData: no trial on a side.
+    """
+    one = tally(own.events, own.made, own.shown, level)
+    chance = tally(strange.events, strange.made, strange.shown, level)
+    method = "success less chance by MOVER, identity-clustered, paired"
+    value, interval, reason = mover((one, chance), _correlation(own, strange), method)
+    return Figure(value, interval, one.n, one.people, reason)
+
+
+def _correlation(own: Trials, strange: Trials) -> float:
+    """Correlation in [0, 1] of the two rates' errors, which share people."""
+    clusters = PairClusters(
+        np.concatenate([own.made, strange.made]), np.concatenate([own.shown, strange.shown])
+    )
+    first = np.append((own.events - own.events.mean()) / len(own.events), np.zeros(len(strange.events)))
+    second = np.append(
+        np.zeros(len(own.events)), (strange.events - strange.events.mean()) / len(strange.events)
+    )
+    a, b = clusters.sum_variance(first), clusters.sum_variance(second)
+    if min(a, b) <= 0:
+        return 0.0
+    shared = (a + b - clusters.sum_variance(first - second)) / 2
+    return float(np.clip(shared / np.sqrt(a * b), 0.0, 1.0))
+
+
+def group_gap(first: Figure, second: Figure) -> Figure:
+    """Excess of one group less that of another, from the figures of two groups without common people."""
+    value, interval, reason = mover(
+        (first, second), 0.0, "difference of two groups by MOVER, identity-clustered"
+    )
+    return Figure(value, interval, first.n + second.n, first.people + second.people, reason)
+
+
+def other_pairs(made: I64, shown: I64, usable: Bool, limit: int, rng: np.random.Generator) -> tuple[I64, I64]:
+    """(i, j) i64[P]: reconstructions i of other people beside pictures j; a seeded sample of them beyond `limit`.
+
+    Every picture keeps the same number of them in the sample, so that pictures weigh as they do in success.
+
+    Args:
+        made: i64[N], shown: i64[M], subjects. usable: bool[M], pictures that count.
+    """
+    columns = np.flatnonzero(usable)
+    allowed = made[:, None] != shown[columns][None]
+    if allowed.sum() > limit:
+        draw = np.where(allowed, rng.random(allowed.shape), 2.0)
+        kept = np.argsort(draw, axis=0)[: max(1, limit // len(columns))]
+        chosen = np.zeros_like(allowed)
+        np.put_along_axis(chosen, kept, True, axis=0)
+        allowed &= chosen
+    i, at = np.nonzero(allowed)
+    return i, columns[at]
 
 
 def other_picture(subjects: I64, rows: I64, usable: Bool, rng: np.random.Generator) -> I64:
@@ -79,17 +195,21 @@ def other_picture(subjects: I64, rows: I64, usable: Bool, rng: np.random.Generat
     return found
 
 
-def spread_people(subjects: I64, rows: I64, count: int, rng: np.random.Generator) -> I64:
+def spread_people(
+    subjects: I64, rows: I64, count: int, rng: np.random.Generator, most: int | None = None
+) -> I64:
     """`count` of `rows`, sorted: one face a person first, people with several faces before the others.
 
-    So the sample has as many people as it can, and as many of them as possible have another picture.
+    So the sample has as many people as it can, and as many of them as possible have another picture. With `most`
+    nobody has more faces in it: a few people of many pictures would carry the rates.
     """
     shuffled = rng.permutation(rows)
     order = shuffled[np.argsort(subjects[shuffled], kind="stable")]
     _, first, size = np.unique(subjects[order], return_index=True, return_counts=True)
     rank = np.arange(len(order)) - np.repeat(first, size)
     alone = np.repeat(size == 1, size)
-    chosen = np.lexsort((rng.random(len(order)), alone, rank))[:count]
+    chosen = np.lexsort((rng.random(len(order)), alone, rank))
+    chosen = chosen[rank[chosen] < (most or len(order))][:count]
     return np.sort(order[chosen])
 
 
@@ -110,11 +230,12 @@ def sample_spread(unit: F64, samples: int, ok: Bool) -> F64:
 
 @dataclass(frozen=True, slots=True)
 class Replacement:
-    """Accuracy over the folds with identity-clustered interval; thresholds from the other folds."""
+    """Accuracy over the folds with identity-clustered interval or the reason; thresholds from the other folds."""
 
     accuracy: float
     std: float
-    interval: Interval
+    interval: Interval | None
+    reason: str
     n: int
     folds: int
 
@@ -122,6 +243,6 @@ class Replacement:
 def replacement(scores: ArrayLike, same: ArrayLike, fold: ArrayLike, left: I64, right: I64) -> Replacement:
     """Fold accuracy of f64[P] scores (ID3PM, Table 2); `left`, `right` i64[P] are subjects."""
     found = fold_accuracy(scores, same, fold)
-    interval = PairClusters(left, right).rate_interval(found.correct)
+    interval, reason = interval_or_reason(lambda: PairClusters(left, right).rate_interval(found.correct))
     value = float(found.correct.mean())
-    return Replacement(value, found.std, interval, len(found.correct), len(found.accuracy))
+    return Replacement(value, found.std, interval, reason, len(found.correct), len(found.accuracy))

@@ -13,12 +13,18 @@ from scipy.special import stdtrit
 
 from fraudit.errors import InsufficientData
 from fraudit.stats.intervals import (
+    LEAST_PEOPLE,
     Difference,
     PairClusters,
+    clopper_pearson,
     clustered_mean,
     clustered_rate,
+    interval_or_reason,
     paired_difference,
+    t_value,
+    z_value,
 )
+from fraudit.stats.strangers import Trials, strangers_interval
 from fraudit.types import F32, F64, I64, Bool, Interval, PairList
 
 
@@ -43,15 +49,17 @@ class ProbePairs:
 
 
 def probe_pairs(
-    subjects: I64, usable: Bool, limit: int, rng: np.random.Generator, *, mates: int = 5, strangers: int = 60
-) -> ProbePairs:
+    subjects: I64, usable: Bool, limit: int, rng: np.random.Generator, *, mates: int = 3, strangers: int = 60,
+    most: int = 3,
+) -> ProbePairs:  # fmt: skip
     """Probes spread over as many people as possible, each compared with its mates and with strangers.
 
-    People with two usable pictures come first, one probe each, then their second pictures and so on.
+    People with two usable pictures come first, one probe each, then their second pictures and so on. Nobody gives
+    more than `most` probes or `mates` comparisons a probe: a few people of many pictures would carry the rates.
 
     Args:
         subjects: i64[N]. usable: bool[N]. limit: most probes.
-        mates: most genuine comparisons of a probe; strangers: impostor comparisons of a probe.
+        mates: most genuine comparisons of a probe; strangers: impostor comparisons of a probe. most: probes a person.
     Raises:
         InsufficientData: fewer than two people have a usable picture.
     """
@@ -66,7 +74,7 @@ def probe_pairs(
     rank[order] = np.arange(len(faces)) - np.repeat(np.cumsum(counts) - counts, counts)
     paired = counts[person] >= 2
     wanted = paired if paired.any() else np.ones(len(faces), bool)
-    candidates = np.flatnonzero(wanted)
+    candidates = np.flatnonzero(wanted & (rank < most))
     candidates = candidates[np.argsort(rank[candidates], kind="stable")][:limit]
     chosen = faces[candidates]
     rows: list[I64] = []
@@ -108,12 +116,13 @@ def protocol_pairs(
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """A share of events with its interval, n comparisons, and n people."""
+    """A share of events, its interval or `reason` why it has none, n comparisons, and n people."""
 
     value: float
-    interval: Interval
+    interval: Interval | None
     n: int
     people: int
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +132,12 @@ class Cell:
     Attributes:
         similarity: mean cosine of the corrupted picture's vector to the clean one's, over acquired probes.
         fnmr, fmr: at the clean threshold; None where there is no such comparison.
-        increase: FNMR minus clean FNMR over the same comparisons; `increase_all` at a level that holds for
-            all cells at once.
-        fmr_increase_all: the same for FMR.
+        increase: FNMR minus clean FNMR over the same comparisons; None without genuine comparisons or where too
+            few people carry them (`increase_bounds` holds for all cells at once).
+        fmr_increase_all: the same for FMR, at a level that holds for all cells at once.
         lost: probes that were not found or gave no vector.
         n: probes.
+        similarity_reason: why the similarity has no interval.
     """
 
     similarity: float | None
@@ -135,10 +145,21 @@ class Cell:
     fnmr: Rate | None
     fmr: Rate | None
     increase: Difference | None
-    increase_all: Difference | None
     fmr_increase_all: Difference | None
     lost: Rate
     n: int
+    similarity_reason: str = ""
+
+
+def simultaneous_level(cells: int, error: float) -> float:
+    """Level of two-sided intervals, so that in at most a share `error` any of `cells` lower bounds is too high."""
+    return 1 - 2 * error / max(cells, 1)
+
+
+def share(events: Bool, left: I64, right: I64, level: float = 0.95) -> Rate:
+    """Rate of bool[P] events, P >= 1, over pairs of subjects; people are those of `left`."""
+    interval, reason = interval_or_reason(lambda: clustered_rate(events, left, right, level))
+    return Rate(float(events.mean()), interval, len(events), len(np.unique(left)), reason)
 
 
 class Comparisons:
@@ -148,18 +169,20 @@ class Comparisons:
         pairs: the comparisons.
         clean: f32[N,D] unit vectors of the clean faces.
         threshold: cosine; a pair matches at or above it.
-        cells: number of cells that the simultaneous intervals have to hold for (Bonferroni).
+        level: of the cells' own intervals. level_all: of the intervals that hold for all cells at once
+            (`simultaneous_level`).
     """
 
     def __init__(
-        self, pairs: ProbePairs, clean: F32, threshold: float, cells: int, level: float = 0.95
+        self, pairs: ProbePairs, clean: F32, threshold: float, level_all: float, level: float = 0.95
     ) -> None:
-        self.pairs, self.threshold, self.level = pairs, threshold, level
-        self.level_all = 1 - (1 - level) / max(cells, 1)
+        self.pairs, self.threshold, self.level, self.level_all = pairs, threshold, level, level_all
         self._clean = clean
+        enrolled, self._column = np.unique(pairs.enrolled, return_inverse=True)
+        self._enrolled = clean[enrolled].astype(np.float64)
         self._subjects = np.zeros(len(pairs.probes), np.int64)
         self._subjects[pairs.row] = pairs.left
-        score = _cosines(clean[pairs.probes], clean, pairs)
+        score = self._cosines(clean[pairs.probes])
         self.clean_errors = score < threshold
         self.clean_matches = score >= threshold
         self.clean_fnmr = self._rate(self.clean_errors, pairs.same)
@@ -169,18 +192,19 @@ class Comparisons:
         if not mask.any():
             return None
         left, right = self.pairs.left[mask], self.pairs.right[mask]
-        found = events[mask]
-        clusters = PairClusters(left, right)
-        return Rate(
-            float(found.mean()),
-            clusters.rate_interval(found, self.level),
-            int(mask.sum()),
-            len(np.unique(left)),
-        )
+        if self.pairs.same[mask].any():
+            return share(events[mask], left, right, self.level)
+        found, clean = Trials(events[mask], left, right), Trials(self.clean_matches[mask], left, right)
+        interval, reason = interval_or_reason(lambda: strangers_interval(found, clean, self.level))
+        return Rate(float(events[mask].mean()), interval, int(mask.sum()), len(np.unique(left)), reason)
+
+    def _cosines(self, probes: F32) -> F64:
+        scores = probes.astype(np.float64) @ self._enrolled.T
+        return np.asarray(scores[self.pairs.row, self._column], np.float64)
 
     def errors(self, vectors: F32, ok: Bool) -> tuple[Bool, Bool]:
         """(no match, match) bool[P] each, of corrupted probes f32[K,D] unit with ok bool[K]."""
-        score = _cosines(vectors, self._clean, self.pairs)
+        score = self._cosines(vectors)
         match = (score >= self.threshold) & ok[self.pairs.row]
         return ~match, match
 
@@ -205,29 +229,31 @@ class Comparisons:
         similarity = np.einsum(
             "kd,kd->k", vectors[seen], self._clean[self.pairs.probes[seen]], dtype=np.float64
         )
-        enough = len(np.unique(people[seen])) >= 2
-        lost = ~ok[probes]
+        around: Interval | None = None
+        reason = "no corrupted face gave a vector"
+        if len(similarity):
+            around, reason = interval_or_reason(lambda: clustered_mean(similarity, people[seen], self.level))
         return Cell(
             float(similarity.mean()) if len(similarity) else None,
-            clustered_mean(similarity, people[seen], self.level) if enough else None,
+            around,
             self._rate(miss, genuine),
             self._rate(match, impostor),
             self._difference(self.clean_errors, miss, genuine, self.level),
-            self._difference(self.clean_errors, miss, genuine, self.level_all),
             self._difference(self.clean_matches, match, impostor, self.level_all),
-            Rate(
-                float(lost.mean()), clustered_rate(lost, people[probes], people[probes], self.level),
-                int(probes.sum()), len(np.unique(people[probes])),
-            ),
+            share(~ok[probes], people[probes], people[probes], self.level),
             int(probes.sum()),
-        )  # fmt: skip
+            reason,
+        )
 
     def _difference(self, before: Bool, after: Bool, mask: Bool, level: float) -> Difference | None:
         if not mask.any():
             return None
-        return paired_difference(
-            before[mask], after[mask], self.pairs.left[mask], self.pairs.right[mask], level=level
-        )
+        try:
+            return paired_difference(
+                before[mask], after[mask], self.pairs.left[mask], self.pairs.right[mask], level=level
+            )
+        except InsufficientData:
+            return None
 
     def person_sums(self, events: Bool) -> F64:
         """f64[people]: genuine events summed by person, in the order of `np.unique` of genuine subjects."""
@@ -236,33 +262,130 @@ class Comparisons:
         return np.asarray(np.bincount(codes, weights=events[genuine].astype(np.float64)), np.float64)
 
 
-def _cosines(probes: F32, enrolled: F32, pairs: ProbePairs) -> F64:
-    return np.einsum("pd,pd->p", probes[pairs.row], enrolled[pairs.enrolled], dtype=np.float64)
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A figure over several cells, its interval or `reason` why it has none, and the people it rests on."""
+
+    value: float
+    interval: Interval | None
+    people: int
+    reason: str = ""
+
+
+def _spread(sums: F64, pairs: F64) -> tuple[I64, F64, float]:
+    """(i64[P] person, f64[P] value of each comparison, their mean) from sums and numbers of comparisons a person."""
+    who = np.repeat(np.arange(len(pairs)), pairs.astype(np.int64))
+    return who, (sums / pairs)[who], float(sums.sum() / pairs.sum())
+
+
+def person_rate(sums: F64, pairs: F64, top: float = 1.0, level: float = 0.95) -> Summary:
+    """Mean of values in [0, top] of which each person's sum is known, clustered by person.
+
+    The interval is that of a rate (Clopper and Pearson) at the number of independent comparisons that would give
+    the mean the same variance, so that it stays within [0, top] and few errors are not taken for none.
+
+    Args:
+        sums: f64[people], sum of the values of a person's comparisons. pairs: f64[people], their number, >= 1.
+    """
+    who, values, mean = _spread(sums, pairs)
+    rate = float(np.clip(mean / top, 0.0, 1.0))
+
+    def around() -> Interval:
+        clusters = PairClusters(who, who)
+        clusters.require()
+        variance = clusters.mean_variance(values / top)
+        usual = len(values) / clusters.design(values > 0)  # what values of 0 and 1 alone would leave
+        independent = rate * (1 - rate) / variance if variance > 0 else usual
+        freedom = clusters.freedom()
+        used = independent * (z_value(level) / t_value(level, freedom)) ** 2
+        method = f"Clopper-Pearson, identity-clustered, effective n {independent:,.0f}, t {freedom:.0f}"
+        found = clopper_pearson(rate * used, used, level, method)
+        return Interval(top * found.low, top * found.high, level, method)
+
+    interval, reason = interval_or_reason(around)
+    return Summary(mean, interval, len(pairs), reason)
+
+
+def person_difference(sums: F64, pairs: F64, level: float = 0.95) -> Summary:
+    """Mean of differences in [-1, 1] of which each person's sum is known; Student's t, clustered by person.
+
+    Where nobody differs the interval is that of paired rates without a discordant pair.
+
+    Args:
+        sums: f64[people]. pairs: f64[people], comparisons of each person, >= 1.
+    """
+    who, values, mean = _spread(sums, pairs)
+
+    def around() -> Interval:
+        if values.any():
+            found = clustered_mean(values, who, level)
+            return Interval(max(found.low, -1.0), min(found.high, 1.0), level, found.method)
+        nothing = np.zeros(len(who), bool)
+        return paired_difference(nothing, nothing, who, who, level).interval
+
+    interval, reason = interval_or_reason(around)
+    return Summary(mean, interval, len(pairs), reason)
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """A figure over all cells with its identity-bootstrap interval."""
+class Bounds:
+    """Increases of FNMR with bounds that hold for all cells at once: f64[cells] each, and the people behind them."""
 
-    value: float
-    interval: Interval
-    people: int
-
-
-def _bootstrap_weights(people: int, rng: np.random.Generator, repeats: int) -> F64:
-    return rng.multinomial(people, np.full(people, 1 / people), repeats).astype(np.float64)
+    value: F64
+    low: F64
+    high: F64
+    people: float
 
 
-def _summary(value: float, draws: F64, people: int, level: float, note: str = "") -> Summary:
-    finite = draws[np.isfinite(draws)]
-    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
-    method = f"bootstrap over {people} people, {len(finite)} draws{note}"
-    return Summary(value, Interval(float(low), float(high), level, method), people)
+def increase_bounds(
+    sums: F64, baseline: F64, pairs: F64, error: float, *, flips: int = 20_000, seed: int = 20
+) -> Bounds:
+    """Simultaneous bounds of the increase of FNMR in every cell: max-t over sign flips of people.
+
+    Where nothing changes, a person's errors with and without corruption may be swapped; the largest t over cells
+    under such swaps (wild cluster bootstrap, Cameron, Gelbach and Miller, Rev. Economics and Statistics 90, 2008)
+    says what the largest t means. Cells share their clean scores, so that this is sharper than Bonferroni. Half a
+    person is added to each of the four cells of the paired table (Agresti and Min 2005).
+
+    Args:
+        sums: f64[cells, people], genuine errors of each person. baseline: f64[people], clean ones.
+        pairs: f64[people], genuine comparisons of each person, >= 1.
+        error: share of cases in which any lower bound may be too high.
+    Raises:
+        InsufficientData: too few people: even if everybody were lost, 2^-people would not be below error / cells.
+    """
+    weight = pairs / pairs.sum()
+    people = 1 / float(weight @ weight)
+    needed = float(np.log2(len(sums) / error))
+    if people < max(needed, LEAST_PEOPLE):
+        raise InsufficientData(
+            f"too few people for a statement on {len(sums)} cells at once: {len(pairs)} people carry the pairs as "
+            f"{people:.1f} with equal shares would; at least {max(needed, LEAST_PEOPLE):.0f} are needed"
+        )
+    change = (sums - baseline) / pairs.sum()
+    value = change.sum(axis=1)
+    expected = np.maximum(1 - 2 * weight + float(weight @ weight), 1e-9)
+    residual = (change - value[:, None] * weight) / np.sqrt(expected)
+    square = (residual**2).sum(axis=1)
+    varies = square > 1e-15
+    quantile = z_value(1 - 2 * error)
+    if varies.any():
+        scaled = residual[varies] / np.sqrt(square[varies])[:, None]
+        signs = np.random.default_rng(seed).integers(0, 2, (flips, len(pairs))) * 2.0 - 1
+        largest = (signs @ scaled.T).max(axis=1)
+        t = largest / np.sqrt(np.maximum(1 - largest**2 / people, 1e-9))  # the flipped t, about its own mean
+        quantile = max(quantile, float(np.quantile(t, 1 - error, method="higher")))
+    spread = people**2 * square + 1 + 2 * value**2 * people / (people + 2)
+    half = quantile * np.sqrt(spread) / (people + 2)
+    centre = value * people / (people + 2)
+    low, high = np.minimum(value, centre - half), np.maximum(value, centre + half)
+    clean = person_rate(baseline, pairs).interval
+    least, most = (-clean.high, 1 - clean.low) if clean is not None else (-1.0, 1.0)
+    return Bounds(value, np.maximum(low, least), np.minimum(high, most), people)
 
 
 def mean_over_cells(
-    sums: F64, pairs: F64, rng: np.random.Generator, *, baseline: F64 | None = None, repeats: int = 1000,
-    level: float = 0.95,
+    sums: F64, pairs: F64, *, baseline: F64 | None = None, level: float = 0.95
 ) -> Summary:  # fmt: skip
     """Mean FNMR over cells.
 
@@ -270,20 +393,16 @@ def mean_over_cells(
         sums: f64[cells, people], genuine errors of each person in each cell.
         pairs: f64[people], genuine comparisons of each person.
         baseline: f64[people], clean errors; given, the mean increase over the clean FNMR.
-    Raises:
-        InsufficientData: fewer than two people.
     """
-    if len(pairs) < 2:
-        raise InsufficientData(f"an interval needs at least 2 people; found {len(pairs)}")
-    per_person = sums.mean(axis=0) - (0.0 if baseline is None else baseline)
-    weights = _bootstrap_weights(len(pairs), rng, repeats)
-    draws = (weights @ per_person) / (weights @ pairs)
-    return _summary(float(per_person.sum() / pairs.sum()), draws, len(pairs), level)
+    per_person = np.asarray(sums.mean(axis=0), np.float64)
+    if baseline is None:
+        return person_rate(per_person, pairs, level=level)
+    return person_difference(per_person - baseline, pairs, level)
 
 
 def corruption_errors(
-    sums: F64, pairs: F64, reference: F64, rng: np.random.Generator, *, baseline: F64 | None = None,
-    reference_baseline: float | None = None, repeats: int = 1000, level: float = 0.95,
+    sums: F64, pairs: F64, reference: F64, *, baseline: F64 | None = None,
+    reference_baseline: float | None = None, level: float = 0.95,
 ) -> tuple[list[Summary | None], Summary]:  # fmt: skip
     """CE of each corruption and mCE against a reference's FNMR, which is taken as fixed.
 
@@ -297,32 +416,28 @@ def corruption_errors(
     Returns:
         (CE per corruption, None where the reference's error is not above 0; mCE over the others).
     Raises:
-        InsufficientData: fewer than two people, or the reference never errs.
+        InsufficientData: the reference never errs.
     """
-    if len(pairs) < 2:
-        raise InsufficientData(f"an interval needs at least 2 people; found {len(pairs)}")
     severities = sums.shape[1]
     own = sums.sum(axis=1) - (0.0 if baseline is None else severities * baseline)
     below = reference.sum(axis=1) - (0.0 if reference_baseline is None else severities * reference_baseline)
     usable = below > 1e-12
     if not usable.any():
         raise InsufficientData("the reference makes no error under any corruption: no ratio to it exists")
-    weights = _bootstrap_weights(len(pairs), rng, repeats)
-    total = weights @ pairs
-    values = own.sum(axis=1) / pairs.sum()
-    draws = (weights @ own.T) / total[:, None]
-    note = ", the reference taken as fixed"
-    each = [
-        _summary(float(values[c] / below[c]), draws[:, c] / below[c], len(pairs), level, note)
-        if usable[c]
-        else None
-        for c in range(len(values))
-    ]
-    ratio = values[usable] / below[usable]
-    mean = _summary(
-        float(ratio.mean()), (draws[:, usable] / below[usable]).mean(axis=1), len(pairs), level, note
-    )
-    return each, mean
+
+    def ratio(chosen: Bool) -> Summary:
+        weight = 1 / below[chosen] / chosen.sum()
+        scale = severities * float(weight.sum())  # the ratio where every comparison errs
+        if baseline is None:
+            return person_rate(weight @ own[chosen], pairs, scale, level)
+        found = person_difference(weight @ own[chosen] / scale, pairs, level)
+        around = found.interval
+        if around is not None:
+            around = Interval(scale * around.low, scale * around.high, level, around.method)
+        return Summary(scale * found.value, around, found.people, found.reason)
+
+    one = np.eye(len(below), dtype=bool)
+    return [ratio(one[c]) if usable[c] else None for c in range(len(below))], ratio(usable)
 
 
 def group_gap(first: F64, second: F64, level: float = 0.95) -> Difference:

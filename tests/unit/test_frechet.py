@@ -86,3 +86,29 @@ def test_the_jackknife_of_a_mean_is_its_standard_error() -> None:
     assert found.high - values.mean() == pytest.approx(half, rel=1e-6)
     with pytest.raises(InsufficientData, match="at least 10 people"):
         group_jackknife(lambda keep: 0.0, np.arange(9))
+    with pytest.raises(InsufficientData, match="too few people"):
+        group_jackknife(lambda keep: 0.0, np.r_[np.arange(12), np.zeros(200, int)])
+
+
+def test_too_few_people_get_precision_without_an_interval() -> None:
+    rng = np.random.default_rng(5)
+    people = np.repeat(np.arange(5), 8)
+    found = precision_recall(rng.normal(size=(40, 4)), rng.normal(size=(40, 4)), people, people)
+    assert 0 <= found.precision <= 1
+    assert found.precision_interval is None
+    assert "too few people" in found.precision_reason
+
+
+def test_the_interval_of_precision_holds_for_a_manifold_of_other_people() -> None:
+    """People of three near pictures each; the truth is the mean over worlds."""
+    values, bounds = [], []
+    for seed in range(60):
+        rng = np.random.default_rng([6, seed])
+        people = np.repeat(np.arange(40), 3)
+        real = rng.normal(size=(40, 6))[people] + 0.5 * rng.normal(size=(120, 6))
+        made = rng.normal(size=(40, 6))[people] + 0.5 * rng.normal(size=(120, 6))
+        found = precision_recall(real, made, people, people)
+        values.append(found.precision)
+        bounds.append((found.precision_interval.low, found.precision_interval.high))
+    low, high = np.array(bounds).T
+    assert np.mean((low <= np.mean(values)) & (np.mean(values) <= high)) >= 0.9

@@ -11,10 +11,26 @@ import pytest
 
 from fraudit.analyses.inversion import ANALYSIS, Params, run
 from fraudit.analyses.inversion_extra import memory_excess
-from fraudit.analyses.inversion_null import null_findings
+from fraudit.analyses.inversion_rates import Success
+from fraudit.analyses.inversion_words import severity_of
+from fraudit.errors import InsufficientData
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.record import normalise
-from fraudit.stats.inversion import angular, other_picture, sample_spread, spread_people
+from fraudit.stats.inversion import (
+    Figure,
+    angular,
+    excess,
+    group_gap,
+    other_pairs,
+    other_picture,
+    sample_spread,
+    spread_people,
+    success,
+    tally,
+    tally_at,
+)
+from fraudit.stats.strangers import LEAST_STRANGERS, Trials
+from fraudit.types import Interval
 from tests.fixtures_context import FakeContext, identity_faces, luma_pattern
 
 SIDE = 144  # at this size the inverters' geometry is the source picture itself with a margin of 16
@@ -97,6 +113,7 @@ def test_an_inverter_that_returns_the_source_succeeds_always() -> None:
     first = result.findings[0]
     assert (first.severity, first.rule) == ("high", "inversion.attack_success")
     assert "independent judge (judge0)" in first.text
+    assert "reconstructions of other people match it in" in first.text
     assert "personal data" in first.text
 
 
@@ -113,10 +130,94 @@ def test_an_inverter_that_returns_a_strangers_face_succeeds_as_often_as_stranger
     assert found["inversion.self.replacement"].value < found["inversion.self.replacement_real"].value
 
 
-def test_strangers_faces_raise_a_finding_in_at_most_a_twentieth_of_worlds() -> None:
-    """5 % of 200 worlds is 10; 99.9 % binomial bound 20. Type I of random people is no success."""
-    raised = sum(null_findings(seed)["inversion.attack_success"] for seed in range(200))
-    assert raised <= 20
+@pytest.mark.parametrize("kind", ["mild", "skew", "lfw"])
+def test_strangers_faces_raise_no_finding_in_skewed_sets(kind: Any) -> None:
+    """At most 0.8 % of reports may; of 40, three would be met in 1 of 250 such tests."""
+    from benchmarks.worlds_inversion import null_report
+
+    raised = sum(bool({"low", "medium", "high"} & set(null_report(seed, 60, kind))) for seed in range(40))
+    assert raised <= 2
+
+
+def test_what_strangers_get_is_no_success() -> None:
+    """FMR 1e-2: 4 % of 300 people's own reconstructions match, and 4 % of other people's do."""
+    rng = np.random.default_rng(0)
+    people = np.arange(300)
+    i, j = other_pairs(people, people, np.ones(300, bool), 10_000, rng)
+    own = Trials(np.arange(300) < 12, people, people)
+    alike = Trials(rng.random(len(i)) < 0.04, people[i], people[j])
+    assert tally(own.events, people, people).interval.low > 0.02  # alone it looks like twice the FMR
+    over = excess(own, alike)
+    assert over.value == pytest.approx(0.04 - alike.events.mean())
+    assert over.interval.low < 0 < over.interval.high
+    rare = excess(own, Trials(np.zeros(len(i), bool), people[i], people[j]))
+    assert rare.interval.low > 0.01
+
+
+def test_excess_over_chance_covers_the_planted_difference() -> None:
+    covered = 0
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        people = np.repeat(np.arange(60), 2)
+        own = Trials(rng.random(120) < 0.3, people, people)
+        i, j = other_pairs(people, people, np.ones(120, bool), 3000, rng)
+        found = excess(own, Trials(rng.random(len(i)) < 0.1, people[i], people[j])).interval
+        covered += found.low <= 0.2 <= found.high
+    assert covered >= 88
+
+
+def test_other_peoples_reconstructions_are_sampled_evenly_over_pictures() -> None:
+    people = np.repeat(np.arange(50), 4)
+    i, j = other_pairs(people, people, np.arange(200) % 2 == 0, 1000, np.random.default_rng(0))
+    assert (people[i] != people[j]).all()
+    assert (j % 2 == 0).all()
+    assert np.bincount(j)[::2].tolist() == [10] * 100
+    again = other_pairs(people, people, np.arange(200) % 2 == 0, 1000, np.random.default_rng(0))
+    np.testing.assert_array_equal(i, again[0])
+
+
+def _figure(value: float, low: float, high: float) -> Figure:
+    return Figure(value, Interval(low, high), 100, 50)
+
+
+def test_severity_looks_at_success_beyond_chance_and_good_needs_a_judge_that_sees() -> None:
+    def at(low: float, high: float = 1.0, ceiling: float = 0.9) -> tuple[str, str]:
+        over, chance = _figure(0.5, low, high), _figure(0.01, 0.0, 0.02)
+        return severity_of(Success(_figure(0.5, 0.4, 0.6), _figure(0.95, ceiling, 1.0), chance, over, over))
+
+    assert at(0.10)[0] == "high"
+    assert at(0.01)[0] == "medium"
+    assert at(0.001)[0] == "low"
+    assert at(0.0) == ("info", "unresolved")
+    assert at(-0.01, 0.02) == ("good", "safe")
+    assert at(-0.01, 0.02, ceiling=0.4) == ("info", "blind")
+    few = Figure(1.0, None, 4, 2, "too few people")
+    assert severity_of(Success(few, few, few, few, few)) == ("info", "few")
+
+
+def test_too_few_people_get_a_value_and_a_reason_but_no_interval() -> None:
+    found = tally(np.ones(4, bool), np.arange(4), np.arange(4))
+    assert (found.value, found.interval) == (1.0, None)
+    assert "too few people" in found.reason
+    with pytest.raises(InsufficientData, match="too few people"):
+        success(np.ones(4), 0.5, np.arange(4), np.arange(4))
+    assert group_gap(found, _figure(0.2, 0.1, 0.3)).reason == found.reason
+    few = np.arange(LEAST_STRANGERS - 1)
+    pairs = Trials(np.ones(len(few), bool), few, np.roll(few, 1))
+    assert f"at least {LEAST_STRANGERS} are needed" in tally_at(pairs, pairs).reason
+
+
+def test_chance_carries_the_error_of_its_threshold() -> None:
+    rng = np.random.default_rng(1)
+    people = np.repeat(np.arange(60), 3)
+    i, j = np.nonzero(people[:, None] != people[None])
+    lamb = rng.gamma(0.5, 0.02, 60)
+    real = Trials(rng.random(len(i)) < lamb[people[i]], people[i], people[j])
+    made = Trials(rng.random(len(i)) < 0.01, people[i], people[j])
+    fixed, chosen = tally(made.events, made.made, made.shown).interval, tally_at(made, real).interval
+    assert chosen.low < fixed.low
+    assert chosen.high > fixed.high
+    assert tally_at(made, Trials(np.zeros(len(i), bool), people[i], people[j])).interval is None
 
 
 def test_a_generic_face_is_called_generic() -> None:
@@ -262,6 +363,8 @@ def test_success_is_told_by_group_and_small_groups_are_not_judged() -> None:
     assert rates["odd"].value < 0.3
     assert "fewer than the floor" in str(rates["few"].missing)
     assert [f.severity for f in result.findings if f.rule == "inversion.group_gap"] == ["medium"]
+    gap = next(f for f in result.findings if f.rule == "inversion.group_gap")
+    assert "of 'even' match their source beyond chance more often than those of 'odd'" in gap.text
 
 
 def test_galleries_only_where_pictures_may_be_shown() -> None:
@@ -272,13 +375,15 @@ def test_galleries_only_where_pictures_may_be_shown() -> None:
     assert all(item.artifact in context.saved for g in shown for row in g.rows for item in row.items)
 
 
-def test_every_metric_has_n_and_interval_or_a_reason() -> None:
-    for metric in normalise(run(world(lambda i, seed: i), QUICK)).metrics:
+@pytest.mark.parametrize("people", [40, 6])
+def test_every_metric_has_n_and_interval_or_a_reason(people: int) -> None:
+    for metric in normalise(run(world(lambda i, seed: i, people=people), QUICK)).metrics:
         if metric.value is None:
             assert metric.missing
-        else:
-            assert metric.n
-            assert metric.interval is not None
+            continue
+        assert metric.n
+        assert (metric.interval is None) == bool(metric.interval_missing), metric.name
+        if metric.interval is not None:
             assert metric.interval.low - 1e-9 <= metric.value <= metric.interval.high + 1e-9
 
 
@@ -308,6 +413,12 @@ def test_sampling_takes_as_many_people_as_it_can_and_those_with_another_picture_
     others = other_picture(subjects, np.arange(8), np.ones(8, bool), rng)
     assert [i for i in range(8) if others[i] < 0] == [3, 6, 7]
     assert all(subjects[others[i]] == subjects[i] and others[i] != i for i in (0, 1, 2, 4, 5))
+
+
+def test_nobody_has_more_than_the_most_faces_of_a_sample() -> None:
+    subjects = np.repeat(np.arange(10), [30, 30, 2, 2, 2, 2, 1, 1, 1, 1])
+    chosen = spread_people(subjects, np.arange(len(subjects)), 50, np.random.default_rng(0), most=5)
+    assert np.bincount(subjects[chosen]).tolist() == [5, 5, 2, 2, 2, 2, 1, 1, 1, 1]
 
 
 def test_angles_and_spread_by_hand() -> None:
