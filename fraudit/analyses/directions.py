@@ -67,7 +67,8 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     from fraudit.analyses import directions_words as words
     from fraudit.analyses.directions_figures import figures
     from fraudit.inverters.inverting import guidance_of
-    from fraudit.stats.directions import contrasts, study
+    from fraudit.stats.contrasts import contrasts
+    from fraudit.stats.directions import study
     from fraudit.stats.inversion import spread_people
 
     known = list(context.faces.attributes)
@@ -113,7 +114,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         reason = ""
         if params.guidance is None:
             params = replace(params, guidance=guidance_of(context.inverter))
-        ranked = sorted(result.directions, key=lambda d: (d.p_adjusted >= 0.05, -d.stability))
+        ranked = sorted(result.directions, key=lambda d: (not d.exists, -d.stability))
         full = [measure.widen(d, use, len(subjects)) for d in ranked[: params.pictured]]
         ready = np.array([not r for r in context.landmarks()[1]], bool)
         pictured = measure.picture(context, params, full, use[judged & ready[use]])

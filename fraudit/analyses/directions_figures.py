@@ -5,14 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fraudit.analyses.directions_words import middle, significant
 from fraudit.analyses.inversion_words import mean_or_none, who
 from fraudit.formatting import percent
 from fraudit.stats.directions import Study
-from fraudit.types import F64, Figure
+from fraudit.stats.inversion import Figure as Counted
+from fraudit.types import F64, Figure, Interval
 
 if TYPE_CHECKING:
     from fraudit.analyses.directions_measure import Path, Pictured, Reach, Walk
+
+
+def _end(interval: Interval | None, side: str) -> float | None:
+    return getattr(interval, side) if interval else None
+
+
+def _bound(counted: Counted | None, side: str) -> float | None:
+    return _end(counted.interval, side) if counted else None
+
+
+def _cells(values: F64) -> list[list[float | None]]:
+    return [[float(v) if np.isfinite(v) else None for v in row] for row in values]
 
 
 def _matrix(study: Study) -> Figure:
@@ -24,25 +39,23 @@ def _matrix(study: Study) -> Figure:
         "directions_cosines",
         "heatmap",
         "Cosines of the directions",
-        f"Beyond {study.null:.2f} in either sense a pair is closer than unrelated attributes come in 95 % of "
-        "worlds (any pair). Attributes that share a direction cannot be changed one without the other.",
+        "Freed of the noise of a sample of people; empty where one of the two is not shown to exist. Attributes "
+        "that share a direction cannot be changed one without the other.",
         f"Largest: {top}." if top else f"No two of {m} directions are shown not to be orthogonal.",
         {
-            "rows": names, "columns": names,
-            "values": [[float(v) for v in row] for row in study.cosines],
-            "low": [[float(v) for v in row] for row in study.low],
-            "high": [[float(v) for v in row] for row in study.high],
-            "unit": "", "scale": "diverging",
+            "rows": names, "columns": names, "values": _cells(study.cosines),
+            "low": _cells(study.low), "high": _cells(study.high), "unit": "", "scale": "diverging",
         },
-        main=m > 1,
+        main=bool(np.isfinite(study.cosines).sum() > 1),
     )  # fmt: skip
 
 
 def _stability(study: Study) -> Figure:
     rows = [
         {
-            "label": d.contrast.name, "value": d.stability, "low": d.stability_interval.low,
-            "high": d.stability_interval.high, "n": sum(d.people), "accent": d.p_adjusted < 0.05,
+            "label": d.contrast.name, "value": d.stability,
+            "low": _end(d.stability_interval, "low"), "high": _end(d.stability_interval, "high"),
+            "n": d.count, "accent": d.exists,
         }
         for d in sorted(study.directions, key=lambda d: -d.stability)
     ]  # fmt: skip
@@ -50,19 +63,19 @@ def _stability(study: Study) -> Figure:
         "directions_stability",
         "dots",
         "Is a direction found again on other people?",
-        "Cosine between the directions of two random halves of the people. Near 1 the direction is a property of "
-        "the model; near 0 it is noise. Emphasised: directions that dealt labels would not have (Holm 5 %).",
+        "Cosine to expect between the directions of two halves of the people. Near 1 the direction is a property "
+        "of the model; near 0 it is noise. Emphasised: directions that unrelated labels would not have (Holm 5 %).",
         "; ".join(f"{r['label']} {r['value']:.2f}" for r in rows),
         {"x": {"label": "cosine between halves", "scale": "linear"}, "rows": rows},
-        main=len(study.directions) == 1,
+        main=not np.isfinite(study.cosines).sum() > 1,
     )
 
 
 def _kept(reaches: Sequence[Reach]) -> Figure:
     rows = [
         {
-            "label": r.direction, "value": r.kept.value, "low": r.kept.interval.low,
-            "high": r.kept.interval.high, "n": r.kept.n,
+            "label": r.direction, "value": r.kept.value, "low": _bound(r.kept, "low"),
+            "high": _bound(r.kept, "high"), "n": r.kept.n,
         }
         for r in sorted(reaches, key=lambda r: r.kept.value)
     ]  # fmt: skip
@@ -86,8 +99,8 @@ def _walks(walks: Sequence[Walk]) -> Figure:
             {
                 "name": w.direction, "panel": panel, "points": True, "x": w.gaps.tolist(),
                 "y": [m.value if m else None for m in means],
-                "low": [m.interval.low if m else None for m in means],
-                "high": [m.interval.high if m else None for m in means],
+                "low": [_bound(m, "low") for m in means],
+                "high": [_bound(m, "high") for m in means],
             }
         )  # fmt: skip
         marks[panel] = {"axis": "y", "value": w.threshold.value, "label": "threshold", "panel": panel}
@@ -119,8 +132,8 @@ def _paths(paths: Sequence[Path]) -> Figure:
             {
                 "name": name, "panel": panel, "points": True, "x": x,
                 "y": [m.value if m else None for m in means],
-                "low": [m.interval.low if m else None for m in means],
-                "high": [m.interval.high if m else None for m in means],
+                "low": [_bound(m, "low") for m in means],
+                "high": [_bound(m, "high") for m in means],
             }
         )  # fmt: skip
 
@@ -153,19 +166,21 @@ def _axes(study: Study) -> Figure:
     share = [next(c.share for c in study.axes if c.axis == a) for a in range(1, count + 1)]
     top = max(study.axes, key=lambda c: abs(c.r))
 
-    def grid(pick: Any) -> list[list[float]]:
+    def grid(pick: Any) -> list[list[float | None]]:
         return [[pick(cell[n, a]) for a in range(1, count + 1)] for n in names]
 
     return Figure(
         "directions_axes",
         "heatmap",
         "Principal axes and attributes",
-        "Pearson's r of faces' position on each axis of largest variance with each attribute.",
+        "Correlation r of the position on each axis of largest variance with each attribute's two groups, over "
+        "people's mean faces; within people where the attribute varies there.",
         f"Largest: axis {top.axis} with {top.contrast}, r {top.r:.2f}.",
         {
             "rows": names, "columns": [f"axis {a + 1} ({percent(s)})" for a, s in enumerate(share)],
-            "values": grid(lambda c: c.r), "low": grid(lambda c: c.interval.low),
-            "high": grid(lambda c: c.interval.high), "unit": "", "scale": "diverging",
+            "values": grid(lambda c: c.r),
+            "low": grid(lambda c: _end(c.interval, "low")),
+            "high": grid(lambda c: _end(c.interval, "high")), "unit": "", "scale": "diverging",
         },
     )  # fmt: skip
 

@@ -12,7 +12,7 @@ from fraudit.analyses.inversion_measure import boxes, default_scale, make
 from fraudit.errors import DataError
 from fraudit.inverters.inverting import cosine, interpolate, reembed
 from fraudit.stats.directions import Direction, amount_until, morph_limit, moved_cosine
-from fraudit.stats.inversion import Figure, spread_people, success
+from fraudit.stats.inversion import Figure, spread_people, tally
 from fraudit.stats.pairs import impostor_pairs, pair_cosines
 from fraudit.types import F32, F64, I64, U8
 
@@ -54,7 +54,7 @@ def reach(direction: Direction, unit: F32, people: I64, rows: I64, threshold: fl
     after = moved_cosine(along, direction.gap)
     own = people[rows[use]]
     limits = amount_until(along, threshold) / max(direction.gap, 1e-12)
-    return Reach(direction.contrast.name, success(after, threshold, own, own), float(after.mean()), limits)
+    return Reach(direction.contrast.name, tally(after >= threshold, own, own), float(after.mean()), limits)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ def vector_morphs(
         return None
     cosines = pair_cosines(unit, rows[left], rows[right])
     limit = morph_limit(threshold)
-    return Morph(success(cosines, limit, subjects[rows[left]], subjects[rows[right]]), limit)
+    return Morph(tally(cosines >= limit, subjects[rows[left]], subjects[rows[right]]), limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,6 +223,5 @@ def widen(direction: Direction, use: I64, faces: int) -> Direction:
     """The direction with its groups over the whole face set instead of the faces `use` it was found on."""
     c = direction.contrast
     high, low = np.zeros(faces, bool), np.zeros(faces, bool)
-    values = np.full(faces, np.nan)
-    high[use], low[use], values[use] = c.high, c.low, c.values
-    return replace(direction, contrast=replace(c, high=high, low=low, values=values))
+    high[use], low[use] = c.high, c.low
+    return replace(direction, contrast=replace(c, high=high, low=low))

@@ -11,9 +11,10 @@ from fraudit.analyses.inversion_words import counted_metric, key, said, slug, wh
 from fraudit.analyses.verification_words import rate
 from fraudit.formatting import interval as interval_words
 from fraudit.formatting import number, percent
-from fraudit.stats.directions import Correlation, Study
+from fraudit.stats.contrasts import FOUND_LEVEL
+from fraudit.stats.directions import FAMILY_LEVEL, Correlation, Direction, Study
 from fraudit.stats.inversion import Figure as Counted
-from fraudit.stats.inversion import success
+from fraudit.stats.inversion import tally
 from fraudit.types import (
     Column,
     Finding,
@@ -33,13 +34,17 @@ if TYPE_CHECKING:
 ALIKE_MEDIUM, ALIKE_LOW, MORPH_MEDIUM = 0.5, 0.25, 0.1
 STRIPS = 3
 METHOD = (
-    "A direction is the difference of the mean unit vectors of two groups, each a mean over people (ID3PM, sec. "
-    "4.3). Whether it exists is tested by dealing the labels of whole people to other people (Holm over "
-    "attributes); its stability is the cosine between directions found on two halves of the people; cosines of "
-    "directions that exist are tested with bootstrap errors over people (Holm over pairs), and shown beside the "
-    "largest cosine that dealt labels reach in any pair. How far a vector can move until its cosine to itself "
-    "falls below the threshold is closed form; with an inverter, pictures of moved vectors are shown to every "
-    "judge. Paths between people are slerp."
+    "A direction is the difference of the mean unit vectors of two groups (ID3PM, sec. 4.3), every person weighing "
+    "the same. Where pictures of one person differ in the label at least half as often as pictures of two people, "
+    "and enough people have both, it is the mean over these people of what each differs from him- or herself, "
+    "tested by changing the sign of whole people's differences; else the difference between the means of people, "
+    "tested by dealing labels to other people with about as many pictures (both Holm over attributes). Stability "
+    "is the cosine to expect between directions of two halves of the people. Cosines of directions that exist are "
+    "freed of the sample's noise, which turns directions apart, and tested with Student's t over people (Holm over "
+    "pairs). Axes are tested with the same draws as the direction, and go with no attribute that has none. "
+    "Intervals: delete-one over people. How far a vector can move until its cosine to itself falls below the "
+    "threshold is closed form; with an inverter, pictures of moved vectors are shown to every judge. Paths between "
+    "people are slerp."
 )
 
 
@@ -48,75 +53,63 @@ def spread_words(values: tuple[float, float]) -> str:
     return interval_words(*values)
 
 
+def bounds_words(interval: Interval | None, missing: str) -> str:
+    """`0.91 to 0.97`, or why there is no interval."""
+    return spread_words((interval.low, interval.high)) if interval else f"no interval: {missing}"
+
+
+def people_words(d: Direction) -> str:
+    """`15 people with both`, or `40 and 23 people`."""
+    return f"{d.count:,} people with both" if d.contrast.within else "{:,} and {:,} people".format(*d.people)
+
+
 def significant(study: Study) -> list[tuple[int, int]]:
     """Pairs of existing directions that are not orthogonal (Holm 5 %), the largest cosine first."""
     m = len(study.directions)
-    pairs = [(a, b) for a in range(m) for b in range(a + 1, m) if study.tested[a, b] and study.p[a, b] < 0.05]
+    pairs = [(a, b) for a in range(m) for b in range(a + 1, m) if study.p[a, b] < FOUND_LEVEL]
     return sorted(pairs, key=lambda ab: -abs(study.cosines[ab]))
+
+
+def pair_interval(study: Study, a: int, b: int) -> Interval | None:
+    """Of the cosine of two directions; None where too few people carry one."""
+    low, high = float(study.low[a, b]), float(study.high[a, b])
+    method = "delete-one over people, Student's t, freed of noise"
+    return Interval(low, high, 0.95, method) if np.isfinite(low) else None
 
 
 def findings(
     study: Study, reaches: Sequence[Reach], pictured: Pictured | None, threshold: Any
 ) -> list[Finding]:
     """The headline first; severities by the rules of docs/severity.md."""
-    there = sorted((d for d in study.directions if d.p_adjusted < 0.05), key=lambda d: -d.stability)
+    there = sorted((d for d in study.directions if d.exists), key=lambda d: -d.stability)
     m = len(study.directions)
     found = []
     if there:
         d = there[0]
-        bounds = spread_words((d.stability_interval.low, d.stability_interval.high))
+        bounds = bounds_words(d.stability_interval, d.interval_missing)
         names = ", ".join(f"'{x.contrast.name}'" for x in there[:6]) + (" ..." if len(there) > 6 else "")
         found.append(
             Finding(
                 "info",
-                f"{len(there)} of {m} attributes have a direction in the ID vectors ({names}; people dealt, Holm "
-                f"5 %). Surest: '{d.contrast.name}', found again on other people with cosine {d.stability:.2f} "
-                f"({bounds} over random halves; {d.people[0]:,} and {d.people[1]:,} people).",
+                f"{len(there)} of {m} attributes have a direction in the ID vectors ({names}; tests over people, "
+                f"Holm 5 %). Surest: '{d.contrast.name}', to be found again on other people with cosine "
+                f"{d.stability:.2f} ({bounds}; halves of {people_words(d)}).",
                 tuple(f"directions.{slug(x.contrast.name)}.stability" for x in there[:6]),
                 "directions.found",
             )
         )
     else:
+        most = max(d.count for d in study.directions)
         found.append(
             Finding(
                 "info",
-                f"None of {m} attributes has a direction that unrelated labels would not have (people dealt, Holm "
-                f"5 %; {sum(study.directions[0].people):,} people).",
+                f"None of {m} attributes has a direction that unrelated labels would not have (tests over people, "
+                f"Holm 5 %; at most {most:,} people).",
                 (),
                 "directions.none",
             )
         )
-    pairs = significant(study)
-    if pairs:
-        a, b = pairs[0]
-        first, second = study.directions[a].contrast.name, study.directions[b].contrast.name
-        value, low, high = (float(x[a, b]) for x in (study.cosines, study.low, study.high))
-        least = low if value > 0 else -high
-        level: Severity = "medium" if least >= ALIKE_MEDIUM else "low" if least >= ALIKE_LOW else "info"
-        verb = "raises" if value > 0 else "lowers"
-        found.append(
-            Finding(
-                level,
-                f"The directions of '{first}' and '{second}' have cosine {number(value)} (95 % interval "
-                f"{spread_words((low, high))}, Holm-corrected p < 0.05): moving along one "
-                f"{verb} the other.",
-                (f"directions.cosine.{slug(first)}.{slug(second)}",),
-                "directions.entangled",
-            )
-        )
-    axes = [c for c in study.axes if c.p_adjusted < 0.05]
-    if axes:
-        c = max(axes, key=lambda x: abs(x.r))
-        found.append(
-            Finding(
-                "info",
-                f"Principal axis {c.axis} ({percent(c.share)} of the variance) goes with '{c.contrast}': r "
-                f"{number(c.r)} ({spread_words((c.interval.low, c.interval.high))}; {c.n:,} faces of {c.people:,} "
-                "people, Holm-corrected).",
-                (f"directions.axis{c.axis}.{slug(c.contrast)}",),
-                "directions.axis",
-            )
-        )
+    found += [f for f in (_entangled(study), _axis(study)) if f]
     sure = {d.contrast.name for d in there}
     moved = [r for r in reaches if r.direction in sure]
     if moved:
@@ -134,6 +127,43 @@ def findings(
     return found
 
 
+def _entangled(study: Study) -> Finding | None:
+    pairs = significant(study)
+    if not pairs:
+        return None
+    a, b = pairs[0]
+    first, second = study.directions[a].contrast.name, study.directions[b].contrast.name
+    value, interval = float(study.cosines[a, b]), pair_interval(study, a, b)
+    level: Severity = "info"
+    if interval and study.p[a, b] < FAMILY_LEVEL:
+        least = interval.low if value > 0 else -interval.high
+        level = "medium" if least >= ALIKE_MEDIUM else "low" if least >= ALIKE_LOW else "info"
+    bounds = f"95 % interval {bounds_words(interval, '')}" if interval else "too few people for an interval"
+    return Finding(
+        level,
+        f"The directions of '{first}' and '{second}' have cosine {number(value)} ({bounds}, Holm-corrected p < "
+        f"{'0.007' if study.p[a, b] < FAMILY_LEVEL else '0.05'}): moving along one "
+        f"{'raises' if value > 0 else 'lowers'} the other.",
+        (f"directions.cosine.{slug(first)}.{slug(second)}",),
+        "directions.entangled",
+    )
+
+
+def _axis(study: Study) -> Finding | None:
+    axes = [c for c in study.axes if c.p_adjusted < FOUND_LEVEL]
+    if not axes:
+        return None
+    c = max(axes, key=lambda x: abs(x.r))
+    return Finding(
+        "info",
+        f"Principal axis {c.axis} ({percent(c.share)} of the variance) goes with '{c.contrast}': r "
+        f"{number(c.r)} {'within' if c.within else 'over'} people ({bounds_words(c.interval, c.interval_missing)}; "
+        f"{c.people:,} people{' with both' if c.within else ''}, corrected for all axes and attributes).",
+        (f"directions.axis{c.axis}.{slug(c.contrast)}",),
+        "directions.axis",
+    )
+
+
 def middle(path: Path) -> Counted | None:
     """Share of pictures from half-way vectors that match both people; None without a path."""
     if not len(path.people):
@@ -141,20 +171,19 @@ def middle(path: Path) -> Counted | None:
     at = path.first.shape[1] // 2
     both = np.fmin(path.first[:, at], path.second[:, at])
     both[~np.isfinite(path.first[:, at] + path.second[:, at])] = np.nan
-    return success(both, path.threshold.value, path.people[:, 0], path.people[:, 1])
+    return tally(both >= path.threshold.value, path.people[:, 0], path.people[:, 1])
 
 
 def _morph_finding(path: Path) -> Finding | None:
     share = middle(path)
     if share is None or not path.threshold.resolvable:
         return None
-    level: Severity = "medium" if share.interval.low >= MORPH_MEDIUM else "info"
+    level: Severity = "medium" if share.interval and share.interval.low >= MORPH_MEDIUM else "info"
     judge = "the model itself" if path.own else f"another model ({path.judge})"
-    bounds = interval_words(share.interval.low, share.interval.high, as_percent=True)
     return Finding(
         level,
         f"{percent(share.value)} of pictures made half way between two people match both for {judge} at FMR "
-        f"{rate(path.threshold.fmr_target)} (95 % interval {bounds}; {share.n} pairs of people).",
+        f"{rate(path.threshold.fmr_target)} ({said(share, 'pairs')}).",
         (f"directions.morph.{key(path.judge, path.own)}",),
         "directions.morph",
     )
@@ -169,8 +198,8 @@ def metrics(
     for d in study.directions:
         found.append(
             Metric(
-                f"directions.{slug(d.contrast.name)}.stability", d.stability, n=sum(d.people), n_unit="people",
-                interval=d.stability_interval,
+                f"directions.{slug(d.contrast.name)}.stability", d.stability, n=d.count, n_unit="people",
+                interval=d.stability_interval, interval_missing=d.interval_missing,
                 label=f"Cosine of the direction of '{d.contrast.name}' between halves of the people",
             )
         )  # fmt: skip
@@ -183,23 +212,22 @@ def metrics(
         )
     for a, b in significant(study)[:10]:
         first, second = study.directions[a].contrast.name, study.directions[b].contrast.name
-        value = float(study.cosines[a, b])
-        interval = Interval(
-            float(study.low[a, b]), float(study.high[a, b]), 0.95, "bootstrap error over people"
-        )
+        interval = pair_interval(study, a, b)
         found.append(
             Metric(
-                f"directions.cosine.{slug(first)}.{slug(second)}", value, interval=interval, n_unit="people",
-                n=min(sum(study.directions[a].people), sum(study.directions[b].people)),
+                f"directions.cosine.{slug(first)}.{slug(second)}", float(study.cosines[a, b]), n_unit="people",
+                n=min(study.directions[a].count, study.directions[b].count), interval=interval,
+                interval_missing="" if interval else "too few people carry both directions",
                 label=f"Cosine of the directions of '{first}' and '{second}'",
             )
         )  # fmt: skip
     for c in study.axes:
-        if c.p_adjusted < 0.05:
-            label = f"Correlation of principal axis {c.axis} with '{c.contrast}'"
+        if c.p_adjusted < FOUND_LEVEL:
+            kind = "within people" if c.within else "over people"
+            label = f"Correlation of principal axis {c.axis} with '{c.contrast}', {kind}"
             found.append(
-                Metric(f"directions.axis{c.axis}.{slug(c.contrast)}", c.r, n=c.n, interval=c.interval,
-                       n_unit="faces", label=label)
+                Metric(f"directions.axis{c.axis}.{slug(c.contrast)}", c.r, n=c.people, interval=c.interval,
+                       interval_missing=c.interval_missing, n_unit="people", label=label)
             )  # fmt: skip
     text = f"Half-way vectors that match both people at FMR {rate(params.fmr)}"
     found.append(
@@ -221,13 +249,17 @@ def metrics(
         )  # fmt: skip
     for w in pictured.walks:
         for at, gap in enumerate(w.gaps):
-            kept = success(w.source[:, at], w.threshold.value, w.people, w.people)
+            kept = tally(w.source[:, at] >= w.threshold.value, w.people, w.people)
             name = f"directions.{slug(w.direction)}.{key(w.judge, w.own)}.pictures_kept@gaps={gap:g}"
             label = (
                 f"Pictures {gap:g} gaps along '{w.direction}' that match the source by {who(w.judge, w.own)}"
             )
             found.append(counted_metric(name, kept, "", label, n_unit="pictures"))
     return found
+
+
+def _ends(interval: Interval | None) -> list[float] | None:
+    return [interval.low, interval.high] if interval else None
 
 
 def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
@@ -239,9 +271,10 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
         median = float(np.median(r.limits)) if r else None
         rows.append(
             {
-                "name": d.contrast.name, "how": d.contrast.how, "people": f"{d.people[0]:,} / {d.people[1]:,}",
+                "name": d.contrast.name, "how": d.contrast.how,
+                "people": f"{d.count:,} with both" if d.contrast.within else "{:,} / {:,}".format(*d.people),
                 "gap": d.gap, "p": d.p_adjusted, "stability": d.stability,
-                "interval": [d.stability_interval.low, d.stability_interval.high],
+                "interval": _ends(d.stability_interval),
                 "kept": r.kept.value if r else None, "n": r.kept.n if r else None,
                 "limit": None if median is None or np.isinf(median) else median,            }
         )  # fmt: skip
@@ -253,6 +286,7 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
         Column("limit", "Gaps to another", "number", 2),
     )  # fmt: skip
     caption = (
+        "People: of the two groups, or those with both, who are compared with themselves. "
         "Gap: length of the difference between the groups' mean unit vectors. Kept: vectors that still match "
         "themselves when moved by it towards the other group. Gaps to another: median "
         "distance, in gaps, at which they no longer do."
@@ -263,15 +297,20 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
         best.setdefault(c.axis, []).append(c)
     rows = [
         {"axis": c.axis, "share": c.share, "name": c.contrast, "r": c.r,
-         "interval": [c.interval.low, c.interval.high], "p": c.p_adjusted, "n": c.n}
+         "interval": _ends(c.interval), "p": c.p_adjusted, "n": c.people,
+         "kind": "within people" if c.within else "between people"}
         for axis in sorted(best) for c in sorted(best[axis], key=lambda x: -abs(x.r))[:3]
     ]  # fmt: skip
     columns = (
         Column("axis", "Axis", "integer"), Column("share", "Variance", "percent", 1),
-        Column("name", "Attribute"), Column("r", "r", "number", 2), Column("interval", "95 %", "interval", 2),
-        Column("p", "p, Holm", "number", 3), Column("n", "Faces", "integer"),
+        Column("name", "Attribute"), Column("kind", "Compared"), Column("r", "r", "number", 2),
+        Column("interval", "95 %", "interval", 2), Column("p", "p, corrected", "number", 3),
+        Column("n", "People", "integer"),
     )  # fmt: skip
-    text = "The three attributes that go most with each axis; p over all axes and attributes."
+    text = (
+        "The three attributes that go most with each axis; p over all axes and attributes, and never below that of "
+        "the attribute's direction."
+    )
     return [*found, Table("directions_axes", "Principal axes", columns, tuple(rows), text)]
 
 

@@ -1,13 +1,14 @@
 """Directions of attributes in the space of unit ID vectors (ID3PM, sec. 4.3), with people as the unit.
 
-A direction is the difference of two group means, each a mean over people of each person's mean face: somebody
-with a hundred pictures counts once. Whether there is a direction at all is tested by dealing the labels of
-whole people to other people, so that faces of one person stay together under the null too.
+A direction is the difference of two groups, between people or within people (`fraudit.stats.contrasts`). Whether
+it exists, and which principal axes it goes with, is one test: the same draws of labels or signs. Its own noise
+makes an estimated direction longer than the true one and turns it; lengths and angles are freed of that noise
+(a squared length less the sum of squared deviations of people, as in a U-statistic), and intervals are delete-one
+intervals over people (jackknife; Efron and Stein, Annals of Statistics 9(3), 1981) with Student's t.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,105 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.contrasts import FOUND_LEVEL, Contrast, PersonRows, null_weights, person_rows, tail_share
 from fraudit.stats.fairness import holm
-from fraudit.stats.intervals import z_value
-from fraudit.types import F64, I64, Bool, Interval
+from fraudit.stats.intervals import LEAST_PEOPLE
+from fraudit.types import F32, F64, I64, Bool, Interval
 
-MOST_WORDS = 8
-
-
-@dataclass(frozen=True, slots=True)
-class Contrast:
-    """Two groups of faces.
-
-    Attributes:
-        name: unique, such as `smiling` or `race: asian`. attribute: it comes from. how: in words.
-        high, low: bool[N]. values: f64[N] to correlate with; NaN where unknown.
-    """
-
-    name: str
-    attribute: str
-    how: str
-    high: Bool
-    low: Bool
-    values: F64
-
-
-def contrasts(
-    attributes: Mapping[str, NDArray[np.generic]], subjects: I64, least: int = 5
-) -> tuple[list[Contrast], list[str]]:
-    """(contrasts, why others were left out).
-
-    Two groups are contrasted as they are; of three to eight words each against the others; of numbers the
-    faces at or above the 90th with those at or below the 10th percentile. Both groups need `least` people.
-    """
-    found: list[Contrast] = []
-    skipped: list[str] = []
-    for name, raw in attributes.items():
-        array = np.asarray(raw)
-        if array.dtype.kind in "fiub":
-            numbers = array.astype(np.float64)
-            known = np.unique(numbers[np.isfinite(numbers)])
-            if len(known) < 2:
-                skipped.append(f"{name} has one value alone")
-                continue
-            if len(known) == 2:
-                low, high = numbers == known[0], numbers == known[1]
-                parts = [(name, f"{known[1]:g} minus {known[0]:g}", high, low, numbers)]
-            else:
-                ends = np.nanpercentile(numbers, [10, 90])
-                how = f"at least {ends[1]:g} minus at most {ends[0]:g} (90th, 10th percentile)"
-                parts = [(name, how, numbers >= ends[1], numbers <= ends[0], numbers)]
-        else:
-            words = np.array([str(v) for v in array])
-            there = words != ""
-            labels = sorted({str(w) for w in words[there]})
-            if not 2 <= len(labels) <= MOST_WORDS:
-                skipped.append(f"{name} has {len(labels)} groups")
-                continue
-            parts = []
-            for label in labels if len(labels) > 2 else labels[1:]:
-                high, low = words == label, there & (words != label)
-                how = f"{label} minus {labels[0] if len(labels) == 2 else 'the others'}"
-                each = np.where(high, 1.0, np.where(low, 0.0, np.nan))
-                parts.append((f"{name}: {label}", how, high, low, each))
-        for title, how, high, low, numbers in parts:
-            people = [len(np.unique(subjects[side])) for side in (high, low)]
-            if min(people) < least:
-                skipped.append(f"{title}: {people[0]} and {people[1]} people, fewer than {least} in a group")
-            else:
-                found.append(Contrast(title, name, how, high, low, numbers))
-    return found, skipped
-
-
-def _side(mask: Bool, codes: I64, weight: F64) -> F64:
-    """f64[N] weights of the faces of one group: every person (weighing `weight` f64[people]) counts once."""
-    faces = np.bincount(codes[mask], minlength=len(weight))
-    person = np.where(faces > 0, weight, 0.0)
-    total = person.sum()
-    if total <= 0:
-        return np.zeros(len(mask))
-    share = person / np.maximum(faces, 1) / total
-    return np.where(mask, share[codes], 0.0)
-
-
-def difference_weights(contrast: Contrast, codes: I64, weight: F64) -> F64:
-    """f64[N] w such that w @ unit is the difference of the two group means over people."""
-    return _side(contrast.high, codes, weight) - _side(contrast.low, codes, weight)
-
-
-def deal(subjects: I64, count: int, rng: np.random.Generator) -> I64:
-    """i64[count,N]: face whose labels each face gets when whole people's labels are dealt to other people.
-
-    Labels run on over the borders where people have different numbers of faces, so they stay together.
-    """
-    order = np.argsort(subjects, kind="stable")
-    _, first, size = np.unique(subjects[order], return_index=True, return_counts=True)
-    blocks = [order[f : f + s] for f, s in zip(first, size, strict=True)]
-    out = np.empty((count, len(subjects)), np.int64)
-    for row in out:
-        row[order] = np.concatenate([blocks[i] for i in rng.permutation(len(blocks))])
-    return out
+FAMILY_LEVEL = 0.05 / 7  # of findings of low or worse where nothing is there: a report has seven analyses
+DRAWS = 2000
+BLOCK = 256  # people at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +31,10 @@ class Direction:
     """One attribute's direction.
 
     Attributes:
-        contrast: its groups. unit: f64[D]. gap: norm of the difference of the two means of unit vectors.
-        p, p_adjusted: of no direction at all (people dealt), plain and after Holm.
-        stability: cosine between the directions of two halves of the people, mean over splits; its interval.
-        people, faces: in the high and the low group.
+        contrast: its groups. unit: f64[D]. gap: norm of the difference of the two groups' means of unit vectors.
+        p, p_adjusted: of no direction at all, plain and after Holm.
+        stability: cosine to expect between the directions of two halves of the people; its interval, or why none.
+        people, faces: in the high and the low group; within people both counts of people are the same people.
     """
 
     contrast: Contrast
@@ -133,22 +43,39 @@ class Direction:
     p: float
     p_adjusted: float
     stability: float
-    stability_interval: Interval
+    stability_interval: Interval | None
+    interval_missing: str
     people: tuple[int, int]
     faces: tuple[int, int]
+
+    @property
+    def exists(self) -> bool:
+        """Whether labels that have nothing to do with the faces would not give it (Holm)."""
+        return self.p_adjusted < FOUND_LEVEL
+
+    @property
+    def count(self) -> int:
+        """People it is computed from, each once."""
+        return self.people[0] if self.contrast.within else sum(self.people)
 
 
 @dataclass(frozen=True, slots=True)
 class Correlation:
-    """A principal axis and an attribute: Pearson's r over n faces of `people`."""
+    """A principal axis and an attribute: r over people, or within people, of the same two groups.
+
+    Attributes:
+        axis: 1-based. share: of the variance. r: point-biserial over people's mean faces; within people of what
+            each person's two mean faces differ from their middle. p_adjusted: at least that of the direction.
+    """
 
     axis: int
     share: float
     contrast: str
+    within: bool
     r: float
-    interval: Interval
+    interval: Interval | None
+    interval_missing: str
     p_adjusted: float
-    n: int
     people: int
 
 
@@ -157,10 +84,10 @@ class Study:
     """All directions of a face set.
 
     Attributes:
-        cosines, low, high: f64[M,M] with intervals. p: f64[M,M], of orthogonal directions, Holm over the pairs
-            of different attributes that both have a direction; 1 for the others.
-        null: |cosine| that unrelated attributes exceed in one pair or more in 5 % of worlds.
-        tested: bool[M,M], pairs of different attributes. axes: correlations. deals: permutations.
+        cosines, low, high: f64[M,M] with intervals, freed of noise, of pairs of directions that both exist; NaN
+            for others, and bounds NaN where too few people carry an interval.
+        p: f64[M,M], of orthogonal directions, Holm over the pairs of different attributes; 1 for the others.
+        tested: bool[M,M], pairs of different attributes whose directions exist. axes: correlations.
     """
 
     directions: tuple[Direction, ...]
@@ -168,15 +95,34 @@ class Study:
     low: F64
     high: F64
     p: F64
-    null: float
     tested: Bool
     axes: tuple[Correlation, ...]
-    deals: int
 
 
-def _unit(rows: F64) -> F64:
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What the figures of one contrast need.
+
+    Attributes:
+        difference: f64[D], of the groups. moves: f32[K,D], by which it is more than without each person.
+            sizes: f64[K], people in each one's group.
+        scores: f64[K,A], people along the axes. norms, along: f64[B], f64[B,A], null draws' length and axes.
+    """
+
+    rows: PersonRows
+    difference: F64
+    moves: F32
+    sizes: F64
+    scores: F64
+    norms: F64
+    along: F64
+    everything: bool
+
+    @property
+    def effective(self) -> float:
+        """Kish's effective number of people, by their weights: 4 / (1/n1 + 1/n2) between people."""
+        w = np.abs(self.rows.weights)
+        return float(w.sum() ** 2 / (w**2).sum())
 
 
 def study(
@@ -186,137 +132,262 @@ def study(
     rng: np.random.Generator,
     *,
     axes: int = 5,
-    splits: int = 40,
-    draws: int = 100,
     level: float = 0.95,
 ) -> Study:
     """Directions, their stability, cosines and the principal axes they go with.
 
     Args:
         unit: f32[N,D] unit vectors. subjects: i64[N]. found: contrasts over the same faces.
-        splits: random halves of the people. draws: bootstrap draws of people.
     Raises:
         InsufficientData: no contrast.
     """
     if not found:
         raise InsufficientData("no attribute has two groups of enough people")
     rows = np.asarray(unit, np.float64)
-    known, codes = np.unique(subjects, return_inverse=True)
-    codes = codes.ravel().astype(np.int64)
-    people, m = len(known), len(found)
-    everyone = np.ones(people)
-    plain = np.stack([difference_weights(c, codes, everyone) for c in found]) @ rows
-    gaps, units = np.linalg.norm(plain, axis=1), _unit(plain)
-
-    count = int(min(2000, max(200, 40 * m)))  # so that Holm over m tests can reach 5 %
-    dealt = deal(subjects, count, rng)
-    tested = np.array([[a.attribute != b.attribute for b in found] for a in found])
-    p, largest = np.ones(m), np.zeros(count)
-    for a, c in enumerate(found):
-        moved = np.stack(
-            [
-                _side(c.high[d], codes, everyone) - _side(c.low[d], codes, everyone)
-                for d in dealt
-            ]
-        ) @ rows  # fmt: skip
-        p[a] = (1 + int((np.linalg.norm(moved, axis=1) >= gaps[a]).sum())) / (count + 1)
-        cosine = np.abs(_unit(moved) @ units.T)
-        cosine[:, ~tested[a]] = 0
-        largest = np.maximum(largest, cosine.max(axis=1))
-    cosines = units @ units.T
-    boot = np.empty((draws, m, m))
-    for d in range(draws):
-        weight = np.bincount(rng.integers(people, size=people), minlength=people).astype(np.float64)
-        drawn = _unit(np.stack([difference_weights(c, codes, weight) for c in found]) @ rows)
-        boot[d] = drawn @ drawn.T
-    error = boot.std(axis=0, ddof=1)
-    half = z_value(level) * error
-    halves = np.empty((splits, m))
-    for s in range(splits):
-        first = np.zeros(people)
-        first[rng.permutation(people)[: people // 2]] = 1
-        one, two = (
-            _unit(np.stack([difference_weights(c, codes, w) for c in found]) @ rows)
-            for w in (first, 1 - first)
-        )
-        halves[s] = (one * two).sum(axis=1)
+    rows = rows - rows.mean(axis=0)
+    values, vectors = np.linalg.eigh(rows.T @ rows)
+    count = min(axes, len(values))
+    share, basis = values[::-1][:count] / values.sum(), vectors[:, ::-1][:, :count]
+    draws = max(DRAWS, 40 * len(found))  # so that Holm can reach the level
+    parts = [_part(c, rows, basis, subjects, draws, rng) for c in found]
+    gaps = np.array([np.linalg.norm(p.difference) for p in parts])
+    p = np.array([tail_share(x.norms, g, x.everything) for x, g in zip(parts, gaps, strict=True)])
     adjusted = holm(p)
-    p_pairs = _pair_p(cosines, error, tested & np.outer(adjusted < 1 - level, adjusted < 1 - level))
-    directions = []
-    for a, c in enumerate(found):
-        mean = float(halves[:, a].mean())
-        low, high = (float(q) for q in np.quantile(halves[:, a], [(1 - level) / 2, (1 + level) / 2]))
-        method = f"percentiles over {splits} random halves of {people} people"
-        directions.append(
-            Direction(
-                c, units[a], float(gaps[a]), float(p[a]), float(adjusted[a]), mean,
-                Interval(min(low, mean), max(high, mean), level, method),
-                (len(np.unique(subjects[c.high])), len(np.unique(subjects[c.low]))),
-                (int(c.high.sum()), int(c.low.sum())),
-            )
-        )  # fmt: skip
+    people = len(np.unique(subjects))
+    directions = tuple(
+        Direction(
+            c, x.difference / max(gap, 1e-300), float(gap), float(plain), float(corrected),
+            *_stability(x, people, level),
+            x.rows.groups, x.rows.faces,
+        )
+        for c, x, gap, plain, corrected in zip(found, parts, gaps, p, adjusted, strict=True)
+    )  # fmt: skip
     return Study(
-        tuple(directions),
-        cosines,
-        np.clip(cosines - half, -1, 1),
-        np.clip(cosines + half, -1, 1),
-        p_pairs,
-        float(np.quantile(largest, level)),
-        tested,
-        _axes(rows, subjects, found, dealt, axes, level),
-        count,
+        directions, *_angles(directions, parts, level), _axes(directions, parts, share, basis, level)
     )
 
 
-def _pair_p(cosines: F64, error: F64, use: Bool) -> F64:
-    """f64[M,M], symmetric: z test of orthogonal directions with bootstrap errors, Holm over the pairs in `use`.
+def _part(
+    contrast: Contrast, rows: F64, basis: F64, subjects: I64, draws: int, rng: np.random.Generator
+) -> _Part:
+    who = person_rows(contrast, subjects)
+    faces = np.asarray(who.pick @ rows)
+    weights = who.weights
+    moves, sizes = np.empty(faces.shape, np.float32), np.ones(len(faces))
+    for side in (1, -1):
+        at = who.sides == side
+        n = int(at.sum())
+        if n:
+            moves[at] = side * (faces[at] - faces[at].mean(axis=0)) / max(n - 1, 1)
+            sizes[at] = n
+    null, everything = null_weights(who, draws, rng)
+    moved = null.astype(np.float32) @ faces.astype(np.float32)
+    norms = np.sqrt(np.einsum("bd,bd->b", moved, moved, dtype=np.float64))
+    along = (moved @ basis.astype(np.float32)).astype(np.float64)
+    return _Part(who, weights @ faces, moves, sizes, faces @ basis, norms, along, everything)
 
-    Only two directions that exist have an angle; all other pairs get 1.
+
+def freedom(influence: F64) -> F64:
+    """f64[..]: Satterthwaite's degrees of freedom of a sum of squares of f64[K,..] contributions of people.
+
+    2 Var^2 / Var(Var), at most K - 1: few where few people make up the variance.
     """
-    a, b = np.nonzero(np.triu(use, 1))
-    out = np.ones_like(cosines)
+    second, fourth = (influence**2).sum(axis=0), (influence**4).sum(axis=0)
+    k = (influence != 0).sum(axis=0)
+    spread = np.maximum(fourth - second**2 / np.maximum(k, 1), 1e-300)
+    with np.errstate(invalid="ignore", over="ignore"):
+        found = 2 * second**2 / spread
+    return np.asarray(np.clip(np.nan_to_num(found, posinf=np.inf), 1, np.maximum(k - 1, 1)), np.float64)
+
+
+def _half(influence: F64, level: float) -> F64:
+    """f64[..] half widths of intervals of figures to which people contribute f64[K,..]."""
+    error = np.sqrt((influence**2).sum(axis=0))
+    return np.asarray(error * special.stdtrit(freedom(influence), 0.5 + level / 2))
+
+
+def _too_few(effective: float) -> str:
+    """Why there is no interval, or ''."""
+    if effective >= LEAST_PEOPLE:
+        return ""
+    return f"{effective:.1f} effective people carry it; at least {LEAST_PEOPLE:.0f} are needed"
+
+
+def _variance_without(squares: F64, part: _Part) -> tuple[float, F64]:
+    """(variance of a difference, f64[K] without each person), from f64[K] squared moves or parts of them."""
+    n, total, without = part.sizes, 0.0, np.zeros(len(squares))
+    for side in (1, -1):
+        at = part.rows.sides == side
+        if at.any():
+            size = n[at][0]
+            own = float(squares[at].sum()) * (size - 1) / size
+            total += own
+            # own is S / (n (n - 1)) of squares S about the mean, of which a person takes (n - 1) n times hers.
+            left = (own - squares[at]) * size / max(size - 2, 1)
+            without[at] += left - own
+    return total, np.maximum(total + without, 1e-12 * total)
+
+
+def _stability(part: _Part, people: int, level: float) -> tuple[float, Interval | None, str]:
+    """(cosine between halves, interval, why none) of a set of `people`.
+
+    Let B be |v|^2 less the noise along v, and T the noise across it, the rest of the trace of v's covariance.
+    Halves have the signal B - T and each the noise 2 T across, so that the cosine is (B - T) / (B + T) =
+    tanh(log(B / T) / 2). That logarithm without each person of the set, whether or not he or she takes part,
+    gives the interval.
+    """
+    d, v = part.moves.astype(np.float64), part.difference
+    size = float(v @ v)
+    if size <= 0:
+        return 0.0, None, "the two groups do not differ"
+    towards, squares = d @ v, (d**2).sum(axis=1)
+    along, along_without = _variance_without(towards**2 / size, part)
+    across, across_without = _variance_without(squares - towards**2 / size, part)
+    if across <= 1e-12 * size:
+        return 1.0, None, "all people differ alike"
+    least = 1e-6 * size
+    middle = 0.5 * np.log(max(size - along, least) / across)
+    signal = np.maximum(size - 2 * towards + squares - along_without, least)
+    without = np.full(max(people, len(d)), middle)
+    without[: len(d)] = 0.5 * np.log(signal / across_without)
+    missing = _too_few(part.effective)
+    if missing:
+        return float(np.tanh(middle)), None, missing
+    each = without - without.mean()
+    half = float(_half(each, level))
+    method = f"delete-one over {len(each)} people, t with {float(freedom(each)):.0f} df"
+    low, value, high = (float(np.tanh(middle + step)) for step in (-half, 0.0, half))
+    return value, Interval(low, high, level, method), ""
+
+
+def _angles(
+    directions: tuple[Direction, ...], parts: list[_Part], level: float
+) -> tuple[F64, F64, F64, F64, Bool]:
+    """(cosines, low, high, p, tested), each [M,M], of directions that exist."""
+    m = len(parts)
+    cosines, low, high = (np.full((m, m), np.nan) for _ in range(3))
+    p, tested = np.ones((m, m)), np.zeros((m, m), bool)
+    there = [
+        i for i in range(m) if directions[i].exists and directions[i].stability > 0
+    ]  # else no length is left
+    if not there:
+        return cosines, low, high, p, tested
+    v = np.stack([parts[i].difference for i in there])
+    inner, each = _inner([parts[i] for i in there], v)
+    size = np.diag(inner)
+    scale = np.sqrt(np.outer(size, size))
+    cosine, each = inner / scale, each / scale
+    own = np.einsum("iaa->ia", each)
+    below, above = _fieller(cosine, each, (own[:, :, None] + own[:, None, :]) / 2, level)
+    few = [bool(_too_few(parts[i].effective)) for i in there]
+    below[few] = below[:, few] = above[few] = above[:, few] = np.nan
+    grid = np.ix_(there, there)
+    cosines[grid], low[grid], high[grid] = np.clip(cosine, -1, 1), below, above
+    low[there, there] = high[there, there] = cosines[there, there] = 1.0
+    names = [directions[i].contrast.attribute for i in there]
+    tested[grid] = [[a != b for b in names] for a in names]
+    error = np.sqrt((each**2).sum(axis=0))
+    z = np.abs(cosine) / np.maximum(error, 1e-300)
+    plain = np.full((m, m), np.nan)
+    plain[grid] = 2 * special.stdtr(freedom(each), -z)
+    a, b = np.nonzero(np.triu(tested, 1))
     if len(a):
-        z = np.abs(cosines[a, b]) / np.maximum(error[a, b], 1e-9)
-        out[a, b] = out[b, a] = holm(2 * special.ndtr(-z))
-    return out
+        p[a, b] = p[b, a] = holm(plain[a, b])
+    return cosines, low, high, p, tested
+
+
+def _fieller(cosine: F64, each: F64, scale: F64, level: float) -> tuple[F64, F64]:
+    """Bounds f64[M,M] of ratios of which people move the numerator by f64[P,M,M] `each`, the denominator by `scale`.
+
+    All c that cosine - c, with the error that it would have if c were true, does not exclude (Fieller, Journal of
+    the Royal Statistical Society B 16(2), 1954); NaN where that may be any, the lengths being hardly known.
+    """
+    t2 = special.stdtrit(freedom(each - cosine * scale), 0.5 + level / 2) ** 2
+    a = 1 - t2 * (scale**2).sum(axis=0)
+    b = cosine - t2 * (each * scale).sum(axis=0)
+    root = np.sqrt(np.maximum(b**2 - a * (cosine**2 - t2 * (each**2).sum(axis=0)), 0))
+    divisor = np.where(a > 1e-9, a, np.nan)
+    low, high = ((b + side * root) / divisor for side in (-1.0, 1.0))
+    return np.clip(low, -1, 1), np.clip(high, -1, 1)
+
+
+def _inner(parts: list[_Part], v: F64) -> tuple[F64, F64]:
+    """(f64[M,M] inner products of true differences, without bias; f64[P,M,M] what each person adds to them)."""
+    people = np.unique(np.concatenate([x.rows.people for x in parts]))
+    places = [np.searchsorted(people, x.rows.people) for x in parts]
+    m = len(parts)
+    shrink = np.zeros((len(people), m))  # of delete-one moves to deviations whose squares sum to the variance
+    for a, (x, place) in enumerate(zip(parts, places, strict=True)):
+        shrink[place, a] = np.sqrt((x.sizes - 1) / x.sizes)
+    each, cross = np.zeros((len(people), m, m)), np.zeros((m, m))
+    for start in range(0, len(people), BLOCK):
+        block = np.zeros((min(BLOCK, len(people) - start), m, v.shape[1]), np.float32)
+        for a, (x, place) in enumerate(zip(parts, places, strict=True)):
+            use = (place >= start) & (place < start + BLOCK)
+            block[place[use] - start, a] = x.moves[use]
+        products = np.matmul(block, block.transpose(0, 2, 1)).astype(np.float64)
+        towards = (block @ v.T.astype(np.float32)).astype(np.float64)
+        each[start : start + BLOCK] = towards + towards.transpose(0, 2, 1) - 2 * products
+        own = shrink[start : start + BLOCK]
+        cross += np.einsum("iab,ia,ib->ab", products, own, own)
+    return v @ v.T - cross, each
 
 
 def _axes(
-    rows: F64, subjects: I64, found: list[Contrast], dealt: I64, count: int, level: float
+    directions: tuple[Direction, ...], parts: list[_Part], share: F64, basis: F64, level: float
 ) -> tuple[Correlation, ...]:
-    centred = rows - rows.mean(axis=0)
-    values, vectors = np.linalg.eigh(centred.T @ centred)
-    count = min(count, len(values))
-    share = values[::-1][:count] / values.sum()
-    scores = centred @ vectors[:, ::-1][:, :count]
-    raw: list[tuple[int, Contrast, float, float, float, int, int]] = []
-    for c in found:
-        there = np.isfinite(c.values)
-        x = _unit((c.values[there] - c.values[there].mean())[None])[0]
-        n, people = int(there.sum()), len(np.unique(subjects[there]))
-        moved = c.values[dealt]
-        gone = ~np.isfinite(moved)
-        # Dealt labels over all faces: what is unknown weighs nothing.
-        mean = np.nanmean(moved, axis=1, keepdims=True)
-        moved = _unit(np.where(gone, 0.0, moved - mean))
-        for axis in range(count):
-            y = scores[there, axis]
-            r = float(x @ _unit((y - y.mean())[None])[0])
-            full = scores[:, axis]
-            null = moved @ _unit((full - full.mean())[None])[0]
-            spread = max(float(null.std()), 1e-9)
-            # The null of r is near normal; its spread under dealing carries the clustering.
-            p = float(2 * special.ndtr(-abs(r) / spread))
-            n_eff = float(np.clip(1 / spread**2 + 1, 4, n))
-            raw.append((axis, c, r, p, n_eff, n, people))
-    adjusted = holm(np.array([entry[3] for entry in raw]))
+    """Correlations; p over all axes and attributes, and never below that of the direction itself.
+
+    Within an attribute the largest of the axes' standardised statistics is compared (Westfall and Young, 1993),
+    over attributes Bonferroni.
+    """
     out = []
-    for (axis, c, r, _, n_eff, n, people), p in zip(raw, adjusted, strict=True):
-        z, half = np.arctanh(np.clip(r, -0.999999, 0.999999)), z_value(level) / np.sqrt(max(n_eff - 3, 1))
-        method = f"Fisher's z, effective n {n_eff:.0f} of {n} faces"
-        interval = Interval(float(np.tanh(z - half)), float(np.tanh(z + half)), level, method)
-        out.append(Correlation(axis + 1, float(share[axis]), c.name, r, interval, float(p), n, people))
+    for direction, part in zip(directions, parts, strict=True):
+        spread = np.maximum(np.sqrt((part.along**2).mean(axis=0)), 1e-300)
+        observed = np.abs(part.difference @ basis) / spread
+        largest = (np.abs(part.along) / spread).max(axis=1)
+        r, z, deleted = _correlation(part.scores, part.rows)
+        k = len(deleted)
+        each = (deleted - deleted.mean(axis=0)) * np.sqrt((k - 1) / k)
+        half, df, missing = _half(each, level), freedom(each), _too_few(part.effective)
+        for axis in range(len(share)):
+            p = min(1.0, len(parts) * tail_share(largest, float(observed[axis]), part.everything))
+            interval = None
+            if not missing:
+                low, high = (float(np.tanh(z[axis] + side * half[axis])) for side in (-1, 1))
+                method = f"Fisher's z, delete-one over {k} people, t with {df[axis]:.0f} df"
+                interval = Interval(low, high, level, method)
+            out.append(
+                Correlation(
+                    axis + 1, float(share[axis]), direction.contrast.name, direction.contrast.within,
+                    float(r[axis]), interval, missing, max(p, direction.p_adjusted), direction.count,
+                )
+            )  # fmt: skip
     return tuple(out)
+
+
+def _correlation(scores: F64, rows: PersonRows) -> tuple[F64, F64, F64]:
+    """(r f64[A], Fisher's z f64[A], z without each person f64[K,A]) of people's scores f64[K,A]."""
+    total, squares = scores.sum(axis=0), (scores**2).sum(axis=0)
+    k = len(scores)
+    if rows.within:
+        r = total / np.sqrt(np.maximum(k * squares, 1e-300))
+        left = (total - scores) / np.sqrt(np.maximum((k - 1) * (squares - scores**2), 1e-300))
+    else:
+        high = (rows.sides > 0).astype(float)[:, None]
+
+        def point_biserial(n: F64, one: F64, s: F64, s1: F64, q: F64) -> F64:
+            """Pearson's r from people, those in the high group, sums of scores, of theirs, and squares."""
+            both = (n * s1 - one * s) / np.sqrt(np.maximum(one * (n - one), 1e-300))
+            return np.asarray(both / np.sqrt(np.maximum(n * q - s**2, 1e-300)))
+
+        n, one, own = np.array(float(k)), np.array(high.sum()), (high * scores).sum(axis=0)
+        r = point_biserial(n, one, total, own, squares)
+        left = point_biserial(
+            n - 1, one - high, total - scores, own - high * scores, squares - scores**2
+        )  # fmt: skip
+    limit = 1 - 1e-9
+    return r, np.arctanh(np.clip(r, -limit, limit)), np.arctanh(np.clip(left, -limit, limit))
 
 
 def moved_cosine(along: ArrayLike, amount: ArrayLike) -> F64:
