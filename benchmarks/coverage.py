@@ -162,8 +162,8 @@ def main() -> None:
             for name, row in found.items():
                 if "coverage" in row:
                     print(
-                        f"  {name}: truth {row['truth']:.4g}, given in {row['given']:.0%}, covered {row['coverage']:.1%} "
-                        f"(misses {row['truth_below']:.1%} below, {row['truth_above']:.1%} above), width "
+                        f"  {name}: truth {row['truth']:.4g}, given in {row['given']:.0%}, "
+                        f"covered {row['coverage']:.1%} (misses {row['truth_below']:.1%} below, {row['truth_above']:.1%} above), width "
                         f"{row['width_ratio'] or 0:.2f}",
                         flush=True,
                     )

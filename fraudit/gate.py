@@ -1,8 +1,9 @@
 """Is the new model fit to replace the old one: yes, no, or not enough evidence, rule by rule.
 
-A rule passes where the whole interval keeps the limit, fails where the whole interval breaks it, and lacks
-evidence in between (docs/gate.md). An interval of level 0.95 makes a rule that truly keeps its limit fail in at
-most 2.5 % of cases, and one that truly breaks it pass in at most 2.5 %.
+A rule passes where its whole 95 % interval keeps the limit, fails where a bound that all rules share breaks it, and
+lacks evidence in between (docs/gate.md). Failing is the union of all rules' tests, so that they share one budget
+(Bonferroni: `BUDGET` / m each, one-sided). Passing needs every rule, so that a model which breaks one limit passes
+no more often than that one rule lets it: 2.5 %, uncorrected (intersection-union test, Berger 1982).
 """
 
 from __future__ import annotations
@@ -11,15 +12,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fraudit.compare.deltas import Delta, Pairing, delta, same_model
+from fraudit.compare.deltas import LEVEL, Delta, Pairing, delta
+from fraudit.compare.points import with_points
+from fraudit.compare.sameness import same_face, same_model
 from fraudit.compare.sides import Side, require_comparable
-from fraudit.errors import UsageError
+from fraudit.errors import InsufficientData, UsageError
 from fraudit.formatting import number
-from fraudit.gate_rules import Rule, resolve, unknown
-from fraudit.types import Interval
+from fraudit.gate_rules import SAME_FACE, Key, Rule, resolve, unknown
+from fraudit.stats.paired import at_level
+from fraudit.types import Interval, Metric
 
 Outcome = Literal["pass", "pass with a warning", "fail", "insufficient evidence"]
 ORDER: tuple[Outcome, ...] = ("pass", "pass with a warning", "insufficient evidence", "fail")
+# A gate accuses at most this share of models that keep every limit; no rule is tested more loosely than its interval.
+BUDGET = 0.05
+EACH_AT_MOST = 0.025
 ANALYSES = ("verification", "robustness", "compression", "bias", "leakage", "directions", "inversion")
 
 
@@ -29,7 +36,7 @@ class Check:
 
     Attributes:
         kind: of `gate_rules.LIMITS`. limit: as written. value: what is held against it: the figure itself, or its
-            increase or decrease; None where there is none. interval: of `value`.
+            increase or decrease; None where there is none. interval: of `value`, 95 %.
         outcome: see the module. text: one sentence with the numbers. how: paired, independent, or none.
     """
 
@@ -65,12 +72,22 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True)
 class GateReport:
-    """All judgements of a gate."""
+    """All judgements of a gate.
+
+    `tested`: limits that can accuse, which share `BUDGET`. `alike`: how alike both models see the same face, in words.
+    """
 
     base: str
     new: str
     judgements: tuple[Judgement, ...]
     notes: tuple[str, ...] = ()
+    tested: int = 1
+    alike: str = ""
+
+    @property
+    def shares(self) -> str:
+        """How the rules share one error budget."""
+        return shared_words(self.tested)
 
     @property
     def exit_code(self) -> int:
@@ -91,12 +108,27 @@ class GateReport:
         return f"{lead}: {said}, of {len(self.judgements)} rules."
 
 
+def each_of(tested: int) -> float:
+    """One-sided error of each of `tested` limits that share one budget."""
+    return min(EACH_AT_MOST, BUDGET / max(tested, 1))
+
+
+def shared_words(tested: int) -> str:
+    """`8 rules share 5 %: each is tested at 0.63 %.`"""
+    each = f"{100 * each_of(tested):.2g} %"
+    if tested < 2:
+        return f"The rule accuses an equally good model in at most {each} of cases."
+    return f"{tested} rules share {BUDGET:.0%}".replace("%", " %") + f": each is tested at {each}."
+
+
 def decide(
-    kind: str, limit: float, value: float | None, interval: Interval | None, require_evidence: bool
-) -> Outcome:
+    kind: str, limit: float, value: float | None, interval: Interval | None, require_evidence: bool,
+    accusing: Interval | None = None,
+) -> Outcome:  # fmt: skip
     """Hold a figure (or its increase or decrease) and its interval against a limit.
 
-    `min` is a floor, every other kind a ceiling.
+    `min` is a floor, every other kind a ceiling. `accusing`: the interval that must break the limit for the rule to
+    fail, where that is not `interval`.
     """
     if value is None:
         return "insufficient evidence"
@@ -107,7 +139,8 @@ def decide(
         ends = sorted((sign * interval.low, sign * interval.high))
         if ends[1] <= sign * limit + slack:
             return "pass"
-        if ends[0] > sign * limit + slack:
+        harsh = accusing or interval
+        if min(sign * harsh.low, sign * harsh.high) > sign * limit + slack:
             return "fail"
     if not require_evidence and sign * value <= sign * limit + slack:
         return "pass with a warning"
@@ -142,22 +175,73 @@ def _text(
     return f"{WORDS[kind]} {limit:g}: {what}{number(value)} ({span}{n})"
 
 
-def check(kind: str, limit: float, rule: Rule, found: Delta) -> Check:
-    """One limit of a rule."""
-    if kind in ("max", "min"):
-        value, interval, how, reason = (
-            found.new.value,
-            found.new.interval,
-            "own interval",
-            found.new.missing or "",
-        )
-    else:
-        value, interval, how, reason = found.value, found.interval, found.how, found.reason
-        if kind == "max_decrease":
-            value, interval = (None if value is None else -value), _turned(interval)
-    n = f"; n {found.new.n:,} {found.new.n_unit}".rstrip() if found.new.n is not None else ""
-    outcome = decide(kind, limit, value, interval, rule.require_evidence)
-    return Check(kind, limit, value, interval, outcome, _text(kind, limit, value, interval, reason, n), how)
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """Both sides of a gate; `each`: one-sided error of every limit that can accuse."""
+
+    base: Side | None
+    new: Side
+    pairing: Pairing | None
+    each: float
+
+    def change(self, key: Key, level: float) -> Delta:
+        """The metric's difference with an interval of `level`, or why there is none."""
+        own = self.new.metrics[key]
+        if self.base is None or self.pairing is None or key not in self.base.metrics:
+            gone = "the base has no such metric" if self.base is not None else "no base was given"
+            return Delta(*key, own, own, None, None, "none", "unknown", gone)
+        return delta(key, self.base, self.new, self.pairing, level)
+
+    def level(self, rule: Rule) -> float:
+        """Of the interval that must break the limit: rules that only warn do not share."""
+        return 1 - 2 * (self.each if rule.severity == "error" else EACH_AT_MOST)
+
+
+def _check_level(kind: str, limit: float, rule: Rule, own: Metric, level: float) -> Check:
+    value, interval = own.value, own.interval
+    reason = own.missing or own.interval_missing
+    accusing = at_level(value, interval, level) if interval is not None and value is not None else None
+    outcome = decide(kind, limit, value, interval, rule.require_evidence, accusing)
+    text = _text(kind, limit, value, interval, reason, _count(own))
+    return Check(kind, limit, value, interval, outcome, text, "own interval")
+
+
+def _check_change(kind: str, limit: float, rule: Rule, usual: Delta, harsh: Delta) -> Check:
+    value, interval, accusing = usual.value, usual.interval, harsh.interval
+    if kind == "max_decrease":
+        value, interval, accusing = (None if value is None else -value), _turned(interval), _turned(accusing)
+    if usual.how == "same model" and value is not None:
+        text = f"{WORDS[kind]} {limit:g}: {number(value)}, none ({usual.interval.method if usual.interval else ''})"
+        return Check(kind, limit, value, interval, "pass", text, usual.how)
+    outcome = decide(kind, limit, value, interval, rule.require_evidence, accusing)
+    text = _text(kind, limit, value, interval, usual.reason, _count(usual.new))
+    if outcome == "insufficient evidence" and interval is not None and interval.low > limit:
+        text += "; beyond its own interval, within the one that all rules share"
+    return Check(kind, limit, value, interval, outcome, text, usual.how)
+
+
+def _count(metric: Metric) -> str:
+    return f"; n {metric.n:,} {metric.n_unit}".rstrip() if metric.n is not None else ""
+
+
+def _same_face(rule: Rule, gate: Gate) -> Judgement:
+    """A rule on the cosine of the same face under both models."""
+    checks = []
+    for kind, limit in rule.limits.items():
+        value = interval = accusing = None
+        reason = "no base was given"
+        if gate.base is not None:
+            try:
+                found = same_face(gate.base.evidence, gate.new.evidence)
+                value, interval = found.figure(SAME_FACE[rule.name])
+                accusing = found.figure(SAME_FACE[rule.name], gate.level(rule))[1]
+                reason = f"; n {found.faces:,} faces"
+            except InsufficientData as error:
+                reason = "" if value is not None else f"{error.message}; {error.hint}".rstrip("; ")
+        outcome = decide(kind, limit, value, interval, rule.require_evidence, accusing)
+        text = _text(kind, limit, value, interval, reason, reason if value is not None else "")
+        checks.append(Check(kind, limit, value, interval, outcome, text, "paired"))
+    return Judgement(rule, rule.name, "", "Cosine of the same face", tuple(checks))
 
 
 def _not_run(rule: Rule, new: Side) -> str:
@@ -171,7 +255,10 @@ def _not_run(rule: Rule, new: Side) -> str:
     return ""
 
 
-def _judge(rule: Rule, base: Side | None, new: Side, pairing: Pairing | None) -> list[Judgement]:
+def _judge(rule: Rule, gate: Gate) -> list[Judgement]:
+    if rule.name in SAME_FACE:
+        return [_same_face(rule, gate)]
+    new = gate.new
     keys = resolve(rule, new.metrics)
     if not keys:
         why = _not_run(rule, new)
@@ -184,15 +271,24 @@ def _judge(rule: Rule, base: Side | None, new: Side, pairing: Pairing | None) ->
         return [Judgement(rule, rule.name, rule.group or "", rule.name, checks)]
     found = []
     for key in keys:
-        own = new.metrics[key]
-        if base is None or pairing is None or key not in base.metrics:
-            gone = "the base has no such metric" if base is not None else "no base was given"
-            change = Delta(*key, own, own, None, None, "none", "unknown", gone)
-        else:
-            change = delta(key, base, new, pairing)
-        checks = tuple(check(kind, limit, rule, change) for kind, limit in rule.limits.items())
-        found.append(Judgement(rule, *key, change.label, checks))
+        usual, harsh = (gate.change(key, level) for level in (LEVEL, gate.level(rule)))
+        checks = tuple(
+            _check_level(kind, limit, rule, new.metrics[key], gate.level(rule))
+            if kind in ("max", "min")
+            else _check_change(kind, limit, rule, usual, harsh)
+            for kind, limit in rule.limits.items()
+        )
+        found.append(Judgement(rule, *key, usual.label, checks))
     return found
+
+
+def tests_of(rules: Sequence[Rule], new: Side) -> int:
+    """How many limits can accuse: those of severity error, once for each metric that a rule means."""
+    return sum(
+        len(rule.limits) * (1 if rule.name in SAME_FACE else max(len(resolve(rule, new.metrics)), 1))
+        for rule in rules
+        if rule.severity == "error"
+    )
 
 
 def run_gate(rules: Sequence[Rule], base: Side | None, new: Side) -> GateReport:
@@ -206,11 +302,22 @@ def run_gate(rules: Sequence[Rule], base: Side | None, new: Side) -> GateReport:
         raise UsageError(
             f"rule '{relative.name}' is about a change", "give --base RUN or --base baseline.json"
         )
-    pairing = None
+    names = [rule.name for rule in rules]
+    new = with_points(new, names)
+    pairing, alike = None, ""
     if base is not None:
+        base = with_points(base, names)
         named = {key[0].split(".")[0] for rule in rules for key in resolve(rule, new.metrics)}
         require_comparable(base, new, sorted(named))
         pairing = Pairing(base.evidence, new.evidence, same_model(base, new))
-    judged = [j for rule in rules for j in _judge(rule, base, new, pairing)]
+        try:
+            alike = same_face(base.evidence, new.evidence).words
+        except InsufficientData:
+            alike = ""
+    tested = tests_of(rules, new)
+    gate = Gate(base, new, pairing, each_of(tested))
+    judged = [j for rule in rules for j in _judge(rule, gate)]
     notes = (*(base.evidence.notes if base else ()), *new.evidence.notes)
-    return GateReport(base.title if base else "", new.title, tuple(judged), tuple(dict.fromkeys(notes)))
+    return GateReport(
+        base.title if base else "", new.title, tuple(judged), tuple(dict.fromkeys(notes)), tested, alike
+    )

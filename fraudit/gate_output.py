@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from fraudit.formatting import printable
-from fraudit.gate import GateReport, Judgement
+from fraudit.gate import GateReport, Judgement, each_of
 from fraudit.types import Interval
 
 MARKS = {"pass": "pass", "pass with a warning": "warn", "insufficient evidence": "open", "fail": "FAIL"}
@@ -24,6 +24,10 @@ def as_dict(report: GateReport) -> dict[str, Any]:
         "new": report.new,
         "exit_code": report.exit_code,
         "verdict": report.verdict,
+        "tested": report.tested,
+        "each_tested_at": each_of(report.tested),
+        "shared": report.shares,
+        "same_face": report.alike,
         "rules": [
             {
                 "rule": j.rule.name,
@@ -59,8 +63,9 @@ def text(report: GateReport) -> str:
     for j in report.judgements:
         weight = "" if j.rule.severity == "error" else " (warning only)"
         lines += [f"{MARKS[c.outcome]:4}  {j.name}{weight}: {c.text}" for c in j.checks]
+    lines += [report.alike] if report.alike else []
     lines += [f"note: {note}" for note in report.notes]
-    return "\n".join([*lines, report.verdict])
+    return "\n".join([*lines, report.shares, report.verdict])
 
 
 def _cell(words: Any) -> str:
@@ -78,6 +83,7 @@ def markdown(report: GateReport) -> str:
         weight = "" if j.rule.severity == "error" else " (warning only)"
         for c in j.checks:
             lines.append(f"| {MARKS[c.outcome]} | `{_cell(j.name)}`{weight} | {_cell(c.text)} |")
+    lines += ["", " ".join(_cell(words) for words in (report.shares, report.alike) if words)]
     lines += ["", *[f"- {_cell(note)}" for note in report.notes]] if report.notes else []
     return "\n".join(lines) + "\n"
 

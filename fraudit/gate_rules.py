@@ -14,6 +14,13 @@ from fraudit.errors import UsageError, suggest
 
 Key = tuple[str, str]
 LIMITS = ("max", "min", "max_increase", "max_decrease")
+# Rules on the cosine of the same face under both models: name -> which of its figures.
+SAME_FACE = {
+    "same_face_cosine": "mean",
+    "same_face_cosine.median": "median",
+    "same_face_cosine.p1": "p1",
+    "same_face_cosine.min": "min",
+}
 SEVERITIES = ("error", "warning")
 KNOWN = (*LIMITS, "severity", "require_evidence", "group")
 
@@ -39,7 +46,7 @@ class Rule:
     @property
     def relative(self) -> bool:
         """Whether it compares two runs."""
-        return any(kind.startswith("max_") for kind in self.limits)
+        return self.name in SAME_FACE or any(kind.startswith("max_") for kind in self.limits)
 
 
 def read_rules(path: Path) -> list[Rule]:
@@ -95,6 +102,8 @@ def _rule(name: str, value: Any, where: str) -> Rule:
             raise UsageError(f"{at}: {key}: expected a number, found {limit!r}")
         if key.startswith("max_") and limit < 0:
             raise UsageError(f"{at}: {key}: expected at least 0, found {limit}")
+    if name in SAME_FACE and set(limits) != {"min"}:
+        raise UsageError(f"{at}: expected the limit min alone", f'write "{name}" = {{ min = 0.99 }}')
     severity = value.get("severity", "error")
     if severity not in SEVERITIES:
         raise UsageError(
@@ -163,7 +172,7 @@ def unknown(rule: Rule, keys: Iterable[Key]) -> UsageError:
             )
     names = list(dict.fromkeys(name for name, _ in known))
     short = {name.removeprefix("verification."): name for name in names}
-    near = suggest(rule.name, [*names, *short])
+    near = suggest(rule.name, [*names, *short, *SAME_FACE])
     return UsageError(
         f"rule '{rule.name}': the new run has no such metric",
         near or "`fraudit show RUN --all` lists its metrics",

@@ -146,7 +146,7 @@ def _all_pairs_fmr(context: AnalysisContext, at: float) -> tuple[Shown, int] | N
     except InsufficientData as error:
         why = error.message
     try:
-        value, n, _ = fmr_sums(unit, subjects, at, ok, np.unique(subjects))
+        value, n, _, _ = fmr_sums(unit, subjects, at, ok, np.unique(subjects))
     except InsufficientData:
         return None
     return Shown(value, None, why), n

@@ -45,11 +45,14 @@ def compare(
     if not quiet:
         for change in found.changes:
             typer.echo(change.verdict)
+            typer.echo(change.alike)
             for d in cards(change):
                 typer.echo(
                     f"{d.verdict:6}  {d.label}: {value_words(d, 'base')} -> {value_words(d, 'new')}, "
                     f"difference {difference_words(d)}, {d.how}"
                 )
+            if change.chance:
+                typer.echo(change.chance)
         for note in found.notes:
             typer.echo(f"note: {note}")
     typer.echo(f"comparison: {page}")

@@ -10,30 +10,41 @@ import typer
 
 
 def gate(
-    rules: Annotated[Path, typer.Option(help="TOML file with [rules] (docs/gate.md).")],
+    rules: Annotated[Path | None, typer.Option(help="TOML file with [rules] (docs/gate.md).")] = None,
     new: Annotated[Path | None, typer.Option(help="Run of the new model.")] = None,
     base: Annotated[Path | None, typer.Option(help="Run of the old model, or its baseline.json.")] = None,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML, one test case a rule.")] = None,
     markdown: Annotated[Path | None, typer.Option(help="Also write Markdown, for a pull request.")] = None,
     plan: Annotated[bool, typer.Option("--plan", help="Say what the rules could detect, and stop.")] = False,
-    pairs: Annotated[str, typer.Option(help="For --plan: GENUINE,IMPOSTOR pairs.")] = "",
-    people: Annotated[
-        int, typer.Option(help="For --plan: people in the pairs; 0: all pairs independent.")
-    ] = 0,
+    pairs: Annotated[
+        str, typer.Option(help="For --plan without --base: GENUINE,IMPOSTOR pairs of the set to come.")
+    ] = "",
+    people: Annotated[int, typer.Option(help="For --pairs: people in them; 0: all pairs independent.")] = 0,
+    suggest: Annotated[
+        Path | None, typer.Option(help="Print rules with the tightest limits this run can judge, and stop.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Plain JSON.")] = False,
 ) -> int:
     """Judge a new model by rules: exit code 0 pass, 1 regression, 2 usage, 3 not enough evidence.
 
     Example: fraudit gate --base baseline.json --new runs/new --rules gate.toml --junit gate.xml
     """
+    from fraudit.errors import UsageError
     from fraudit.gate_rules import read_rules
 
+    if suggest is not None:
+        from fraudit.baseline import read_side
+        from fraudit.gate_suggest import suggest_rules
+
+        typer.echo(suggest_rules(read_side(suggest)), nl=False)
+        return 0
+    if rules is None:
+        raise UsageError("no rules were given", "--rules gate.toml (or --suggest RUN, to get some)")
     known = read_rules(rules)
     if plan:
         return _plan(known, pairs, people, base, as_json)
     from fraudit import gate_output
     from fraudit.baseline import read_side
-    from fraudit.errors import UsageError
     from fraudit.gate import run_gate
     from fraudit.store import write_bytes_atomic
 
@@ -50,13 +61,11 @@ def gate(
 
 def _plan(rules: list, pairs: str, people: int, base: Path | None, as_json: bool) -> int:  # type: ignore[type-arg]
     from fraudit.baseline import read_side
-    from fraudit.errors import UsageError
-    from fraudit.gate_plan import parse_counts, plan_rules, plan_text
+    from fraudit.gate_plan import parse_counts, plan_rules, plan_text, tested_rules
 
-    if not pairs:
-        raise UsageError("--plan needs the number of pairs", "--pairs 3000,3000 --people 4000")
-    rows = plan_rules(rules, parse_counts(pairs, people), read_side(base) if base else None)
-    typer.echo(json.dumps(rows, indent=2) if as_json else plan_text(rows))
+    side = read_side(base) if base else None
+    rows = plan_rules(rules, side, parse_counts(pairs, people) if pairs else None)
+    typer.echo(json.dumps(rows, indent=2) if as_json else plan_text(rows, tested_rules(rules, side)))
     return 0
 
 

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from fraudit.compare.evidence import Evidence, Key
+from fraudit.compare.sameness import FROM_VECTORS, same_model
 from fraudit.compare.sides import Side
 from fraudit.errors import InsufficientData
-from fraudit.stats.folds import fold_accuracy
 from fraudit.stats.intervals import Difference
 from fraudit.stats.operating import ScoredPairs, tar_difference
 from fraudit.stats.paired import (
+    accuracy_difference,
     curve_difference,
     independent_difference,
-    paired_rates,
     rate_difference,
     sums_difference,
     with_tails,
@@ -26,9 +27,9 @@ from fraudit.types import Interval, Metric
 
 How = Literal["paired", "independent", "same model", "none"]
 Verdict = Literal["better", "worse", "changed", "unclear", "unknown"]
-TOLERANCE = 1e-9
+LEVEL = 0.95
+FLIPPED = 2  # pairs that rounding may move in figures of other pictures than the vectors are of
 # Times depend on the machine and its load, so two runs say nothing about two models.
-SAME_SCORE = 2e-5  # what a baseline keeps of a score
 TIMES = ("compression.match_cost.",)
 
 
@@ -39,10 +40,11 @@ class Delta:
     Attributes:
         base, new: the metric in each run; either may lack a value.
         value: new minus base, None where one is missing. interval: of it, or None with `reason`.
-        how: `paired` on the same pairs or people, `independent` from both intervals, `same model` (see `same_model`),
-            or `none`.
+        how: `paired` on the same pairs or people, `independent` from both intervals, `same model` (numerically:
+            `fraudit.compare.sameness`), or `none`.
         verdict: what the interval says of the difference: `better`, `worse`, `changed` (no direction is better),
-            `unclear` (0 lies inside) or `unknown` (no interval).
+            `unclear` (0 lies inside) or `unknown` (no interval). In a comparison of many figures an interval of a
+            higher level than the one shown decides (`judged_together`).
     """
 
     name: str
@@ -56,6 +58,11 @@ class Delta:
     reason: str = ""
 
     @property
+    def key(self) -> Key:
+        """(metric, group)."""
+        return self.name, self.group
+
+    @property
     def analysis(self) -> str:
         """Which analysis the metric belongs to."""
         return self.name.split(".")[0]
@@ -67,24 +74,13 @@ class Delta:
         return f"{words} [{self.group}]" if self.group and self.group not in words else words
 
 
-def same_model(base: Side, new: Side) -> bool:
-    """Whether both runs audited one and the same model: the same fingerprint, and the same score on every pair.
-
-    The scores count because a remote service may change behind its card.
-    """
-    prints = [(side.inputs.get("embedder") or {}).get("fingerprint") for side in (base, new)]
-    first, second = base.evidence.pairs, new.evidence.pairs
-    if not prints[0] or prints[0] != prints[1] or first is None or second is None:
-        return False
-    if base.evidence.pairs_digest != new.evidence.pairs_digest:
-        return False
-    return bool(np.allclose(first.score, second.score, rtol=0, atol=SAME_SCORE, equal_nan=True))
-
-
 class Pairing:
-    """The evidence of two runs, ready for one metric after the other."""
+    """The evidence of two runs, ready for one metric after the other.
 
-    def __init__(self, base: Evidence, new: Evidence, same: bool = False) -> None:
+    `same`: why both are numerically the same model, '' where they are not.
+    """
+
+    def __init__(self, base: Evidence, new: Evidence, same: str = "") -> None:
         self.base, self.new, self.same = base, new, same
         self._scored: tuple[ScoredPairs, ScoredPairs] | None = None
         self._same_pairs = bool(
@@ -103,8 +99,8 @@ class Pairing:
             self._scored = (ScoredPairs(first, same, left, right), ScoredPairs(second, same, left, right))
         return self._scored
 
-    def difference(self, key: Key) -> Difference | None:
-        """The paired difference of a metric, or None where the evidence does not reach it.
+    def difference(self, key: Key, level: float = LEVEL) -> Difference | None:
+        """The paired difference of a metric with an interval of `level`, or None where the evidence does not reach it.
 
         Raises:
             InsufficientData: the scores do not allow the figure.
@@ -113,11 +109,11 @@ class Pairing:
         if self._same_people and key in self.base.events and key in self.new.events:
             a, b = self.base.events[key], self.new.events[key]
             if len(a.events) == len(b.events):
-                return rate_difference(a.events, b.events, b.left, b.right, a.tail, b.tail)
+                return rate_difference(a.events, b.events, b.left, b.right, a.tail, b.tail, level)
         if self._same_people and key in self.base.sums and key in self.new.sums:
             s, t = self.base.sums[key], self.new.sums[key]
             if len(s.sums) == len(t.sums):
-                found = sums_difference(s.rate, t.rate, s.sums, t.sums, min(s.n, t.n))
+                found = sums_difference(s.rate, t.rate, s.sums, t.sums, min(s.n, t.n), level, t.pairs)
                 return with_tails(found, s.tail, t.tail)
         if group or not self._same_pairs:
             return None
@@ -126,22 +122,26 @@ class Pairing:
             far = float(name.rpartition("=")[2])
             if resolution(int((~second.same & second.scored).sum()), far) == "no":
                 raise InsufficientData(f"the stored pairs cannot resolve FAR {far:g}")
-            return tar_difference(first.scores, second.scores, second.same, second.left, second.right, far)
+            return tar_difference(
+                first.scores, second.scores, second.same, second.left, second.right, far, level
+            )
         for figure in ("eer", "auc", "d_prime"):
             if name == f"verification.{figure}":
-                return curve_difference(*self.scored(), figure)  # type: ignore[arg-type]
+                return curve_difference(*self.scored(), figure, level)  # type: ignore[arg-type]
         if name == "verification.accuracy":
-            return self._accuracy()
+            return self._accuracy(level)
         return None
 
-    def _accuracy(self) -> Difference | None:
+    def _accuracy(self, level: float) -> Difference | None:
         first, second = self.scored()
         fold = self.new.pairs.fold if self.new.pairs is not None else None
         if fold is None:
             return None
         use = fold >= 0
-        a, b = (fold_accuracy(s.scores[use], s.same[use], fold[use]).correct for s in (first, second))
-        return paired_rates(a, b, second.left[use], second.right[use])
+        return accuracy_difference(
+            first.scores[use], second.scores[use], second.same[use], fold[use], second.left[use],
+            second.right[use], level,
+        )  # fmt: skip
 
 
 def shifted(found: Difference, value: float) -> Interval:
@@ -162,8 +162,13 @@ def verdict_of(interval: Interval | None, better: str) -> Verdict:
     return "better" if (interval.low > 0) == (better == "higher") else "worse"
 
 
-def delta(key: Key, base: Side, new: Side, pairing: Pairing) -> Delta:
-    """One metric of both runs."""
+def _same_model(key: Key, mine: Metric, theirs: Metric, value: float, why: str) -> Delta:
+    within = Interval(min(value, 0.0), max(value, 0.0), LEVEL, f"numerically the same model: {why}")
+    return Delta(*key, mine, theirs, value, within, "same model", "unclear")
+
+
+def delta(key: Key, base: Side, new: Side, pairing: Pairing, level: float = LEVEL) -> Delta:
+    """One metric of both runs, its difference with an interval of `level`."""
     mine, theirs = base.metrics[key], new.metrics[key]
     if mine.value is None or theirs.value is None:
         gone = mine if mine.value is None else theirs
@@ -172,12 +177,13 @@ def delta(key: Key, base: Side, new: Side, pairing: Pairing) -> Delta:
     value = theirs.value - mine.value
     if key[0].startswith(TIMES):
         return Delta(*key, mine, theirs, value, None, "none", "unknown", "a time, depends on the machine")
-    if pairing.same and abs(value) <= TOLERANCE:
-        exact = Interval(value, value, 0.95, "one and the same model")
-        return Delta(*key, mine, theirs, value, exact, "same model", "unclear")
+    if pairing.same and (
+        key[0].split(".")[0] in FROM_VECTORS or abs(value) <= FLIPPED / (theirs.n or np.inf)
+    ):
+        return _same_model(key, mine, theirs, value, pairing.same)
     reason = ""
     try:
-        found = pairing.difference(key)
+        found = pairing.difference(key, level)
     except InsufficientData as error:
         found, reason = None, error.message
     if found is not None:
@@ -185,26 +191,62 @@ def delta(key: Key, base: Side, new: Side, pairing: Pairing) -> Delta:
         interval = shifted(found, value)
         return Delta(*key, mine, theirs, value, interval, "paired", verdict_of(interval, theirs.better))
     if mine.interval is not None and theirs.interval is not None:
-        both = independent_difference(mine.value, mine.interval, theirs.value, theirs.interval)
+        both = independent_difference(mine.value, mine.interval, theirs.value, theirs.interval, level)
         ends = [both.interval.low, both.interval.high]
         if np.isfinite(ends).all():
             verdict = verdict_of(both.interval, theirs.better)
             return Delta(*key, mine, theirs, value, both.interval, "independent", verdict, reason)
-    reason = reason or "the metric has no interval"
+    reason = reason or mine.interval_missing or theirs.interval_missing or "the metric has no interval"
     return Delta(*key, mine, theirs, value, None, "none", "unknown", reason)
 
 
+def judged_together(found: Sequence[Delta], base: Side, new: Side, pairing: Pairing) -> list[Delta]:
+    """The same differences, their verdicts corrected for how many were tested (Holm, Scand. J. Statist. 6, 1979).
+
+    Of m figures with an interval, all whose interval of level 1 - 0.05 / m excludes 0 differ; the others are tested
+    again among those that are left, until none is added. Intervals stay as they are: for one figure by itself.
+    """
+    open_ones = {d.key for d in found if d.interval is not None and d.verdict not in ("unclear", "unknown")}
+    tested = sum(d.interval is not None and d.how != "same model" for d in found)
+    shown: set[Key] = set()
+    while open_ones:
+        level = 1 - (1 - LEVEL) / (tested - len(shown))
+        added = {
+            key
+            for key in open_ones
+            if delta(key, base, new, pairing, level).verdict not in ("unclear", "unknown")
+        }
+        if not added:
+            break
+        shown, open_ones = shown | added, open_ones - added
+    return [replace(d, verdict="unclear") if d.key in open_ones else d for d in found]
+
+
 def deltas(base: Side, new: Side, only: tuple[str, ...] = (), skip: tuple[str, ...] = ()) -> list[Delta]:
-    """Every metric that both runs have, in the new run's order.
+    """Every metric that both runs have, what matters most first (`IMPORTANCE`); verdicts by `judged_together`.
 
     Args:
         only, skip: analyses.
     """
     pairing = Pairing(base.evidence, new.evidence, same_model(base, new))
-    return [
+    found = [
         delta(key, base, new, pairing)
         for key in new.metrics
         if key in base.metrics
         and key[0].split(".")[0] not in skip
         and (not only or key[0].split(".")[0] in only)
     ]
+    return sorted(judged_together(found, base, new, pairing), key=importance)
+
+
+# What a reader asks first: error rates at a threshold in use, then at thresholds of the same pairs, then of groups.
+IMPORTANCE = (
+    "verification.fnmr@", "verification.fmr@", "verification.tar@", "verification.eer", "verification.accuracy",
+    "verification.", "bias.", "robustness.", "leakage.", "inversion.", "compression.", "directions.",
+)  # fmt: skip
+
+
+def importance(d: Delta) -> tuple[int, bool]:
+    """Place of a figure in a list, figures of all faces and whole analyses before single cells."""
+    at = next((k for k, start in enumerate(IMPORTANCE) if d.name.startswith(start)), len(IMPORTANCE))
+    return at, d.name.count(".") > 2 or "similarity" in d.name

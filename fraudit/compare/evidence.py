@@ -7,7 +7,7 @@ not reproduce the figure in the record is dropped, with a note: then only the tw
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -25,18 +25,21 @@ from fraudit.stats.calibration import (
     declared_people,
     fmr_sums,
     judged,
+    pair_counts,
     pair_sums,
     threshold_tail,
 )
 from fraudit.stats.groups import join_labels, label_groups, word_groups
 from fraudit.stats.intervals import PairClusters
 from fraudit.stats.pairs import capped_genuine, genuine_pairs, pair_cosines
+from fraudit.stats.same_face import projections, sketched_rows
 from fraudit.stats.thresholds import person_mean
 from fraudit.types import F32, F64, I64, Bool, Metric, PairList
 
 Key = tuple[str, str]  # metric, group
 MAX_GENUINE = 200_000  # as the bias analysis: beyond, it judges a sample
 TOLERANCE = 1e-9
+SKETCHED = 2_000  # faces of a sketch
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,30 +57,16 @@ class Events:
 
 @dataclass(frozen=True, slots=True)
 class Sums:
-    """A rate over all pairs of some people: its residual sums f64[S] by person over `n` pairs; `tail` as above."""
+    """A rate over all pairs of some people: its residual sums f64[S] by person over `n` pairs; `tail` as above.
+
+    `pairs`: f64[S], pairs that involve each person; None in a baseline, where the new run knows them.
+    """
 
     rate: float
     n: int
     sums: F64
     tail: F64 | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Evidence:
-    """Pair-level evidence of a run.
-
-    Attributes:
-        pairs: the scored pairs, or None.
-        pairs_digest, people_digest: sha256 of which pairs and which faces of whom they are, '' without any.
-        events, sums: by (metric, group). notes: what could not be used and why.
-    """
-
-    pairs: ScoreSet | None = None
-    pairs_digest: str = ""
-    people_digest: str = ""
-    events: Mapping[Key, Events] = field(default_factory=dict)
-    sums: Mapping[Key, Sums] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
+    pairs: F64 | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +79,40 @@ class Vectors:
     subjects: I64
     attributes: Mapping[str, NDArray[Any]]
     declared: PairList | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sketch:
+    """A few numbers of some faces on random axes (`fraudit.stats.same_face`), of vectors with `dim` components.
+
+    `rows`: i64[K] faces. `values`: f64[K,AXES]. `lost`: sha256 of which faces have no vector.
+    """
+
+    dim: int
+    rows: I64
+    values: F64
+    lost: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Pair-level evidence of a run.
+
+    Attributes:
+        pairs: the scored pairs, or None.
+        pairs_digest, people_digest: sha256 of which pairs and which faces of whom they are, '' without any.
+        events, sums: by (metric, group). notes: what could not be used and why.
+        vectors: all of them, None in a baseline. sketch: what a baseline keeps of them.
+    """
+
+    pairs: ScoreSet | None = None
+    pairs_digest: str = ""
+    people_digest: str = ""
+    events: Mapping[Key, Events] = field(default_factory=dict)
+    sums: Mapping[Key, Sums] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    vectors: Vectors | None = None
+    sketch: Sketch | None = None
 
 
 def read_vectors(path: Path) -> Vectors:
@@ -131,6 +154,15 @@ def read_evidence(
         notes.append(
             "no vectors.npz: error rates at thresholds of other people are compared by their intervals"
         )
+    return evidence_of(vectors, pairs, metrics, seed, bias_fmr, notes)
+
+
+def evidence_of(
+    vectors: Vectors | None, pairs: ScoreSet | None, metrics: Mapping[Key, Metric], seed: int, bias_fmr: float,
+    noted: Sequence[str] = (),
+) -> Evidence:  # fmt: skip
+    """Evidence from what a run left behind; arguments as `read_evidence`."""
+    notes = list(noted)
     events: dict[Key, Events] = {}
     sums: dict[Key, Sums] = {}
     if vectors is not None:
@@ -142,14 +174,23 @@ def read_evidence(
     for key in [*events, *sums]:
         metric = metrics.get(key)
         found = float(events[key].events.mean()) if key in events else sums[key].rate
-        if metric is None or metric.value is None or abs(found - metric.value) > TOLERANCE:
+        # Another machine rounds cosines otherwise, so that the pair a threshold was read off may change sides.
+        slack = max(TOLERANCE, 1.5 / (len(events[key].events) if key in events else sums[key].n))
+        if metric is None or metric.value is None or abs(found - metric.value) > slack:
             stored = "nothing" if metric is None or metric.value is None else f"{metric.value:.6g}"
             notes.append(f"{key[0]}: the stored pairs give {found:.6g}, the record says {stored}; not paired")
             events.pop(key, None)
             sums.pop(key, None)
     about_pairs = digest_of(pairs.left, pairs.right, pairs.same, pairs.fold) if pairs is not None else ""
     about_people = digest_of(vectors.ids, vectors.subjects) if vectors is not None else ""
-    return Evidence(pairs, about_pairs, about_people, events, sums, tuple(notes))
+    return Evidence(pairs, about_pairs, about_people, events, sums, tuple(notes), vectors)
+
+
+def sketch_of(vectors: Vectors, most: int = SKETCHED) -> Sketch:
+    """What a baseline keeps of vectors: `AXES` numbers of at most `most` faces that have one."""
+    having = np.flatnonzero(vectors.ok)
+    rows = having[sketched_rows(len(having), most)]
+    return Sketch(vectors.unit.shape[1], rows, projections(vectors.unit, rows), digest_of(~vectors.ok))
 
 
 def digest_of(*columns: NDArray[Any] | None) -> str:
@@ -189,7 +230,8 @@ def _rates_of(name: str, metrics: Mapping[Key, Metric]) -> list[tuple[float, Key
 
 def person_sums(unit: F32, subjects: I64, threshold: float, ok: Bool, everyone: I64) -> Sums:
     """FMR over all pairs of different people among these faces, and its residuals by person of `everyone`."""
-    return Sums(*fmr_sums(unit, subjects, threshold, ok, everyone))
+    rate, n, residuals, pairs = fmr_sums(unit, subjects, threshold, ok, everyone)
+    return Sums(rate, n, residuals, pairs=pairs)
 
 
 def _indices(vectors: Vectors, pairs: ScoreSet) -> PairList:
@@ -211,6 +253,7 @@ class Thresholds:
     """The run's thresholds again, each with the residual sums of its calibration people."""
 
     def __init__(self, vectors: Vectors, seed: int) -> None:
+        self.vectors = vectors
         declared = vectors.declared
         self.calibration: Calibration = calibrate(
             vectors.unit, vectors.subjects, vectors.ok, seed, declared
@@ -240,15 +283,28 @@ def _judged(
     events: dict[Key, Events], sums: dict[Key, Sums],
 ) -> None:  # fmt: skip
     fnmrs, fmrs = (_rates_of(f"verification.{name}", metrics) for name in ("fnmr", "fmr"))
-    targets = _rates_of("verification.fnmr_target", metrics)
-    if not fnmrs and not fmrs:
-        return
-    thresholds = Thresholds(vectors, seed)
+    if fnmrs or fmrs:
+        more = [_rates_of(f"verification.{name}", metrics) for name in ("fnmr_target", "fmr_target", "fnmr_per_person")]
+        judged_at(
+            Thresholds(vectors, seed), seed, fnmrs + more[0], fmrs + more[1], events, sums, per_person=more[2]
+        )
+
+
+def judged_at(
+    thresholds: Thresholds, seed: int, fnmrs: Sequence[tuple[float, Key]], fmrs: Sequence[tuple[float, Key]],
+    events: dict[Key, Events], sums: dict[Key, Sums], per_person: Sequence[tuple[float, Key]] = (),
+) -> None:  # fmt: skip
+    """Put the evidence of FNMR and FMR at thresholds of the calibration half into `events` and `sums`.
+
+    Args:
+        fnmrs, fmrs, per_person: (FMR target, key under which the evidence is wanted).
+    """
+    vectors = thresholds.vectors
     held, subjects = calibration_half(vectors.subjects, seed, vectors.declared), vectors.subjects
     declared = None if vectors.declared is None else judged(vectors.declared, held)
     if vectors.declared is not None:
         subjects = declared_people(subjects, vectors.declared)
-    for target, key in fmrs + _rates_of("verification.fmr_target", metrics):
+    for target, key in fmrs:
         value = thresholds.at(target)[0]
         if declared is None:
             others = np.flatnonzero(~held)
@@ -261,14 +317,15 @@ def _judged(
         hits = pair_cosines(vectors.unit, left, right) >= value
         everyone = np.unique(subjects[~held])
         sums[key] = Sums(
-            float(hits.mean()), len(hits), pair_sums(hits, subjects[left], subjects[right], everyone)
-        )
+            float(hits.mean()), len(hits), pair_sums(hits, subjects[left], subjects[right], everyone),
+            pairs=pair_counts(subjects[left], subjects[right], everyone),
+        )  # fmt: skip
     left, right = judged_genuine(subjects, held, seed, declared)
     scores = pair_cosines(vectors.unit, left, right, vectors.ok)
-    for target, key in fnmrs + targets:
+    for target, key in fnmrs:
         rejected = ~(scores >= thresholds.at(target)[0])
         events[key] = Events(rejected, subjects[left], subjects[left], thresholds.tail(target, scores))
-    for target, key in _rates_of("verification.fnmr_per_person", metrics):
+    for target, key in per_person:
         mean, rates = person_mean(~(scores >= thresholds.at(target)[0]), subjects[left])
         codes, counts = np.unique(subjects[left], return_inverse=True, return_counts=True)[1:]
         tail = thresholds.tail(target, scores, 1 / counts[codes])

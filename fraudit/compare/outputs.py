@@ -11,8 +11,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 from fraudit.compare import figures as drawn
-from fraudit.compare.deltas import Delta, deltas
+from fraudit.compare.deltas import Delta, deltas, importance
+from fraudit.compare.sameness import same_face
 from fraudit.compare.sides import Side, require_comparable
+from fraudit.errors import InsufficientData
 from fraudit.formatting import interval as interval_words
 from fraudit.formatting import number, printable
 from fraudit.render import Drawings, Pictures, environment
@@ -28,10 +30,14 @@ CARDS = 6
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """The base against one new run."""
+    """The base against one new run.
+
+    `alike`: how alike both models see the same face, in words, or why that is not known.
+    """
 
     new: Side
     deltas: tuple[Delta, ...]
+    alike: str = ""
 
     def count(self, verdict: str) -> int:
         """How many metrics got this verdict."""
@@ -46,20 +52,29 @@ class Change:
         counts = Counter(d.verdict for d in told)
         parts = [f"{counts[v]} {VERDICTS[v]}" for v in ("worse", "better", "changed") if counts[v]]
         paired = sum(d.how == "paired" for d in told)
-        same = sum(d.how == "same model" for d in told)
-        how = f"{paired} paired" + (f", {same} of one and the same model and exactly equal" if same else "")
-        head = f"{self.new.label}: of {len(told)} shared metrics with an interval ({how}), "
+        same = [d for d in told if d.how == "same model"]
+        head = f"{self.new.label}: of {len(told)} shared metrics with an interval ({paired} paired), "
+        if same:
+            why = same[0].interval.method if same[0].interval is not None else ""
+            head = f"{self.new.label}: {why}; of {len(told)} shared metrics with an interval, "
         if not parts:
-            return f"{head}none differs beyond it."
+            return f"{head}none differs."
         return f"{head}{', '.join(parts)}; {counts['unclear']} show no difference."
 
     @property
+    def tested(self) -> int:
+        """How many differences were tested together."""
+        return sum(d.interval is not None and d.how != "same model" for d in self.deltas)
+
+    @property
     def chance(self) -> str:
-        """How many intervals exclude 0 by chance alone."""
-        told = sum(d.interval is not None for d in self.deltas)
+        """How the verdicts are corrected for their number."""
+        if not self.tested:
+            return ""
         return (
-            f"Of {told} intervals at 95 %, about {max(1, round(0.05 * told))} would exclude 0 between two equal "
-            "models. A gate's rules, fixed beforehand, do not have this problem."
+            f"{self.tested} differences were tested together: worse and better are corrected for that (Holm), so "
+            "that two equal models show any in at most 5 % of comparisons. Intervals are 95 % for one figure by "
+            "itself, so that some exclude 0 and still count as no difference."
         )
 
 
@@ -111,7 +126,7 @@ def compare(sides: Sequence[Side], only: tuple[str, ...] = (), skip: tuple[str, 
     wanted = [n for n in base.status if n not in skip and (not only or n in only)]
     for new in others:
         require_comparable(base, new, wanted)
-    changes = tuple(Change(new, tuple(deltas(base, new, only, skip))) for new in others)
+    changes = tuple(Change(new, tuple(deltas(base, new, only, skip)), _alike(base, new)) for new in others)
     pairs = [(c.new.label, c.deltas) for c in changes]
 
     def kept(*made: Figure | None) -> list[Figure]:
@@ -129,6 +144,13 @@ def compare(sides: Sequence[Side], only: tuple[str, ...] = (), skip: tuple[str, 
     }
     shown = {k: v for k, v in shown.items() if k in wanted}
     return Comparison(base, changes, shown, tuple(drawn.galleries(named, wanted)))
+
+
+def _alike(base: Side, new: Side) -> str:
+    try:
+        return same_face(base.evidence, new.evidence).words
+    except InsufficientData as error:
+        return f"Cosine of the same face under both models: not known, {error.message}."
 
 
 def value_words(d: Delta, which: str) -> str:
@@ -152,15 +174,9 @@ def difference_words(d: Delta) -> str:
 
 
 def cards(change: Change) -> list[Delta]:
-    """What to read first: worse before better, figures of a whole analysis before single cells, by their size."""
-
-    def weight(d: Delta) -> tuple[bool, bool, float]:
-        half = (d.interval.high - d.interval.low) / 2 if d.interval is not None else 1.0
-        cell = d.name.count(".") > 2 or "similarity" in d.name
-        return d.verdict != "worse", cell, -abs(d.value or 0.0) / max(half, 1e-12)
-
+    """What to read first: error rates at thresholds, then groups, and so on (`importance`); at most three of each."""
     shown: list[Delta] = []
-    for d in sorted((d for d in change.deltas if d.verdict in ("worse", "better")), key=weight):
+    for d in sorted((d for d in change.deltas if d.verdict in ("worse", "better")), key=importance):
         if sum(d.analysis == one.analysis for one in shown) < 3:
             shown.append(d)
     return shown[:CARDS]
@@ -180,6 +196,8 @@ def as_dict(found: Comparison) -> dict[str, Any]:
             {
                 **side(change.new),
                 "verdict": change.verdict,
+                "same_face": change.alike,
+                "tested": change.tested,
                 "metrics": [
                     {
                         "name": d.name,

@@ -16,7 +16,8 @@ from fraudit.types import Metric
 # Parameters that decide how much is drawn or how long it may take, not what is measured.
 COSMETIC = {
     "robustness": {"reconstructions"},
-    "verification": {"bins", "points"},
+    # which operating points are printed: others follow from what a run stored (fraudit.compare.points)
+    "verification": {"bins", "points", "fmrs", "fars"},
     "bias": {"reconstructions"},
     "compression": {"reconstructions"},
 }

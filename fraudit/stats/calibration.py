@@ -111,8 +111,11 @@ def threshold_tail(slope: float, sums: ArrayLike) -> F64:
 
 def fmr_sums(
     unit: NDArray[np.floating], subjects: I64, threshold: float, ok: Bool, everyone: I64
-) -> tuple[float, int, F64]:
-    """(FMR, pairs, f64[S] residual sums over the pairs by person of `everyone`) of all pairs of different people.
+) -> tuple[float, int, F64, F64]:
+    """FMR over all pairs of different people, and who carries it.
+
+    Returns:
+        (FMR, pairs, f64[S] residual sums over the pairs by person of `everyone`, f64[S] pairs each is in).
 
     Raises:
         InsufficientData: no pair of different people.
@@ -123,7 +126,11 @@ def fmr_sums(
         raise InsufficientData("no pair of different people")
     residual = counts.face_matches[:, 0] - hits / n * counts.face_pairs[:, 0]
     codes = np.searchsorted(everyone, subjects)
-    return hits / n, n, np.bincount(codes, weights=residual, minlength=len(everyone)) / n
+    sums, of = (
+        np.bincount(codes, weights=each, minlength=len(everyone))
+        for each in (residual, counts.face_pairs[:, 0])
+    )
+    return hits / n, n, sums / n, of.astype(np.float64)
 
 
 def pair_sums(events: Bool, left: I64, right: I64, everyone: I64) -> F64:
@@ -132,6 +139,12 @@ def pair_sums(events: Bool, left: I64, right: I64, everyone: I64) -> F64:
     codes = [np.searchsorted(everyone, side) for side in (left, right)]
     sums = sum(np.bincount(code, weights=residual, minlength=len(everyone)) for code in codes)
     return np.asarray(sums) / len(events)
+
+
+def pair_counts(left: I64, right: I64, everyone: I64) -> F64:
+    """f64[S]: how many of the pairs each person of `everyone` (sorted) is in."""
+    codes = np.searchsorted(everyone, np.concatenate([left, right]))
+    return np.bincount(codes, minlength=len(everyone)).astype(np.float64)
 
 
 def calibrate(

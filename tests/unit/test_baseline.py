@@ -11,7 +11,7 @@ import pytest
 from fraudit.baseline import MAX_BYTES, SCORE_STEP, freeze, quantised, read_side, thaw
 from fraudit.cli.main import run
 from fraudit.compare import deltas, run_side
-from fraudit.errors import DataError
+from fraudit.errors import DataError, InsufficientData
 from fraudit.vector_run import StoredVectors, derived_run, faces_of, run_vectors
 from tests.fixtures.planted import people_vectors
 
@@ -113,7 +113,47 @@ def test_the_commands_freeze_and_gate(pair: tuple[Path, Path], tmp_path: Path, c
     assert run(["gate", "--rules", str(tmp_path / "none.toml"), "--new", str(pair[1])]) == 2
     rules.write_text('[rules]\n"fnmr@fmr=1e-2" = { max_increase = 0.01 }\n')
     assert run(["gate", "--rules", str(rules), "--plan", "--pairs", "3000,3000"]) == 0
-    assert "to either side" in capsys.readouterr().out
+    assert "(1,500 judged pairs" in capsys.readouterr().out
+    assert run(["gate", "--rules", str(rules), "--plan", "--base", str(base)]) == 0
+    assert "people, error rate" in capsys.readouterr().out
+    assert run(["gate", "--rules", str(rules), "--plan"]) == 2
+    assert run(["gate", "--suggest", str(pair[0])]) == 0
+    suggested = capsys.readouterr().out
+    rules.write_text(suggested)
+    assert run([*gate, str(pair[0])]) == 0
+    assert run([*gate, str(pair[1])]) == 1  # noise of 0.3: the same face no longer looks the same
     for command in ("gate", "baseline"):
         assert run([command, "--help"]) == 0
         assert f"Example: fraudit {command}" in capsys.readouterr().out
+
+
+def test_a_baseline_knows_the_same_face_without_its_vectors(pair: tuple[Path, Path]) -> None:
+    from fraudit.compare.sameness import same_face, same_model
+
+    old, new = run_side(pair[0]), run_side(pair[1])
+    frozen = thaw(freeze(old), Path("baseline.json"))
+    assert frozen.evidence.vectors is None
+    exact, sketched = (same_face(side.evidence, new.evidence) for side in (old, frozen))
+    mean = exact.figure("mean")[0]
+    assert 0.9 < mean < 0.99
+    assert sketched.figure("mean")[0] == pytest.approx(mean, abs=0.01)
+    for which in ("median", "p1", "min"):
+        assert exact.figure(which)[0] <= 1
+        with pytest.raises(InsufficientData, match="mean alone"):
+            sketched.figure(which)
+    assert same_model(frozen, old)
+    assert not same_model(frozen, new)
+
+
+def test_a_baseline_holds_points_that_the_run_did_not_print_and_who_shares_pairs(
+    pair: tuple[Path, Path],
+) -> None:
+    old = run_side(pair[0])
+    frozen = thaw(freeze(old), Path("baseline.json"))
+    key = ("verification.fnmr@fmr=1e-1", "")
+    assert key not in old.metrics
+    assert len(frozen.evidence.events[key].events) == frozen.metrics[key].n
+    kept, whole = frozen.evidence.pairs, old.evidence.pairs
+    assert np.array_equal(kept.same, whole.same)
+    for mine, theirs in zip(kept.people()[:2], whole.people()[:2], strict=True):
+        assert np.array_equal(mine, theirs)

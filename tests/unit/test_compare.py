@@ -13,7 +13,7 @@ import pytest
 from fraudit.cli.main import run
 from fraudit.compare import compare, run_side, write
 from fraudit.compare.deltas import deltas, verdict_of
-from fraudit.compare.outputs import as_dict, html_text, markdown_text
+from fraudit.compare.outputs import as_dict, cards, html_text, markdown_text
 from fraudit.compare.sides import differences
 from fraudit.errors import DataError, UsageError
 from fraudit.types import Interval
@@ -244,21 +244,77 @@ def test_one_and_the_same_model_has_no_difference_and_a_changed_service_behind_o
     base = run_side(runs["base"])
     again = {d.name: d for d in deltas(base, base)}
     assert again["verification.accuracy"].how == "same model"
-    assert again["verification.accuracy"].interval == Interval(0.0, 0.0, 0.95, "one and the same model")
+    interval = again["verification.accuracy"].interval
+    assert (interval.low, interval.high) == (0.0, 0.0)
+    assert interval.method.startswith("numerically the same model")
     new = run_side(runs["noisy"])
     changed = replace(new, inputs={**new.inputs, "embedder": base.inputs["embedder"]})
     assert {d.how for d in deltas(base, changed)} == {"paired", "independent", "none"}
 
 
-def test_without_a_discordant_pair_the_errors_say_how_pairs_cluster() -> None:
-    from fraudit.stats.paired import paired_rates
+def test_without_a_discordant_pair_the_interval_is_that_of_half_a_pair_each_way() -> None:
+    from fraudit.stats.intervals import paired_difference
 
     people = np.repeat(np.arange(50), 6)
     errors = np.zeros(300, bool)
-    errors[::30] = True  # one error each for ten people: no clustering, every pair counts
-    free = paired_rates(errors, errors, people, people).interval
-    clustered = np.zeros(300, bool)
-    clustered[:60] = True  # all errors in ten people: people count
-    tied = paired_rates(clustered, clustered, people, people).interval
-    assert free.high == pytest.approx(1.96 / 302, rel=0.25)
-    assert tied.high > 3 * free.high
+    errors[::30] = True
+    found = paired_difference(errors, errors, people, people)
+    more = errors.copy()
+    more[1] = True
+    # Six pairs a person count as a stated design effect of 1 + 0.3 (sqrt(6) - 1); t of 49 degrees.
+    assert found.interval.high == pytest.approx(2.01 / (300 / 1.435 + 2), rel=0.02)
+    assert paired_difference(errors, more, people, people).interval.high > found.interval.high
+
+
+def test_two_equal_models_differ_in_at_most_one_comparison_of_twenty() -> None:
+    # Forty figures each; by themselves 5 % of them would differ, and 87 % of the comparisons have such a one.
+    from fraudit.compare.deltas import Pairing, delta, judged_together
+    from fraudit.compare.evidence import Evidence
+    from fraudit.types import Metric
+
+    base, new, names = run_like(), run_like(), [f"leakage.t{k}.r2" for k in range(40)]
+    rng, shown, alone = np.random.default_rng(3), 0, 0
+    for _ in range(200):
+        sides = []
+        for side in (base, new):
+            values = rng.normal(0.5, 0.01, len(names))
+            metrics = {
+                (n, ""): Metric(n, v, interval=Interval(v - 0.0196, v + 0.0196), better="lower")
+                for n, v in zip(names, values, strict=True)
+            }
+            sides.append(replace(side, metrics=metrics))
+        pairing = Pairing(Evidence(), Evidence())
+        found = [delta((n, ""), *sides, pairing) for n in names]
+        alone += any(d.verdict != "unclear" for d in found)
+        shown += any(d.verdict != "unclear" for d in judged_together(found, *sides, pairing))
+    assert alone > 140
+    assert shown <= 20  # Binomial(200, 0.05) exceeds 20 with a probability of 0.2 %
+
+
+def run_like() -> object:
+    from fraudit.compare.evidence import Evidence
+    from fraudit.compare.sides import Side
+
+    return Side("x", "x", Path("x"), {}, {}, {}, {}, {}, Evidence())
+
+
+def test_the_first_figures_are_error_rates_and_the_same_face_is_shown(runs: dict[str, Path]) -> None:
+    found = compare([run_side(runs["base"]), run_side(runs["noisy"])])
+    change = found.changes[0]
+    assert [d.name.split("@")[0] for d in change.deltas[:2]] == ["verification.fnmr"] * 2
+    assert cards(change)[0].name.startswith("verification.fnmr@")
+    assert "Holm" in change.chance
+    for words in (html_text(found), markdown_text(found), json.dumps(as_dict(found))):
+        assert "The same face has a mean cosine of 0.9" in words
+    shown = {d.name: d for d in change.deltas if d.verdict != "unknown"}
+    assert any(d.verdict == "unclear" and not d.interval.low <= 0 <= d.interval.high for d in shown.values())
+
+
+def test_half_precision_of_the_same_model_differs_in_nothing(runs: dict[str, Path], tmp_path: Path) -> None:
+    base = run_side(runs["base"])
+    half = base.evidence.vectors.unit.astype(np.float16).astype(np.float32)
+    derived_run(runs["base"], "fp16", half, tmp_path / "fp16")
+    change = compare([base, run_side(tmp_path / "fp16")]).changes[0]
+    assert change.count("better") == change.count("worse") == 0
+    assert "numerically the same model" in change.verdict
+    assert {d.how for d in change.deltas if d.interval is not None} == {"same model"}

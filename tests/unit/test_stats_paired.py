@@ -44,8 +44,9 @@ def test_a_further_variance_adds_in_squares() -> None:
 
 
 def test_thresholds_of_different_people_are_refused() -> None:
+    people = np.arange(20)
     with pytest.raises(InsufficientData, match="different people"):
-        rate_difference([True, False], [False, False], [0, 1], [0, 1], np.zeros(3), np.zeros(4))
+        rate_difference(people == 1, people == 2, people, people, np.zeros(3), np.zeros(4))
 
 
 def test_a_threshold_too_strict_by_the_calibration_people_raises_fnmr() -> None:
@@ -55,8 +56,35 @@ def test_a_threshold_too_strict_by_the_calibration_people_raises_fnmr() -> None:
 
 def test_sums_of_the_same_model_never_give_an_interval_without_width() -> None:
     sums = np.zeros(50)
-    assert sums_difference(0.0, 0.0, sums, sums, 1000).interval.high == pytest.approx(0.0599, abs=2e-3)
-    assert sums_difference(0.1, 0.1, sums, sums, 1000).interval.high > 0
+    # Half a discordant pair in each direction: t(49) = 2.01 over 1,225 pairs of people.
+    assert sums_difference(0.0, 0.0, sums, sums, 1225).interval.high == pytest.approx(2.01 / 1225, rel=0.05)
+    assert sums_difference(0.1, 0.1, sums, sums, 1225).interval.high > 0
+
+
+def test_a_false_match_more_never_gives_a_lower_upper_bound() -> None:
+    people, n = 60, 60 * 59 // 2 * 4
+    highs = []
+    for matches in range(6):
+        hits = np.zeros(people)
+        for k in range(matches):
+            hits[[2 * k, 2 * k + 1]] += 1
+        rate = matches / n
+        sums = (hits - rate * (people - 1) * 4) / n
+        highs.append(sums_difference(0.0, rate, np.zeros(people), sums, n).interval.high)
+    assert highs == sorted(highs)
+    assert highs[0] < highs[1]
+
+
+@pytest.mark.parametrize("spread_over", [1, 3, 9])
+def test_fewer_errors_never_give_a_higher_upper_bound_than_the_same_errors(spread_over: int) -> None:
+    people = np.repeat(np.arange(60), 9)
+    base = np.zeros(len(people), bool)
+    base[: 27 * spread_over : spread_over] = True
+    same = rate_difference(base, base, people, people).interval.high
+    for kept in (26, 18, 9, 0):
+        new = base & (np.cumsum(base) <= kept)
+        found = rate_difference(base, new, people, people)
+        assert found.value <= found.interval.high <= same
 
 
 @pytest.mark.parametrize("figure", ["eer", "auc", "d_prime"])

@@ -1,0 +1,215 @@
+"""What size of damage a paired test would find, tried on the pairs and people of a run itself.
+
+A candidate is made from the run: another model of the same quality shares two thirds of its errors (or scores; models
+measured on LFW shared 0.75 to 0.97), and damage is planted on top, in all people or in one person in ten. The very
+interval that judges a real candidate judges the planted one. Other people would give such candidates another change
+by chance: a normal one, of the standard error that the interval itself states. Nothing is assumed of how pairs
+cluster but that harder people are hit harder (exponential factors), so a plan is as good as the run is like those to
+come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import special
+
+from fraudit.errors import InsufficientData
+from fraudit.stats.intervals import Difference, paired_difference, z_value
+from fraudit.stats.operating import ScoredPairs, tar_difference
+from fraudit.stats.paired import accuracy_difference, curve_difference, widened
+from fraudit.types import F64, I64, Bool, Interval
+
+Damage = Literal["all", "tenth"]
+DAMAGES: tuple[Damage, ...] = ("all", "tenth")
+TENTH = 0.1
+SHARED = 2 / 3  # of its errors, another model of the same quality shares with the old one
+POWER = 0.8
+# Planned above what is promised, since the plan is itself an estimate from one run.
+PLANNED = 0.87
+
+Planted = Callable[[np.random.Generator, float, Damage], Difference]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Planted candidates: f64[K] changes (worse is positive) and both bounds of their intervals.
+
+    `accusing`: the lower bound at the level that all rules share; `clearing`: the upper bound of the usual interval.
+    """
+
+    change: F64
+    accusing: F64
+    clearing: F64
+
+    def accused(self, limit: float) -> float:
+        """Share of candidates whose change is shown to exceed `limit`, smoothed over the few that were tried."""
+        return _share(self.accusing - limit)
+
+    def cleared(self, limit: float) -> float:
+        """Share of candidates that are shown to keep `limit`."""
+        return _share(limit - self.clearing)
+
+    def clears(self, share: float) -> float:
+        """The smallest limit that a `share` of these candidates is shown to keep."""
+        spread = float(self.clearing.std(ddof=1))
+        return float(
+            max(self.clearing.mean() + special.ndtri(share) * spread, np.quantile(self.clearing, share))
+        )
+
+
+def _share(margin: F64) -> float:
+    spread = float(margin.std(ddof=1))
+    smooth = float(special.ndtr(margin.mean() / spread)) if spread > 0 else float(margin.mean() >= 0)
+    return min(smooth, float((margin >= 0).mean()) + 0.05)
+
+
+def _hit(rng: np.random.Generator, left: I64, right: I64, size: float, damage: Damage) -> Bool:
+    """bool[P], pairs hit by damage of mean `size`: by people of their own proneness, or one person in ten alone."""
+    people = int(max(left.max(), right.max())) + 1
+    if damage == "all":
+        proneness = size * rng.exponential(size=people)
+    else:
+        proneness = np.where(rng.random(people) < TENTH, size / TENTH, 0.0)
+    chance = np.minimum((proneness[left] + proneness[right]) / 2, 1.0)
+    return np.asarray(rng.random(len(left)) < chance)
+
+
+def planted_rates(
+    errors: ArrayLike, left: ArrayLike, right: ArrayLike, tail_variance: float, level: float
+) -> Planted:
+    """Candidates against bool[P] errors on pairs of people i64[P], each with an interval of `level`.
+
+    `tail_variance`: of what the choice of the run's threshold adds to its error rate.
+    """
+    old = np.asarray(errors, bool)
+    one, other = _codes(left, right)
+
+    def equal(rng: np.random.Generator, size: float, damage: Damage) -> Difference:
+        new = old & (rng.random(len(old)) < SHARED)
+        lost = int(old.sum() - new.sum())
+        prone = np.where(old, 0.0, rng.exponential(size=int(one.max()) + 1)[one])
+        if lost and (prone > 0).sum() > lost:
+            new[rng.choice(len(old), lost, replace=False, p=prone / prone.sum())] = True
+        found = paired_difference(old, new | _damaged(rng, one, other, size, damage), one, other, level)
+        # Two thresholds, chosen by models that share part of what they get wrong.
+        return (
+            widened(found, 2 * (1 - SHARED) * tail_variance, "thresholds included")
+            if tail_variance
+            else found
+        )
+
+    return _by_chance(equal)
+
+
+def _damaged(rng: np.random.Generator, left: I64, right: I64, size: float, damage: Damage) -> Bool:
+    return _hit(rng, left, right, size, damage) if size else np.zeros(len(left), bool)
+
+
+def _by_chance(equal: Planted) -> Planted:
+    """Candidates whose change varies as it would on other people, by the standard error of one without damage."""
+    first = equal(np.random.default_rng([0, 7]), 0.0, "all").interval
+    error = (first.high - first.low) / 2 / z_value(first.level)
+
+    def plant(rng: np.random.Generator, size: float, damage: Damage) -> Difference:
+        moved = float(rng.normal(0, error))
+        found = equal(rng, size, damage)
+        ends = found.interval
+        return Difference(
+            found.value + moved, Interval(ends.low + moved, ends.high + moved, ends.level, ends.method)
+        )
+
+    return plant
+
+
+def planted_scores(
+    scores: ArrayLike, same: ArrayLike, left: ArrayLike, right: ArrayLike, fold: ArrayLike | None, figure: str,
+    level: float,
+) -> Planted:  # fmt: skip
+    """As `planted_rates` for `eer`, `auc`, `d_prime`, `accuracy` or `tar@far=X`, from f64[P] scores of the pairs.
+
+    A pair that is hit gets the score of two strangers. Changes are turned so that worse is positive.
+    """
+    base, genuine = np.asarray(scores, np.float64), np.asarray(same, bool)
+    one, other = _codes(left, right)
+    strangers = base[~genuine]
+    first = ScoredPairs(base, genuine, one, other)
+
+    def judge(new: F64) -> Difference:
+        if figure in ("eer", "auc", "d_prime"):
+            return curve_difference(first, ScoredPairs(new, genuine, one, other), figure, level)  # type: ignore[arg-type]
+        if figure == "accuracy":
+            if fold is None:
+                raise InsufficientData("the scores come without folds")
+            return accuracy_difference(base, new, genuine, fold, one, other, level)
+        return tar_difference(base, new, genuine, one, other, float(figure.rpartition("=")[2]), level)
+
+    def equal(rng: np.random.Generator, size: float, damage: Damage) -> Difference:
+        new = base.copy()
+        for part in (genuine, ~genuine):
+            swapped = np.flatnonzero(part & (rng.random(len(base)) < 1 - SHARED))
+            new[swapped] = new[rng.permutation(swapped)]
+        hit = np.flatnonzero(genuine & _damaged(rng, one, other, size, damage))
+        new[hit] = rng.choice(strangers, len(hit))
+        found = judge(new)
+        if figure == "eer":
+            return found
+        ends = found.interval
+        return Difference(-found.value, Interval(-ends.high, -ends.low, ends.level, ends.method))
+
+    return _by_chance(equal)
+
+
+def _codes(left: ArrayLike, right: ArrayLike) -> tuple[I64, I64]:
+    codes = np.unique(np.concatenate([np.ravel(left), np.ravel(right)]), return_inverse=True)[1]
+    one, other = codes.reshape(2, -1).astype(np.int64)
+    return one, other
+
+
+def outcomes(
+    plant: Planted, clear: Planted, size: float, damage: Damage, draws: int, seed: int = 0
+) -> Outcomes:
+    """`draws` planted candidates of damage `size`: `plant` gives the accusing, `clear` the clearing intervals."""
+    rows = []
+    for at in range(draws):
+        harsh = plant(np.random.default_rng([seed, at]), size, damage)
+        usual = harsh if clear is plant else clear(np.random.default_rng([seed, at]), size, damage)
+        rows.append((harsh.value, harsh.interval.low, usual.interval.high))
+    table = np.array(rows, np.float64)
+    return Outcomes(table[:, 0], table[:, 1], table[:, 2])
+
+
+def detected(plant: Planted, limit: float, damage: Damage, draws: int, seed: int = 0) -> float | None:
+    """The smallest mean change that is shown to exceed `limit` with a power of at least `POWER`; None: no change is.
+
+    Args:
+        plant: candidates with intervals of the level that accuses.
+    """
+    low, high = 0.0, TENTH if damage == "tenth" else 0.9
+
+    def power(size: float) -> tuple[float, float]:
+        found = outcomes(plant, plant, size, damage, draws, seed)
+        return found.accused(limit), float(found.change.mean())
+
+    best = power(high)
+    if best[0] < PLANNED:
+        return None
+    at = min(max(2 * limit, 1e-4), high)
+    while at < high:
+        found = power(at)
+        if found[0] >= PLANNED:
+            high, best = at, found
+            break
+        low, at = at, min(2 * at, high)
+    for _ in range(4):
+        middle = (low + high) / 2
+        found = power(middle)
+        if found[0] >= PLANNED:
+            high, best = middle, found
+        else:
+            low = middle
+    return best[1]
