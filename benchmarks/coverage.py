@@ -163,8 +163,8 @@ def main() -> None:
                 if "coverage" in row:
                     print(
                         f"  {name}: truth {row['truth']:.4g}, given in {row['given']:.0%}, "
-                        f"covered {row['coverage']:.1%} (misses {row['truth_below']:.1%} below, {row['truth_above']:.1%} above), width "
-                        f"{row['width_ratio'] or 0:.2f}",
+                        f"covered {row['coverage']:.1%} (misses {row['truth_below']:.1%} below, "
+                        f"{row['truth_above']:.1%} above), width {row['width_ratio'] or 0:.2f}",
                         flush=True,
                     )
                 else:
