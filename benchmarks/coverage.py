@@ -1,7 +1,7 @@
 """How often the intervals that a report prints hold, in worlds that are hard on them (`benchmarks/worlds.py`).
 
     python benchmarks/coverage.py [--people 20,60,250,500] [--kinds equal,mild,skew,lfw] [--worlds 200]
-                                  [--only verification,bias] [--out FILE.json]
+                                  [--only verification,bias] [--first 0] [--out FILE.json]
 
 Every world is audited as a user's set would be, and every figure that carries an interval is kept. The truth of a
 figure is its mean over all worlds of one kind and size; that of a rate at a threshold is the mean over all worlds of
@@ -92,11 +92,11 @@ def _threshold(result: AnalysisResult) -> float | None:
     return None
 
 
-def measure(people: int, kind: str, worlds: int, only: list[str]) -> dict[str, dict[str, Any]]:
+def measure(people: int, kind: str, worlds: int, only: list[str], first: int = 0) -> dict[str, dict[str, Any]]:
     """Coverage of every figure with an interval; name -> its record."""
     rows: dict[str, list[tuple[float, float, float, float | None, str | None]]] = defaultdict(list)
     curves: dict[str, list[np.ndarray]] = defaultdict(list)
-    for seed in range(worlds):
+    for seed in range(first, first + worlds):
         world = make(people, kind, seed)  # type: ignore[arg-type]
         for name, curve in _curves(world).items():
             curves[name].append(curve)
@@ -150,13 +150,14 @@ def main() -> None:
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--worlds", type=int, default=200)
     parser.add_argument("--only", default="verification,bias")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first world")
     parser.add_argument("--out", type=Path)
     given = parser.parse_args()
     table: dict[str, dict[str, dict[str, Any]]] = {}
     for people in map(int, given.people.split(",")):
         for kind in given.kinds.split(","):
             started = time.monotonic()
-            found = measure(people, kind, given.worlds, given.only.split(","))
+            found = measure(people, kind, given.worlds, given.only.split(","), given.first)
             table[f"{people} {kind}"] = found
             print(f"{people} people, {kind} ({time.monotonic() - started:.0f} s)", flush=True)
             for name, row in found.items():

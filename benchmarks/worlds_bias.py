@@ -18,8 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import worlds as hard
 
-from fraudit.analyses.bias import FAMILY_BUDGET, Params, genuine_rates, run
+from fraudit.analyses.bias import Params, genuine_rates, run
 from fraudit.stats.fairness import worst_over_best
+from fraudit.stats.family import BIAS_LEVEL
 from fraudit.stats.groups import impostor_rates
 from fraudit.stats.intervals import wilson
 from fraudit.stats.pairs import genuine_pairs, pair_cosines
@@ -28,7 +29,7 @@ from fraudit.stats.summaries import summary_intervals
 from tests.fixtures_context import FakeContext
 from tests.unit.test_bias import COMMON, context_of, true_fmr, world
 
-STATED_SHARE = FAMILY_BUDGET  # Holm, over all attributes, groups and rates of a run
+STATED_SHARE = BIAS_LEVEL  # Holm, over all attributes, groups and rates of a run
 THRESHOLD = 0.2902  # of the hard worlds at FMR 1e-2, over 8 worlds of 300 people with 4 pictures each
 PARAMS = Params(by=("group",), fmr=2e-2)
 

@@ -70,7 +70,7 @@ def null_report(seed: int, people: int, kind: Kind) -> list[str]:
     context = FakeContext.of_vectors(
         vectors, world.subjects, attributes={"group": world.groups, "smiling": smiling}, seed=seed
     )
-    found = run(context, Params(margin=0.02, bootstrap=20)).findings
+    found = run(context, Params(margin=0.02)).findings
     # Binary codes of these short vectors do cost: no null.
     return [f.severity for f in found if "binary" not in f.text.lower()]
 

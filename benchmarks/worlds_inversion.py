@@ -18,10 +18,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.worlds import Kind, World, make
 from fraudit.analyses.inversion import Params
 from fraudit.analyses.inversion_measure import MOST_FACES, Sources, verdict_of
-from fraudit.analyses.inversion_rates import FAMILY_LEVEL, Attack, Groups, attack, by_group, cloud
+from fraudit.analyses.inversion_rates import Attack, Groups, attack, by_group, cloud
 from fraudit.analyses.inversion_words import findings
 from fraudit.errors import InsufficientData
 from fraudit.stats.calibration import calibrate, calibration_half
+from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.stats.inversion import Figure, other_picture, spread_people, success
 from fraudit.types import Embeddings, Interval
 

@@ -16,7 +16,8 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.worlds import Kind, make
-from fraudit.analyses.leakage import FAMILY_LEVEL, Params, run
+from fraudit.analyses.leakage import Params, run
+from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.types import AnalysisResult, Interval
 from tests.fixtures_context import FakeContext
 

@@ -20,6 +20,7 @@ from scipy import special
 from fraudit.analyses import bias_view as view
 from fraudit.errors import DataError, InsufficientData, UsageError, suggest
 from fraudit.stats.fairness import CrossGroup, Ratio, difference_p_value, worst_over_best
+from fraudit.stats.family import BIAS_LEVEL
 from fraudit.stats.groups import (
     OwnThreshold,
     impostor_rates,
@@ -36,7 +37,6 @@ from fraudit.types import I64, Analysis, AnalysisResult, Bool, Interval
 
 USUAL = ("race", "ethnicity", "gender", "sex", "male", "age_group", "young")
 MAX_GENUINE = 200_000
-FAMILY_BUDGET = 0.01  # probability of any bias finding where all groups are equal: Holm over the whole run
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Params:
     min_people: int = 10
     min_genuine: int = 30
     alpha: float = 0.5
-    level: float = FAMILY_BUDGET
+    level: float = BIAS_LEVEL
     reconstructions: int = 100
 
 

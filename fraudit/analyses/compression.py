@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.types import Analysis, AnalysisResult
 
 if TYPE_CHECKING:
@@ -26,7 +27,6 @@ FARS = (1e-3, 1e-2, 1e-1)
 SPECTRUM_FACES = 4000
 # Of null reports, at most this share may say that something costs more than the margin: a seventh of the 5 % that
 # the seven analyses of a report share.
-FAMILY_LEVEL = 0.007
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,6 @@ class Params:
         by: attribute whose groups are compared; `auto` takes a usual one where present, `none` none.
         group_floor: people below which nothing is said of a group.
         max_pairs: verification pairs where the set declares none.
-        bootstrap: draws for the spectrum's intervals.
         reconstructions: people whose projected vectors are inverted where an inverter exists.
     """
 
@@ -50,7 +49,6 @@ class Params:
     by: str = "auto"
     group_floor: int = 10
     max_pairs: int = 12_000
-    bootstrap: int = 60
     reconstructions: int = 2
 
     def __post_init__(self) -> None:
@@ -58,8 +56,6 @@ class Params:
             raise ValueError(f"margin: expected a share in (0, 1), found {self.margin}")
         if self.far is not None and not 0 < self.far < 1:
             raise ValueError(f"far: expected a rate in (0, 1), found {self.far}")
-        if self.bootstrap < 20:
-            raise ValueError(f"bootstrap: expected at least 20 draws, found {self.bootstrap}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +94,7 @@ def _spectrum(context: AnalysisContext, rows: np.ndarray, unit: np.ndarray, para
     chosen = rows
     if len(rows) > SPECTRUM_FACES:
         chosen = np.sort(context.rng("compression/spectrum").choice(rows, SPECTRUM_FACES, replace=False))
-    draws = context.rng("compression/bootstrap")
-    return spectrum(unit[chosen], context.faces.subjects[chosen], draws, params.bootstrap)
+    return spectrum(unit[chosen], context.faces.subjects[chosen], context.rng("compression/groups"))
 
 
 def _verified(

@@ -481,7 +481,7 @@ def method(m: Measured) -> str:
     text = (
         "PCA of unit vectors. A vector is projected onto the first d axes around the mean; what lies "
         "outside them is "
-        "the same for everybody and is not stored. Intervals of the spectrum: bootstrap over people. "
+        "the same for everybody and is not stored. Intervals of the spectrum: jackknife over groups of people. "
     )
     if not m.losses:
         return text

@@ -12,7 +12,8 @@ from fraudit.analyses.verification_words import rate
 from fraudit.formatting import interval as interval_words
 from fraudit.formatting import number, percent
 from fraudit.stats.contrasts import FOUND_LEVEL
-from fraudit.stats.directions import FAMILY_LEVEL, Correlation, Direction, Study
+from fraudit.stats.directions import Correlation, Direction, Study
+from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.stats.inversion import Figure as Counted
 from fraudit.stats.inversion import tally
 from fraudit.types import (

@@ -10,6 +10,7 @@ import numpy as np
 
 from fraudit.analyses.verification_words import rate
 from fraudit.errors import InsufficientData
+from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.stats.frechet import Coverage, frechet_distance, group_jackknife, precision_recall
 from fraudit.stats.intervals import interval_or_reason, paired_difference
 from fraudit.stats.inversion import (
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
 
 # Share of reports of an inverter that shows strangers in which any finding may be low or worse (docs/severity.md): half
 # of it for type I, an eighth for each of the four other rules. A finding looks at one end of an interval.
-FAMILY_LEVEL = 0.008
 ATTACK_ERROR, OTHER_ERROR = FAMILY_LEVEL / 2, FAMILY_LEVEL / 8
 ATTACK_LEVEL, OTHER_LEVEL = 1 - 2 * ATTACK_ERROR, 1 - 2 * OTHER_ERROR
 CHANCE_PAIRS = 30_000  # comparisons with other people's reconstructions; beyond, a seeded sample

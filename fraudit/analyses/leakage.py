@@ -18,6 +18,7 @@ from fraudit.analyses import leakage_words as words
 from fraudit.analyses.leakage_targets import MIN_FACES, MIN_PEOPLE, Target
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.stats.fairness import holm
+from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.stats.jackknife import LEAST_GROUPS, Estimate
 from fraudit.stats.probes import (
     Chance,
@@ -36,7 +37,6 @@ from fraudit.types import F32, I64, Analysis, AnalysisResult
 
 # Of null reports, at most this share may call anything readable (Holm over all targets of a report): a seventh of
 # the 5 % that the seven analyses of a report share.
-FAMILY_LEVEL = 0.007
 CONTROLS = 12  # control tasks of a target
 MLP_FOLDS = 5  # at most: ten networks more are trained for the interval
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from fraudit.errors import DataError, InsufficientData
+from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.types import F64, Analysis, AnalysisResult, Bool, Metric
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 NAME, TITLE = "robustness", "Robustness"
 # Share of reports of a model that no corruption touches in which any finding may be low or worse (docs/severity.md):
 # half of it for rises of FNMR, a quarter each for rises of FMR and for gaps between groups.
-FAMILY_LEVEL = 0.008
 FNMR_ERROR, FMR_ERROR, GAP_ERROR = FAMILY_LEVEL / 2, FAMILY_LEVEL / 4, FAMILY_LEVEL / 4
 USUAL_GROUPS = ("race", "gender", "sex", "male", "Male", "age_group", "young", "Young")
 

@@ -21,7 +21,6 @@ from fraudit.stats.fairness import holm
 from fraudit.stats.intervals import LEAST_PEOPLE
 from fraudit.types import F32, F64, I64, Bool, Interval
 
-FAMILY_LEVEL = 0.05 / 7  # of findings of low or worse where nothing is there: a report has seven analyses
 DRAWS = 2000
 BLOCK = 256  # people at a time
 

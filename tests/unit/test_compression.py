@@ -135,7 +135,7 @@ def test_reconstructions_come_at_every_d_and_grow_more_alike() -> None:
             return np.stack(out)
 
     context = FakeContext(images, subjects, inverter=Remembers())
-    result = ANALYSIS.run(context, Params(reconstructions=3, bootstrap=20))
+    result = ANALYSIS.run(context, Params(reconstructions=3))
     row = result.galleries[0].rows[0]
     assert len(row.items) == 1 + 7  # the source, then d = 1, 2, 4, ..., 64
     assert result.galleries[0].columns[-1] == "d = 64"
@@ -167,7 +167,7 @@ def test_an_attribute_is_split_into_two_classes() -> None:
 
 
 def test_wrong_options_are_refused() -> None:
-    for wrong in ({"margin": 0.0}, {"far": 1.5}, {"bootstrap": 3}):
+    for wrong in ({"margin": 0.0}, {"far": 1.5}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             Params(**wrong)
 

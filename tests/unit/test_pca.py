@@ -71,7 +71,7 @@ def test_a_planted_subspace_is_found_within_its_interval() -> None:
     rng = np.random.default_rng(0)
     basis = np.linalg.qr(rng.normal(size=(64, 64)))[0][:10]
     x = rng.normal(size=(3000, 10)) @ basis
-    found = spectrum(x.astype(np.float32), np.repeat(np.arange(1000), 3), np.random.default_rng(1), 60)
+    found = spectrum(x.astype(np.float32), np.repeat(np.arange(1000), 3), np.random.default_rng(1))
     value, interval = found.entropy_rank
     assert value == pytest.approx(10, abs=0.1)
     assert interval.low <= value <= interval.high <= 10.5
@@ -79,29 +79,33 @@ def test_a_planted_subspace_is_found_within_its_interval() -> None:
     assert found.people == 1000
 
 
-def test_the_spectrum_intervals_cover_the_truth() -> None:
-    """Correlated pictures of a person: the bootstrap is over people."""
+@pytest.mark.parametrize("kind", ["equal", "skew"])
+def test_the_spectrum_intervals_cover_what_sets_of_this_size_show(kind: str) -> None:
     scales = np.linspace(1.5, 0.2, 16)
-    truth_variances = scales**2 * (1 + 0.5**2)
-    truth = participation_ratio(truth_variances)
-    hits = 0
+    found = []
     for seed in range(100):
         rng = np.random.default_rng(seed)
-        people = np.repeat(np.arange(250), 3)
-        x = (rng.normal(size=(250, 16))[people] + 0.5 * rng.normal(size=(750, 16))) * scales
-        low_high = spectrum(x.astype(np.float32), people, rng, 60).participation[1]
-        hits += low_high.low <= truth <= low_high.high
-    assert hits >= 85
+        sizes = np.full(120, 3) if kind == "equal" else np.clip(rng.geometric(0.2, 120), 1, 30)
+        people = np.repeat(np.arange(120), sizes)
+        x = (rng.normal(size=(120, 16))[people] + 0.5 * rng.normal(size=(len(people), 16))) * scales
+        found.append(spectrum(x.astype(np.float32), people, rng))
+    for figure in ("participation", "entropy_rank"):
+        values, intervals = zip(*(getattr(f, figure) for f in found), strict=True)
+        truth = np.mean(values)
+        covered = np.mean([i.low <= truth <= i.high for i in intervals])
+        assert covered >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 100)
+        width = np.median([i.high - i.low for i in intervals])
+        assert width < 1.5 * np.diff(np.quantile(values, [0.025, 0.975]))[0]
 
 
 def test_too_few_or_equal_vectors_are_refused() -> None:
     rng = np.random.default_rng(0)
     with pytest.raises(InsufficientData, match="at least 2 vectors"):
         fit_pca(np.zeros((1, 4), np.float32))
-    with pytest.raises(InsufficientData, match="at least 3 people"):
+    with pytest.raises(InsufficientData, match="too few people"):
         spectrum(np.eye(4, dtype=np.float32), np.array([0, 0, 1, 1]), rng)
     with pytest.raises(InsufficientData, match="all vectors are the same"):
-        spectrum(np.ones((5, 4), np.float32), np.arange(5), rng)
+        spectrum(np.ones((50, 4), np.float32), np.arange(50), rng)
 
 
 def test_scores_from_d_numbers_are_the_cosines_of_the_projections(faces) -> None:
