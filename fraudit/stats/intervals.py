@@ -272,28 +272,35 @@ class PairClusters:
     def sum_variance(self, residuals: ArrayLike, corrected: bool = True) -> float:
         """Variance of the sum of f64[P] centred residuals: the double sum over pairs that share a person.
 
-        `corrected` divides each person's residuals by the root of what is expected of them (`Shares.expected`).
+        `corrected` divides each person's residuals by the root of what is expected of them (`Shares.expected`), and
+        takes the even variance of genuine pairs where that is larger.
         """
-        return self._variance(self._sums(residuals), corrected)
+        y = self._sums(residuals)
+        found = self._variance(y, corrected)
+        return found + self._even_excess(y, np.asarray(residuals, np.float64)) if corrected else found
 
     def mean_variance(self, values: ArrayLike, corrected: bool = True) -> float:
         """Variance of the mean of f64[P] values."""
         v = np.asarray(values, np.float64)
         return self.sum_variance(v - v.mean(), corrected) / len(v) ** 2
 
-    def _even_variance(self, residuals: F64) -> float:
-        """Variance of a mean over genuine pairs, people of many pairs weighing less in the estimate.
+    def _even_excess(self, y: F64, residuals: F64) -> float:
+        """By how much the variance of the genuine pairs is larger where people of many pairs weigh less in it.
 
-        Large people decide both the mean and the plain estimate of its variance, which is then too small when they
+        Large people decide both the sum and the plain estimate of its variance, which is then too small when they
         happen to err little. Here the covariance within a person is averaged with weights pairs^(-1/2).
         """
-        y, n = self._sums(residuals), self._size
-        own = np.bincount(self._edge, weights=residuals**2, minlength=len(n))
+        genuine = ~self._impostor
+        if not genuine.any():
+            return 0.0
+        n, sums = self._size[genuine], y[genuine]
+        own = np.bincount(self._edge, weights=residuals**2, minlength=len(self._size))[genuine]
         several = n > 1
         weight = 1 / np.sqrt(np.maximum(n - 1, 1))
         norm = float((weight * n * (n - 1))[several].sum())
-        within = float((weight * (y**2 - own))[several].sum()) / norm if norm > 0 else 0.0
-        return (float(own.sum()) + max(within, 0.0) * float((n * (n - 1)).sum())) / self.n_pairs**2
+        within = float((weight * (sums**2 - own))[several].sum()) / norm if norm > 0 else 0.0
+        even = float(own.sum()) + max(within, 0.0) * float((n * (n - 1)).sum())
+        return max(0.0, even - float((sums**2 / self._own.expected[self._low[genuine]]).sum()))
 
     def effective_n(self, values: ArrayLike) -> float:
         """Independent pairs that would give the same variance of the mean of f64[P] values: P / design effect."""
@@ -306,13 +313,7 @@ class PairClusters:
         """
         v = np.asarray(values, np.float64)
         spread = float(v.var())
-        residuals = v - v.mean()
-        measured = 1.0
-        if spread > 0:
-            variance = self.mean_variance(v)
-            if not self._impostor.any():
-                variance = max(variance, self._even_variance(residuals))
-            measured = max(1.0, variance * self.n_pairs / spread)
+        measured = max(1.0, self.mean_variance(v) * self.n_pairs / spread) if spread > 0 else 1.0
         usual = np.round(v.mean()) if v.min() >= 0 else 0.0  # of events their majority, of differences none
         differing = self._sums(v != usual)
         erring = min(float((differing > 0).sum()), float((differing < self._size).sum()))

@@ -128,8 +128,8 @@ class ScoredPairs:
         """ROC AUC and its interval."""
         value = v.auc(self.genuine, self.impostor)
         # A genuine pair is compared with every impostor pair, so that it tells more than a yes or no would.
-        overlap = self.scores <= np.nanmax(self.impostor)
-        return value, self._rate(value, self.auc_influence(), overlap, ", DeLong placements", level, 3.0)
+        overlap = self.scores < np.nanquantile(self.impostor, 0.99)
+        return value, self._rate(value, self.auc_influence(), overlap, ", DeLong placements", level, 2.0)
 
     def auc_influence(self) -> F64:
         """f64[P] summing to the AUC's error: DeLong's placements."""
