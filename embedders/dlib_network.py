@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from fraudit.doors import MODEL_BYTES, read_file
 from fraudit.errors import WeightsError
 from fraudit.types import F32
 
@@ -211,10 +212,7 @@ def read_network(path: Path) -> tuple[DlibNetwork, tuple[float, float, float]]:
     Raises:
         WeightsError: the file cannot be read, is truncated, or holds another network.
     """
-    try:
-        reader = _Reader(path.read_bytes(), path.name)
-    except OSError as error:
-        raise WeightsError(f"cannot read {path}: {error.strerror}") from error
+    reader = _Reader(read_file(path, MODEL_BYTES, "", "", WeightsError), path.name)
     mean, layers = reader.layers()
     if [layer.kind for layer in layers] != _expected():
         raise reader.wrong(f"{len(layers)} layers in another order")

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import datetime
 import email.utils
+import json
 import os
 import random
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -20,14 +22,20 @@ from typing import Any
 
 import numpy as np
 
-from embedders.http_answers import Shape, body, vectors_of
+from embedders.http_answers import Shape, body, place, vectors_of
+from embedders.http_deadline import Overdue, within
 from fraudit.cards import Card, parse_card
 from fraudit.errors import DataError, PluginError, UsageError
+from fraudit.redact import LONGEST, excerpt, remember, sounds_secret
+from fraudit.scorer_types import Meter
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _REDIRECTS = 3
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[ -~]*")
+_SECONDS = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,8 @@ class Service:
         headers: more headers, nothing secret (they are in the card).
         rate_per_s: requests a second at most, 0 for no limit.
         retries: how often a failed request is sent again.
-        timeout_s: seconds to wait for the server; max_wait_s: longest Retry-After that is honoured.
+        timeout_s: seconds that a whole request may take, to the last byte of its answer; max_wait_s: longest
+            Retry-After that is honoured.
         batch_size: faces a request.
         max_response_mb: answers longer than this are cut off and refused.
         allow_http: allow an unencrypted connection to another machine.
@@ -106,11 +115,40 @@ def read_service(card: Card) -> tuple[Service, Shape]:
     _range(card, "max_response_mb", service.max_response_mb, 0.001, 4096)
     if not all(isinstance(v, str) for v in (service.headers or {}).values()):
         raise UsageError(f"{card.path.name}: headers must be a table of texts")
+    for name, value in {**(service.headers or {}), service.auth_header: service.auth_prefix}.items():
+        _header(card.path.name, name, value)
     if any(k.lower() == service.auth_header.lower() for k in service.headers or {}):
         raise UsageError(
             f"{card.path.name}: a secret does not belong in the card", "use auth_env = 'NAME_OF_A_VARIABLE'"
         )
     return service, shape
+
+
+def _header(where: str, name: str, value: str) -> None:
+    """Raises UsageError where it is no header of HTTP; the value is not shown, it may hold a secret."""
+    if not _HEADER_NAME.fullmatch(name):
+        raise UsageError(
+            f"{where}: a header's name has letters, digits and hyphens alone, found {ascii(name)[:60]}"
+        )
+    if not _HEADER_VALUE.fullmatch(value):
+        raise UsageError(
+            f"{where}: the value of the header '{name}' holds a newline, a control code or a letter beyond ASCII",
+            "headers are one line of ASCII",
+        )
+
+
+def _secret(variable: str, where: str) -> str:
+    """The secret of an environment variable, known to the redaction from now on. Raises UsageError."""
+    secret = os.environ.get(variable, "").strip()
+    if not secret:
+        raise UsageError(f"{where}: the environment variable {variable} is not set", f"export {variable}=...")
+    remember(secret[:LONGEST], variable)
+    if not _HEADER_VALUE.fullmatch(secret) or len(secret) > LONGEST:
+        raise UsageError(
+            f"{where}: the environment variable {variable} holds no secret that a header can carry",
+            f"expected one line of at most {LONGEST:,} letters of ASCII",
+        )
+    return secret
 
 
 def _safe_url(url: Any, allow_http: bool, where: str) -> None:
@@ -128,11 +166,11 @@ def _safe_url(url: Any, allow_http: bool, where: str) -> None:
 def retry_after_s(value: str, now: datetime.datetime) -> float | None:
     """Seconds that a Retry-After header asks for (a number, or an HTTP date); None where it says nothing."""
     text = value.strip()
-    if text.isdigit():
+    if _SECONDS.fullmatch(text):
         return float(text)
     try:
         date = email.utils.parsedate_to_datetime(text)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, IndexError):
         return None
     if date.tzinfo is None:
         date = date.replace(tzinfo=datetime.UTC)
@@ -147,6 +185,9 @@ class Box:
         dim: numbers in a vector.
         where: name in messages.
         sleep: replaced in tests.
+
+    Attributes:
+        meter: counts what is sent.
     """
 
     def __init__(
@@ -161,30 +202,47 @@ class Box:
 
         self._service, self._shape, self._dim, self._where = service, shape, dim, where
         self._sleep = sleep
+        self.meter = Meter()
         try:
             self._url = httpx.URL(service.url)
-        except httpx.InvalidURL as error:
+        except (httpx.InvalidURL, ValueError) as error:
             raise UsageError(f"{where}: not a url: {error}") from error
         _safe_url(self._url, service.allow_http, where)
         self._headers = dict(service.headers or {})
         if service.auth_env:
-            secret = os.environ.get(service.auth_env, "").strip()
-            if not secret or not secret.isascii() or not secret.isprintable():
-                raise UsageError(
-                    f"{where}: the environment variable {service.auth_env} is not set, or holds no secret",
-                    f"export {service.auth_env}=...",
-                )
-            self._headers[service.auth_header] = service.auth_prefix + secret
-        # No proxy for a service on this machine; elsewhere the usual environment variables count.
-        self._client = httpx.Client(
-            timeout=service.timeout_s, follow_redirects=False, trust_env=self._url.host not in _LOOPBACK
-        )
+            self._headers[service.auth_header] = service.auth_prefix + _secret(service.auth_env, where)
+        for name, value in {
+            **(service.headers or {}),
+            **self._url.params,
+            **dict(shape.fields or {}),
+        }.items():
+            if isinstance(value, str) and len(value) >= 12 and sounds_secret(name):
+                remember(value)  # it does not belong in a card, and yet it may be there
         self._lock = threading.Lock()
+        self._own = threading.local()
+        self._clients: list[httpx.Client] = []
         self._next = 0.0
+
+    def _client(self) -> Any:
+        """This thread's client: an overdue request is ended by closing it, which must end no other's."""
+        import httpx
+
+        found = getattr(self._own, "client", None)
+        if found is None or found.is_closed:
+            # No proxy for a service on this machine; elsewhere the usual environment variables count.
+            local = self._url.host in _LOOPBACK
+            found = httpx.Client(timeout=self._service.timeout_s, follow_redirects=False, trust_env=not local)
+            self._own.client = found
+            with self._lock:
+                self._clients = [*(c for c in self._clients if not c.is_closed), found]
+        return found
 
     def close(self) -> None:
         """Close the connections."""
-        self._client.close()
+        with self._lock:
+            clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
 
     def __call__(self, images: U8) -> F32:
         """u8[N,h,w,3] RGB -> f32[N,D]. Raises DataError."""
@@ -218,17 +276,21 @@ class Box:
         problem = ""
         for attempt in range(self._service.retries + 1):
             wait: float | None = None
+            client = self._client()
             self._wait_turn()
+            self.meter.count(self._questions(images))
             try:
-                status, headers, content = self._send(request)
-            except httpx.TimeoutException:
+                status, headers, content = within(
+                    self._service.timeout_s, lambda client=client: self._send(client, request), client.close
+                )
+            except (httpx.TimeoutException, Overdue):
                 problem = f"no answer within {self._service.timeout_s:g} s"
-            except httpx.HTTPError as error:
+            except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, RuntimeError) as error:
                 problem = f"{type(error).__name__}: {error}"
             else:
                 if 200 <= status < 300:
                     return self._answer(content, len(images))
-                problem = f"it answers {status}: {content[:120].decode('utf-8', 'replace')!r}"
+                problem = f"it answers {status}: {excerpt(content, 120)}"
                 if status in (401, 403):
                     name = self._service.auth_env
                     hint = f"check ${name}" if name else "set auth_env in the card"
@@ -250,14 +312,18 @@ class Box:
             "what was embedded is kept: the same command goes on from there",
         )
 
-    def _send(self, request: dict[str, Any]) -> tuple[int, Any, bytes]:
+    def _questions(self, images: Any) -> int:
+        """How many questions one request is; a scorer's is one."""
+        return len(images)
+
+    def _send(self, client: Any, request: dict[str, Any]) -> tuple[int, Any, bytes]:
         """(status, headers, body) of one request; same-host redirects that keep the method are followed."""
         import httpx
 
         url = self._url
         limit = int(self._service.max_response_mb * 1e6)
         for _ in range(_REDIRECTS + 1):
-            with self._client.stream(self._service.method, url, **request) as response:
+            with client.stream(self._service.method, url, **request) as response:
                 if response.status_code in (301, 302, 303, 307, 308):
                     try:
                         target = url.join(response.headers.get("location", ""))
@@ -296,6 +362,13 @@ def load(weights: Path | str | None = None, card: Path | str | None = None) -> L
         raise PluginError("embedder 'http' needs a card", "--embedder card.toml, see docs/cards.md")
     parsed = parse_card(Path(card))
     service, shape = read_service(parsed)
+    if shape.request == "json":
+        place(
+            json.loads(json.dumps(dict(shape.fields or {}), default=str)),
+            shape.images_key,
+            "",
+            parsed.path.name,
+        )
     box = Box(service, shape, parsed.spec.dim, parsed.spec.name)
     return LoadedEmbedder(
         spec=parsed.spec,
@@ -303,6 +376,7 @@ def load(weights: Path | str | None = None, card: Path | str | None = None) -> L
         weights_sha256=parsed.sha256,
         batch_size=service.batch_size,
         close=box.close,
+        meter=box.meter,
     )
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.errors import DataError
+from fraudit.doors import BROKEN
+from fraudit.errors import DataError, UsageError
+from fraudit.redact import excerpt, redact
 from fraudit.types import F32, U8
 
 
@@ -68,11 +70,24 @@ def body(images: U8, shape: Shape) -> dict[str, Any]:
     if shape.image_key:
         texts = [{shape.image_key: text} for text in texts]
     root: dict[str, Any] = json.loads(json.dumps(dict(shape.fields or {}), default=str))
-    node, *rest = root, *shape.images_key.split(".")
-    for key in rest[:-1]:
-        node = node.setdefault(key, {})
-    node[rest[-1]] = texts
+    place(root, shape.images_key, texts, "images_key")
     return {"content": json.dumps(root).encode(), "headers": {"Content-Type": "application/json"}}
+
+
+def place(root: dict[str, Any], key: str, value: Any, where: str) -> None:
+    """Put `value` under the dotted `key` of `root`. Raises UsageError where another field is in its way."""
+    *above, last = key.split(".")
+    node = root
+    for part in above:
+        node = node.setdefault(part, {})
+        if not isinstance(node, dict):
+            break
+    if not isinstance(node, dict) or last in node or not all([*above, last]):
+        raise UsageError(
+            f"{where}: '{key[:80]}' is no free place in the request beside `fields`",
+            "name another key, or take the field of that name out",
+        )
+    node[last] = value
 
 
 def _walk(node: Any, path: list[str], where: str) -> Any:
@@ -86,7 +101,7 @@ def _walk(node: Any, path: list[str], where: str) -> Any:
         elif isinstance(node, dict) and key in node:
             node = node[key]
         else:
-            found = ", ".join(list(map(str, node))[:8]) if isinstance(node, dict) else type(node).__name__
+            found = redact(", ".join(list(node)[:8])) if isinstance(node, dict) else type(node).__name__
             raise DataError(
                 f"{where}: no '{key}' in the answer, found {found[:200]}",
                 "state the path in the card: response = ...",
@@ -105,9 +120,9 @@ def vectors_of(content: bytes, shape: Shape, count: int, dim: int, where: str) -
             found = np.load(io.BytesIO(content), allow_pickle=False)
         else:
             found = _walk(json.loads(content), [k for k in shape.response.split(".") if k], where)
-    except (ValueError, RecursionError, EOFError, OSError) as error:
-        start = content[:80].decode("utf-8", "replace")
-        raise DataError(f"{where}: the answer is not {shape.response_format.upper()}: {start!r}") from error
+    except BROKEN as error:
+        kind = shape.response_format.upper()
+        raise DataError(f"{where}: the answer is not {kind}: {excerpt(content, 80)}") from error
     try:
         array = np.asarray(found)
     except (ValueError, TypeError, OverflowError) as error:

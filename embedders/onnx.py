@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fraudit.cards import parse_card
+from fraudit.doors import check_regular
 from fraudit.errors import PluginError, UsageError, WeightsError, suggest
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
@@ -104,8 +105,10 @@ def load_model(
     """
     from embedders.onnx_files import model_sha256
 
-    if not model.is_file():
-        raise WeightsError(f"{spec.name}: no model file {model}", "paths in a card are relative to the card")
+    hint = "paths in a card are relative to the card"
+    if not os.path.exists(model):  # also where the name is longer than any file's
+        raise WeightsError(f"{spec.name[:60]}: no model file {str(model)[:300]}", hint)
+    check_regular(model, hint, f"{spec.name[:60]}: the model file", WeightsError)
     digest = model_sha256(model)
     threads = threads or thread_count()
     session = _session(model, threads)

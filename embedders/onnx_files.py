@@ -8,9 +8,11 @@ folder is refused.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from fraudit.doors import MODEL_BYTES, read_file
 from fraudit.errors import WeightsError
 
 # message -> {field number: message of that field}; from onnx.proto
@@ -85,10 +87,7 @@ def external_files(model: Path) -> list[Path]:
     Raises:
         WeightsError: not an ONNX file, a data file is missing, or its name leads out of the model's folder.
     """
-    try:
-        blob = memoryview(model.read_bytes())
-    except OSError as error:
-        raise WeightsError(f"cannot read {model}: {error.strerror}", "check the path in the card") from error
+    blob = memoryview(read_file(model, MODEL_BYTES, "check the path in the card", "", WeightsError))
     try:
         names = sorted(set(_locations(blob, "model")))
     except _Malformed:
@@ -99,24 +98,24 @@ def external_files(model: Path) -> list[Path]:
     found = []
     for name in names:
         path = Path(name)
-        inside = (folder / path).resolve()
-        if (
-            not name
-            or "\0" in name
-            or path.is_absolute()
-            or "\\" in name
-            or not inside.is_relative_to(folder)
-        ):
+        if not name or "\0" in name or path.is_absolute() or "\\" in name or not _below(folder, path):
             raise WeightsError(
                 f"{model.name}: its external data '{name[:80]}' lies outside the model's folder",
                 "data files must lie beside the model; do not run a model you do not trust",
             )
-        if not inside.is_file():
+        if not os.path.isfile(folder / path):
             raise WeightsError(
-                f"{model.name}: needs the file '{name}' beside it, which is missing", "copy both"
+                f"{model.name}: needs the file '{name[:80]}' beside it, which is missing", "copy both"
             )
         found.append(folder / path)
     return found
+
+
+def _below(folder: Path, path: Path) -> bool:
+    try:
+        return (folder / path).resolve().is_relative_to(folder)
+    except (OSError, RuntimeError, ValueError):  # too long, links in a ring
+        return False
 
 
 def sha256_of(path: Path) -> str:

@@ -11,14 +11,32 @@ import hashlib
 import importlib
 import inspect
 import sys
+import traceback
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fraudit.cards import template
-from fraudit.errors import DataError, PluginError, UsageError, suggest
+from fraudit.errors import DataError, FrauditError, PluginError, UsageError, suggest
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+
+
+def own_code_failed(what: str, error: BaseException, module: str) -> PluginError:
+    """The error for a person's own code that raised `error`: what it says, and its last line that ran."""
+    frames = traceback.extract_tb(error.__traceback__)
+    file = getattr(sys.modules.get(module), "__file__", None)
+    theirs = [frame for frame in frames if file and frame.filename == file] or [
+        frame for frame in frames if frame.filename != __file__ and "importlib" not in frame.filename
+    ]
+    said = f"{what}: {type(error).__name__}: {' '.join(str(error).split())[:300]}".rstrip(": ")
+    if isinstance(error, SyntaxError) and error.filename:
+        where = f"{error.filename}, line {error.lineno}: {(error.text or '').strip()[:120]}"
+    elif theirs:
+        where = f"{theirs[-1].filename}, line {theirs[-1].lineno}: {(theirs[-1].line or '').strip()[:120]}"
+    else:
+        return PluginError(said, "this is your own code; --debug shows the traceback")
+    return PluginError(said, f"in your own code, {where} (--debug shows the traceback)")
 
 
 def _resolve(target: str) -> Any:
@@ -39,8 +57,8 @@ def _resolve(target: str) -> Any:
                 f"no module '{error.name}'", f"run from its folder, or set PYTHONPATH ({here})"
             ) from error
         raise PluginError(f"module '{module_name}' needs '{error.name}', which is not installed") from error
-    except (ImportError, SyntaxError) as error:
-        raise PluginError(f"module '{module_name}' cannot be imported: {error}") from error
+    except (Exception, SystemExit) as error:
+        raise own_code_failed(f"module '{module_name}' cannot be imported", error, module_name) from error
     found: Any = module
     for part in attribute.split("."):
         if not hasattr(found, part):
@@ -71,24 +89,16 @@ def _fingerprint(function: Any, target: str) -> str:
 def _answer(function: Any, images: U8, target: str, dim: int | None) -> F32:
     try:
         found = function(images)
-    except (
-        ArithmeticError,
-        LookupError,
-        OSError,
-        RuntimeError,
-        TypeError,
-        ValueError,
-        AttributeError,
-    ) as error:
-        raise DataError(
-            f"python:{target} fails on {len(images)} faces: {type(error).__name__}: {error}",
-            "--debug shows where",
-        ) from error
+    except FrauditError:
+        raise
+    except (Exception, SystemExit) as error:
+        module = getattr(function, "__module__", "")
+        raise own_code_failed(f"python:{target} fails on {len(images)} faces", error, module) from error
     if hasattr(found, "detach"):  # a torch tensor
         found = found.detach().cpu().numpy()
     try:
         vectors = np.asarray(found, dtype=np.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"python:{target} answers a {type(found).__name__}; expected f32[N,D]") from error
     wanted = (len(images), dim) if dim else (len(images), "D")
     if (

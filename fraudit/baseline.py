@@ -23,9 +23,11 @@ from numpy.typing import NDArray
 from fraudit.compare.evidence import SKETCHED, Events, Evidence, Key, Sketch, Sums, sketch_of
 from fraudit.compare.points import with_points
 from fraudit.compare.sides import Side, run_side
+from fraudit.doors import RECORD_BYTES, entering, read_file
 from fraudit.errors import DataError
+from fraudit.record import decode
 from fraudit.scores import ScoreSet
-from fraudit.types import F64, I64, Interval, Metric
+from fraudit.types import F64, I64, Metric
 
 SCHEMA = "fraudit-baseline"
 SCHEMA_VERSION = 1
@@ -192,23 +194,17 @@ def _dump(document: Mapping[str, Any]) -> str:
 
 def _metric(columns: Sequence[str], row: Sequence[Any]) -> Metric:
     cell = dict(zip(columns, row, strict=True))
-    interval = None
-    if cell["low"] is not None:
-        interval = Interval(cell["low"], cell["high"], cell["level"], cell["interval_method"] or "")
-    return Metric(
-        cell["name"], cell["value"], cell["unit"], cell["n"], interval, cell["group"], cell["missing"],
-        cell["better"], cell["label"], cell["n_unit"], cell.get("interval_missing") or "",
-    )  # fmt: skip
+    low, high, level, method = (cell.pop(key, None) for key in ("low", "high", "level", "interval_method"))
+    cell["interval_missing"] = cell.get("interval_missing") or ""
+    if low is not None:
+        cell["interval"] = {"low": low, "high": high, "level": level, "method": method or ""}
+    return decode(Metric, cell, f"metric {str(cell.get('name'))[:80]}")
 
 
 def thaw(text: str | bytes, path: Path) -> Side:
     """A side from a baseline's text. Raises DataError where it is none, damaged, or of a newer version."""
-    try:
+    with entering(f"{path} is no baseline", "make one: fraudit baseline RUN > baseline.json"):
         document = json.loads(text)
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(
-            f"{path} is no baseline: {error}", "make one: fraudit baseline RUN > baseline.json"
-        ) from error
     found = document.get("schema") if isinstance(document, dict) else type(document).__name__
     if found != SCHEMA:
         raise DataError(
@@ -221,17 +217,22 @@ def thaw(text: str | bytes, path: Path) -> Side:
             f"{path} has baseline version {version!r}; this fraudit reads {SCHEMA_VERSION}",
             "upgrade fraudit, or freeze the baseline again",
         )
-    try:
+    with entering(f"{path} is damaged", "freeze the baseline again: fraudit baseline RUN"):
         return _side(document, path)
-    except (KeyError, TypeError, ValueError) as error:
-        raise DataError(
-            f"{path} is damaged: {type(error).__name__} {error}",
-            "freeze the baseline again: fraudit baseline RUN",
-        ) from error
 
 
 def _side(document: Mapping[str, Any], path: Path) -> Side:
     metrics = [_metric(document["columns"], row) for row in document["metrics"]]
+    kinds = {"label": str, "title": str, "pairs_digest": str, "people_digest": str, "inputs": dict, "plan": dict,
+             "params": dict, "status": dict}  # fmt: skip
+    for key, kind in kinds.items():
+        if not isinstance(document[key], kind):
+            raise DataError(f"{path} is damaged: '{key}' is a {type(document[key]).__name__}")
+    for where, table in (("inputs", document["inputs"]), ("params", document["params"])):
+        for key, value in table.items():
+            known = value is None or (key == "judges" and all(isinstance(one, dict) for one in value))
+            if not isinstance(value, dict) and not (where == "inputs" and known):
+                raise DataError(f"{path} is damaged: '{where}.{key}' is a {type(value).__name__}")
     pairs = _pairs(document["scores"], path)
     events: dict[Key, Events] = {}
     for name, group, count, bits, tail, *who in document["events"]:
@@ -284,6 +285,6 @@ def _thawed_sketch(packed: Mapping[str, Any] | None, path: Path) -> Sketch | Non
 
 def read_side(path: Path, label: str = "") -> Side:
     """A run's folder, its run.json, or a baseline. Raises DataError with what was expected and found."""
-    if path.is_file() and path.name != "run.json":
-        return thaw(path.read_bytes(), path)
+    if path.exists() and not path.is_dir() and path.name != "run.json":
+        return thaw(read_file(path, RECORD_BYTES), path)
     return run_side(path, label)

@@ -8,7 +8,6 @@ typing error never silently changes a model's preprocessing.
 from __future__ import annotations
 
 import hashlib
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.errors import DataError, UsageError, suggest
+from fraudit.doors import CARD_BYTES, parse_toml, read_file
+from fraudit.errors import UsageError, suggest
 from fraudit.types import ARCFACE_112, F32, EmbedderSpec, Preprocess
 
 # name -> ((height, width) the points are given for, points). Cards may ask for any size of the same shape.
@@ -54,7 +54,7 @@ _COMMON = (
     "distance",
 )
 _ALIASES = {"license": "licence"}
-_CARD_LIMIT = 1 << 20
+_LARGEST = 1e30  # no pixel value, no number of a card comes near it
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +96,21 @@ class Card:
         if value is None:
             raise UsageError(f"{self.path.name}: the key '{key}' is missing", "see docs/cards.md")
         if kind is float and isinstance(value, int) and not isinstance(value, bool):
-            value = float(value)
+            value = float(value) if -_LARGEST < value < _LARGEST else value
         if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
             raise UsageError(
-                f"{self.path.name}: '{key}' must be {_WORDS.get(kind, kind.__name__)}, found {value!r}"
+                f"{self.path.name}: '{key}' must be {_WORDS.get(kind, kind.__name__)}, found {short(value)}"
             )
         return value
+
+
+def short(value: Any) -> str:
+    """A value of a card for a message; an endless one is cut, a number of 10,000 digits is not even written."""
+    if type(value) is int and value.bit_length() > 200:
+        return f"an integer of {value.bit_length()} bits"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(short, value[:6]))}{', ...' if len(value) > 6 else ''}]"
+    return f"{value!r:.80}" if not isinstance(value, dict) else "a table"
 
 
 _WORDS = {str: "text", int: "an integer", float: "a number", bool: "true or false", dict: "a table"}
@@ -134,11 +143,11 @@ def template(name_or_points: Any, size: tuple[int, int], where: str = "template"
         return (points * (size[0] / native[0])).astype(np.float32), f"{name_or_points}@{size[0]}x{size[1]}"
     try:
         points = np.array(name_or_points, dtype=np.float32)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         points = np.zeros(0, np.float32)
     if points.shape != (5, 2) or not np.isfinite(points).all():
         raise UsageError(
-            f"{where}: expected a template's name or five [x, y] points, found {name_or_points!r}"
+            f"{where}: expected a template's name or five [x, y] points, found {short(name_or_points)}"
         )
     if (points < 0).any() or (points >= np.array([size[1], size[0]])).any():
         raise UsageError(f"{where}: a point lies outside the {size[0]}x{size[1]} (height x width) picture")
@@ -154,9 +163,9 @@ def _numbers(values: Any, count: int, where: str) -> tuple[float, ...]:
         not isinstance(listed, list)
         or len(listed) != count
         or not all(isinstance(v, int | float) and not isinstance(v, bool) for v in listed)
-        or not np.isfinite(listed).all()
+        or not all(-_LARGEST < v < _LARGEST for v in listed)  # false for NaN too
     ):
-        raise UsageError(f"{where}: expected {count} finite numbers, found {values!r}")
+        raise UsageError(f"{where}: expected {count} finite numbers, found {short(values)}")
     return tuple(float(v) for v in listed)
 
 
@@ -167,18 +176,8 @@ def parse_card(path: Path) -> Card:
         DataError: the file cannot be read or is not TOML.
         UsageError: a common key is missing, of the wrong type or out of range.
     """
-    try:
-        with path.open("rb") as file:
-            blob = file.read(_CARD_LIMIT + 1)
-        if len(blob) > _CARD_LIMIT:
-            raise DataError(f"{path}: larger than 1 MB; expected a TOML card")
-        found = tomllib.loads(blob.decode("utf-8"))
-    except OSError as error:
-        raise DataError(
-            f"cannot read the card {path}: {error.strerror}", "docs/cards.md describes one"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a TOML card ({error})", "see docs/cards.md for one in full") from error
+    blob = read_file(path, CARD_BYTES, "docs/cards.md describes one", "the card")
+    found = parse_toml(blob, path, "see docs/cards.md for a card in full")
     found = {_ALIASES.get(key, key): value for key, value in found.items()}
     kind = found.get("kind", "onnx")
     where = path.name
@@ -191,19 +190,19 @@ def parse_card(path: Path) -> Card:
             )
     for key in ("kind", "name", "channels", "licence", "source", "distance"):
         if key in found and (not isinstance(found[key], str) or not found[key].strip()):
-            raise UsageError(f"{where}: '{key}' must be text, found {found[key]!r}")
+            raise UsageError(f"{where}: '{key}' must be text, found {short(found[key])}")
     size = _numbers(found["size"], 2, f"{where}: size")
     if not all(v == int(v) and 8 <= v <= 4096 for v in size):
         raise UsageError(
-            f"{where}: size is (height, width) in pixels from 8 to 4096, found {found['size']!r}"
+            f"{where}: size is (height, width) in pixels from 8 to 4096, found {short(found['size'])}"
         )
     height, width = int(size[0]), int(size[1])
     dim = found["dim"]
     if not isinstance(dim, int) or isinstance(dim, bool) or not 2 <= dim <= 65536:
-        raise UsageError(f"{where}: dim must be an integer from 2 to 65536, found {dim!r}")
+        raise UsageError(f"{where}: dim must be an integer from 2 to 65536, found {short(dim)}")
     std = _numbers(found.get("std", 127.5), 3, f"{where}: std")
     if min(std) <= 0:
-        raise UsageError(f"{where}: std must be above 0, in 0..255 pixel units, found {found['std']!r}")
+        raise UsageError(f"{where}: std must be above 0, in 0..255 pixel units, found {short(found['std'])}")
     channels = found.get("channels", "RGB")
     if channels not in ("RGB", "BGR"):
         raise UsageError(f"{where}: channels must be RGB or BGR, found {channels!r}")

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from fraudit.doors import check_regular
 from fraudit.errors import WeightsError
 from fraudit.frozen_graph import read_frozen_pb
 from fraudit.restricted_pickle import Bounded, DescribedTensor, Inert, Storage, damaged, unpickle
@@ -38,6 +39,7 @@ def read_state(path: Path) -> dict[str, torch.Tensor]:
             pickle with a global that would have to be executed (named), or no tensors in it.
     """
     path = Path(path)
+    check_regular(path, "check the path given as weights", "", WeightsError)
     try:
         with open(path, "rb") as file:
             head = file.read(64)
@@ -165,22 +167,27 @@ def _read_zip(file: IO[bytes], length: int, name: str) -> dict[str, torch.Tensor
 
 def _read_legacy(file: IO[bytes], length: int, name: str) -> dict[str, torch.Tensor]:
     stream = Bounded(file, length)
-    if unpickle(stream, name)[0] != LEGACY_MAGIC:
+    magic = unpickle(stream, name)[0]
+    if type(magic) is not int or magic != LEGACY_MAGIC:
         raise WeightsError(
             f"{name}: expected a PyTorch checkpoint, found a plain pickle", "use the official checkpoint"
         )
     protocol, system = unpickle(stream, name)[0], unpickle(stream, name)[0]
-    if protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or system.get("little_endian") is not True:
+    if type(protocol) is not int or protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or (
+        system.get("little_endian") is not True
+    ):  # fmt: skip
         raise WeightsError(
-            f"{name}: expected protocol {LEGACY_PROTOCOL}, little-endian; found {protocol!r}, {system!r}"[
-                :300
-            ],
+            f"{name}: expected protocol {LEGACY_PROTOCOL}, little-endian; found another",
             "convert the checkpoint with the torch that wrote it",
         )
     root, storages = unpickle(stream, name)
     tensors = _described(root, name)
     keys = unpickle(stream, name)[0]
-    if not isinstance(keys, list) or not storages.keys() <= {str(key) for key in keys}:
+    if (
+        not isinstance(keys, list)
+        or not all(type(key) in (str, int) for key in keys)
+        or not storages.keys() <= {str(key) for key in keys}
+    ):
         raise damaged(name, "no list of its storages")
     places: dict[str, tuple[int, int]] = {}
     place = file.tell()

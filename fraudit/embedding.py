@@ -17,6 +17,7 @@ from typing import Literal
 import numpy as np
 
 from fraudit.errors import DataError, UsageError, suggest
+from fraudit.faces.decode import room_for
 from fraudit.store import Store, VectorCache
 from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder, Located
 
@@ -52,7 +53,8 @@ class EmbedderRuntime:
     """One black box, its cache and its bill.
 
     Attributes:
-        queries: faces really shown to the black box by this object (a mirror counts as one more).
+        queries: faces really shown to the black box by this object (a mirror counts as one more, and so does a face
+            that is sent again after an error).
 
     Args:
         loaded: the black box.
@@ -61,11 +63,16 @@ class EmbedderRuntime:
 
     def __init__(self, loaded: LoadedEmbedder, store: Store | None = None) -> None:
         self.loaded = loaded
-        self.queries = 0
+        self._shown = 0
+        self._before = loaded.meter.sent if loaded.meter else 0
         self._cache: VectorCache | None = (
             store.vectors(loaded.fingerprint) if store and loaded.cacheable else None
         )
         self._lock = threading.Lock()
+
+    @property
+    def queries(self) -> int:
+        return self.loaded.meter.sent - self._before if self.loaded.meter else self._shown
 
     @property
     def spec(self) -> EmbedderSpec:
@@ -176,43 +183,56 @@ class EmbedderRuntime:
         aligned: bool,
         locate: Callable[[int, bytes, U8], Located] | None,
     ) -> Prepared:
+        try:
+            data = faces.read_bytes(index)
+            with room_for(data):
+                return self._prepare_read(faces, index, row, flip, aligned, locate, data)
+        except DataError as error:
+            return Prepared(row, reason=error.message)
+
+    def _prepare_read(
+        self,
+        faces: FaceSet,
+        index: int,
+        row: int,
+        flip: Flip,
+        aligned: bool,
+        locate: Callable[[int, bytes, U8], Located] | None,
+        data: bytes,
+    ) -> Prepared:
         from fraudit.faces.align import align
 
         preprocess = self.spec.preprocess
-        try:
-            data = faces.read_bytes(index)
-            picture: U8 | None = None
-            points = None if faces.landmarks is None or aligned else faces.landmarks[index]
-            how = "aligned" if aligned else "declared"
-            if points is None and not aligned:
-                if locate is None:
-                    raise UsageError(
-                        f"the set '{faces.name}' declares no landmarks and no detector was given",
-                        "choose one with --detector, or pass --aligned for aligned faces",
-                    )
-                # What the detector said of these bytes before needs no decoded picture.
-                remembered = getattr(locate, "remembered", lambda data: None)(data)
-                if remembered is None:
-                    picture = faces.decode(data)
-                    remembered = locate(index, data, picture)
-                if remembered.points is None:
-                    return Prepared(row, reason=remembered.reason or "no face found")
-                points, how = remembered.points, "located"
-            if points is not None and not np.isfinite(points).all():
-                return Prepared(row, reason="no landmarks declared for this picture")
-            key = self._content_key(data, how, points, flip)
-            if self._cache is not None and (hit := self._cache.get([key])):
-                return Prepared(row, key, vector=hit[key])
-            picture = faces.decode(data) if picture is None else picture
-            if points is not None:
-                return Prepared(row, key, crop=align(picture, points, preprocess.size, preprocess.template))
-            if picture.shape[:2] != preprocess.size:
-                expected, found = preprocess.size, picture.shape[:2]
-                reason = f"aligned face is {found[0]}x{found[1]}, expected {expected[0]}x{expected[1]}"
-                return Prepared(row, reason=reason)
-            return Prepared(row, key, crop=picture)
-        except DataError as error:
-            return Prepared(row, reason=error.message)
+        picture: U8 | None = None
+        points = None if faces.landmarks is None or aligned else faces.landmarks[index]
+        how = "aligned" if aligned else "declared"
+        if points is None and not aligned:
+            if locate is None:
+                raise UsageError(
+                    f"the set '{faces.name}' declares no landmarks and no detector was given",
+                    "choose one with --detector, or pass --aligned for aligned faces",
+                )
+            # What the detector said of these bytes before needs no decoded picture.
+            remembered = getattr(locate, "remembered", lambda data: None)(data)
+            if remembered is None:
+                picture = faces.decode(data)
+                remembered = locate(index, data, picture)
+            if remembered.points is None:
+                return Prepared(row, reason=remembered.reason or "no face found")
+            points, how = remembered.points, "located"
+        if points is not None and not np.isfinite(points).all():
+            return Prepared(row, reason="no landmarks declared for this picture")
+        key = self._content_key(data, how, points, flip)
+        if self._cache is not None and (hit := self._cache.get([key])):
+            return Prepared(row, key, vector=hit[key])
+        picture = faces.decode(data) if picture is None else picture
+        if points is not None:
+            return Prepared(row, key, crop=align(picture, points, preprocess.size, preprocess.template))
+        if picture.shape[:2] != preprocess.size:
+            expected, found = preprocess.size, picture.shape[:2]
+            reason = f"aligned face is {found[0]}x{found[1]}, expected {expected[0]}x{expected[1]}"
+            return Prepared(row, reason=reason)
+        return Prepared(row, key, crop=picture)
 
     def _ask(self, crops: U8, flip: Flip, names: Sequence[str]) -> F32:
         """f32[N,D'] with flips fused; raises DataError where the model's answer has a wrong shape."""
@@ -229,7 +249,7 @@ class EmbedderRuntime:
     def _forward(self, crops: U8, names: Sequence[str]) -> F32:
         answer = np.asarray(self.loaded.forward(crops))
         with self._lock:
-            self.queries += len(crops)
+            self._shown += len(crops)
         expected = (len(crops), self.spec.dim)
         if answer.shape != expected or answer.dtype.kind not in "fiu":
             raise DataError(

@@ -9,6 +9,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+from fraudit.redact import redact
+
 
 class FrauditError(Exception):
     """Base of all errors that are not bugs.
@@ -21,9 +23,9 @@ class FrauditError(Exception):
     exit_code = 70
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redact(message)
+        self.hint = redact(hint)
+        super().__init__(self.message)
 
 
 class UsageError(FrauditError):

@@ -9,6 +9,8 @@ from typing import Any
 
 MISSING = "—"
 _LOOSE_PERCENT = re.compile(r"(?<=\d) %")
+# A formula for a spreadsheet, also the full-width signs, or such a text that is quoted already.
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 # XML 1.0 cannot carry these, and lone surrogates (undecodable file names) cannot be encoded.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
@@ -16,6 +18,16 @@ _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\uff
 def printable(text: Any) -> str:
     """The text with characters replaced that XML and UTF-8 cannot carry."""
     return _UNPRINTABLE.sub("\ufffd", str(text))
+
+
+def sheet_text(text: str) -> str:
+    """A text as a CSV cell that no spreadsheet takes for a formula: an apostrophe goes before it."""
+    return f"'{text}" if _FORMULA.match(text) else text
+
+
+def sheet_meaning(cell: str) -> str:
+    """The text that `sheet_text` made `cell` of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def number(value: float | None, digits: int | None = None) -> str:

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fraudit.doors import MODEL_BYTES, read_file
 from fraudit.errors import WeightsError
 from fraudit.types import F32
 
@@ -139,12 +140,7 @@ def read_frozen_pb(path: Path) -> dict[str, F32]:
         WeightsError: the file cannot be read, is truncated or no GraphDef, or holds no float constant.
     """
     path = Path(path)
-    try:
-        data = memoryview(path.read_bytes())
-    except OSError as error:
-        raise WeightsError(
-            f"cannot read {path}: {error.strerror}", "check the path given as weights"
-        ) from error
+    data = memoryview(read_file(path, MODEL_BYTES, "check the path given as weights", "", WeightsError))
     constants: dict[str, F32] = {}
     try:
         for number, _, value in _fields(data):

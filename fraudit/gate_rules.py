@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+from fraudit.doors import read_toml
 from fraudit.errors import UsageError, suggest
 
 Key = tuple[str, str]
@@ -55,15 +55,8 @@ def read_rules(path: Path) -> list[Rule]:
     Raises:
         UsageError: unreadable, not TOML, no rule, an unknown key (nearest suggested) or a value that does not fit.
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the rules {path} cannot be read: {error}", "check the path") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(
-            f"the rules {path} are not TOML: {error}",
-            'metric names need quotes: "fnmr@fmr=1e-3" = { max_increase = 0.002 }',
-        ) from error
+    hint = 'metric names need quotes: "fnmr@fmr=1e-3" = { max_increase = 0.002 }'
+    table = read_toml(path, hint, "the rules", UsageError)
     return parse_rules(table, str(path))
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tomllib
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fraudit.doors import read_toml
 from fraudit.errors import UsageError, suggest
 
 PICTURES = ("auto", "none", "all")
@@ -108,12 +108,7 @@ def plan_from_toml(path: Path, overrides: Mapping[str, Any] | None = None) -> Au
     Raises:
         UsageError: unreadable, not TOML, or an unknown key (with the nearest one suggested).
     """
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the plan {path} cannot be read: {error}", "check the path") from error
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"the plan {path} is not TOML: {error}") from error
+    table = read_toml(path, "check the path", "the plan", UsageError)
     return plan_from_values({**table, **(overrides or {})}, str(path))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -18,7 +19,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fraudit.doors import RECORD_BYTES, cause, read_file
 from fraudit.errors import DataError, UsageError, suggest
+from fraudit.redact import redact_all
 from fraudit.store import write_bytes_atomic
 from fraudit.types import SEVERITIES, AnalysisResult, Finding, Metric
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
 SCHEMA = "fraudit-run"
 SCHEMA_VERSION = 2
 FILE_NAME = "run.json"
+_LARGEST = sys.float_info.max
 
 # version n -> how a document of version n becomes one of version n + 1
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
@@ -101,7 +105,7 @@ def _decode_dataclass(hint: Any, value: Any, where: str) -> Any:
     fields = {name: decode(hints[name], item, f"{where}.{name}") for name, item in value.items()}
     try:
         return hint(**fields)
-    except ValueError as error:
+    except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:
         raise DataError(f"{where}: {error}") from error
 
 
@@ -134,6 +138,8 @@ def decode(hint: Any, value: Any, where: str = "value") -> Any:
     elif dataclasses.is_dataclass(hint):
         return _decode_dataclass(hint, value, where)
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if not -_LARGEST <= value <= _LARGEST:  # false for NaN too
+            raise DataError(f"{where} is no finite number")
         return float(value)
     elif isinstance(hint, type) and type(value) is hint:
         return value
@@ -146,7 +152,7 @@ def normalise(result: AnalysisResult) -> AnalysisResult:
     Raises:
         DataError: it holds a number that is not finite or a value JSON cannot carry, with the path.
     """
-    return decode(AnalysisResult, encode(result, result.name), result.name)
+    return decode(AnalysisResult, redact_all(encode(result, result.name)), result.name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +182,7 @@ class RunRecord:
 
     def __post_init__(self) -> None:
         for name in ("plan", "environment", "inputs", "failures"):
-            value = plain(getattr(self, name), name)
+            value = redact_all(plain(getattr(self, name), name))
             object.__setattr__(self, name, tuple(value) if name == "failures" else value)
         object.__setattr__(self, "results", tuple(normalise(result) for result in self.results))
 
@@ -195,9 +201,14 @@ class RunRecord:
         """
         try:
             document = json.loads(text, parse_constant=_refuse_constant)
-        except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
-            raise DataError(f"not a run record: {error}", "give a run's folder or its run.json") from error
-        return decode(cls, _current(document), "run")
+        except (ValueError, RecursionError) as error:
+            raise DataError(
+                f"not a run record: {cause(error)}", "give a run's folder or its run.json"
+            ) from error
+        try:
+            return decode(cls, _tables_in(_current(document)), "run")
+        except RecursionError as error:
+            raise DataError("not a run record: nested too deeply") from error
 
     def save(self, folder: Path | str) -> Path:
         """Write `run.json` into `folder` (made where needed) in one step; returns its path."""
@@ -211,16 +222,21 @@ class RunRecord:
         path = Path(path)
         file = path / FILE_NAME if path.is_dir() else path
         try:
-            text = file.read_bytes()
-        except OSError as error:
+            text = read_file(file, RECORD_BYTES)
+        except DataError as error:
             raise DataError(
-                f"no run at {path}: expected a folder with {FILE_NAME} ({error.strerror})",
+                f"no run at {path}: expected a folder with {FILE_NAME} ({error.message})",
                 "`fraudit runs` lists the runs that are known",
             ) from error
         try:
             return cls.from_json(text)
         except DataError as error:
             raise DataError(f"{file}: {error.message}", error.hint) from error
+
+    def input_fact(self, part: str, key: str) -> Any:
+        """`inputs[part][key]`, or None where the record does not say."""
+        found = self.inputs.get(part)
+        return found.get(key) if isinstance(found, Mapping) else None
 
     def metrics(self) -> list[Metric]:
         """Every metric of every analysis, in report order."""
@@ -275,6 +291,29 @@ def metric_rows(result: AnalysisResult) -> list[dict[str, Any]]:
                                       m.missing, m.interval_missing or None, m.better, m.label), strict=True))
         )  # fmt: skip
     return rows
+
+
+def _tables_in(document: dict[str, Any]) -> dict[str, Any]:
+    """The document, whose free-form parts are tables where readers expect tables. Raises DataError."""
+    inside = {
+        "plan": ("params",),
+        "environment": ("versions",),
+        "inputs": ("dataset", "embedder", "inverter"),
+    }
+    for name, parts in inside.items():
+        table = document.get(name)
+        for part in parts if isinstance(table, dict) else ():
+            if table.get(part) is not None and not isinstance(table[part], dict):
+                raise DataError(f"run.{name}.{part} is {table[part]!r:.60}; expected an object")
+    inputs = document.get("inputs")
+    lists = {
+        "failures": document.get("failures"),
+        "inputs.judges": isinstance(inputs, dict) and inputs.get("judges"),
+    }
+    for name, listed in lists.items():
+        if listed and not (isinstance(listed, list) and all(isinstance(item, dict) for item in listed)):
+            raise DataError(f"run.{name} is {listed!r:.60}; expected a list of objects")
+    return document
 
 
 def _refuse_constant(name: str) -> float:

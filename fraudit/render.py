@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, TemplateError, select_autoescape
 from markupsafe import Markup, escape
 
 from fraudit import charts, formatting, summary
+from fraudit.doors import check_regular, entering, read_file
 from fraudit.errors import DataError
 from fraudit.record import METRIC_COLUMNS, RunRecord, metric_rows
 from fraudit.store import write_bytes_atomic
@@ -40,13 +41,14 @@ class Pictures:
         match = _ARTIFACT.fullmatch(name)
         if not match:
             return "", "not an artifact of this run"
+        path = self._folder / name
         try:
-            blob = (self._folder / name).read_bytes()
-        except OSError:
+            if check_regular(path) > self._left:
+                self.left_out += 1
+                return "", "left out to keep this file small"
+            blob = read_file(path, self._left)
+        except DataError:
             return "", "picture not stored"
-        if len(blob) > self._left:
-            self.left_out += 1
-            return "", "left out to keep this file small"
         self._left -= len(blob)
         return f"data:{_MIME[match[1]]};base64,{base64.b64encode(blob).decode()}", ""
 
@@ -195,7 +197,7 @@ def guarded(value: Any) -> Any:
     if isinstance(value, list | dict):
         value = json.dumps(value)
     text = formatting.printable(value)
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r", "\n")) else text
+    return formatting.sheet_text(text)
 
 
 def slug(text: str) -> str:
@@ -281,6 +283,21 @@ def figure_html(figure: Figure) -> str:
     )
 
 
+def _files(record: RunRecord) -> dict[str, str]:
+    """Relative name -> text of what lies beside the page."""
+    files = {"report.md": markdown_text(record)}
+    rows = [row.values() for result in record.results for row in metric_rows(result)]
+    files["results.csv"] = csv_text(METRIC_COLUMNS, rows)
+    for result in record.results:
+        for table in result.tables:
+            name = f"tables/{slug(result.name)}-{slug(table.name)}"
+            while f"{name}.csv" in files:
+                name += "-2"
+            body = ([row.get(column.key) for column in table.columns] for row in table.rows)
+            files[f"{name}.csv"] = csv_text([column.label for column in table.columns], body)
+    return files
+
+
 def render(run_dir: Path | str) -> Path:
     """Write `report/` into a run's folder; returns the path of index.html.
 
@@ -297,17 +314,11 @@ def render(run_dir: Path | str) -> Path:
         )
     record = RunRecord.load(run_dir)
     out = run_dir / "report"
-    page = html_text(record, run_dir / "artifacts")
-    files = {"report.md": markdown_text(record)}
-    rows = [row.values() for result in record.results for row in metric_rows(result)]
-    files["results.csv"] = csv_text(METRIC_COLUMNS, rows)
-    for result in record.results:
-        for table in result.tables:
-            name = f"tables/{slug(result.name)}-{slug(table.name)}"
-            while f"{name}.csv" in files:
-                name += "-2"
-            body = ([row.get(column.key) for column in table.columns] for row in table.rows)
-            files[f"{name}.csv"] = csv_text([column.label for column in table.columns], body)
+    with entering(
+        f"{run_dir}/run.json holds what no report can show", "run it again", DataError, TemplateError
+    ):
+        page = html_text(record, run_dir / "artifacts")
+        files = _files(record)
     for name, text in files.items():
         write_bytes_atomic(out / name, text.encode())
     index = out / "index.html"

@@ -116,10 +116,10 @@ class Inert:
     def _swallow(self, *_: Any) -> None:
         pass
 
-    __setstate__ = __setitem__ = append = extend = add = update = _swallow
+    from_pickle = __setitem__ = append = extend = add = update = _swallow
 
 
-class _Call:
+class Call:
     """An allowed function. Slots and no dictionary, so a pickle cannot set attributes of it."""
 
     __slots__ = ("_function",)
@@ -157,15 +157,82 @@ REBUILD: dict[str, Callable[..., Any]] = {
 }
 
 
-# The interpreter in Python and not the one in C: its memo cannot be made to allocate by a stated index,
-# and its table of opcodes can be narrowed.
-class _Restricted(pickle._Unpickler):  # type: ignore[name-defined,misc]
-    dispatch: ClassVar[dict[int, Any]] = {
-        code: function
-        for code, function in pickle._Unpickler.dispatch.items()  # type: ignore[attr-defined]
-        if code not in {opcode[0] for opcode in REFUSED_OPCODES}
+class Interpreter(pickle._Unpickler):  # type: ignore[name-defined,misc]
+    """Runs a pickle's opcodes over plain values; `find_class` of a subclass says which names it may use.
+
+    The interpreter in Python and not the one in C: its memo cannot be made to allocate by a stated index,
+    and its table of opcodes can be narrowed. Of objects it builds only those that declare `from_pickle`: a
+    pickle cannot write the fields of any other. Keys are plain values, because the hash of a tuple in a
+    tuple in a tuple exhausts the stack, and that of a doubled one the day.
+    """
+
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+
+    def _refused(self) -> None:
+        raise pickle.UnpicklingError("it uses an instruction of pickle that no such file needs")
+
+    def _build(self) -> None:
+        state = self.stack.pop()
+        target = self.stack[-1]
+        if isinstance(target, OrderedDict):
+            return  # torch leaves the versions of layers in an attribute
+        take = None if isinstance(target, type) else getattr(type(target), "from_pickle", None)
+        if take is None:
+            raise pickle.UnpicklingError(f"a state for a {type(target).__name__}")
+        take(target, state)
+
+    def _setitem(self) -> None:
+        _plain_key(self.stack[-2])
+        self.load_setitem()
+
+    def _setitems(self) -> None:
+        for key in self.stack[::2]:
+            _plain_key(key)
+        self.load_setitems()
+
+    def _dict(self) -> None:
+        for key in self.stack[::2]:
+            _plain_key(key)
+        self.load_dict()
+
+    def _additems(self) -> None:
+        for item in self.stack:
+            _plain_key(item)
+        self.load_additems()
+
+    def _frozenset(self) -> None:
+        for item in self.stack:
+            _plain_key(item)
+        self.load_frozenset()
+
+    dispatch |= {
+        pickle.BUILD[0]: _build,
+        pickle.SETITEM[0]: _setitem,
+        pickle.SETITEMS[0]: _setitems,
+        pickle.DICT[0]: _dict,
+        pickle.ADDITEMS[0]: _additems,
+        pickle.FROZENSET[0]: _frozenset,
+        **dict.fromkeys((opcode[0] for opcode in REFUSED_OPCODES), _refused),
     }
 
+
+_KEYS = (str, bytes, int, float, type(None), type, Inert)
+
+
+def _plain_key(key: Any) -> None:
+    inside = key if isinstance(key, tuple) else (key,)
+    if not all(isinstance(part, _KEYS) for part in inside):
+        raise pickle.UnpicklingError(f"a key that is no plain value ({type(key).__name__})")
+
+
+def _ordered(*items: Any) -> OrderedDict[Any, Any]:
+    pairs = [tuple(pair) for pair in items[0]] if items else []
+    for key, _ in pairs:
+        _plain_key(key)
+    return OrderedDict(pairs)
+
+
+class _Restricted(Interpreter):
     def __init__(self, file: Any, name: str) -> None:
         super().__init__(file, encoding="latin1")
         self.name = name
@@ -176,23 +243,26 @@ class _Restricted(pickle._Unpickler):  # type: ignore[name-defined,misc]
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         full = f"{module}.{name}"
         if full in REBUILD:
-            return _Call(REBUILD[full])
+            return Call(REBUILD[full])
         if full == "collections.OrderedDict":
-            return OrderedDict
+            return Call(_ordered)
         if module in ("torch", "torch.storage", "torch.cuda") and name in DTYPES:
             return DTYPES[name]
         if full in INERT_GLOBALS or module.partition(".")[0] in INERT_PACKAGES:
-            return type("Inert", (Inert,), {"__slots__": ()})
+            return Inert
         known_as = f" (os.{name})" if module in ("posix", "nt") else ""
         raise WeightsError(
-            f"{self.name}: refused, the checkpoint carries '{full}'{known_as}, which loading it would execute; "
+            f"{self.name}: refused, the checkpoint carries '{full[:200]}'{known_as}, which loading it would execute; "
             "expected tensors and plain containers",
             "if you trust its source, save model.state_dict() alone and use that file",
         )
 
     def persistent_load(self, pid: Any) -> Storage:
+        if not isinstance(pid, tuple) or len(pid) < 5:
+            raise pickle.UnpicklingError("an unknown kind of storage")
         kind, dtype, key, _, numel, *view = pid
-        if kind != "storage" or dtype not in DTYPES.values() or type(numel) is not int:
+        texts = isinstance(kind, str) and isinstance(dtype, str) and type(key) in (str, int)
+        if not texts or kind != "storage" or dtype not in DTYPES.values() or type(numel) is not int:
             raise pickle.UnpicklingError("an unknown kind of storage")
         start = 0
         if view and view[0] is not None:

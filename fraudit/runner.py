@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import json
 import os
 import platform
+import re
 import shutil
 import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -24,6 +26,7 @@ import numpy as np
 
 import fraudit
 from fraudit.context import AnalysisContext
+from fraudit.doors import check_ours, leaving
 from fraudit.embedders_load import load_embedder
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, FrauditError, InsufficientData, UsageError, suggest
@@ -32,7 +35,7 @@ from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.loading import find_inverter
 from fraudit.plan import AuditPlan, build_params
 from fraudit.plugins import ANALYSES
-from fraudit.record import RunRecord, normalise
+from fraudit.record import FILE_NAME, SCHEMA, RunRecord, normalise
 from fraudit.store import Store, write_atomic
 from fraudit.types import Analysis, AnalysisResult, FaceSet
 
@@ -51,6 +54,8 @@ PLUGIN_FAULTS = (
     ValueError,
     np.linalg.LinAlgError,
 )
+# What `write_atomic` leaves of a run's files where the process is killed between writing and renaming.
+_LEFT_OVER = re.compile(r"\.(run|scores|vectors)-[a-z0-9_]{8}\.(json|csv|npz)")
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "onnxruntime", "opencv-python-headless", "pillow")
 
 
@@ -85,11 +90,18 @@ def claim_folder(run_dir: Path, overwrite: bool) -> None:
     Raises:
         UsageError: it exists and holds a finished run (without `overwrite`) or something else.
     """
-    if run_dir.is_dir() and any(run_dir.iterdir()):
-        ours = (run_dir / "run.json").is_file()
-        if not ours:
+    left = (
+        [path for path in run_dir.iterdir() if not _LEFT_OVER.fullmatch(path.name)]
+        if run_dir.is_dir()
+        else []
+    )
+    if left:
+        record = check_ours(
+            run_dir / FILE_NAME, lambda found: found.get("schema") == SCHEMA, "run of fraudit"
+        )
+        if record is None:
             raise UsageError(f"{run_dir} exists and is no run of fraudit", "choose another --out")
-        if not overwrite and RunRecord.load(run_dir).status == "complete":
+        if not overwrite and record.get("status") != "incomplete":
             raise UsageError(f"{run_dir} holds a finished run", "choose another --out, or pass --overwrite")
         for part in ("artifacts", "report"):
             shutil.rmtree(run_dir / part, ignore_errors=True)
@@ -97,7 +109,23 @@ def claim_folder(run_dir: Path, overwrite: bool) -> None:
             (run_dir / part).unlink(missing_ok=True)
     elif run_dir.exists() and not run_dir.is_dir():
         raise UsageError(f"{run_dir} is a file; a run needs a folder", "choose another --out")
-    run_dir.mkdir(parents=True, exist_ok=True)
+    with leaving(f"the run's folder {run_dir}", "choose another --out"):
+        run_dir.mkdir(parents=True, exist_ok=True)
+        for path in list(run_dir.iterdir()):
+            if _LEFT_OVER.fullmatch(path.name):
+                path.unlink(missing_ok=True)
+
+
+def unreported(run_dir: Path, plan: Mapping[str, Any]) -> RunRecord | None:
+    """The finished run in `run_dir` of the same plan that was stopped before its report was made, or None."""
+    if not (run_dir / FILE_NAME).is_file() or (run_dir / "report" / "index.html").exists():
+        return None
+    try:
+        record = RunRecord.load(run_dir)
+    except DataError:
+        return None
+    same = json.loads(json.dumps(dict(plan))) == record.plan
+    return record if same and record.status == "complete" else None
 
 
 def run_plan(

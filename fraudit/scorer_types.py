@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from fraudit.errors import UsageError
 from fraudit.types import F64, U8, Preprocess
 
 
@@ -34,6 +36,33 @@ class ScorerSpec:
     source: str = ""
 
 
+class BudgetSpent(UsageError):
+    """The next question would go beyond `--max-queries`; everything asked so far is kept."""
+
+
+class Meter:
+    """Counts questions when they are sent, answered or not; safe to use from several threads.
+
+    Attributes:
+        sent: questions sent so far, those sent again among them. limit: how many may be sent, None for any number.
+    """
+
+    def __init__(self) -> None:
+        self.sent = 0
+        self.limit: int | None = None
+        self._lock = threading.Lock()
+
+    def count(self, questions: int = 1) -> None:
+        """Call before sending. Raises BudgetSpent where they would go beyond the limit."""
+        with self._lock:
+            if self.limit is not None and self.sent + questions > self.limit:
+                raise BudgetSpent(
+                    f"{self.sent:,} of {self.limit:,} queries are sent, those sent again after an error among them",
+                    "what was answered is kept: the same command goes on from there; --max-queries allows more",
+                )
+            self.sent += questions
+
+
 @dataclass(frozen=True, slots=True)
 class LoadedScorer:
     """A scorer that is ready to answer.
@@ -43,12 +72,14 @@ class LoadedScorer:
         score: (N pictures u8[H,W,3] RGB, N pictures) -> f64[N]; NaN where it found no face.
         sha256: hash of its card or code, part of every cache key.
         close: releases what it holds, or None.
+        meter: counts what it sends, where it may send a question again; None: every question is sent once.
     """
 
     spec: ScorerSpec
     score: Callable[[Sequence[U8], Sequence[U8]], F64]
     sha256: str
     close: Callable[[], None] | None = None
+    meter: Meter | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -9,20 +9,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import sqlite3
-import threading
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from fraudit.errors import ArtifactError, DataError, UsageError, suggest
-from fraudit.scorer_types import LoadedScorer, ScorerPlugin, ScorerSpec
+from fraudit.doors import BROKEN, CARD_BYTES, parse_toml, read_file
+from fraudit.errors import DataError, FrauditError, UsageError, suggest
+from fraudit.redact import excerpt, redact
+from fraudit.scorer_types import BudgetSpent, LoadedScorer, Meter, ScorerPlugin, ScorerSpec
+from fraudit.store import SharedTable
 from fraudit.types import ARCFACE_112, F64, U8, Preprocess
 
 INPUTS = ("picture", "aligned")
+SCORE_LIMIT = 1e18  # larger numbers are no scores
 _KEYS = (
     "kind", "name", "input", "size", "template", "left_key", "right_key", "distance", "symmetric", "cost_per_query",
     "currency", "licence", "source",
@@ -84,18 +85,13 @@ def load_http(target: str) -> LoadedScorer:
         DataError: no such card. UsageError: a wrong key or value, an unset secret.
     """
     from embedders.http import Box, read_service
-    from embedders.http_answers import _walk, encode_picture
+    from embedders.http_answers import _walk, encode_picture, place
     from fraudit.cards import Card
     from fraudit.types import EmbedderSpec
 
     path = Path(target).expanduser()
-    try:
-        blob = path.read_bytes()
-        table = tomllib.loads(blob.decode())
-    except OSError as error:
-        raise DataError(f"cannot read the card {path}: {error.strerror}", "see docs/scorers.md") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DataError(f"{path}: not a TOML card ({error})", "see docs/scorers.md") from error
+    blob = read_file(path, CARD_BYTES, "see docs/scorers.md", "the card")
+    table = parse_toml(blob, path, "see docs/scorers.md")
     if table.get("kind", "http") != "http":
         raise UsageError(f"{path.name}: a scorer's card has kind 'http', found {table['kind']!r}")
     spec = _spec(table, path.name)
@@ -126,33 +122,43 @@ def load_http(target: str) -> LoadedScorer:
                 return {"files": parts, "data": {k: str(v) for k, v in (shape.fields or {}).items()}}
             root: dict[str, Any] = json.loads(json.dumps(dict(shape.fields or {}), default=str))
             for key, data in zip((left, right), files, strict=True):
-                node, parts_of = root, key.split(".")
-                for part in parts_of[:-1]:
-                    node = node.setdefault(part, {})
                 text = base64.b64encode(data).decode("ascii")
-                node[parts_of[-1]] = {shape.image_key: text} if shape.image_key else text
+                place(root, key, {shape.image_key: text} if shape.image_key else text, path.name)
             return {"content": json.dumps(root).encode(), "headers": {"Content-Type": "application/json"}}
 
         def _answer(self, content: bytes, count: int) -> float:
             try:
                 found = _walk(json.loads(content), [k for k in shape.response.split(".") if k], spec.name)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{spec.name}: the answer is not JSON: {content[:80]!r}") from error
+            except BROKEN as error:
+                raise DataError(f"{spec.name}: the answer is not JSON: {excerpt(content, 80)}") from error
             if found is None:
                 return float("nan")
-            if isinstance(found, bool) or not isinstance(found, int | float) or not np.isfinite(found):
+            number = isinstance(found, int | float) and not isinstance(found, bool)
+            if not number or not -SCORE_LIMIT < found < SCORE_LIMIT:  # false for NaN too
+                said = (
+                    f"an integer of {found.bit_length()} bits"
+                    if type(found) is int
+                    else redact(str(found))[:60]
+                )
                 raise DataError(
-                    f"{spec.name}: expected a number as score, or null where there is no face, found {str(found)[:60]}",
+                    f"{spec.name}: expected a number as score, or null where there is no face, found {said}",
                     "state the path in the card: response = ...",
                 )
             return float(found)
+
+        def _questions(self, images: Any) -> int:
+            return 1
 
         def score(self, lefts: Sequence[U8], rights: Sequence[U8]) -> F64:
             """f64[N], one request a pair."""
             return np.array([self._ask(pair) for pair in zip(lefts, rights, strict=True)], np.float64)
 
+    if shape.request == "json":
+        free: dict[str, Any] = json.loads(json.dumps(dict(shape.fields or {}), default=str))
+        for key in (left, right):
+            place(free, key, "", path.name)
     box = Pairs(service, shape, 2, spec.name)
-    return LoadedScorer(spec, box.score, hashlib.sha256(blob).hexdigest(), box.close)
+    return LoadedScorer(spec, box.score, hashlib.sha256(blob).hexdigest(), box.close, box.meter)
 
 
 def load_python(target: str) -> LoadedScorer:
@@ -164,7 +170,7 @@ def load_python(target: str) -> LoadedScorer:
     Raises:
         UsageError: not of the form module:callable, or a wrong attribute. PluginError: no such callable.
     """
-    from embedders.python import _fingerprint, _resolve
+    from embedders.python import _fingerprint, _resolve, own_code_failed
 
     function = _resolve(target)
     names = [key for key in _KEYS if key not in ("kind", "left_key", "right_key")] + ["batch_size"]
@@ -175,19 +181,17 @@ def load_python(target: str) -> LoadedScorer:
 
     def score(lefts: Sequence[U8], rights: Sequence[U8]) -> F64:
         try:
-            found = np.asarray(function(list(lefts), list(rights)), np.float64)
-        except (
-            ArithmeticError,
-            AttributeError,
-            LookupError,
-            OSError,
-            RuntimeError,
-            TypeError,
-            ValueError,
-        ) as error:
+            answer = function(list(lefts), list(rights))
+        except FrauditError:
+            raise
+        except (Exception, SystemExit) as error:
+            module = getattr(function, "__module__", "")
+            raise own_code_failed(f"python:{target} fails on {len(lefts)} pairs", error, module) from error
+        try:
+            found = np.asarray(answer, np.float64)
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(
-                f"python:{target} fails on {len(lefts)} pairs: {type(error).__name__}: {error}",
-                "--debug shows where",
+                f"python:{target} answers a {type(answer).__name__} for {len(lefts)} pairs; expected a list of numbers"
             ) from error
         if found.shape != (len(lefts),) or np.isinf(found).any():
             raise DataError(
@@ -227,45 +231,29 @@ class ScoreCache:
     """
 
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = threading.Lock()
-        try:
-            self._db = sqlite3.connect(path, timeout=60, check_same_thread=False, isolation_level=None)
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            self._db.execute("CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, score REAL)")
-        except sqlite3.DatabaseError as error:
-            raise ArtifactError(
-                f"the score cache {path} cannot be read: {error}", f"delete {path}"
-            ) from error
+        create = "CREATE TABLE IF NOT EXISTS scores (key TEXT PRIMARY KEY, score REAL)"
+        self._table = SharedTable(path, "the score cache", create)
 
     def get(self, keys: Sequence[str]) -> dict[str, float]:
         """Known scores by key; NaN where the box found no face."""
         found: dict[str, float] = {}
-        with self._lock:
-            for start in range(0, len(keys), 500):
-                part = list(keys[start : start + 500])
-                query = f"SELECT key, score FROM scores WHERE key IN ({','.join('?' * len(part))})"
-                found.update(
-                    (k, float("nan") if s is None else float(s)) for k, s in self._db.execute(query, part)
-                )
+        for start in range(0, len(keys), 500):
+            part = list(keys[start : start + 500])
+            query = f"SELECT key, score FROM scores WHERE key IN ({','.join('?' * len(part))})"
+            for key, score in self._table.rows(query, part):
+                if not isinstance(score, float | int | None):
+                    raise self._table.wrong(ValueError("a score of it is damaged"))
+                found[key] = float("nan") if score is None else float(score)
         return found
 
     def put(self, items: Mapping[str, float]) -> None:
         """Remember, in one transaction."""
         rows = [(key, None if np.isnan(score) else float(score)) for key, score in items.items()]
-        with self._lock:
-            self._db.execute("BEGIN IMMEDIATE")
-            self._db.executemany("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
-            self._db.execute("COMMIT")
+        self._table.write("INSERT OR REPLACE INTO scores VALUES (?, ?)", rows)
 
     def close(self) -> None:
         """Release the file."""
-        with self._lock:
-            self._db.close()
-
-
-class BudgetSpent(UsageError):
-    """The next question would go beyond `--max-queries`; everything asked so far is kept."""
+        self._table.close()
 
 
 class ScorerRuntime:
@@ -275,14 +263,19 @@ class ScorerRuntime:
         loaded: the black box. root: folder of caches. max_queries: questions it may ask at most in this run.
 
     Attributes:
-        queries: questions really asked.
+        queries: questions sent, those sent again after an error among them.
     """
 
     def __init__(self, loaded: LoadedScorer, root: Path, max_queries: int | None = None) -> None:
         self.loaded, self.spec, self.max_queries = loaded, loaded.spec, max_queries
         self.fingerprint = loaded.fingerprint
-        self.queries = 0
+        self.meter = loaded.meter or Meter()
+        self.meter.limit = max_queries
         self._cache = ScoreCache(root / "scores" / f"{self.fingerprint[:32]}.sqlite")
+
+    @property
+    def queries(self) -> int:
+        return self.meter.sent
 
     def key(self, left: str, right: str) -> str:
         """Key of a pair of content digests; the order does not count where the box is symmetric."""
@@ -317,8 +310,9 @@ class ScorerRuntime:
         for start in range(0, len(todo), step):
             part = todo[start : start + step]
             lefts, rights = ([picture(pair[side]) for _, pair in part] for side in (0, 1))
+            if self.loaded.meter is None:
+                self.meter.count(len(part))
             scores = self.loaded.score(lefts, rights)
-            self.queries += len(part)
             fresh = {key: float(s) for (key, _), s in zip(part, scores, strict=True)}
             self._cache.put(fresh)
             found.update(fresh)

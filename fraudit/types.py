@@ -181,6 +181,7 @@ class LoadedEmbedder:
         close: releases what the box holds (connections), or None.
         cacheable: whether `weights_sha256` covers everything that decides a vector, so that vectors may be
             remembered from one process to the next.
+        meter: has `sent`, the faces sent so far, where a face may be sent again after an error; or None.
     """
 
     spec: EmbedderSpec
@@ -190,6 +191,7 @@ class LoadedEmbedder:
     batch_size: int = 32
     close: Callable[[], None] | None = None
     cacheable: bool = True
+    meter: Any = None
 
     @property
     def fingerprint(self) -> str:
@@ -240,7 +242,9 @@ class Inverter(Protocol):
     embedder_fingerprint: str
     size_px: int
 
-    def invert(self, id_vectors: F32, seeds: I64, *, guidance: float = DEFAULT_GUIDANCE, steps: int = 10) -> U8:
+    def invert(
+        self, id_vectors: F32, seeds: I64, *, guidance: float = DEFAULT_GUIDANCE, steps: int = 10
+    ) -> U8:
         """f32[N,D] raw ID vectors and i64[N] seeds -> u8[N,S,S,3] RGB faces, aligned to `template`.
 
         The noise of a seed never depends on its batch.

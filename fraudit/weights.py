@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fraudit.doors import check_regular, read_json
 from fraudit.errors import ArtifactError, UsageError, WeightsError, suggest
 from fraudit.store import write_text_atomic
 
@@ -197,6 +198,7 @@ def how_to_get(entry: KnownWeights) -> str:
 
 def sha256_of(path: Path) -> str:
     """sha256 hex of a file, read in pieces. Raises WeightsError where it cannot be read."""
+    check_regular(path, "", "", WeightsError)
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -217,10 +219,7 @@ def read_records() -> dict[str, Any]:
     path = _records_path()
     if not path.is_file():
         return {"accepted": {}, "files": {}}
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(f"cannot read {path}: {error}", "delete it; licences are asked again") from error
+    found = read_json(path, hint="delete it; licences are asked again", kind=ArtifactError)
     if not isinstance(found, dict) or not all(isinstance(found.get(k), dict) for k in ("accepted", "files")):
         raise ArtifactError(f"{path}: not a record of weights", "delete it; licences are asked again")
     return found

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from fraudit.errors import ArtifactError, UsageError, WeightsError
+from fraudit.doors import read_json
+from fraudit.errors import ArtifactError, DataError, UsageError, WeightsError
 from fraudit.store import write_atomic
 from fraudit.weights import (
     KNOWN,
@@ -233,8 +234,8 @@ def _stream(client: Any, url: str, part: Path, progress: Progress | None) -> boo
 
 def _read_state(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(path)
+    except DataError:
         return {}
     return found if isinstance(found, dict) else {}
 

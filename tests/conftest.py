@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from fraudit.redact import forget
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -41,3 +44,10 @@ def shared_parity() -> Path:
 def _own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """No test reads or writes the person's own cache."""
     monkeypatch.setenv("FRAUDIT_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+
+
+@pytest.fixture(autouse=True)
+def _no_secrets_of_other_tests() -> Iterator[None]:
+    """A secret that one test sets is not hidden in the texts of the next."""
+    yield
+    forget()

@@ -5,7 +5,6 @@ ID3PM, sec. 5.2 and Fig. 11; corruption error after Hendrycks and Dietterich, IC
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fraudit.doors import RECORD_BYTES, entering, read_json
 from fraudit.errors import DataError, InsufficientData
 from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.types import F64, Analysis, AnalysisResult, Bool, Metric
@@ -134,8 +134,8 @@ def reference_rates(path: str, grid: Grid, digest: str) -> tuple[F64, float]:
         DataError: no such run, another face set, or a cell that the reference did not measure.
     """
     file = Path(path) / "run.json" if Path(path).is_dir() else Path(path)
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
+    with entering(f"no run record at {path}", "give the folder of a finished run as reference"):
+        record = read_json(file, RECORD_BYTES)
         metrics = {
             m["name"]: m["value"]
             for result in record["results"]
@@ -144,10 +144,6 @@ def reference_rates(path: str, grid: Grid, digest: str) -> tuple[F64, float]:
             if not m["group"]
         }
         theirs = record["inputs"]["dataset"]["digest"]
-    except (OSError, json.JSONDecodeError, KeyError, TypeError) as error:
-        raise DataError(
-            f"no run record at {path}: {error}", "give the folder of a finished run as reference"
-        ) from error
     if theirs != digest:
         raise DataError("the reference run saw another face set", "run the reference on the same data")
     wanted = [[f"robustness.fnmr.{c.name}.{s}" for s in grid.severities] for c in grid.corruptions]

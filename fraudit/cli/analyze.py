@@ -89,11 +89,14 @@ def analyze(
 
     from fraudit.cli.console import Line
     from fraudit.render import render
-    from fraudit.runner import default_run_dir, run_plan
+    from fraudit.runner import default_run_dir, run_plan, unreported
 
     line = Line(quiet)
     folder = out or default_run_dir(chosen)
-    record = run_plan(chosen, folder, overwrite=overwrite, reporter=line.reporter())
+    done = None if overwrite else unreported(folder, chosen.as_dict())
+    if done:
+        line.say(f"{folder} holds this run, finished but for its report")
+    record = done or run_plan(chosen, folder, overwrite=overwrite, reporter=line.reporter())
     page = render(folder)
     return tell(record, folder, page, quiet, as_json)
 

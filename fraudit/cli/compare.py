@@ -27,18 +27,24 @@ def compare(
 
     Example: fraudit compare runs/old runs/new --out comparison
     """
+    from jinja2 import TemplateError
+
     from fraudit.baseline import read_side
     from fraudit.cli.analyze import split
     from fraudit.compare.outputs import as_dict, cards, difference_words, value_words, write
     from fraudit.compare.outputs import compare as put_side_by_side
-    from fraudit.errors import UsageError
+    from fraudit.doors import entering
+    from fraudit.errors import DataError, UsageError
 
     if len(runs) < 2:
         raise UsageError(
             f"expected at least two runs, found {len(runs)}", "fraudit compare BASE NEW [NEW2 ...]"
         )
-    found = put_side_by_side([read_side(path) for path in runs], split(only), split(skip))
-    page = write(found, out)
+    sides = [read_side(path) for path in runs]
+    said = f"{', '.join(map(str, runs))} hold what cannot be compared"
+    with entering(said, "run the audits again, or freeze their baselines again", DataError, TemplateError):
+        found = put_side_by_side(sides, split(only), split(skip))
+        page = write(found, out)
     if as_json:
         typer.echo(json.dumps(as_dict(found), indent=2))
         return

@@ -5,7 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
+from fraudit.cli.terminal import draw, one_line
 from fraudit.runner import Reporter
+
+CLEAR = "\r\x1b[2K"
 
 
 class Line:
@@ -22,7 +25,7 @@ class Line:
         """One line of text."""
         if not self.quiet:
             self._clear()
-            print(text, file=sys.stderr, flush=True)
+            print(one_line(text), file=sys.stderr, flush=True)
 
     def progress(self, label: str, done: int, total: int) -> None:
         """`done` of `total`; drawn at most five times a second (every 30 s where not live)."""
@@ -37,15 +40,15 @@ class Line:
             return
         self._shown = now
         rate = done / max(now - self._started, 1e-6)
-        text = f"{label}: {done:,}/{total:,}, {rate:.1f}/s, {(total - done) / max(rate, 1e-6):.0f} s left"
+        text = f"{one_line(label)}: {done:,}/{total:,}, {rate:.1f}/s, {(total - done) / max(rate, 1e-6):.0f} s left"
         if self._live:
-            print(f"\r\x1b[2K{text}", end="" if done < total else "\n", file=sys.stderr, flush=True)
+            draw(CLEAR, text, "" if done < total else "\n")
         else:
             print(text, file=sys.stderr, flush=True)
 
     def _clear(self) -> None:
         if self._live:
-            print("\r\x1b[2K", end="", file=sys.stderr)
+            draw(CLEAR, "")
 
     def reporter(self) -> Reporter:
         """For `fraudit.runner.run_plan`."""

@@ -60,28 +60,24 @@ def datasets(
 
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
+    from fraudit.cli.terminal import show_table
     from fraudit.faces.sources import data_folder
 
-    table = Table("set", "what", "here", "pictures", "people", "pairs", "terms", title="Face sets")
+    cells = []
     for row in rows:
         here = "damaged" if row["problem"] else ("yes" if row["present"] else "no")
         counts = ["-" if row[key] is None else f"{row[key]:,}" for key in ("pictures", "people", "pairs")]
-        table.add_row(row["name"], escape(row["title"]), here, *counts, escape(row["terms"]))
-    console = Console()
-    console.print(table)
+        cells.append([row["name"], row["title"], here, *counts, row["terms"]])
+    show_table(Table("set", "what", "here", "pictures", "people", "pairs", "terms", title="Face sets"), cells)
     for row in rows:
         if row["problem"]:
-            console.print(f"{row['name']}: {row['problem']}", markup=False, soft_wrap=True)
+            typer.echo(f"{row['name']}: {row['problem']}")
         elif not row["present"]:
-            console.print(f"{row['name']}: {row['how']}", markup=False, soft_wrap=True)
-    console.print(
-        f"Named sets are looked for in {data_folder()} (set $FRAUDIT_DATA).", markup=False, soft_wrap=True
-    )
-    console.print("Any folder, zip, insightface .bin or manifest.csv can be given by its path.", markup=False)
+            typer.echo(f"{row['name']}: {row['how']}")
+    typer.echo(f"Named sets are looked for in {data_folder()} (set $FRAUDIT_DATA).")
+    typer.echo("Any folder, zip, insightface .bin or manifest.csv can be given by its path.")
 
 
 def register(app: typer.Typer) -> None:

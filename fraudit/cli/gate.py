@@ -45,12 +45,17 @@ def gate(
         return _plan(known, pairs, people, base, as_json)
     from fraudit import gate_output
     from fraudit.baseline import read_side
+    from fraudit.doors import entering
     from fraudit.gate import run_gate
     from fraudit.store import write_bytes_atomic
 
     if new is None:
         raise UsageError("no new run was given", "--new RUN (or --plan, to ask what could be detected)")
-    report = run_gate(known, read_side(base) if base else None, read_side(new))
+    sides = read_side(base) if base else None, read_side(new)
+    with entering(
+        f"{new} and {base} hold what no rule can judge", "run the audit again, or freeze the baseline again"
+    ):
+        report = run_gate(known, *sides)
     if junit:
         write_bytes_atomic(junit, gate_output.junit(report).encode())
     if markdown:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import importlib
 import importlib.util
 import os
+import signal
 import sys
+import threading
 import traceback
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
 
 import fraudit
-from fraudit.errors import FrauditError
+from fraudit.cli.terminal import guard
+from fraudit.errors import ArtifactError, FrauditError
 
 TOPICS = (
     "analyze",
@@ -69,6 +75,27 @@ for topic in TOPICS:
     importlib.import_module(f"fraudit.cli.{topic}").register(app)
 
 
+# command -> (what of its work outlasts an interruption, how to go on); the vectors and scores of a black box are kept
+# as they come, and a Python function without a version is the exception that the README names.
+_ASKED = "what the black box answered is kept (unless it is a Python function without a version)"
+KEPT = {
+    **dict.fromkeys(
+        ("analyze", "embed", "bias", "pca", "invert", "interpolate", "traverse", "adapt", "train-linear"),
+        (_ASKED, "the same command goes on from there"),
+    ),
+    **dict.fromkeys(
+        ("train", "train-upscaler"),
+        (
+            "the training is kept as of its last checkpoint",
+            "the same command with --resume goes on from there",
+        ),
+    ),
+    "weights": ("what was downloaded is kept", "the same command goes on from there"),
+}
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
+
+
 def fail(message: str, hint: str, code: int) -> int:
     """Print one line of error and one of hint to standard error; the exit code."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
@@ -77,32 +104,99 @@ def fail(message: str, hint: str, code: int) -> int:
     return code
 
 
+def interrupted(command: str, number: int) -> int:
+    """Say in one line what is kept after signal `number` and how to go on; the exit code."""
+    kept, further = KEPT.get(command, ("nothing was left half-written", "run the command again"))
+    word = "interrupted" if number == signal.SIGINT else "terminated"
+    print(
+        f"\n{word}: {kept}; {further}" if sys.stderr.isatty() else f"{word}: {kept}; {further}",
+        file=sys.stderr,
+    )
+    return 128 + number
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[int]]:
+    """SIGTERM ends a command as Ctrl-C does; the list holds the signal that came."""
+    came: list[int] = []
+
+    def stop(number: int, frame: Any) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield came
+        return
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    too_large = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # then writing says EFBIG
+    try:
+        yield came
+    finally:
+        for number, handler in {**before, signal.SIGXFSZ: too_large}.items():
+            signal.signal(number, handler)
+
+
+def _of_the_machine(error: BaseException) -> tuple[str, str] | None:
+    """(message, hint) where the disk or a permission is to blame and not the code, else None."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, OSError) and seen.errno in _DISK_FULL + _NOT_WRITABLE:
+            what = f" {seen.filename}" if seen.filename else ""
+            if seen.errno in _DISK_FULL:
+                return (
+                    f"no space left to write{what}: {seen.strerror}",
+                    "free some space; the same command goes on",
+                )
+            said = f"not allowed to write or read{what}: {seen.strerror}"
+            return said, "check its permissions, or choose another place"
+        seen = seen.__cause__ or seen.__context__
+    if isinstance(error, OSError) and error.strerror:
+        return (
+            f"{error.strerror}{f': {error.filename}' if error.filename else ''}",
+            "check the path and the disk",
+        )
+    if type(error).__module__ == "sqlite3":
+        return f"a cache cannot be used: {error}", "free some space, or set FRAUDIT_CACHE to another folder"
+    if isinstance(error, MemoryError):
+        return f"not enough memory: {error}".rstrip(
+            ": "
+        ), "close other programs, or take fewer or smaller pictures"
+    return None
+
+
 def run(arguments: list[str]) -> int:
     """Run the command line; the exit code (docs/adr/0002-exit-codes.md)."""
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"] or ["--help"]
-    try:
-        code = app(arguments, prog_name="fraudit", standalone_mode=False)
-        return code if isinstance(code, int) else 0
-    except FrauditError as error:
-        if debug:
-            traceback.print_exc()
-        return fail(error.message, error.hint, error.exit_code)
-    except CLICK_ERROR as error:
-        context = getattr(error, "ctx", None)
-        where = context.command_path if context else "fraudit"
-        return fail(error.format_message(), f"{where} --help", 2)
-    except (KeyboardInterrupt, typer.Abort):
-        return fail("interrupted", "what was embedded is kept: the same command goes on from there", 130)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except Exception as error:  # the outermost door: whatever arrives here is a bug of ours
-        if debug:
-            traceback.print_exc()
-        return fail(
-            f"a bug: {type(error).__name__}: {error}", "please report it with the output of --debug", 70
-        )
+    with guard(), _signals() as came:
+        try:
+            code = app(arguments, prog_name="fraudit", standalone_mode=False)
+            if came:  # typer turns an interrupt into an exit without a word
+                return interrupted(arguments[0], came[0])
+            return code if isinstance(code, int) else 0
+        except FrauditError as error:
+            if debug:
+                traceback.print_exc()
+            return fail(error.message, error.hint, error.exit_code)
+        except CLICK_ERROR as error:
+            context = getattr(error, "ctx", None)
+            where = context.command_path if context else "fraudit"
+            return fail(error.format_message(), f"{where} --help", 2)
+        except (KeyboardInterrupt, typer.Abort):
+            return interrupted(arguments[0], came[0] if came else signal.SIGINT)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return 0
+        except Exception as error:  # the outermost door: what is left here is a bug of ours
+            if came:  # what an interrupt made of libraries that were in the middle of something
+                return interrupted(arguments[0], came[0])
+            if debug:
+                traceback.print_exc()
+            found = _of_the_machine(error)
+            if found:
+                return fail(*found, ArtifactError.exit_code)
+            text = " ".join(f"{type(error).__name__}: {error}".split())[:1000]
+            return fail(f"a bug: {text}", "please report it with the output of --debug", 70)
 
 
 def main() -> None:

@@ -60,8 +60,8 @@ def runs(
             "run": str(path.parent),
             "status": record.status + (f", {len(record.failures)} failed" if record.failures else ""),
             "created": record.created,
-            "embedder": record.inputs.get("embedder", {}).get("name"),
-            "dataset": record.inputs.get("dataset", {}).get("name"),
+            "embedder": record.input_fact("embedder", "name"),
+            "dataset": record.input_fact("dataset", "name"),
         }
         for label, name in HEADLINES:
             row[label] = _text(_find(record, name))
@@ -73,16 +73,15 @@ def runs(
         typer.echo(f"no run in {folder}")
         return
     from rich import box
-    from rich.console import Console
     from rich.table import Table
+
+    from fraudit.cli.terminal import show_table
 
     table = Table(box=box.SIMPLE_HEAD)
     keys = list(dict.fromkeys(key for row in rows for key in row))
     for key in keys:
-        table.add_column(key)
-    for row in rows:
-        table.add_row(*[str(row.get(key, "-")) for key in keys])
-    Console().print(table)
+        table.add_column(key, overflow="fold")
+    show_table(table, ([row.get(key, "-") for key in keys] for row in rows))
 
 
 def show(
@@ -97,6 +96,7 @@ def show(
 
     Example: fraudit show runs/first --only verification
     """
+    from fraudit.cli.terminal import one_line
     from fraudit.errors import UsageError, suggest
     from fraudit.record import RunRecord
 
@@ -111,16 +111,16 @@ def show(
     if as_json:
         typer.echo(record.frame().to_json(orient="records", indent=2))
         return
-    dataset, box = record.inputs.get("dataset", {}), record.inputs.get("embedder", {})
-    typer.echo(f"{box.get('name')} on {dataset.get('name')}, {record.created}, {record.status}")
+    box, dataset = record.input_fact("embedder", "name"), record.input_fact("dataset", "name")
+    typer.echo(one_line(f"{box} on {dataset}, {record.created}, {record.status}"))
     for _, finding in record.findings():
-        typer.echo(f"[{finding.severity}] {finding.text}")
+        typer.echo(f"[{finding.severity}] {one_line(finding.text)}")
     for result in record.results:
         if wanted and result.name not in wanted:
             continue
         full = everything or bool(wanted)
         said = f"{result.status} ({result.reason})" if result.reason else result.headline
-        typer.echo(f"\n{result.title}: {said}")
+        typer.echo(f"\n{one_line(result.title)}: {one_line(said)}")
         if not full:
             typer.echo(f"  {len(result.metrics)} metrics: fraudit show {run} --only {result.name}")
             continue
@@ -129,7 +129,7 @@ def show(
             value = _text(metric) if metric.value is not None else f"missing: {metric.missing}"
             size = f", n = {metric.n:,}" if metric.n is not None else ""
             why = f"; no interval: {metric.interval_missing}" if metric.interval_missing else ""
-            typer.echo(f"  {name} = {value}{size}{why}")
+            typer.echo("  " + one_line(f"{name} = {value}{size}{why}"))
 
 
 def register(app: typer.Typer) -> None:

@@ -25,7 +25,7 @@ def analyze_scorer(
     from fraudit.errors import UsageError
     from fraudit.plan import plan_from_toml, plan_from_values
     from fraudit.render import render
-    from fraudit.runner import default_run_dir
+    from fraudit.runner import default_run_dir, unreported
     from fraudit.scorer_run import budget_text, prepare, run_scorer
 
     for key in ("embedder", "weights", "judges", "inverter", "max_faces"):
@@ -44,8 +44,10 @@ def analyze_scorer(
         if dry_run:
             typer.echo(json.dumps(asdict(prepared.budget), indent=2) if as_json else budget_text(prepared))
             return 0
-        line.say(budget_text(prepared))
-        record = run_scorer(prepared, overwrite=overwrite, reporter=line.reporter())
+        asked = {"scorer": prepared.runtime.spec.name, "max_queries": max_queries}
+        done = None if overwrite else unreported(out, {**prepared.plan.as_dict(), **asked})
+        line.say(f"{out} holds this run, finished but for its report" if done else budget_text(prepared))
+        record = done or run_scorer(prepared, overwrite=overwrite, reporter=line.reporter())
     finally:
         prepared.runtime.close()
     return tell(record, out, render(out), quiet, as_json)

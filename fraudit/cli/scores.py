@@ -66,11 +66,21 @@ def _plain(result: Any) -> dict[str, Any]:
 
 def _write(out: Path, result: Any, found: Any) -> None:
     from fraudit.charts import svg
+    from fraudit.doors import check_ours
+    from fraudit.errors import UsageError
     from fraudit.scores import write_scores
     from fraudit.store import write_text_atomic
 
+    ours = check_ours(
+        out / "verification.json",
+        lambda d: d.get("schema") == "fraudit-verification",
+        "result of fraudit scores",
+    )
+    if ours is None and (out / "scores.csv").exists():
+        raise UsageError(f"{out} holds another program's scores.csv", "choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    write_text_atomic(out / "verification.json", json.dumps(_plain(result), indent=2, allow_nan=False) + "\n")
+    document = {"schema": "fraudit-verification", **_plain(result)}
+    write_text_atomic(out / "verification.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
     write_scores(found, out / "scores.csv", "pairs-csv")
     for at, figure in enumerate(result.figures):
         write_text_atomic(out / f"{figure.name}.svg", svg(figure, 720, uid=f"c{at}"))

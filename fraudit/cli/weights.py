@@ -54,6 +54,7 @@ def fetch(
 
     Example: fraudit weights fetch facenet-vggface2 --accept-licence
     """
+    from fraudit.cli.terminal import draw
     from fraudit.weights import known
     from fraudit.weights_fetch import fetch as fetch_weights
     from fraudit.weights_fetch import is_offline
@@ -66,7 +67,7 @@ def fetch(
     def progress(done: int, total: int) -> None:
         if live:
             whole = f" of {total / 1e6:,.1f}" if total else ""
-            print(f"\r{entry.name}: {done / 1e6:,.1f}{whole} MB", end="", file=sys.stderr, flush=True)
+            draw("\r", f"{entry.name}: {done / 1e6:,.1f}{whole} MB")
 
     path = fetch_weights(entry, offline=offline, progress=progress)
     if live:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudit.doors import entering, open_arrays
 from fraudit.errors import DataError
 from fraudit.scores import ScoreSet, read_run_scores
 from fraudit.stats import verification as v
@@ -117,18 +118,18 @@ class Evidence:
 
 def read_vectors(path: Path) -> Vectors:
     """Read a run's vectors. Raises DataError where the file is no such thing."""
-    try:
-        with np.load(path, allow_pickle=False) as data:
-            vectors, ok = data["vectors"].astype(np.float32), data["ok"].astype(bool)
-            norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-            unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-            names = [name for name in data.files if name.startswith("attribute.")]
-            return Vectors(
-                data["ids"], unit, ok, data["subjects"].astype(np.int64),
-                {name.removeprefix("attribute."): data[name] for name in names},
-            )  # fmt: skip
-    except (OSError, KeyError, ValueError, EOFError) as error:
-        raise DataError(f"{path} is no vectors.npz of a run: {error}", "run the audit again") from error
+    with open_arrays(path, "is no vectors.npz of a run", "run the audit again") as data:
+        vectors, ok = data["vectors"].astype(np.float32), data["ok"].astype(bool)
+        ids, subjects = data["ids"].astype(np.str_), data["subjects"].astype(np.int64)
+        named = {n.removeprefix("attribute."): data[n] for n in data.files if n.startswith("attribute.")}
+        lengths = {len(column) for column in (ok, ids, subjects, *named.values())}
+        if vectors.ndim != 2 or lengths != {len(vectors)} or not np.isfinite(vectors[ok]).all():
+            raise DataError(
+                f"{path} is no vectors.npz of a run: its arrays do not fit together", "run the audit again"
+            )
+        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+        unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+        return Vectors(ids, unit, ok, subjects, named)
 
 
 def read_evidence(
@@ -154,7 +155,8 @@ def read_evidence(
         notes.append(
             "no vectors.npz: error rates at thresholds of other people are compared by their intervals"
         )
-    return evidence_of(vectors, pairs, metrics, seed, bias_fmr, notes)
+    with entering(f"{folder}: its scores.csv and vectors.npz do not fit its run.json", "run the audit again"):
+        return evidence_of(vectors, pairs, metrics, seed, bias_fmr, notes)
 
 
 def evidence_of(

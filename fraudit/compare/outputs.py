@@ -14,7 +14,8 @@ from fraudit.compare import figures as drawn
 from fraudit.compare.deltas import Delta, deltas, importance
 from fraudit.compare.sameness import same_face
 from fraudit.compare.sides import Side, require_comparable
-from fraudit.errors import InsufficientData
+from fraudit.doors import check_ours
+from fraudit.errors import InsufficientData, UsageError
 from fraudit.formatting import interval as interval_words
 from fraudit.formatting import number, printable
 from fraudit.render import Drawings, Pictures, environment
@@ -299,10 +300,15 @@ def markdown_text(found: Comparison) -> str:
 
 def write(found: Comparison, out: Path) -> Path:
     """Write index.html, comparison.md, comparison.json and junit.xml into `out`; returns the page's path."""
+    ours = check_ours(
+        out / "comparison.json", lambda c: c.get("schema") == "fraudit-comparison", "comparison of fraudit"
+    )
+    if ours is None and any((out / name).exists() for name in ("index.html", "comparison.md", "junit.xml")):
+        raise UsageError(f"{out} holds files of another program", "choose another --out")
     page = html_text(found)
     texts = {
-        "comparison.md": markdown_text(found),
         "comparison.json": json.dumps(as_dict(found), indent=1, allow_nan=False) + "\n",
+        "comparison.md": markdown_text(found),
         "junit.xml": junit(found),
     }
     for name, text in texts.items():

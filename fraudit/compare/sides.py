@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudit.compare.evidence import Evidence, Key, read_evidence
+from fraudit.doors import entering
 from fraudit.errors import DataError, UsageError
 from fraudit.record import RunRecord
 from fraudit.summary import subject
@@ -61,10 +62,12 @@ def run_side(path: Path, label: str = "") -> Side:
             f"{path} is an incomplete run", "let the audit finish: the same command goes on from there"
         )
     metrics = {(m.name, m.group): m for m in record.metrics()}
-    params = params_of(record)
-    bias_fmr = float(params.get("bias", {}).get("fmr", 1e-3))
+    with entering(f"{path}: its plan cannot be read", "run the audit again"):
+        params = params_of(record)
+        bias_fmr = float(params.get("bias", {}).get("fmr", 1e-3))
+        seed = int(record.plan.get("seed") or 0)
     identified = bool((record.inputs.get("dataset") or {}).get("identified", True))
-    evidence = read_evidence(folder, metrics, int(record.plan.get("seed") or 0), bias_fmr, identified)
+    evidence = read_evidence(folder, metrics, seed, bias_fmr, identified)
     box = record.inputs.get("embedder") or {}
     return Side(
         label or box.get("name") or folder.name,

@@ -6,13 +6,13 @@ from -90..90 degrees, ages from 0..100 years. CelebA and UTKFace give what they 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from fraudit.doors import read_json
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.types import F32, FaceSet
 
@@ -86,10 +86,7 @@ def from_ffhq(document: Any) -> dict[str, float]:
 
 def read_ffhq(path: Path) -> dict[str, float]:
     """`from_ffhq` of a JSON file. Raises DataError where it is not JSON or not of that layout."""
-    try:
-        document = json.loads(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: not FFHQ metadata: {error}") from error
+    document = read_json(Path(path), hint="expected FFHQ metadata")
     try:
         return from_ffhq(document)
     except (TypeError, ValueError, KeyError, AttributeError) as error:

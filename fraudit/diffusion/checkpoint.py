@@ -17,6 +17,7 @@ from torch import Tensor
 
 from fraudit.diffusion.guided_checkpoint import load_strictly
 from fraudit.diffusion.unet import UNet, UNetConfig, build_unet
+from fraudit.doors import check_ours, read_json
 from fraudit.errors import ArtifactError, FrauditError, UsageError, suggest
 from fraudit.store import write_atomic, write_text_atomic
 
@@ -34,6 +35,8 @@ _CARD_KEYS = {
     UPSCALER: ("format", "kind", "unet", "schedule", "small_px", "files", "dtype"),
 }  # fmt: skip
 _MADE_BY = {KIND: "fraudit train", UPSCALER: "fraudit train-upscaler"}
+_KINDS = (KIND, UPSCALER, "linear")
+_UNFINISHED = "unfinished"
 NAMES = {KIND: "inverter", UPSCALER: "upscaler"}
 
 
@@ -121,15 +124,25 @@ def save_inverter(
     """
     from safetensors.torch import save_file
 
+    before = check_ours(folder / "card.json", lambda c: c.get("kind") in _KINDS, "inverter of fraudit")
+    there = set(folder.glob("model-*.safetensors"))
+    if before is None and there:
+        raise UsageError(f"{folder} holds another program's {min(there).name}", "choose another folder")
+    listed = None if before is None or before.get(_UNFINISHED) else before.get("files")
+    old = (
+        {folder / str(e.get("name")) for e in listed if isinstance(e, dict)}
+        if isinstance(listed, list)
+        else there
+    )
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "card.json").unlink(missing_ok=True)
+    write_card(folder, {"format": FORMAT, "kind": kind, _UNFINISHED: True})
     parts = _files_of(_packed(state, dtype), max_bytes)
     entries = []
     for number, part in enumerate(parts, 1):
         path = folder / f"model-{number:05d}-of-{len(parts):05d}.safetensors"
         write_atomic(path, lambda temporary, part=part: save_file(part, temporary))
         entries.append({"name": path.name, "sha256": file_sha256(path), "bytes": path.stat().st_size})
-    for stale in set(folder.glob("model-*.safetensors")) - {folder / entry["name"] for entry in entries}:
+    for stale in (old & there) - {folder / entry["name"] for entry in entries}:
         stale.unlink()
     full = {**card, "format": FORMAT, "kind": kind, "dtype": dtype, "files": entries}
     write_card(folder, full)
@@ -148,14 +161,11 @@ def read_inverter_card(folder: Path, kind: str = KIND) -> dict[str, Any]:
         ArtifactError: missing, broken, of another kind or a newer format.
     """
     path, again = Path(folder) / "card.json", f"make the {NAMES[kind]} again ({_MADE_BY[kind]})"
-    if not path.is_file():
+    if not path.exists():
         raise ArtifactError(
             f"{folder} holds no trained {NAMES[kind]}: card.json is missing", f"see {_MADE_BY[kind]}"
         )
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}", again) from error
+    card = read_json(path, hint=again, kind=ArtifactError)
     if not isinstance(card, dict):
         raise ArtifactError(f"{path} is not a card", again)
     if card.get("kind", KIND) != kind:
@@ -163,6 +173,8 @@ def read_inverter_card(folder: Path, kind: str = KIND) -> dict[str, Any]:
             f"{folder} holds something of kind '{card.get('kind', KIND)}'; expected '{kind}'",
             f"give a folder that {_MADE_BY[kind]} wrote",
         )
+    if card.get(_UNFINISHED):
+        raise ArtifactError(f"{folder} is half-written: whatever wrote it was stopped", again)
     missing = [key for key in _CARD_KEYS[kind] if key not in card]
     if missing:
         raise ArtifactError(f"{path} lacks {', '.join(missing)}", again)

@@ -20,6 +20,7 @@ import numpy as np
 
 from fraudit.diffusion.attributes import from_faces, mirrored
 from fraudit.diffusion.checkpoint import check_embedder, file_sha256
+from fraudit.doors import RECORD_BYTES, check_ours, entering, read_json
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.faces.align import align, similarity_transform
@@ -214,6 +215,7 @@ def build_shards(
     """
     from safetensors.numpy import save_file
 
+    check_ours(folder / "index.json", lambda i: "format" in i and "shards" in i, "folder of training shards")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.json").unlink(missing_ok=True)
     parts, pictures, datasets, base = [], [], [], 0
@@ -282,11 +284,10 @@ def read_index(folder: Path) -> dict[str, Any]:
     path = Path(folder) / "index.json"
     if not path.is_file():
         raise ArtifactError(f"no training shards in {folder}: index.json is missing", "see fraudit train")
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
+    again = f"delete {folder} to make it again"
+    with entering(f"{path} cannot be read", again, ArtifactError):
+        index = read_json(path, RECORD_BYTES)
         known = index["format"] == FORMAT and isinstance(index["shards"], list)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ArtifactError(f"{path} cannot be read: {error}", f"delete {folder} to make it again") from error
     if not known:
         raise ArtifactError(f"{path} has an unknown format", f"delete {folder} to make it again")
     return index

@@ -5,10 +5,13 @@ The reasons are stable: they are the classes of failure to acquire in a report.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import struct
+import threading
 import warnings
 import zlib
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
@@ -20,6 +23,9 @@ FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
 SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 * 1024 * 1024
+ROOM_BYTES = 600_000_000  # of decoded pictures at one time, by all threads together
+_PIXEL_BYTES = 9  # Pillow's four, ours three, and a strip on its way from one to the other
+_STRIP_PIXELS = 4_000_000
 
 # Pillow warns of damaged metadata and of large headers; both are decided here, and worker threads forbid
 # warnings.catch_warnings.
@@ -50,6 +56,44 @@ _TURN = {
     8: Image.Transpose.ROTATE_90,
 }
 _ORIENTATION = 0x0112
+
+
+class _Room:
+    """So many bytes of decoded pictures at one time; a picture that is larger than all of them goes alone."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.taken, self.most = size, 0, 0
+        self._free = threading.Condition()
+
+    @contextlib.contextmanager
+    def take(self, count: int) -> Iterator[None]:
+        """Wait until `count` bytes are free, and hold them while the block runs."""
+        count = min(count, self.size)
+        with self._free:
+            self._free.wait_for(lambda: self.taken + count <= self.size)
+            self.taken += count
+            self.most = max(self.most, self.taken)
+        try:
+            yield
+        finally:
+            with self._free:
+                self.taken -= count
+                self._free.notify_all()
+
+
+ROOM = _Room(ROOM_BYTES)
+
+
+@contextlib.contextmanager
+def room_for(data: bytes) -> Iterator[None]:
+    """Hold the memory that the encoded picture `data` takes when it is decoded; threads wait for one another.
+
+    Not to be nested: a thread that holds room and waits for more waits for itself.
+    """
+    size = picture_size(data) if len(data) > 4096 else None
+    pixels = min(size[0] * size[1], MAX_PIXELS) if size else 0
+    with ROOM.take(_PIXEL_BYTES * pixels):
+        yield
 
 
 def decode_picture(data: bytes) -> U8:
@@ -124,4 +168,15 @@ def _to_rgb(image: Image.Image) -> U8:
         seen = image.convert("RGBA")
         black = Image.new("RGBA", seen.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, seen)
-    return np.array(image.convert("RGB"), dtype=np.uint8)
+    return _array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _array(image: Image.Image) -> U8:
+    """u8[H,W,3] in strips: Pillow's own way holds two more copies of the whole picture."""
+    width, height = image.size
+    pixels = np.empty((height, width, 3), np.uint8)
+    step = max(1, _STRIP_PIXELS // width)
+    for top in range(0, height, step):
+        below = min(top + step, height)
+        pixels[top:below] = np.asarray(image.crop((0, top, width, below)))
+    return pixels

@@ -22,6 +22,7 @@ import numpy as np
 
 from fraudit.errors import DataError, PluginError, WeightsError, suggest
 from fraudit.faces.boxes import Detector, Policy, check_policy, choose
+from fraudit.faces.decode import room_for
 from fraudit.faces.members import open_table
 from fraudit.store import cache_root
 from fraudit.types import F32, U8, FaceSet, Located
@@ -282,7 +283,8 @@ def locate(
     def one(index: int) -> Located:
         try:
             data = faces.read_bytes(index)
-            return locator.remembered(data) or locator(index, data, faces.decode(data))
+            with room_for(data):
+                return locator.remembered(data) or locator(index, data, faces.decode(data))
         except DataError as error:
             return Located(None, error.message)
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import bz2
 import contextlib
 import hashlib
 import os
 import sqlite3
+import stat
 import threading
 import zipfile
 import zlib
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Protocol
+from typing import IO, Protocol
 
+from fraudit.doors import BROKEN, cause, check_regular, read_file
 from fraudit.errors import DataError
 from fraudit.faces.decode import MAX_BYTES, SUFFIXES, TOO_LARGE
 from fraudit.store import cache_root
 
 MISSING = "missing file"
 UNREADABLE = "unreadable file"
+NO_FILE = "no regular file"
 MAX_TABLE_BYTES = 1024 * 1024 * 1024
 
 
@@ -66,27 +70,59 @@ class ZipMembers:
     def _open(self) -> None:
         try:
             self._zip = zipfile.ZipFile(self.path)
-        except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-            raise DataError(f"{self.path} cannot be opened as a zip: {error}", "download it again") from error
+        except BROKEN as error:
+            raise DataError(
+                f"{self.path} cannot be opened as a zip: {cause(error)}", "download it again"
+            ) from error
         self._pid = os.getpid()
 
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
         info = self._infos.get(name)
         if info is None:
             raise DataError(MISSING)
-        if info.file_size > limit:  # what is unpacked never exceeds this declared size
+        if info.file_size > limit:
             raise DataError(TOO_LARGE)
         try:
             with self._lock:
                 if os.getpid() != self._pid:  # a forked worker must not share the file's offset
                     self._open()
-                return self._zip.read(info)
-        except (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError) as error:
+                if info.compress_type == zipfile.ZIP_BZIP2 and not info.flag_bits & 1:
+                    return self._bzip2(info)
+                with self._zip.open(info) as file:
+                    return _unpacked(file, info)
+        except (*BROKEN, RuntimeError) as error:
             raise DataError(UNREADABLE) from error
+
+    def _bzip2(self, info: zipfile.ZipInfo) -> bytes:
+        # zipfile unpacks all that a step of packed bytes holds, and 50 bytes of bzip2 hold a megabyte.
+        with self.path.open("rb") as file:
+            file.seek(info.header_offset)
+            head = file.read(30)
+            file.seek(
+                int.from_bytes(head[26:28], "little") + int.from_bytes(head[28:30], "little"), os.SEEK_CUR
+            )
+            packed = file.read(info.compress_size)
+        data = bz2.BZ2Decompressor().decompress(packed, info.file_size + 1)
+        if len(data) != info.file_size or zlib.crc32(data) != info.CRC:
+            raise DataError(UNREADABLE)
+        return data
 
     def identities(self, names: Iterable[str]) -> list[str]:
         found = (self._infos.get(name) for name in names)
         return ["" if info is None else f"{info.CRC:08x}-{info.file_size}" for info in found]
+
+
+def _unpacked(file: IO[bytes], info: zipfile.ZipInfo) -> bytes:
+    """All of a file of a zip. It may state a smaller size than it unpacks to, so it is unpacked in small steps.
+
+    zipfile unpacks all that there is where it is asked for all, and of LZMA all that a step of packed bytes holds,
+    whatever number it is asked for.
+    """
+    step = 1 << 20 if info.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else 4096
+    parts = []
+    while part := file.read(step):
+        parts.append(part)
+    return b"".join(parts)
 
 
 class FolderMembers:
@@ -104,18 +140,25 @@ class FolderMembers:
 
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
         try:
-            with (self.path / name).open("rb") as file:
-                data = file.read(limit + 1)
-        except FileNotFoundError as error:
-            raise DataError(MISSING) from error
-        except (OSError, ValueError) as error:
-            raise DataError(UNREADABLE) from error
-        if len(data) > limit:
-            raise DataError(TOO_LARGE)
-        return data
+            return read_file(self.path / name, limit)
+        except DataError as error:
+            raise DataError(_reason(self.path / name, limit)) from error
 
     def identities(self, names: Iterable[str]) -> list[str]:
         return content_hashes([self.path / name for name in names])
+
+
+def _reason(path: Path, limit: int) -> str:
+    """Why a file cannot be read, as a class that can be counted."""
+    try:
+        state = path.stat()
+    except FileNotFoundError:
+        return MISSING
+    except (OSError, ValueError):
+        return UNREADABLE
+    if not stat.S_ISREG(state.st_mode):
+        return NO_FILE
+    return TOO_LARGE if state.st_size > limit else UNREADABLE
 
 
 def open_table(path: Path, create: str) -> sqlite3.Connection | None:
@@ -169,6 +212,8 @@ def _content_hash(path: Path, db: sqlite3.Connection | None) -> str:
                 ).fetchone()
         if known is not None and known[:2] == (state.st_size, state.st_mtime_ns):
             return str(known[2])
+        if not stat.S_ISREG(state.st_mode):  # a pipe would wait, a device never end
+            return ""
         with path.open("rb") as file:
             found = hashlib.file_digest(file, "sha256").hexdigest()
     except (OSError, ValueError):
@@ -184,6 +229,7 @@ def open_members(path: Path) -> Members:
     """The files of a folder or a zip. Raises DataError."""
     if path.is_dir():
         return FolderMembers(path)
+    check_regular(path, "pass a folder, a zip, a .bin or a manifest .csv")
     if zipfile.is_zipfile(path):
         return ZipMembers(path)
     raise DataError(

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fraudit.doors import TABLE_BYTES, read_file
 from fraudit.errors import DataError
 from fraudit.faces.draft import Draft
 from fraudit.faces.members import MAX_TABLE_BYTES, FolderMembers, Members, pictures
@@ -87,10 +88,7 @@ def _pair_list(named: list[NamedPair], place: dict[tuple[str, int], int]) -> Pai
 
 
 def _outside(path: str) -> bytes:
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror}") from error
+    return read_file(Path(path), TABLE_BYTES)
 
 
 # -- folders

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from fraudit.doors import TABLE_BYTES, read_file
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.draft import Draft
 from fraudit.faces.members import Members, open_members, pictures
@@ -204,10 +205,7 @@ def _with_pairs(faces: FaceSet, pairs: str | Path) -> FaceSet:
     from fraudit.faces.protocols import read_pair_table
     from fraudit.faces.tables import read_table
 
-    try:
-        data = Path(pairs).read_bytes()
-    except OSError as error:
-        raise DataError(f"{pairs} cannot be read: {error.strerror}") from error
+    data = read_file(Path(pairs), TABLE_BYTES)
     index = {one: i for i, one in enumerate(faces.ids)}
     found = read_pair_table(read_table(data, str(pairs)), index, str(pairs))
     subjects = faces.subjects if faces.identified else _linked(faces, found)

@@ -280,6 +280,7 @@ def write_sheet(
 
     from PIL import Image
 
+    from fraudit.formatting import sheet_text
     from fraudit.store import write_atomic, write_text_atomic
 
     for name, picture in {"sheet.png": sheet, **pictures}.items():
@@ -288,5 +289,5 @@ def write_sheet(
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(table[0]), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(table)
+    writer.writerows({k: sheet_text(v) if isinstance(v, str) else v for k, v in row.items()} for row in table)
     write_text_atomic(folder / "similarities.csv", buffer.getvalue())

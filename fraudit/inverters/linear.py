@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from fraudit.doors import BROKEN, check_ours
 from fraudit.errors import ArtifactError, DataError, UsageError
 from fraudit.inverters.eigenfaces import Eigenfaces, fit_eigenfaces
 from fraudit.store import write_atomic, write_text_atomic
@@ -296,8 +297,13 @@ def save(inverter: LinearInverter, folder: Path) -> None:
         "residual": inverter.residual.astype(np.float16),
         "centres": inverter.centres.astype(np.float16),
     }
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / WEIGHTS
+    before = check_ours(
+        folder / "card.json", lambda c: c.get("kind") == "linear", "linear inverter of fraudit"
+    )
+    if before is None and path.exists():
+        raise UsageError(f"{folder} holds another program's {WEIGHTS}", "choose another folder")
+    folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, lambda p: save_file(tensors, p))
     card = {**inverter.card, "width": inverter.width, "weights_sha256": _sha256(path)}
     card["size_bytes"] = path.stat().st_size
@@ -323,7 +329,11 @@ def load(folder: Path) -> LinearInverter:
         )
     try:
         t = load_file(path)
-        side = int(card["size_px"])
+        side, dim = int(card["size_px"]), int(card["dim"])
+        if dim < 1 or side < 2 or t["mean_face"].shape != (side, side, 3):
+            raise ValueError(
+                f"its card states {dim} dimensions and {side} pixels, its arrays are of another size"
+            )
         k = len(t["basis_peak"])
         left = t["basis_left"].astype(np.float32).reshape(k, side, side // 2, 3)
         left *= (t["basis_peak"] / 127)[:, None, None, None]
@@ -342,7 +352,7 @@ def load(folder: Path) -> LinearInverter:
             t["centres"].astype(np.float32),
             float(card.get("width", 0.0)),
         )
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, *BROKEN) as error:
         raise ArtifactError(
             f"{path} cannot be read: {error}", "train or export the inverter again"
         ) from error

@@ -5,32 +5,34 @@ An inverter answers only for the embedder it was trained on: its card carries th
 
 from __future__ import annotations
 
-import json
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from fraudit.doors import entering, read_json
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.plugins import INVERTERS
 from fraudit.types import Inverter, LoadedEmbedder
 
+_TYPES: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("kind", "embedder", "embedder_fingerprint", "weights_sha256", "dtype"), (str,)),
+    **dict.fromkeys(("dim", "size_px", "format"), (int,)),
+    **dict.fromkeys(("guidance", "temperature", "width", "explained_pixels"), (float, int)),
+    "files": (list,),
+}
+_WORDS = {str: "text", int: "a whole number", float: "a number", list: "a list"}
 PREFERENCE = ("id3pm", "linear")  # which kind `auto` takes where several are bundled for an embedder
 
 
 def read_card(folder: Path) -> dict[str, Any]:
     """The card of a trained inverter. Raises ArtifactError where it is missing or broken."""
-    path = folder / "card.json"
-    if not path.is_file():
+    path, again = folder / "card.json", "train or export the inverter again"
+    if not path.exists():
         raise ArtifactError(
             f"{folder} holds no trained inverter: card.json is missing",
             "fraudit adapt, fraudit train and fraudit train-linear write such a folder",
         )
-    try:
-        card = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ArtifactError(
-            f"{path} cannot be read: {error}", "train or export the inverter again"
-        ) from error
+    card = read_json(path, hint=again, kind=ArtifactError)
     if isinstance(card, dict) and card.get("kind") == "upscaler":
         raise ArtifactError(
             f"{folder} holds an upscaler, which makes pictures larger; expected an inverter",
@@ -38,9 +40,10 @@ def read_card(folder: Path) -> dict[str, Any]:
         )
     missing = {"kind", "embedder", "embedder_fingerprint"} - set(card if isinstance(card, dict) else ())
     if missing:
-        raise ArtifactError(
-            f"{path} lacks {', '.join(sorted(missing))}", "train or export the inverter again"
-        )
+        raise ArtifactError(f"{path} lacks {', '.join(sorted(missing))}", again)
+    for key, kinds in _TYPES.items():
+        if key in card and (type(card[key]) not in kinds or (int in kinds and not abs(card[key]) < 1e9)):
+            raise ArtifactError(f"{path}: '{key}' is {card[key]!r:.60}; expected {_WORDS[kinds[0]]}", again)
     return dict(card)
 
 
@@ -57,7 +60,13 @@ def load_inverter(folder: Path, embedder: LoadedEmbedder) -> Inverter:
             f"not for {embedder.spec.name} ({embedder.fingerprint[:12]})",
             "an inverter answers only for the embedder, weights and preprocessing it was trained on",
         )
-    return INVERTERS.get(card["kind"]).load(folder)
+    with entering(
+        f"the inverter {folder} cannot be opened",
+        "train or export the inverter again",
+        ArtifactError,
+        RuntimeError,
+    ):
+        return INVERTERS.get(card["kind"]).load(folder)
 
 
 def bundled(embedder: LoadedEmbedder, kinds: tuple[str, ...] = PREFERENCE) -> Path | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from fraudit.doors import open_arrays, read_file
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.align import align
-from fraudit.faces.decode import decode_picture
+from fraudit.faces.decode import MAX_BYTES, decode_picture
 from fraudit.faces.detect import Locator, locate
 from fraudit.faces.sources import open_faces
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
@@ -29,13 +29,9 @@ def from_npz(path: Path, dim: int, rows: Sequence[int] = ()) -> tuple[list[str],
     Raises:
         DataError: unreadable, no `vectors`, another dimension, a row that is not there or has no vector.
     """
-    try:
-        with np.load(path, allow_pickle=False) as stored:
-            arrays = {name: stored[name] for name in stored.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path} is no .npz of vectors: {error}", "fraudit embed --out vectors.npz writes one"
-        ) from error
+    hint = "fraudit embed --out vectors.npz writes one"
+    with open_arrays(path, "is no .npz of vectors", hint) as stored:
+        arrays = {name: stored[name] for name in stored.files}
     vectors = arrays.get("vectors")
     if vectors is None or vectors.ndim != 2 or vectors.shape[1] != dim:
         found = "none" if vectors is None else str(list(vectors.shape))
@@ -70,12 +66,7 @@ def from_pictures(runtime: EmbedderRuntime, paths: Sequence[Path]) -> tuple[list
     preprocess = runtime.spec.preprocess
     faces, shown = [], []
     for path in paths:
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DataError(
-                f"{path} cannot be read: {error.strerror}", "give the path of a JPEG, PNG or WebP picture"
-            ) from error
+        data = read_file(path, MAX_BYTES, "give the path of a JPEG, PNG or WebP picture")
         try:
             picture = decode_picture(data)
         except DataError as error:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudit.doors import TABLE_BYTES, read_file
 from fraudit.errors import DataError
 from fraudit.scores.scoreset import ScoreSet
 
@@ -39,10 +40,7 @@ def read_matrix(path: Path) -> BeeMatrix:
     Raises:
         DataError: not a BEE matrix, an unknown byte order, or another number of bytes than announced.
     """
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+    data = read_file(path, TABLE_BYTES)
     head = data.split(b"\n", 3)
     if len(head) < 4 or head[0].strip() not in (b"S2", b"D2"):
         raise DataError(f"{path}, line 1: expected 'S2' or 'D2', found {head[0][:20]!r}", "pass a BEE matrix")

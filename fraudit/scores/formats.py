@@ -20,13 +20,16 @@ from typing import Any
 
 import numpy as np
 
+from fraudit.doors import BROKEN, TABLE_BYTES, check_regular, entering
 from fraudit.errors import DataError, UsageError, suggest
+from fraudit.formatting import sheet_meaning, sheet_text
 from fraudit.scores.bee import bee_matrices, mask_path, matrix_bytes, read_bee
 from fraudit.scores.scoreset import ScoreSet
 from fraudit.store import write_atomic
 
 FORMATS = ("bob4", "bob5", "bob-csv", "bee", "pairs-csv", "pairs-parquet")
 _TRUE, _FALSE = {"1", "true", "genuine", "same", "yes"}, {"0", "false", "impostor", "different", "no"}
+_NUMBERS = ("same", "fold", "score")
 _BOB_LINE = {
     "bob4": "claimed_id real_id test_label score",
     "bob5": "claimed_id model_label real_id test_label score",
@@ -46,18 +49,22 @@ def read_scores(path: Path | str, format: str = "auto", mask: Path | None = None
         raise UsageError(
             f"unknown score format '{format}'", f"{suggest(format, FORMATS)}known: {', '.join(FORMATS)}"
         )
-    if not file.is_file():
+    if not file.exists():
         raise DataError(f"{file}: no such file", "check the path")
-    kind = detect_format(file) if format == "auto" else format
-    if kind == "bee":
-        found = read_bee(file, mask)
-    elif kind == "pairs-parquet":
-        found = _read_parquet(file)
-    else:
-        readers: dict[str, Callable[[Path, str], ScoreSet]] = {
-            "bob4": _read_bob, "bob5": _read_bob, "bob-csv": _read_table, "pairs-csv": _read_table,
-        }  # fmt: skip
-        found = readers[kind](file, kind)
+    for one in (file, mask):
+        if one is not None and check_regular(one, "check the path") > TABLE_BYTES:
+            raise DataError(f"{one} is larger than {TABLE_BYTES:,} bytes, more than a score file may have")
+    with entering(f"{file} cannot be read as scores", "is it whole, and of the format that --format names?"):
+        kind = detect_format(file) if format == "auto" else format
+        if kind == "bee":
+            found = read_bee(file, mask)
+        elif kind == "pairs-parquet":
+            found = _read_parquet(file)
+        else:
+            readers: dict[str, Callable[[Path, str], ScoreSet]] = {
+                "bob4": _read_bob, "bob5": _read_bob, "bob-csv": _read_table, "pairs-csv": _read_table,
+            }  # fmt: skip
+            found = readers[kind](file, kind)
     if not len(found):
         raise DataError(f"{file}: no scored pair in it")
     infinite = np.flatnonzero(np.isinf(found.score))
@@ -151,7 +158,7 @@ def _read_table(path: Path, kind: str) -> ScoreSet:
         raise DataError(f"{path}: not UTF-8 text ({error.reason} at byte {error.start})") from error
     except csv.Error as error:
         raise DataError(f"{path}: {error}") from error
-    columns = {name: [row[i].strip() for row in rows] for i, name in enumerate(header)}
+    columns = {name: [sheet_meaning(row[i].strip()) for row in rows] for i, name in enumerate(header)}
     return _from_columns(columns, numbers, str(path), kind)
 
 
@@ -163,7 +170,7 @@ def _read_parquet(path: Path) -> ScoreSet:
         raise DataError(f"{path}: reading parquet needs pyarrow", "pip install 'fraudit[parquet]'") from None
     try:
         table = parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
+    except (pyarrow.ArrowException, *BROKEN) as error:
         raise DataError(f"{path}: cannot be read as parquet: {error}") from error
     columns = {
         name: ["" if value is None else str(value) for value in table.column(name).to_pylist()]
@@ -260,7 +267,11 @@ def write_scores(found: ScoreSet, path: Path | str, format: str = "pairs-csv") -
     else:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(columns)
-        writer.writerows(zip(*columns.values(), strict=True))
+        cells = [
+            values if key in _NUMBERS else [sheet_text(str(v)) for v in values]
+            for key, values in columns.items()
+        ]
+        writer.writerows(zip(*cells, strict=True))
     write_atomic(file, lambda p: _put(p, text.getvalue().encode()))
 
 

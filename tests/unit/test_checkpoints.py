@@ -319,3 +319,47 @@ def test_a_checkpoint_without_tensors_says_so(tmp_path: Path, zipped: bool, root
 def test_a_missing_file_is_a_weights_error(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="cannot read"):
         read_state(tmp_path / "none.pt")
+
+
+class _Rewritten:
+    """A tensor whose fields the pickle writes again after it was checked."""
+
+    def __init__(self, state: object) -> None:
+        self.state = state
+
+    def __reduce__(self) -> tuple[object, ...]:
+        size = ("STORAGE", 0, (2,), (1,), False, OrderedDict())
+        return torch._utils._rebuild_tensor_v2, size, self.state
+
+
+@pytest.mark.parametrize("state", [[0, -4, (2,), (1,)], (None, {"offset": -4}), {"offset": -4}])
+def test_a_pickle_cannot_write_the_fields_of_what_was_checked(tmp_path: Path, state: object) -> None:
+    buffer = io.BytesIO()
+    _Pid(buffer, 2).dump({"w": _Rewritten(state)})
+    path = _zip(tmp_path / "a.pt", buffer.getvalue(), **{"data/0": np.arange(4, dtype="<f4").tobytes()})
+    with pytest.raises(WeightsError, match="a state for a DescribedTensor"):
+        read_state(path)
+
+
+@pytest.mark.parametrize(
+    "pickled",
+    [
+        b"\x80\x02}" + b")" + b"\x85" * 1_000_000 + b"Ns.",  # the hash of a deep tuple exhausts the stack
+        b"\x80\x02}" + b")" + b"q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"Ns.",
+        b"\x80\x02U\x07storagecollections\nOrderedDict\n)q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"U\x03cpuK\x01tQ.",
+        b"\x80\x02ccollections\nOrderedDict\n(](](" + b")" + b"\x85" * 1_000_000 + b"Neete.",
+    ],
+    ids=["deep key", "doubled key", "doubled storage name", "deep key of an ordered one"],
+)  # fmt: skip
+def test_keys_and_names_are_plain_values(tmp_path: Path, pickled: bytes) -> None:
+    with pytest.raises(WeightsError):
+        read_state(_zip(tmp_path / "a.pt", pickled))
+
+
+def test_a_legacy_file_that_states_a_doubled_list_as_its_protocol_is_refused_at_once(tmp_path: Path) -> None:
+    magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
+    doubled = b"\x80\x02)q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"."
+    path = tmp_path / "a.pth"
+    path.write_bytes(magic + doubled + b"\x80\x02}.")
+    with pytest.raises(WeightsError, match="found another"):
+        read_state(path)

@@ -73,7 +73,7 @@ def test_an_edited_function_is_another_black_box(module: str, tmp_path: Path) ->
         (":flat", DataError, r"\(4,\)"),
         (":fewer", DataError, r"\(1, 4\) for 2 faces"),
         (":words", DataError, "expected f32"),
-        (":breaks", DataError, "RuntimeError: out of memory"),
+        (":breaks", PluginError, "RuntimeError: out of memory"),
         (":big", UsageError, "no template for 200x100"),
         (":number", PluginError, "expected a callable"),
         (":embd", PluginError, "has no 'embd'"),

@@ -132,7 +132,7 @@ def test_a_second_audit_asks_nothing_and_a_dead_line_loses_nothing(
 ) -> None:
     total = _prepare(manifest, tmp_path / "run").budget.total_new
     box.stop_after = total // 2
-    with pytest.raises(DataError, match="the line is dead"):
+    with pytest.raises(PluginError, match="the line is dead"):
         run_scorer(_prepare(manifest, tmp_path / "run"))
     assert 0 < box.asked < total
     before, box.stop_after = box.asked, None
