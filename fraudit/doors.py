@@ -120,9 +120,14 @@ def parse_toml(
 ) -> dict[str, Any]:
     """A TOML document. Raises `kind` where it is none."""
     try:
-        return tomllib.loads(data.decode("utf-8-sig") if isinstance(data, bytes) else data)
+        return tomllib.loads(_marked_text(data) if isinstance(data, bytes) else data)
     except BROKEN as error:
         raise kind(f"{path}: not TOML ({cause(error)})", hint) from error
+
+
+def _marked_text(data: bytes) -> str:
+    """UTF-8 text, or UTF-16 text with its mark, as Windows' editors save it."""
+    return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
 def read_toml(

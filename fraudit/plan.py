@@ -34,7 +34,9 @@ class AuditPlan:
         judges: independent embedders for inversion, each a name, card or `python:` target.
         inverter: `auto` (the bundled one where it fits), `none`, or a path.
         pictures: `auto` shows pictures only of sets that show nobody, `none` never, `all` always.
-        limit: audit only the first people of the set, up to this many pictures.
+        limit: audit only a part of the people of the set, up to this many pictures.
+        pairs: file of pairs that are the protocol instead of the set's own (docs/formats.md).
+        layout: which folders name the person, such as `person/*`, where that is not plain.
     """
 
     embedder: str
@@ -51,6 +53,8 @@ class AuditPlan:
     inverter: str = "auto"
     pictures: str = "auto"
     limit: int | None = None
+    pairs: str | None = None
+    layout: str | None = None
 
     def __post_init__(self) -> None:
         _one_of("pictures", self.pictures, PICTURES)
@@ -59,6 +63,10 @@ class AuditPlan:
             value = getattr(self, name)
             if value is not None and value < least:
                 raise UsageError(f"{name}: expected at least {least}, found {value}")
+
+    def reading(self) -> dict[str, str]:
+        """How the set is to be read, for `fraudit.faces.sources.open_faces`."""
+        return {name: value for name, value in (("pairs", self.pairs), ("layout", self.layout)) if value}
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for the record."""
@@ -79,6 +87,8 @@ class AuditPlan:
             "inverter",
             "pictures",
             "limit",
+            "pairs",
+            "layout",
         ):
             value = getattr(self, name)
             if value != plain[name]:

@@ -31,7 +31,8 @@ from fraudit.embedders_load import load_embedder
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, FrauditError, InsufficientData, UsageError, suggest
 from fraudit.faces.detect import Locator
-from fraudit.faces.sources import open_faces, take
+from fraudit.faces.limiting import first_people
+from fraudit.faces.sources import open_faces
 from fraudit.inverters.loading import find_inverter
 from fraudit.plan import AuditPlan, build_params
 from fraudit.plugins import ANALYSES
@@ -142,9 +143,10 @@ def run_plan(
     params = {a.name: build_params(a.params, plan.params.get(a.name, {}), a.name) for a in analyses}
     store = Store()
     report.say(f"opening {plan.dataset}")
-    faces = open_faces(plan.dataset)
+    faces = open_faces(plan.dataset, **plan.reading())
     if plan.limit:
         faces = first_people(faces, plan.limit)
+    tell_reading(faces, report)
     report.say(f"loading {plan.embedder}")
     runtime = EmbedderRuntime(
         load_embedder(plan.embedder, weights=Path(plan.weights) if plan.weights else None), store
@@ -214,13 +216,15 @@ def run_plan(
     return record
 
 
-def first_people(faces: FaceSet, limit: int) -> FaceSet:
-    """The first people of a set, whole, up to `limit` pictures (always at least two people)."""
-    _, first, count = np.unique(faces.subjects, return_index=True, return_counts=True)
-    order = np.argsort(first)
-    kept = max(2, int(np.searchsorted(np.cumsum(count[order]), limit, side="right")))
-    people = faces.subjects[first[order[:kept]]]
-    return take(faces, np.flatnonzero(np.isin(faces.subjects, people)))
+def tell_reading(faces: FaceSet, report: Reporter) -> None:
+    """Say how the set was read, and what of it was left out."""
+    people = f" of {len(np.unique(faces.subjects)):,} people" if faces.identified else ", nobody identified"
+    pairs = f", {len(faces.pairs):,} pairs" if faces.pairs is not None else ""
+    report.say(f"{faces.name}: {len(faces):,} pictures{people}{pairs}")
+    for note in faces.notes:
+        report.say(f"note: {note}")
+    for reason, count in faces.left_out.items():
+        report.say(f"left out: {count:,} {reason}")
 
 
 def run_one(
@@ -261,7 +265,9 @@ def unmet(analysis: Analysis, context: AnalysisContext) -> str:
         "identities": "" if faces.identified else f"the set '{faces.name}' names no identities",
         "pairs": ""
         if faces.pairs is not None or faces.identified
-        else "the set has no pairs and no identities",
+        else "; ".join(
+            ["the set has no pairs and no identities", *(n for n in faces.notes if "pairs not" in n)]
+        ),
         "attributes": "" if faces.attributes else f"the set '{faces.name}' has no attributes",
         "landmarks": "",
         "inverter": "" if context.inverter else context.inverter_missing,
@@ -327,6 +333,8 @@ def inputs(context: AnalysisContext, locate: Locator | None) -> dict[str, Any]:
             "licence": faces.licence,
             "attributes": sorted(faces.attributes),
             "protocol_pairs": len(faces.pairs) if faces.pairs is not None else None,
+            "left_out": dict(faces.left_out),
+            "notes": list(faces.notes),
             "fta": dict(Counter(r for r in embeddings.reasons if r)),
             "detector": locate.detector.fingerprint if locate else "none: the set declares its landmarks",
             "several_faces": locate.several if locate else None,

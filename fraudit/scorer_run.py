@@ -21,12 +21,13 @@ from fraudit.analyses.verification_parts import Evidence, Extra, result_of
 from fraudit.context import AnalysisContext, Threshold
 from fraudit.errors import InsufficientData, UsageError, suggest
 from fraudit.faces.detect import Locator
+from fraudit.faces.limiting import first_people
 from fraudit.faces.sources import open_faces
 from fraudit.formatting import fmr_words
 from fraudit.plan import AuditPlan, build_params
 from fraudit.plugins import ANALYSES
 from fraudit.record import RunRecord, normalise
-from fraudit.runner import Reporter, claim_folder, environment, first_people, silent
+from fraudit.runner import Reporter, claim_folder, environment, silent, tell_reading
 from fraudit.scorer_plan import Budget, GroupPairs, Params, Pictures, Questions, plan_within
 from fraudit.scorers import ScorerRuntime, load_scorer
 from fraudit.scores import ScoreSet, write_scores
@@ -87,9 +88,10 @@ def prepare(
             )
     params = build_params(Params, plan.params.get("scorer", {}), "scorer")
     wanted = tuple(n for n in (plan.only or known) if n not in plan.skip)
-    faces = open_faces(plan.dataset)
+    faces = open_faces(plan.dataset, **plan.reading())
     if plan.limit:
         faces = first_people(faces, plan.limit)
+    tell_reading(faces, report)
     runtime = ScorerRuntime(load_scorer(scorer), cache_root(), max_queries)
     locate = None if faces.landmarks is not None else Locator(plan.detector or "", plan.several_faces)
     shown = runtime.spec.preprocess or Preprocess(
@@ -456,6 +458,7 @@ def _inputs(prepared: Prepared) -> dict[str, Any]:
             "n_subjects": len(np.unique(faces.subjects)) if faces.identified else None, "identified": faces.identified,
             "synthetic": faces.synthetic, "licence": faces.licence, "attributes": sorted(faces.attributes),
             "protocol_pairs": len(faces.pairs) if faces.pairs is not None else None,
+            "left_out": dict(faces.left_out), "notes": list(faces.notes),
             "detector": locate.detector.fingerprint if locate else declared,
             "several_faces_policy": prepared.plan.several_faces,
         },

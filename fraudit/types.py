@@ -69,6 +69,8 @@ class FaceSet:
         identified: whether `subjects` are real identities.
         synthetic: True where the pictures show nobody, so that reports may show them.
         licence: terms under which the pictures may be used, one line.
+        left_out: reason -> count of files, links and rows that were found and are not in the set.
+        notes: how the set was read where that is not plain, one line each.
     """
 
     name: str
@@ -83,6 +85,8 @@ class FaceSet:
     identified: bool = True
     synthetic: bool = False
     licence: str = ""
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -215,7 +215,7 @@ def out_of_distribution(context: AnalysisContext, folder: str, threshold: Any) -
     from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces
 
-    others = open_faces(folder)
+    others = open_faces(folder, need_people=False)
     if not len(others):
         raise DataError(f"no picture in {folder}", "give a folder of pictures as robustness.ood")
     locate = Locator() if others.landmarks is None else None

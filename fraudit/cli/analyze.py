@@ -26,6 +26,12 @@ def analyze(
     ] = None,
     max_queries: Annotated[int | None, typer.Option(help="Queries a --scorer may cost at most.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Known name or path. [default: sample]")] = None,
+    pairs: Annotated[
+        Path | None, typer.Option(help="File of pairs to verify instead of the set's own (docs/formats.md).")
+    ] = None,
+    layout: Annotated[
+        str | None, typer.Option(help="Folders above a picture: person, person/*, */person, ... or none.")
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="The model's weights file.")] = None,
     plan: Annotated[Path | None, typer.Option(help="TOML file with the same options; these win.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only these analyses (comma or repeated).")] = None,
@@ -43,7 +49,7 @@ def analyze(
         str | None, typer.Option(help="Show pictures in the report: auto (sets that show nobody), none, all.")
     ] = None,
     max_faces: Annotated[int | None, typer.Option(help="Faces an expensive analysis takes at most.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first people, up to so many pictures.")] = None,
+    limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
@@ -61,6 +67,8 @@ def analyze(
     given: dict[str, Any] = {
         "embedder": embedder,
         "dataset": dataset,
+        "pairs": str(pairs) if pairs else None,
+        "layout": layout,
         "weights": str(weights) if weights else None,
         "only": split(only) or None,
         "skip": split(skip) or None,
@@ -111,6 +119,7 @@ def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool
             "report": str(page),
             "findings": [{"severity": f.severity, "text": f.text} for _, f in record.findings()],
             "analyses": {r.name: r.status for r in record.results},
+            "left_out": (record.inputs.get("dataset") or {}).get("left_out") or {},
         }
         typer.echo(json.dumps(summary, indent=2))
         return exit_code(record)

@@ -29,6 +29,7 @@ def describe() -> list[dict[str, Any]]:
             "people": None,
             "pairs": None,
             "attributes": [],
+            "left_out": {},
             "problem": "",
             "terms": known.terms,
             "how": known.how,
@@ -43,6 +44,7 @@ def describe() -> list[dict[str, Any]]:
                 row["people"] = len(np.unique(faces.subjects)) if faces.identified else None
                 row["pairs"] = len(faces.pairs) if faces.pairs else None
                 row["attributes"] = list(faces.attributes)
+                row["left_out"] = dict(faces.left_out)
         rows.append(row)
     return rows
 
@@ -77,7 +79,7 @@ def datasets(
         elif not row["present"]:
             typer.echo(f"{row['name']}: {row['how']}")
     typer.echo(f"Named sets are looked for in {data_folder()} (set $FRAUDIT_DATA).")
-    typer.echo("Any folder, zip, insightface .bin or manifest.csv can be given by its path.")
+    typer.echo("Any folder, zip, insightface .bin or manifest can be given by its path (docs/formats.md).")
 
 
 def register(app: typer.Typer) -> None:

@@ -46,7 +46,9 @@ def embed(
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; expected a file name that ends in .npz")
     line = Line(quiet)
-    faces = open_faces(images)
+    faces = open_faces(images, need_people=False)
+    for reason, count in faces.left_out.items():
+        line.say(f"left out: {count:,} {reason}")
     if len(faces) == 0:
         raise DataError(f"no picture in {images}")
     runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), None if no_cache else Store())

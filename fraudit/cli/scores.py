@@ -11,39 +11,71 @@ import typer
 
 def scores(
     file: Annotated[
-        Path, typer.Argument(help="Scores: Bob 4/5 columns or CSV, BEE .mtx, pairs CSV or parquet.")
-    ],
+        Path | None, typer.Argument(help="Scores: a table, Bob 4/5 columns or CSV, BEE .mtx, Parquet.")
+    ] = None,
     format: Annotated[
         str, typer.Option(help="auto, bob4, bob5, bob-csv, bee, pairs-csv or pairs-parquet.")
     ] = "auto",
     mask: Annotated[
         Path | None, typer.Option(help="Mask of a BEE matrix. [default: FILE with .mask]")
     ] = None,
+    distance: Annotated[
+        bool, typer.Option("--distance", help="Small means alike: the numbers are distances.")
+    ] = False,
+    column: Annotated[
+        str, typer.Option(help="Name of the column of scores. [default: score, similarity, distance]")
+    ] = "",
+    genuine: Annotated[
+        Path | None, typer.Option(help="Instead of FILE: scores of genuine pairs alone, one a line.")
+    ] = None,
+    impostor: Annotated[Path | None, typer.Option(help="With --genuine: those of impostor pairs.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for verification.json, scores.csv and the charts (SVG).")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print everything as JSON.")] = False,
 ) -> None:
-    """Error rates, DET, EER, TAR at FAR of scores that another tool computed.
+    """Error rates, DET, EER, TAR at FAR of scores that another tool computed (docs/formats.md).
 
     Example: fraudit scores scores-dev.csv --out runs/scores
     """
     from fraudit.analyses.verification import Params
     from fraudit.analyses.verification_parts import Evidence, result_of
-    from fraudit.scores import read_scores
+    from fraudit.errors import UsageError
+    from fraudit.scores import read_score_pair, read_scores
+    from fraudit.scores.attacks import with_attacks
 
-    found = read_scores(file, format, mask)
+    if (genuine is None) != (impostor is None) or (file is None) == (genuine is None):
+        raise UsageError("expected FILE, or --genuine A with --impostor B", "fraudit scores scores.csv")
+    if genuine is not None and impostor is not None:
+        if format != "auto" or mask is not None:
+            raise UsageError("--format and --mask go with FILE", "leave them out")
+        found, name = read_score_pair(genuine, impostor, distance=distance, column=column), genuine.stem
+    else:
+        assert file is not None
+        found = read_scores(file, format, mask, distance=distance, column=column, unique=True)
+        name = file.stem
     left, right, known = found.people()
-    evidence = Evidence(file.stem, found.score, found.same, left, right, found.fold, known)
+    evidence = Evidence(name, found.score, found.same, left, right, found.fold, known)
     result = result_of(evidence, Params())
+    if found.attacks is not None:
+        result = with_attacks(result, found.attacks)
     if out is not None:
         _write(out, result, found)
     if as_json:
-        typer.echo(json.dumps(_plain(result), indent=2, allow_nan=False))
+        typer.echo(json.dumps(_document(result, found), indent=2, allow_nan=False))
         return
     _print(result, found)
     if out is not None:
         typer.echo(f"\nwritten: {out}")
+
+
+def _document(result: Any, found: Any) -> dict[str, Any]:
+    """What is kept of a score file: the result, and what of the file is not in it."""
+    source = {
+        "format": found.format, "distance": found.distance, "left_out": dict(found.left_out),
+        "unused_columns": list(found.unused),
+    }  # fmt: skip
+    return {"source": source, **_plain(result)}
 
 
 def _plain(result: Any) -> dict[str, Any]:
@@ -79,7 +111,7 @@ def _write(out: Path, result: Any, found: Any) -> None:
     if ours is None and (out / "scores.csv").exists():
         raise UsageError(f"{out} holds another program's scores.csv", "choose another --out")
     out.mkdir(parents=True, exist_ok=True)
-    document = {"schema": "fraudit-verification", **_plain(result)}
+    document = {"schema": "fraudit-verification", **_document(result, found)}
     write_text_atomic(out / "verification.json", json.dumps(document, indent=2, allow_nan=False) + "\n")
     write_scores(found, out / "scores.csv", "pairs-csv")
     for at, figure in enumerate(result.figures):
@@ -89,7 +121,14 @@ def _write(out: Path, result: Any, found: Any) -> None:
 def _print(result: Any, found: Any) -> None:
     from fraudit.formatting import interval, number, percent
 
-    typer.echo(f"{found.source} ({found.format}): {len(found):,} pairs, {int(found.same.sum()):,} genuine\n")
+    turned = ", distances" if found.distance else ""
+    genuine = int(found.same.sum())
+    typer.echo(f"{found.source} ({found.format}{turned}): {len(found):,} pairs, {genuine:,} genuine")
+    for reason, count in found.left_out.items():
+        typer.echo(f"left out: {count:,} {reason}")
+    if found.unused:
+        typer.echo(f"columns not used: {', '.join(found.unused)}")
+    typer.echo("")
     for metric in result.metrics:
         if metric.value is None:
             typer.echo(f"{metric.label}: no figure: {metric.missing}")
@@ -110,6 +149,10 @@ def _print(result: Any, found: Any) -> None:
         typer.echo(f"[{finding.severity}] {finding.text}")
     for caveat in result.caveats:
         typer.echo(f"note: {caveat}")
+    auc = next((m.value for m in result.metrics if m.name == "verification.auc"), None)
+    if auc is not None and auc < 0.5:
+        other = "without --distance" if found.distance else "with --distance"
+        typer.echo(f"hint: genuine pairs score below impostor pairs (AUC {auc:.3f}): read the file {other}")
 
 
 def register(app: typer.Typer) -> None:

@@ -6,6 +6,8 @@ The reasons are stable: they are the classes of failure to acquire in a report.
 from __future__ import annotations
 
 import contextlib
+import functools
+import importlib.util
 import io
 import struct
 import threading
@@ -19,8 +21,12 @@ from PIL import Image, UnidentifiedImageError
 from fraudit.errors import DataError
 from fraudit.types import U8
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF")
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+_BUILT_IN = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "GIF", "PPM", "JPEG2000", "AVIF")
+_BY_PLUGIN = (("pillow_heif", "register_heif_opener", "HEIF"), ("pillow_jxl", "", "JXL"))
+SUFFIXES = (
+    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".pgm", ".ppm",
+    ".pbm", ".pnm", ".jp2", ".j2k", ".j2c", ".jpc", ".jpf", ".jpx", ".avif", ".heic", ".heif", ".hif", ".jxl",
+)  # fmt: skip
 MAX_PIXELS = 64_000_000
 MAX_BYTES = 256 * 1024 * 1024
 ROOM_BYTES = 600_000_000  # of decoded pictures at one time, by all threads together
@@ -37,15 +43,21 @@ TRUNCATED = "truncated image"
 CORRUPT = "corrupt image"
 BOMB = f"decompression bomb (more than {MAX_PIXELS // 1_000_000} megapixels)"
 UNSUPPORTED = "unsupported pixel format"
+NEEDS_PLUGIN = "HEIC, HEIF or JPEG XL without its plugin (pip install pillow-heif, pillow-jxl-plugin)"
 TOO_LARGE = f"file larger than {MAX_BYTES // 1024**2} MiB"
-REASONS = (EMPTY, NOT_AN_IMAGE, TRUNCATED, CORRUPT, BOMB, UNSUPPORTED, TOO_LARGE)
+REASONS = (EMPTY, NOT_AN_IMAGE, TRUNCATED, CORRUPT, BOMB, UNSUPPORTED, NEEDS_PLUGIN, TOO_LARGE)
 
 # What Pillow's decoders really raise on damaged files, beyond OSError.
 _BROKEN = (
     OSError, SyntaxError, ValueError, EOFError, LookupError, TypeError, AttributeError, OverflowError,
     ZeroDivisionError, MemoryError, RecursionError, NotImplementedError, struct.error, zlib.error,
 )  # fmt: skip
-_MAGIC = (b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"GIF8")
+_MAGIC = (
+    b"\xff\xd8", b"\x89PNG", b"RIFF", b"BM", b"II*\0", b"MM\0*", b"GIF8", b"P5", b"P6", b"\0\0\0\x0cjP  ",
+    b"\xff\x4f\xff\x51",
+)  # fmt: skip
+_HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+_JXL = (b"\xff\x0a", b"\0\0\0\x0cJXL ")
 _TURN = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -96,12 +108,44 @@ def room_for(data: bytes) -> Iterator[None]:
         yield
 
 
+@functools.cache
+def formats() -> tuple[str, ...]:
+    """Pillow's names of the formats that are opened here: its own, and those of the plugins that are installed."""
+    Image.init()
+    found = [name for name in _BUILT_IN if name in Image.OPEN]
+    for module, register, name in _BY_PLUGIN:
+        if importlib.util.find_spec(module) is None:
+            continue
+        try:
+            plugin = importlib.import_module(module)
+            if register:
+                getattr(plugin, register)()
+        except (ImportError, AttributeError, OSError):
+            continue
+        found.append(name)
+    return tuple(found)
+
+
+def looks_like_picture(head: bytes) -> bool:
+    """Whether a file begins as a picture does, in a format that is opened here or by a plugin."""
+    if head.startswith((b"RIFF", b"BM")):
+        return head[8:12] == b"WEBP" or (head[:2] == b"BM" and head[6:10] == b"\0\0\0\0")
+    if head[:1] == b"P":
+        return head[1:2] in b"123456" and head[2:3] in b" \t\r\n#" and len(head) > 3
+    plain = _MAGIC + _JXL[1:]
+    return head.startswith(plain) or _brand(head) in (*_HEIF_BRANDS, b"avif", b"avis")
+
+
+def _brand(data: bytes) -> bytes:
+    return data[8:12] if data[4:8] == b"ftyp" else b""
+
+
 def decode_picture(data: bytes) -> U8:
     """The picture as it is meant to be seen.
 
-    EXIF rotation is applied; grey, palette and CMYK become RGB; 16-bit grey keeps its high byte; transparent
-    pixels are composited on black; of an animation the first frame counts. Nothing but JPEG, PNG, WebP, BMP,
-    TIFF and GIF is opened.
+    EXIF rotation is applied; grey, palette and CMYK become RGB; of deep grey the eight highest bits that the picture
+    uses are kept (12-bit sensors write 16-bit files); transparent pixels are composited on black; of an animation the
+    first frame counts. Nothing but `formats()` is opened.
 
     Args:
         data: the encoded file.
@@ -115,7 +159,7 @@ def decode_picture(data: bytes) -> U8:
     if len(data) > MAX_BYTES:
         raise DataError(TOO_LARGE)
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=formats()) as image:
             if image.size[0] * image.size[1] > MAX_PIXELS:
                 raise DataError(BOMB)
             image.load()
@@ -124,7 +168,10 @@ def decode_picture(data: bytes) -> U8:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(BOMB) from error
     except UnidentifiedImageError as error:
-        raise DataError(CORRUPT if data.startswith(_MAGIC) else NOT_AN_IMAGE) from error
+        if _brand(data) in _HEIF_BRANDS or data.startswith(_JXL):
+            raise DataError(NEEDS_PLUGIN) from error
+        known = data.startswith(_MAGIC) or _brand(data) in (b"avif", b"avis")
+        raise DataError(CORRUPT if known else NOT_AN_IMAGE) from error
     except _BROKEN as error:
         raise DataError(TRUNCATED if _says_truncated(error) else CORRUPT) from error
     return pixels
@@ -133,7 +180,7 @@ def decode_picture(data: bytes) -> U8:
 def picture_size(data: bytes) -> tuple[int, int] | None:
     """(height, width) from the header alone, before rotation; None where it cannot be read."""
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(data), formats=formats()) as image:
             return image.size[1], image.size[0]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, *_BROKEN):
         return None
@@ -160,7 +207,7 @@ def _to_rgb(image: Image.Image) -> U8:
         deep = np.asarray(image).astype(np.int64)
         if deep.min() < 0 or deep.max() > 65535:
             raise DataError(UNSUPPORTED)
-        grey = (deep >> 8).astype(np.uint8)
+        grey = (deep >> _spare_bits(int(deep.max()))).astype(np.uint8)
         return np.repeat(grey[:, :, None], 3, axis=2)
     if mode in ("F", "LAB", "HSV"):  # no agreed range, or no agreed white
         raise DataError(UNSUPPORTED)
@@ -169,6 +216,12 @@ def _to_rgb(image: Image.Image) -> U8:
         black = Image.new("RGBA", seen.size, (0, 0, 0, 255))
         image = Image.alpha_composite(black, seen)
     return _array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _spare_bits(brightest: int) -> int:
+    """How many low bits of deep grey to drop, by the depths that sensors have: 8, 10, 12, 14 or 16 bits."""
+    used = max(8, brightest.bit_length())
+    return used + used % 2 - 8
 
 
 def _array(image: Image.Image) -> U8:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,10 @@ from numpy.typing import NDArray
 from fraudit.errors import DataError
 from fraudit.faces.decode import decode_picture
 from fraudit.faces.members import Members
+from fraudit.faces.picking import picked
 from fraudit.types import F32, I64, FaceSet, PairList
+
+UNNAMED = "pictures that no list of the set names"
 
 
 @dataclass(slots=True)
@@ -26,6 +30,7 @@ class Draft:
         people: N labels of people, or None where nobody is identified.
         read: index -> bytes; by default the member's.
         identities: () -> N strings that change with the content; by default the members'.
+        left_out: reason -> count of what the reader left out. notes: how the set was read, for a person.
     """
 
     members: Members | None
@@ -39,6 +44,13 @@ class Draft:
     licence: str = ""
     read: Callable[[int], bytes] | None = None
     identities: Callable[[], Sequence[str]] | None = None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+
+    def leaving_out(self, reason: str, count: int) -> Draft:
+        """The draft with `count` more left out for `reason`."""
+        found = {**self.left_out, reason: self.left_out.get(reason, 0) + count}
+        return dataclasses.replace(self, left_out=found)
 
     def finish(self, name: str, *, digest: bool = True) -> FaceSet:
         """The set. `digest=False` leaves it empty: for counting, never for a run.
@@ -49,9 +61,7 @@ class Draft:
         # A file name need not be valid UTF-8, but reports and JSON are.
         ids = tuple(file.encode("utf-8", "backslashreplace").decode() for file in self.files)
         if not ids:
-            raise DataError(
-                f"the set '{name}' holds no picture", "expected .jpg, .png, .webp, .bmp, .tif or .gif"
-            )
+            raise _no_picture(name, self.members)
         if len(set(ids)) != len(ids):
             twice, _ = Counter(ids).most_common(1)[0]
             raise DataError(f"the set '{name}' lists '{twice}' twice", "every picture must be listed once")
@@ -74,11 +84,20 @@ class Draft:
             identified=self.people is not None,
             synthetic=self.synthetic,
             licence=self.licence,
+            left_out=self._all_left_out(),
+            notes=tuple(self.notes),
         )
         if not digest:
             return faces
         known = self.identities() if self.identities else self._members().identities(self.files)
         return with_digest(faces, known)
+
+    def _all_left_out(self) -> dict[str, int]:
+        if self.members is None or not self.members.names:
+            return dict(self.left_out)
+        found = picked(self.members)
+        unnamed = len(set(found.pictures) - set(self.files))
+        return {**found.left_out(), **({UNNAMED: unnamed} if unnamed else {}), **self.left_out}
 
     def _members(self) -> Members:
         if self.members is None:
@@ -87,6 +106,31 @@ class Draft:
 
     def _read_member(self, index: int) -> bytes:
         return self._members().read(self.files[index])
+
+
+def _no_picture(name: str, members: Members | None) -> DataError:
+    """Why a set has no picture, and what lies there instead."""
+    names = members.names if members is not None else ()
+    packs = [one for one in names if one.lower().endswith(".bin")]
+    if packs:
+        some = ", ".join(packs[:4]) + (", ..." if len(packs) > 4 else "")
+        return DataError(
+            f"the set '{name}' holds no picture, but insightface's pairs in {some}",
+            "pass one of these files itself",
+        )
+    if any(one.lower().endswith((".rec", ".idx", ".tfrecord", ".lmdb", ".mdb")) for one in names):
+        return DataError(
+            f"the set '{name}' holds training records (.rec and the like), which are not read",
+            "unpack them into a folder a person, or pass a .bin",
+        )
+    others = (
+        [f"{count:,} {reason}" for reason, count in picked(members).left_out().items()] if members else []
+    )
+    found = f"; it holds {'; '.join(others)}" if others else ""
+    return DataError(
+        f"the set '{name}' holds no picture{found}",
+        "expected .jpg, .png, .webp, .bmp, .tif, .gif, .pgm, .jp2 or .avif",
+    )
 
 
 def with_digest(faces: FaceSet, identities: Sequence[str]) -> FaceSet:

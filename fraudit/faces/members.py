@@ -17,7 +17,8 @@ from typing import IO, Protocol
 
 from fraudit.doors import BROKEN, cause, check_regular, read_file
 from fraudit.errors import DataError
-from fraudit.faces.decode import MAX_BYTES, SUFFIXES, TOO_LARGE
+from fraudit.faces.decode import MAX_BYTES, TOO_LARGE
+from fraudit.faces.walking import walk
 from fraudit.store import cache_root
 
 MISSING = "missing file"
@@ -27,31 +28,23 @@ MAX_TABLE_BYTES = 1024 * 1024 * 1024
 
 
 class Members(Protocol):
-    """Named files; `names` are sorted relative paths with forward slashes."""
+    """Named files; `names` are sorted relative paths with forward slashes, `skipped` what was passed over."""
 
     path: Path
     names: tuple[str, ...]
+    skipped: dict[str, int]
 
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
         """Its bytes, for any number of threads. Raises DataError: missing, unreadable or over `limit`."""
         ...
 
+    def head(self, name: str, size: int = 64) -> bytes:
+        """Its first bytes. Raises DataError: missing or unreadable."""
+        ...
+
     def identities(self, names: Iterable[str]) -> list[str]:
         """A string a file that changes with its content ('' where it is missing)."""
         ...
-
-
-def pictures(names: Iterable[str]) -> list[str]:
-    """The names that end like a picture, without hidden files and macOS' resource forks."""
-    kept = []
-    for name in names:
-        parts = name.split("/")
-        hidden = (
-            any(part.startswith(".") and part not in (".", "..") for part in parts) or parts[0] == "__MACOSX"
-        )
-        if not hidden and name.lower().endswith(SUFFIXES):
-            kept.append(name)
-    return kept
 
 
 class ZipMembers:
@@ -61,8 +54,12 @@ class ZipMembers:
         self.path = path
         self._lock = threading.Lock()
         self._open()
-        infos = [info for info in self._zip.infolist() if not info.is_dir()]
-        self._infos = {info.filename: info for info in infos}
+        self.skipped: dict[str, int] = {}
+        infos = [info for info in self._zip.infolist() if not info.is_dir() and info.filename[-1:] != "\\"]
+        if any(info.flag_bits & 1 for info in infos):
+            raise DataError(f"{path} is encrypted (it wants a password)", "unpack it and pass the folder")
+        # Old programs write the separator of Windows.
+        self._infos = {info.filename.replace("\\", "/"): info for info in infos}
         if len(self._infos) != len(infos):
             raise DataError(f"{path} holds two files of the same name", "pack it again")
         self.names = tuple(sorted(self._infos))
@@ -90,6 +87,13 @@ class ZipMembers:
                     return self._bzip2(info)
                 with self._zip.open(info) as file:
                     return _unpacked(file, info)
+        except (*BROKEN, RuntimeError) as error:
+            raise DataError(UNREADABLE) from error
+
+    def head(self, name: str, size: int = 64) -> bytes:
+        try:
+            with self._lock, self._zip.open(self._infos[name]) as file:
+                return file.read(size)
         except (*BROKEN, RuntimeError) as error:
             raise DataError(UNREADABLE) from error
 
@@ -126,26 +130,37 @@ def _unpacked(file: IO[bytes], info: zipfile.ZipInfo) -> bytes:
 
 
 class FolderMembers:
-    """Files below a folder; links to folders are not followed, so that a loop cannot trap a reader."""
+    """Files below a folder; links to folders are followed once each, so that a loop cannot trap a reader."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        names = []
-        for folder, below, files in os.walk(path):
-            below.sort()
-            relative = Path(folder).relative_to(path).as_posix()
-            prefix = "" if relative == "." else f"{relative}/"
-            names += [prefix + file for file in files]
-        self.names = tuple(sorted(names))
+        self.names, self.skipped, self._linked = walk(path)
+
+    def _place(self, name: str) -> Path:
+        """Where a file lies: below what its nearest linked folder leads to, else below this folder."""
+        above = name
+        while self._linked and "/" in above:
+            above = above.rpartition("/")[0]
+            if above in self._linked:
+                return Path(self._linked[above]) / name[len(above) + 1 :]
+        return self.path / name
+
+    def head(self, name: str, size: int = 64) -> bytes:
+        try:
+            descriptor = os.open(self._place(name), os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            with open(descriptor, "rb") as file:
+                return file.read(size) if stat.S_ISREG(os.fstat(descriptor).st_mode) else b""
+        except (OSError, ValueError) as error:
+            raise DataError(UNREADABLE) from error
 
     def read(self, name: str, limit: int = MAX_BYTES) -> bytes:
         try:
-            return read_file(self.path / name, limit)
+            return read_file(self._place(name), limit)
         except DataError as error:
-            raise DataError(_reason(self.path / name, limit)) from error
+            raise DataError(_reason(self._place(name), limit)) from error
 
     def identities(self, names: Iterable[str]) -> list[str]:
-        return content_hashes([self.path / name for name in names])
+        return content_hashes([self._place(name) for name in names])
 
 
 def _reason(path: Path, limit: int) -> str:

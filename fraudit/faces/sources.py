@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.doors import TABLE_BYTES, read_file
 from fraudit.errors import DataError, UsageError, suggest
+from fraudit.faces.celeba import find_file, looks_like_celeba, read_celeba
 from fraudit.faces.draft import Draft
-from fraudit.faces.members import Members, open_members, pictures
+from fraudit.faces.members import Members, open_members
+from fraudit.faces.pairing import given_pairs, own_pairs, with_pairs
+from fraudit.faces.picking import picked
 from fraudit.faces.readers import (
     ManifestFolder,
-    find_file,
     looks_like_utkface,
-    read_celeba,
     read_label_table,
     read_lfw,
     read_manifest,
@@ -100,18 +100,23 @@ def open_faces(name_or_path: str | Path, *, digest: bool = True, **options: Any)
     """The face set of a known name (`sample`, `lfw`, `celeba`, `utkface`) or of a path.
 
     Args:
-        name_or_path: a name, a folder, a zip, an insightface .bin, or a manifest (.csv, .parquet).
+        name_or_path: a name, a folder, a zip, an insightface .bin, or a manifest (.csv, .tsv, .parquet, also packed).
         digest: False leaves the digest empty, which is quicker for a folder: for counting only.
         options: kind = `lfw`, `celeba`, `utkface`, `manifest`, `people` or `pictures` instead of what the
-            files look like; pairs = path of a pairs file (LFW's format, or left,right,same[,fold]);
-            everything = LFW's pictures that no pair names, too.
+            files look like; pairs = path of a file of pairs (docs/formats.md) instead of the set's own;
+            layout = which folder names the person, such as `person/*` (`fraudit.faces.layout`);
+            everything = LFW's pictures that no pair names, too; need_people = False takes pictures of folders that
+            can be read in two ways as of unknown people, where only pictures are wanted.
     Raises:
         UsageError: unknown name, kind or option.
         DataError: nothing there, or it cannot be read as a face set.
     """
-    unknown = set(options) - {"kind", "pairs", "everything"}
+    unknown = set(options) - {"kind", "pairs", "everything", "layout", "need_people"}
     if unknown:
-        raise UsageError(f"open_faces has no option '{sorted(unknown)[0]}'", "known: kind, pairs, everything")
+        raise UsageError(
+            f"open_faces has no option '{sorted(unknown)[0]}'",
+            "known: kind, pairs, everything, layout, need_people",
+        )
     text = str(name_or_path)
     known = KNOWN.get(text)
     if known is None:
@@ -135,26 +140,80 @@ def _existing(text: str) -> Path:
 
 
 def _open_path(
-    path: Path, digest: bool, kind: str = "", pairs: str = "", everything: bool = False
-) -> FaceSet:
-    name = path.name.removesuffix(path.suffix) if path.is_file() else path.resolve().name
+    path: Path, digest: bool, kind: str = "", pairs: str | Path = "", everything: bool = False, layout: str = "",
+    need_people: bool = True,
+) -> FaceSet:  # fmt: skip
+    draft = _drafted(path, kind, str(pairs or ""), everything, layout or "", need_people)
+    return draft.finish(_bare(path), digest=digest)
+
+
+def _bare(path: Path) -> str:
+    if not path.is_file():
+        return path.resolve().name
+    name = path.name
+    while (suffix := Path(name).suffix.lower()) in (*_PACKED, path.suffix.lower()) and suffix:
+        name = name[: -len(suffix)]
+        if suffix not in _PACKED:
+            break
+    return name or path.name
+
+
+_PACKED = (".gz", ".bz2", ".xz")
+_TABLES = (".csv", ".tsv", ".parquet", ".txt", ".lst", ".list", ".tab")
+
+
+def _is_table(path: Path) -> bool:
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    if suffixes and suffixes[-1] in _PACKED:
+        suffixes.pop()
+    return path.is_file() and bool(suffixes) and suffixes[-1] in _TABLES
+
+
+def _drafted(
+    path: Path, kind: str, pairs: str, everything: bool, layout: str, need_people: bool = True
+) -> Draft:
     if path.is_file() and path.suffix.lower() == ".bin":
         from fraudit.faces.insightface_bin import read_bin
 
-        return read_bin(path).finish(name, digest=digest)
-    if path.is_file() and path.suffix.lower() in (".csv", ".parquet"):
-        faces = read_manifest(ManifestFolder(path.parent), path.name).finish(name, digest=digest)
-        return _with_pairs(faces, pairs)
+        return _with_given(read_bin(path), pairs)
+    if path.is_file() and path.suffix.lower() in (".rec", ".idx"):
+        raise DataError(
+            f"{path}: training records are not read",
+            "pass one of the .bin files beside it, or unpack it into folders",
+        )
+    if _is_table(path):
+        return _with_given(read_manifest(ManifestFolder(path.parent), path.name), pairs)
     members = open_members(path)
     kind = kind or _recognise(members)
+    if kind == "pictures" and layout not in ("", "none"):
+        kind = "people"
     if kind == "lfw":
-        return read_lfw(members, str(pairs), everything).finish(name, digest=digest)
+        return read_lfw(members, pairs, everything, layout)
     if kind not in _READERS:
         known = ("lfw", *_READERS)
         raise UsageError(
             f"unknown kind of face set '{kind}'", f"{suggest(kind, known)}known: {', '.join(known)}"
         )
-    return _with_pairs(_READERS[kind](members).finish(name, digest=digest), pairs)
+    draft = _people(members, layout, need_people) if kind == "people" else _READERS[kind](members)
+    if pairs or kind not in ("people", "pictures"):
+        return _with_given(draft, pairs)
+    return own_pairs(members, draft)
+
+
+def _people(members: Members, layout: str, need_people: bool) -> Draft:
+    try:
+        return read_people(members, layout)
+    except DataError as error:
+        if need_people:
+            raise
+        return replace(read_pictures(members), notes=(f"nobody is identified: {error.message}",))
+
+
+def _with_given(draft: Draft, pairs: str) -> Draft:
+    if not pairs:
+        return draft
+    draft = with_pairs(draft, [given_pairs(pairs)])
+    return replace(draft, notes=(*draft.notes, f"pairs: {Path(pairs).name}"))
 
 
 def _manifest_in(members: Members) -> Draft:
@@ -178,7 +237,7 @@ def _recognise(members: Members) -> str:
         return "manifest"
     if find_file(members, "pairs.txt"):
         return "lfw"
-    if find_file(members, "identity_CelebA.txt") or find_file(members, "list_attr_celeba.txt"):
+    if looks_like_celeba(members):
         return "celeba"
     table = find_file(members, "attributes.csv")
     if table:
@@ -194,38 +253,8 @@ def _recognise(members: Members) -> str:
         )
     if looks_like_utkface(members):
         return "utkface"
-    folders = {name.rpartition("/")[0] for name in pictures(members.names)}
+    folders = {name.rpartition("/")[0] for name in picked(members).pictures}
     return "people" if len(folders) > 1 else "pictures"
-
-
-def _with_pairs(faces: FaceSet, pairs: str | Path) -> FaceSet:
-    if not pairs:
-        return faces
-    from fraudit.faces.draft import with_digest
-    from fraudit.faces.protocols import read_pair_table
-    from fraudit.faces.tables import read_table
-
-    data = read_file(Path(pairs), TABLE_BYTES)
-    index = {one: i for i, one in enumerate(faces.ids)}
-    found = read_pair_table(read_table(data, str(pairs)), index, str(pairs))
-    subjects = faces.subjects if faces.identified else _linked(faces, found)
-    # The digest so far stands for the files; it is folded into the new one.
-    return with_digest(replace(faces, pairs=found, subjects=subjects), [faces.digest] * len(faces))
-
-
-def _linked(faces: FaceSet, pairs: PairList) -> I64:
-    """i64[N]: where nobody is identified, genuine pairs and files of equal bytes show one person."""
-    from fraudit.stats.pairs import linked_people
-
-    first: dict[str, int] = {}
-    same = np.arange(len(faces), dtype=np.int64)
-    for i in np.unique(np.concatenate([pairs.left, pairs.right])):
-        try:
-            content = hashlib.sha256(faces.read_bytes(int(i))).hexdigest()
-        except DataError:  # it gives no vector either, and is counted there
-            continue
-        same[i] = first.setdefault(content, int(i))
-    return linked_people(len(faces), pairs.left[pairs.same], pairs.right[pairs.same], same)
 
 
 def take(faces: FaceSet, indices: Sequence[int] | np.ndarray) -> FaceSet:

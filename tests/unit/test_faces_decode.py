@@ -142,9 +142,42 @@ def test_what_is_no_image_says_so(data):
     assert reason(data) == decode.NOT_AN_IMAGE
 
 
-def test_other_image_formats_are_not_opened():
-    assert reason(encode(Image.fromarray(noise(8)), "PPM")) == decode.NOT_AN_IMAGE
-    assert reason(encode(Image.fromarray(noise(8)), "PCX")) == decode.NOT_AN_IMAGE
+@pytest.mark.parametrize("format", ["PPM", "JPEG2000", "AVIF"])
+def test_what_pillow_opens_and_faces_come_in_is_opened(format):
+    if format not in decode.formats():
+        pytest.skip(f"Pillow has no {format} here")
+    data = encode(Image.new("RGB", (16, 12), (200, 40, 90)), format)
+    assert decode.looks_like_picture(data[:64])
+    found = decode_picture(data)
+    assert found.shape == (12, 16, 3)
+    assert np.abs(found.astype(int) - (200, 40, 90)).max() <= 8
+
+
+def test_a_plain_grey_map_is_opened():
+    assert decode_picture(b"P5\n2 1\n255\n\x07\xfa").tolist() == [[[7] * 3, [250] * 3]]
+    # Pillow scales a grey map by the brightest value that its header states.
+    assert decode_picture(b"P5\n2 1\n4095\n\x0f\xff\x00\x00").tolist() == [[[255] * 3, [0] * 3]]
+
+
+def test_what_needs_a_plugin_says_which():
+    heic = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 40
+    if "HEIF" not in decode.formats():
+        assert reason(heic) == decode.NEEDS_PLUGIN
+    assert decode.looks_like_picture(heic)
+
+
+@pytest.mark.parametrize("format", ["PCX", "TGA", "EPS", "PDF"])
+def test_other_image_formats_are_not_opened(format):
+    assert reason(encode(Image.fromarray(noise(8)), format)) in (decode.NOT_AN_IMAGE, decode.CORRUPT)
+
+
+@pytest.mark.parametrize(
+    ("brightest", "expected"),
+    [(65535, 255), (40000, 156), (16383, 255), (4095, 255), (4000, 250), (1023, 255), (255, 255), (90, 90)],
+)
+def test_deep_grey_keeps_the_highest_bits_that_are_used(brightest, expected):
+    deep = np.array([[0, brightest]], np.uint16)
+    assert decode_picture(encode(Image.fromarray(deep))).tolist() == [[[0] * 3, [expected] * 3]]
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "GIF"])

@@ -199,8 +199,8 @@ def test_a_missing_lfw_picture_is_a_failure_to_acquire(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "first line"),
-        ("ten\n", "first line"),
+        ("", "no pair in it"),
+        ("ten\n", "no known form of pairs"),
         ("2\t1\nA_B\t1\t2\n", "announces 4 pairs, found 1"),
         ("1\t1\nA_B\t1\t2\nA_B\t1\n", "pair 2"),
         ("1\t1\nA_B\tone\t2\nA_B\t1\tC\t1\n", "pair 1"),
@@ -326,8 +326,8 @@ def test_manifest_as_parquet_equals_csv(tmp_path):
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("file,subject\np/a.png,1\n", "column 'path' is missing"),
-        ("path,person\np/a.png,1\n", "column 'subject' is missing"),
+        ("where,subject\np/a.png,1\n", "column 'path' is missing"),
+        ("path,who\np/a.png,1\n", "column 'subject' is missing"),
         ("path,subject\n", "no picture"),
         ("", "header"),
         ("path,subject,path\na,b,c\n", "'path' appears twice"),
@@ -365,7 +365,7 @@ def test_pairs_table_joins_any_set(tmp_path):
     assert faces.pairs.same.tolist() == [True, False]
     assert faces.pairs.fold.tolist() == [0, 1]
     assert faces.digest != plain.digest
-    for bad, said in (("left,right,same\nx,ann/1.png,1\n", "'x' is no picture"), ("left,right\n", "'same'")):
+    for bad, said in (("left,right,same\nx,y,1\n", "2 of the 2 pictures"), ("left,right\n", "'same'")):
         table.write_text(bad)
         with pytest.raises(DataError, match=said):
             open_faces(root, pairs=table)

@@ -212,7 +212,7 @@ def test_a_run_is_its_own_reference_at_corruption_error_one(crowd, tmp_path: Pat
     (tmp_path / "run.json").write_text(json.dumps(record))
     with pytest.raises(DataError, match="another face set"):
         ANALYSIS.run(context, Params(**params, reference=str(tmp_path)))
-    with pytest.raises(DataError, match="no run record"):
+    with pytest.raises(DataError, match="No such file"):
         ANALYSIS.run(context, Params(**params, reference=str(tmp_path / "nowhere")))
 
 

@@ -14,6 +14,7 @@ from fraudit.scores import (
     ScoreSet,
     pair_scores,
     read_run_scores,
+    read_score_pair,
     read_scores,
     write_run_scores,
     write_scores,
@@ -159,11 +160,11 @@ def test_broken_binary_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.mask").unlink()
     with pytest.raises(DataError, match="no mask"):
         read_scores(path)
-    (tmp_path / "t").write_bytes(b"\xff\xfe a a a")
+    (tmp_path / "t").write_bytes(b"\xe9 a a a")
     with pytest.raises(DataError, match="not UTF-8"):
         read_scores(tmp_path / "t", "bob4")
     (tmp_path / "p").write_bytes(b"PAR1 no")
-    with pytest.raises(DataError, match="parquet"):
+    with pytest.raises(DataError, match="Parquet"):
         read_scores(tmp_path / "p")
     with pytest.raises(DataError, match="no such file"):
         read_scores(tmp_path / "absent")
@@ -219,3 +220,146 @@ def test_a_runs_scores_are_the_cosines_of_its_pairs(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.score, table["score"])
     assert back.left[0] == context.faces.ids[table["left"][0]]
     assert (back.fold == table["fold"]).all()
+
+
+# -- score files as people have them
+
+
+def _same_scores(path: Path, **options: object) -> None:
+    found = read_scores(path, **options)  # type: ignore[arg-type]
+    assert found.same.tolist() == [True, False, False]
+    np.testing.assert_allclose(found.score, [0.75, 0.25, np.nan])
+
+
+TABLES = {
+    "tabs": "left\tright\tsame\tscore\na\tb\t1\t0.75\na\tc\t0\t0.25\na\td\t0\t\n",
+    "semicolons": "Left;Right;Same;Score\na;b;1;0,75\na;c;0;0,25\na;d;0;NA\n",
+    "blanks": "left right same score\na b 1 0.75\na c 0 0.25\na d 0 nan\n",
+    "flags": "left,right,same,score\na,b,True,0.75\na,c,-1,0.25\na,d,0.0,None\n",
+    "bfw": (
+        "fold,p1,p2,label,id1,id2,att1,att2,score\n1,a,b,1,x,x,m,m,0.75\n1,a,c,0,x,y,m,m,0.25\n1,a,d,0,x,z,m,f,nan\n"
+    ),
+    "other names": "img_a,img_b,is_same,cosine_similarity\na,b,yes,0.75\na,c,no,0.25\na,d,no,null\n",
+    "people alone": "subject1,subject2,similarity\nx,x,0.75\nx,y,0.25\nx,z,\n",
+    "labels alone": "label,score\n1,0.75\n0,0.25\n0,nan\n",
+    "no header": "a,b,1,0.75\na,c,0,0.25\na,d,0,nan\n",
+    "no header, blanks": "a b 1 0.75\na c 0 0.25\na d 0 nan\n",
+    "index": ",left,right,same,score\n0,a,b,1,0.75\n1,a,c,0,0.25\n2,a,d,0,nan\n",
+    "comment as header": "# left right same score\na b 1 0.75\na c 0 0.25\na d 0 nan\n",
+    "percent": "left,right,same,score\na,b,1,75%\na,c,0,25%\na,d,0,\n",
+    "distances": "left,right,same,distance\na,b,1,-0.75\na,c,0,-0.25\na,d,0,\n",
+}
+
+
+@pytest.mark.parametrize("form", TABLES)
+@pytest.mark.parametrize("coding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_of_every_kind_give_the_same_scores(form: str, coding: str, tmp_path: Path) -> None:
+    (tmp_path / "t.txt").write_bytes(TABLES[form].encode(coding))
+    _same_scores(tmp_path / "t.txt")
+
+
+def test_a_table_of_floats_in_parquet_is_read(tmp_path: Path) -> None:
+    pa = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    columns = {
+        "image1": ["a", "a", "a"],
+        "image2": ["b", "c", "d"],
+        "match": [1.0, 0.0, 0.0],
+        "sim": [0.75, 0.25, None],
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "t.parquet")
+    _same_scores(tmp_path / "t.parquet")
+
+
+def test_a_column_of_scores_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("p1,p2,label,resnet,vgg\na,b,1,0.75,0\na,c,0,0.25,0\na,d,0,nan,0\n")
+    _same_scores(path, column="resnet")
+    with pytest.raises(DataError, match="--column names it"):
+        read_scores(path)
+    with pytest.raises(DataError, match="'dlib' is missing"):
+        read_scores(path, column="dlib")
+
+
+def test_distances_are_turned_once(tmp_path: Path) -> None:
+    (tmp_path / "plain.csv").write_text("left,right,same,score\na,b,1,0.2\na,c,0,0.9\n")
+    (tmp_path / "named.csv").write_text("left,right,same,distance\na,b,1,0.2\na,c,0,0.9\n")
+    assert read_scores(tmp_path / "plain.csv").score.tolist() == [0.2, 0.9]
+    for path in ("plain.csv", "named.csv"):
+        found = read_scores(tmp_path / path, distance=True)
+        assert found.score.tolist() == [-0.2, -0.9]
+        assert found.distance
+    assert read_scores(tmp_path / "named.csv").score.tolist() == [-0.2, -0.9]
+
+
+def test_rows_that_repeat_are_counted_and_left_out_where_asked(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    rows = "a,b,1,0.5\na,c,0,0.1\na,b,1,0.5\na,b,1,0.6\na,d,0,nan\na,d,0,nan\n"
+    path.write_text("left,right,same,score\n" + rows)
+    assert len(read_scores(path)) == 6
+    found = read_scores(path, unique=True)
+    assert found.left_out == {"duplicate rows": 2}
+    assert (found.left.tolist(), found.right.tolist()) == (["a"] * 4, ["b", "c", "b", "d"])
+    # Bob's four columns name no template: equal whole numbers may be two comparisons.
+    (tmp_path / "bob").write_text("x x p 7\nx x p 7\nx y q 0.25\nx y q 0.25\n")
+    assert len(read_scores(tmp_path / "bob", unique=True)) == 3
+
+
+def test_attacks_are_apart_from_the_pairs(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text(
+        "bio_ref_subject_id,probe_subject_id,probe_key,probe_attack_type,score\n"
+        "s,s,1,,0.9\ns,s,2,print,0.5\ns,t,3,bona-fide,0.1\nu,u,4,replay,0.7\n"
+    )
+    found = read_scores(path)
+    assert found.same.tolist() == [True, False]
+    assert found.attacks is not None
+    assert found.attacks.kind.tolist() == ["print", "replay"]
+    assert found.attacks.claimed.tolist() == ["s", "u"]
+    assert found.attacks.score.tolist() == [0.5, 0.7]
+    assert found.left_out == {"presentation attacks (reported apart)": 2}
+    (tmp_path / "old").write_text("s s a 0.9\ns attack/print b 0.5\ns t c 0.1\n")
+    old = read_scores(tmp_path / "old")
+    assert (len(old), old.format) == (2, "bob4")
+    assert old.attacks is not None
+
+
+@pytest.mark.parametrize(
+    ("genuine", "impostor"),
+    [
+        ("0.9\n0.8\n", "0.1\n0.2\n0.3\n"),
+        ("0,9\n0,8\n", "0,1\n0,2\n0,3\n"),
+        ("# g\nx y 0.9\nx z 0.8\n", "x v 0.1\nx w 0.2\nx u 0.3\n"),
+        ("left,right,score\nx,y,0.9\nx,z,0.8\n", "left,right,score\nx,v,0.1\nx,w,0.2\nx,u,0.3\n"),
+    ],
+)
+def test_two_files_one_of_each_kind(genuine: str, impostor: str, tmp_path: Path) -> None:
+    (tmp_path / "g.txt").write_text(genuine)
+    (tmp_path / "i.txt").write_text(impostor)
+    found = read_score_pair(tmp_path / "g.txt", tmp_path / "i.txt")
+    assert found.same.tolist() == [True, True, False, False, False]
+    assert found.score.tolist() == [0.9, 0.8, 0.1, 0.2, 0.3]
+    assert read_score_pair(tmp_path / "g.txt", tmp_path / "i.txt", distance=True).score[0] == -0.9
+
+
+def test_what_is_no_score_table_shows_no_raw_bytes(tmp_path: Path) -> None:
+    for name, data in (
+        ("a", b"\x80\x04\x95" + bytes(range(256))),
+        ("b", b"\x1b]0;owned\x07 x y\nz\n"),
+        ("c", b"PK\x03\x04x"),
+    ):
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(DataError) as caught:
+            read_scores(tmp_path / name)
+        assert caught.value.message.isprintable()
+
+
+def test_names_with_every_delimiter_come_back_as_they_were(tmp_path: Path) -> None:
+    names = np.array(["#1.png", "a;b", "c\td", 'e"f', "g,h", "=1+1", "'x", "0", "i j"])
+    odd = ScoreSet(names, names[::-1].copy(), np.arange(9) % 2 == 0, np.linspace(-1, 1, 9), fold=np.arange(9))
+    write_scores(odd, tmp_path / "scores.csv")
+    again = read_scores(tmp_path / "scores.csv", "pairs-csv")
+    assert again.left.tolist() == names.tolist()
+    assert again.right.tolist() == names[::-1].tolist()
+    assert again.score.tolist() == odd.score.tolist()
