@@ -24,7 +24,7 @@ FTA_HIGH, FTA_MEDIUM = 0.05, 0.01
 CHANCE = 0.6  # an AUC whose upper bound lies below tells nobody apart
 LEAST_GENUINE = 30  # genuine pairs below which no rate makes the headline
 DISTANCES = (
-    "Where small means alike, give similarities: negate the scores, or `distance = true` in a scorer's card."
+    "Where small means alike, say so: `fraudit scores --distance`, or `distance = true` in a scorer's card."
 )
 
 

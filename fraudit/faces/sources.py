@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from fraudit.faces.readers import (
     read_pictures,
     read_utkface,
 )
-from fraudit.types import I64, FaceSet, PairList
+from fraudit.types import FaceSet, PairList
 
 
 @dataclass(frozen=True, slots=True)
