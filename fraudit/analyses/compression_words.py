@@ -48,7 +48,10 @@ def metrics(m: Measured) -> list[Metric]:
     """Spectrum, sweep, smallest dimensions, sizes and match costs, leaks and gaps."""
     s = m.spectrum
     found = [
-        Metric(f"compression.{name}", value, n=s.people, interval=interval, label=label, n_unit="people")
+        Metric(
+            f"compression.{name}", value, n=s.people, interval=interval, interval_missing=s.reason,
+            label=label, n_unit="people",
+        )  # fmt: skip
         for name, (value, interval), label in (
             ("effective_rank", s.entropy_rank, "Effective rank (entropy)"),
             ("participation_ratio", s.participation, "Participation ratio"),
@@ -57,7 +60,11 @@ def metrics(m: Measured) -> list[Metric]:
     for share, (value, interval) in s.dims.items():
         label = f"Axes for {percent(share, 0)} of the variance"
         name = f"compression.dims@variance={share:g}"
-        found.append(Metric(name, value, n=s.people, interval=interval, label=label, n_unit="people"))
+        found.append(
+            Metric(
+                name, value, n=s.people, interval=interval, interval_missing=s.reason, label=label, n_unit="people"
+            )
+        )
     found += _dimension_metrics(m)
     for name, loss in m.losses.items():
         for kind, (value, interval), n, unit in (
@@ -437,14 +444,14 @@ def headline(m: Measured) -> str:
     """One sentence: the smallest safe dimension, or the effective rank."""
     rank, interval = m.spectrum.entropy_rank
     d = safe(m)
-    ends = f"{interval.low:.0f} to {interval.high:.0f}"
+    ends = f" ({interval.low:.0f} to {interval.high:.0f})" if interval else ""
     if d is None or d == m.dim:
-        return f"The vectors spread over an effective {rank:.0f} ({ends}) of {m.dim} dimensions."
+        return f"The vectors spread over an effective {rank:.0f}{ends} of {m.dim} dimensions."
     loss = losses_by_dim(m)[d]
     return (
         f"{d} of {m.dim} dimensions keep {_tar(m)} within {_margin(m)} (loss "
         f"{100 * loss.value:.2f}, upper bound "
-        f"{100 * loss.interval.high:.2f}); effective rank {rank:.0f} ({ends})."
+        f"{100 * loss.interval.high:.2f}); effective rank {rank:.0f}{ends}."
     )
 
 

@@ -70,14 +70,18 @@ SHARES = (0.90, 0.95, 0.99)
 
 @dataclass(frozen=True, slots=True)
 class Spectrum:
-    """Figures of a spectrum, each (value, interval): entropy rank, participation ratio, axes for 90, 95, 99 %."""
+    """Figures of a spectrum, each (value, interval): entropy rank, participation ratio, axes for 90, 95, 99 %.
+
+    Where too few people carry the faces there are no intervals, and `reason` says so.
+    """
 
     variances: F64
-    entropy_rank: tuple[float, Interval]
-    participation: tuple[float, Interval]
-    dims: dict[float, tuple[int, Interval]]
+    entropy_rank: tuple[float, Interval | None]
+    participation: tuple[float, Interval | None]
+    dims: dict[float, tuple[int, Interval | None]]
     n: int
     people: int
+    reason: str = ""
 
 
 SPECTRUM_GROUPS = 20
@@ -91,15 +95,25 @@ def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float =
     (Kott, J. Official Statistics 17, 2001); Student's t with as many degrees of freedom as the people allow.
 
     Raises:
-        InsufficientData: too few people carry the faces, or vectors that are all the same.
+        InsufficientData: vectors that are all the same.
     """
     codes = np.unique(people, return_inverse=True)[1].ravel()
     sizes = np.bincount(codes)
     shares = Shares.of(sizes)
-    require_people(shares)
     pca = fit_pca(vectors)
     if pca.variances.sum() <= 1e-12:
         raise InsufficientData("all vectors are the same: there is no spectrum")
+    found = _figures(pca.variances)
+    try:
+        require_people(shares)
+    except InsufficientData as few:
+        dims: dict[float, tuple[int, Interval | None]] = {
+            share: (int(found[2 + k]), None) for k, share in enumerate(SHARES)
+        }
+        rank, ratio = (float(value) for value in found[:2])
+        return Spectrum(
+            pca.variances, (rank, None), (ratio, None), dims, len(codes), len(sizes), few.message
+        )
     x = np.asarray(vectors, np.float64) - pca.mean
     groups = min(SPECTRUM_GROUPS, len(sizes))
     shuffled = rng.permutation(len(sizes))
@@ -107,7 +121,6 @@ def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float =
     group_of[shuffled[np.argsort(-sizes[shuffled], kind="stable")]] = np.arange(len(sizes)) % groups
     own = group_of[codes]
     square, total = x.T @ x, x.sum(axis=0)
-    found = _figures(pca.variances)
     deleted = np.empty((groups, len(found)))
     for g in range(groups):
         gone = x[own == g]
@@ -127,10 +140,9 @@ def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float =
             ends = np.array([np.floor(ends[0]), np.ceil(ends[1])])
         return Interval(float(ends[0]), float(ends[1]), level, method)
 
-    dims = {share: (int(found[2 + k]), interval(2 + k, True)) for k, share in enumerate(SHARES)}
-    return Spectrum(
-        pca.variances, (float(found[0]), interval(0)), (float(found[1]), interval(1)), dims, len(x), len(sizes)
-    )
+    known = {share: (int(found[2 + k]), interval(2 + k, True)) for k, share in enumerate(SHARES)}
+    ranks = [(float(found[k]), interval(k)) for k in (0, 1)]
+    return Spectrum(pca.variances, ranks[0], ranks[1], {**known}, len(x), len(sizes))
 
 
 def _figures(variances: F64) -> F64:
