@@ -49,9 +49,14 @@ def metrics(m: Measured) -> list[Metric]:
     s = m.spectrum
     found = [
         Metric(
-            f"compression.{name}", value, n=s.people, interval=interval, interval_missing=s.reason,
-            label=label, n_unit="people",
-        )  # fmt: skip
+            f"compression.{name}",
+            value,
+            n=s.people,
+            interval=interval,
+            interval_missing=s.reason,
+            label=label,
+            n_unit="people",
+        )
         for name, (value, interval), label in (
             ("effective_rank", s.entropy_rank, "Effective rank (entropy)"),
             ("participation_ratio", s.participation, "Participation ratio"),
