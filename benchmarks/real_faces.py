@@ -1,6 +1,7 @@
 """Numbers of audits on real faces, for the repository: no picture, no name of a person, no path.
 
     fraudit analyze --embedder dlib --dataset lfw --only verification,robustness,compression,inversion --out R/dlib-lfw
+    fraudit analyze --embedder dlib --dataset utkface --distinct --only bias --out R/dlib-utkface
     ...
     python benchmarks/real_faces.py R/mobilefacenet-lfw R/dlib-lfw ... --out benchmarks/results
 

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from fraudit.embedding import EmbedderRuntime
-from fraudit.errors import DataError, InsufficientData
+from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.faces.align import align
-from fraudit.formatting import fmr_words
+from fraudit.formatting import fmr_words, percent
 from fraudit.plan import AuditPlan
 from fraudit.stats.calibration import (
+    DISTINCT,
+    UNKNOWN,
     Calibration,
     calibrate,
     calibration_half,
@@ -24,6 +26,7 @@ from fraudit.stats.calibration import (
     labelled_rng,
 )
 from fraudit.stats.pairs import fold_count, make_pairs, rate_pairs
+from fraudit.stats.repeats import FAR, Repeats, likely_repeats
 from fraudit.store import Store, write_atomic
 from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located, PairList
 
@@ -41,6 +44,7 @@ class Threshold:
         n_impostor: impostor pairs it was chosen on.
         resolvable: whether the rule of three holds, n_impostor >= 3 / fmr_target.
         provenance: one line for a report.
+        missing: why there is no threshold; `value` and `fmr_achieved` are then NaN.
     """
 
     value: float
@@ -49,6 +53,7 @@ class Threshold:
     n_impostor: int
     resolvable: bool
     provenance: str
+    missing: str = ""
 
 
 def threshold_of(found: Calibration, fmr: float, identified: bool = True) -> Threshold:
@@ -65,10 +70,35 @@ def threshold_of(found: Calibration, fmr: float, identified: bool = True) -> Thr
         )
     else:
         words = (
-            f"{chosen} pairs among {len(found.rows):,} pictures that are not judged, every picture taken as another "
-            "person since the set names none: too high where people occur twice"
+            f"{chosen} pairs among {len(found.rows):,} pictures that are not judged; {DISTINCT}, too high where people "
+            "occur twice"
         )
     return Threshold(value, fmr, achieved, n, n >= 3 / fmr, f"{words} (achieved {achieved:.2g})")
+
+
+def repeat_words(found: Repeats) -> str:
+    """The statement that nobody is shown twice, beside the pairs that look otherwise."""
+    what = "one person shown twice (cosine above all that the bulk of both pictures' pairs explains)"
+    if not found.count:
+        return (
+            f"{DISTINCT.capitalize()}. None of {found.pairs:,} pairs looks like {what}; people in more than "
+            f"{percent(FAR)} of the pictures would not stand out."
+        )
+    looks = "pairs look" if found.count > 1 else "pair looks"
+    return (
+        f"{DISTINCT.capitalize()}. But {found.count:,} {looks} like {what}, of {found.pairs:,} pairs, in "
+        f"{found.pictures:,} pictures: where they are, thresholds are too high, attacks are understated and false "
+        "matches are counted that are none."
+    )
+
+
+def require_distinct(distinct: bool, faces: FaceSet) -> None:
+    """Raises UsageError where the set itself says who is another person."""
+    if distinct and (faces.identified or faces.pairs is not None):
+        says = "names its people" if faces.identified else "declares its pairs"
+        raise UsageError(
+            f"--distinct: expected a set without identities and pairs, but '{faces.name}' {says}", "leave it out"
+        )
 
 
 class AnalysisContext:
@@ -110,6 +140,7 @@ class AnalysisContext:
         self.inverter = inverter
         self.inverter_missing = inverter_missing
         self.seed = plan.seed
+        self.distinct = plan.distinct
         self.show_pictures = plan.pictures == "all" or (plan.pictures == "auto" and faces.synthetic)
         self._locate = locate
         self._say = say
@@ -119,6 +150,7 @@ class AnalysisContext:
         self._calibrations: dict[str, Calibration] = {}
         self._scores: dict[tuple[str, float], Threshold] = {}
         self._rated: PairList | None = None
+        self._repeats: str | None = None
 
     # -- randomness, limits, words
 
@@ -249,6 +281,24 @@ class AnalysisContext:
         """The set's pairs where it names no identities: they alone say who is another person. Else None."""
         return None if self.faces.identified else self.faces.pairs
 
+    @property
+    def unknown_people(self) -> str:
+        """Why no pair is known to be of two people, or ''."""
+        unknown = not (self.faces.identified or self.faces.pairs is not None or self.distinct)
+        return UNKNOWN if unknown else ""
+
+    def repeat_note(self) -> str:
+        """What the vectors say of the statement that every picture shows another person; '' where none was made."""
+        if not self.distinct:
+            return ""
+        if self._repeats is None:
+            found = self.embeddings()
+            try:
+                self._repeats = repeat_words(likely_repeats(found.unit(), found.ok, self.rng("repeats")))
+            except InsufficientData as error:
+                self._repeats = f"{DISTINCT.capitalize()} ({error.message} for a check)."
+        return self._repeats
+
     def people(self) -> I64:
         """i64[N] who is shown; without identities, pictures that declared genuine pairs link are one person."""
         found = self.declared
@@ -318,8 +368,10 @@ class AnalysisContext:
         """The impostor scores among the calibration half by the audited model (or by `runtime`), remembered.
 
         Raises:
-            InsufficientData: no impostor pair among them.
+            InsufficientData: no impostor pair among them, or it is not known who is shown.
         """
+        if self.unknown_people:
+            raise InsufficientData(self.unknown_people)
         box = runtime or self.embedder
         if box.fingerprint not in self._calibrations:
             found = self.embeddings(box)
@@ -332,13 +384,20 @@ class AnalysisContext:
         """The threshold for `fmr`, chosen on impostor pairs of the calibration half alone.
 
         Raises:
-            InsufficientData: no impostor pair among them.
+            InsufficientData: no impostor pair among them, or it is not known who is shown.
         """
         box = runtime or self.embedder
         key = (box.fingerprint, fmr)
         if key not in self._scores:
             self._scores[key] = threshold_of(self.calibration(box), fmr, self.faces.identified)
         return self._scores[key]
+
+    def threshold_or_reason(self, fmr: float, runtime: EmbedderRuntime | None = None) -> Threshold:
+        """`threshold`, or one that is `missing` where it is not known who is shown: for what goes on without."""
+        if self.unknown_people:
+            nan = float("nan")
+            return Threshold(nan, fmr, nan, 0, False, f"none, since {self.unknown_people}", self.unknown_people)
+        return self.threshold(fmr, runtime)
 
     # -- pictures for the report
 

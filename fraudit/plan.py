@@ -37,6 +37,7 @@ class AuditPlan:
         limit: audit only a part of the people of the set, up to this many pictures.
         pairs: file of pairs that are the protocol instead of the set's own (docs/formats.md).
         layout: which folders name the person, such as `person/*`, where that is not plain.
+        distinct: states that every picture of a set without identities and pairs shows another person.
     """
 
     embedder: str
@@ -55,6 +56,7 @@ class AuditPlan:
     limit: int | None = None
     pairs: str | None = None
     layout: str | None = None
+    distinct: bool = False
 
     def __post_init__(self) -> None:
         _one_of("pictures", self.pictures, PICTURES)
@@ -93,6 +95,8 @@ class AuditPlan:
             value = getattr(self, name)
             if value != plain[name]:
                 words += [f"--{name.replace('_', '-')}", str(value)]
+        if self.distinct:
+            words.append("--distinct")
         for name, values in (("only", self.only), ("skip", self.skip)):
             if values:
                 words += [f"--{name}", ",".join(values)]

@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 
 import fraudit
-from fraudit.context import AnalysisContext
+from fraudit.context import AnalysisContext, require_distinct
 from fraudit.doors import check_ours, leaving
 from fraudit.embedders_load import load_embedder
 from fraudit.embedding import EmbedderRuntime
@@ -144,6 +144,7 @@ def run_plan(
     store = Store()
     report.say(f"opening {plan.dataset}")
     faces = open_faces(plan.dataset, **plan.reading())
+    require_distinct(plan.distinct, faces)
     if plan.limit:
         faces = first_people(faces, plan.limit)
     tell_reading(faces, report)
@@ -322,6 +323,7 @@ def inputs(context: AnalysisContext, locate: Locator | None) -> dict[str, Any]:
     """What went in: data set, black boxes and inverter with their digests and bills."""
     faces, embeddings = context.faces, context.embeddings()
     people = len(np.unique(faces.subjects))
+    stated = {"distinct": context.repeat_note()} if context.distinct else {}
     return {
         "dataset": {
             "name": faces.name,
@@ -339,6 +341,7 @@ def inputs(context: AnalysisContext, locate: Locator | None) -> dict[str, Any]:
             "detector": locate.detector.fingerprint if locate else "none: the set declares its landmarks",
             "several_faces": locate.several if locate else None,
             "several_faces_policy": context.plan.several_faces,
+            **stated,
         },
         "embedder": _box(context.embedder),
         "judges": [_box(judge) for judge in context.judges],

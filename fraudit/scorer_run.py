@@ -18,7 +18,7 @@ import numpy as np
 
 from fraudit.analyses.verification_judged import Judged, judged_rates
 from fraudit.analyses.verification_parts import Evidence, Extra, result_of
-from fraudit.context import AnalysisContext, Threshold
+from fraudit.context import AnalysisContext, Threshold, require_distinct
 from fraudit.errors import InsufficientData, UsageError, suggest
 from fraudit.faces.detect import Locator
 from fraudit.faces.limiting import first_people
@@ -89,6 +89,7 @@ def prepare(
     params = build_params(Params, plan.params.get("scorer", {}), "scorer")
     wanted = tuple(n for n in (plan.only or known) if n not in plan.skip)
     faces = open_faces(plan.dataset, **plan.reading())
+    require_distinct(plan.distinct, faces)
     if plan.limit:
         faces = first_people(faces, plan.limit)
     tell_reading(faces, report)

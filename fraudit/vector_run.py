@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudit.compare.evidence import read_vectors
-from fraudit.context import AnalysisContext
+from fraudit.context import AnalysisContext, require_distinct
 from fraudit.errors import DataError
 from fraudit.plan import AuditPlan, build_params
 from fraudit.plugins import ANALYSES
@@ -101,17 +101,22 @@ def faces_of(
 def run_vectors(
     faces: FaceSet, model: StoredVectors, run_dir: Path, *, only: Sequence[str] = CAPABLE,
     params: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0, overwrite: bool = False,
+    distinct: bool = False,
 ) -> RunRecord:  # fmt: skip
     """Audit stored vectors into `run_dir`: run.json, scores.csv, vectors.npz.
 
+    Args:
+        distinct: states that every picture of a set without identities and pairs shows another person.
     Raises:
         FrauditError: the vectors do not fit the faces; failures of single analyses are recorded.
     """
     if model.vectors.shape[0] != len(faces) or len(model.ok) != len(faces):
         raise DataError(f"expected vectors of {len(faces)} faces, found {len(model.vectors)}")
     plan = AuditPlan(
-        model.name, faces.name, only=tuple(only), params=dict(params or {}), seed=seed, pictures="none"
-    )
+        model.name, faces.name, only=tuple(only), params=dict(params or {}), seed=seed, pictures="none",
+        distinct=distinct,
+    )  # fmt: skip
+    require_distinct(distinct, faces)
     claim_folder(run_dir, overwrite)
     context = AnalysisContext(plan, faces, model, store=Store(run_dir / ".store"), run_dir=run_dir)  # type: ignore[arg-type]
     results, failures = [], []
@@ -142,23 +147,25 @@ def derived_run(
     stored = read_vectors(source / "vectors.npz")
     from fraudit.scores import read_run_scores
 
-    scores = read_run_scores(source / "scores.csv")
-    order = np.argsort(stored.ids)
-    left, right = (
-        order[np.searchsorted(stored.ids, side, sorter=order)] for side in (scores.left, scores.right)
-    )
-    fold = scores.fold if scores.fold is not None else np.zeros(len(scores), np.int64)
-    data = record.inputs["dataset"]
+    data, pairs = record.inputs["dataset"], None
     identified = bool(data.get("identified", True))
-    declared = data.get("protocol_pairs") is not None or not identified
+    if data.get("protocol_pairs") is not None or (not identified and (source / "scores.csv").is_file()):
+        scores = read_run_scores(source / "scores.csv")
+        order = np.argsort(stored.ids)
+        left, right = (
+            order[np.searchsorted(stored.ids, side, sorter=order)] for side in (scores.left, scores.right)
+        )
+        fold = scores.fold if scores.fold is not None else np.zeros(len(scores), np.int64)
+        pairs = PairList(left, right, scores.same, fold)
     faces = faces_of(
         data["name"], [str(i) for i in stored.ids], stored.subjects, stored.attributes,
-        PairList(left, right, scores.same, fold) if declared else None, identified,
+        pairs, identified,
     )  # fmt: skip
     done = [r.name for r in record.results if r.status == "done" and r.name in CAPABLE]
     made = run_vectors(
         faces, StoredVectors(name, np.asarray(vectors, np.float32), stored.ok), run_dir, only=done,
         params=record.plan.get("params") or {}, seed=int(record.plan.get("seed") or 0), overwrite=overwrite,
+        distinct=bool(record.plan.get("distinct", False)),
     )  # fmt: skip
     same = {**made.plan, "limit": record.plan.get("limit")}
     made = replace(made, plan=same, inputs={**made.inputs, "dataset": data})

@@ -170,7 +170,7 @@ class FakeContext:
         locate: Callable[[np.ndarray], np.ndarray | None] | None = None, pairs: PairList | None = None,
         identified: bool = True, judges: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
         inverter: Inverter | None = None, seed: int = 0, show_pictures: bool = True,
-        face_limit: int | None = None, vectors: np.ndarray | None = None,
+        face_limit: int | None = None, vectors: np.ndarray | None = None, distinct: bool = False,
     ) -> None:  # fmt: skip
         self.faces = face_set(
             images, subjects, attributes=attributes, landmarks=landmarks, declare_landmarks=locate is None,
@@ -191,6 +191,8 @@ class FakeContext:
         self._calibrations: dict[str, Any] = {}
         self._scores: dict[tuple[str, float], Any] = {}
         self._rated: PairList | None = None
+        self._repeats: str | None = None
+        self.distinct = distinct
         if vectors is not None:
             ok = np.abs(vectors).sum(1) > 0
             reasons = tuple("" if good else "no face found" for good in ok)
@@ -289,6 +291,9 @@ class FakeContext:
     judged_pairs = AnalysisContext.judged_pairs
     calibration = AnalysisContext.calibration
     threshold = AnalysisContext.threshold
+    threshold_or_reason = AnalysisContext.threshold_or_reason
+    unknown_people = AnalysisContext.unknown_people
+    repeat_note = AnalysisContext.repeat_note
     _folds = AnalysisContext._folds
     _need_identities = AnalysisContext._need_identities
 

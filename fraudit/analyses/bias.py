@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from fraudit.analyses import bias_view as view
+from fraudit.analyses import bias_withheld as withheld
 from fraudit.errors import DataError, InsufficientData, UsageError, suggest
 from fraudit.stats.fairness import CrossGroup, Ratio, difference_p_value, worst_over_best
 from fraudit.stats.family import BIAS_LEVEL
@@ -268,6 +269,20 @@ def attribute_groups(context: Any, params: Params) -> dict[str, NDArray[np.str_]
     return named
 
 
+def _without_threshold(
+    context: Any, params: Params, groups: dict[str, NDArray[np.str_]]
+) -> AnalysisResult:
+    """What needs no threshold, for groups of at least `min_people` pictures."""
+    ok, fta, rebuilt = context.embeddings().ok, {}, {}
+    for name, labels in groups.items():
+        kinds, counts = np.unique(labels[labels != ""], return_counts=True)
+        names = [str(g) for g in kinds[counts >= params.min_people]]
+        alone = context.faces.subjects
+        fta[name] = [lost_share(g, ~ok[labels == g], alone[labels == g]) for g in names]
+        rebuilt[name] = _rebuilt(context, params, labels, names)
+    return withheld.result(context, params, fta, rebuilt, context.unknown_people)
+
+
 def run(context: Any, params: Params) -> AnalysisResult:
     """Audit every attribute; those whose groups are too small are named with the reason."""
     if not 0 < params.fmr < 1:
@@ -284,6 +299,8 @@ def run(context: Any, params: Params) -> AnalysisResult:
             "known of the pairs that it declares",
             "give a set that says who is shown",
         )
+    if context.unknown_people:
+        return _without_threshold(context, params, groups)
     threshold = context.threshold(params.fmr)
     audits: list[Audit] = []
     skipped: list[str] = []

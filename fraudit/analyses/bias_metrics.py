@@ -10,7 +10,7 @@ from fraudit.stats.rates import GroupRate
 from fraudit.types import Metric
 
 if TYPE_CHECKING:
-    from fraudit.analyses.bias import Audit, Params
+    from fraudit.analyses.bias import Audit, GroupValue, Params
 
 
 def slug(text: str) -> str:
@@ -23,6 +23,24 @@ def _rate_metric(base: str, name: str, rate: GroupRate) -> Metric:
         f"{base}.{name}", rate.rate, n=rate.n, interval=rate.interval, group=rate.group, better="lower",
         interval_missing=rate.missing, label=f"{name.upper()} of {rate.group}", n_unit="pairs",
     )  # fmt: skip
+
+
+def fta_metrics(base: str, fta: Sequence[GroupValue]) -> list[Metric]:
+    """Failure to acquire of each group."""
+    return [
+        Metric(f"{base}.fta", lost.value, n=lost.n, interval=lost.interval, group=lost.group, better="lower",
+               interval_missing=lost.missing, label=f"Failure to acquire of {lost.group}", n_unit="faces")
+        for lost in fta
+    ]  # fmt: skip
+
+
+def rebuilt_metrics(base: str, rebuilt: Sequence[GroupValue]) -> list[Metric]:
+    """Mean cosine of each group's reconstructions to what they were made from."""
+    return [
+        Metric(f"{base}.reconstruction", made.value, n=made.n, interval=made.interval, group=made.group,
+               interval_missing=made.missing, n_unit="faces", label=f"Cosine of reconstructions of {made.group}")
+        for made in rebuilt
+    ]  # fmt: skip
 
 
 def metrics(params: Params, audits: Sequence[Audit], skipped: Sequence[str]) -> list[Metric]:
@@ -39,11 +57,7 @@ def metrics(params: Params, audits: Sequence[Audit], skipped: Sequence[str]) -> 
             rows.append(_rate_metric(base, "fnmr", rate))
         for rate in audit.fnmr_acquired or ():
             rows.append(_rate_metric(base, "fnmr_acquired", rate))
-        for lost in audit.fta:
-            rows.append(
-                Metric(f"{base}.fta", lost.value, n=lost.n, interval=lost.interval, group=lost.group, better="lower",
-                       interval_missing=lost.missing, label=f"Failure to acquire of {lost.group}", n_unit="faces")
-            )  # fmt: skip
+        rows += fta_metrics(base, audit.fta)
         for own in audit.thresholds:
             name = f"{base}.threshold@fmr={params.fmr:g}"
             if own.resolvable:
@@ -56,12 +70,7 @@ def metrics(params: Params, audits: Sequence[Audit], skipped: Sequence[str]) -> 
                 rows.append(Metric(name, None, missing=reason, group=own.group))
         rows += _ratio_metrics(audit, base)
         rows += _summary_metrics(audit, base)
-        for made in audit.rebuilt:
-            rows.append(
-                Metric(f"{base}.reconstruction", made.value, n=made.n, interval=made.interval, group=made.group,
-                       interval_missing=made.missing, n_unit="faces",
-                       label=f"Cosine of reconstructions of {made.group}")
-            )  # fmt: skip
+        rows += rebuilt_metrics(base, audit.rebuilt)
     return [*rows, _worst_gap(audits, skipped)]
 
 

@@ -349,6 +349,7 @@ def result(
             "The set names no identities: every picture counts as its own person, so only the impostor side is "
             "judged, and two pictures of one person would count as an impostor pair."
         )
+    caveats += [note] if (note := context.repeat_note()) else []
     if not threshold.resolvable:
         caveats.append(
             f"FMR {fmr_words(params.fmr)} is not resolvable on {threshold.n_impostor:,} calibration pairs "

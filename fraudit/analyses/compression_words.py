@@ -47,29 +47,17 @@ def _worst_bound(m: Measured) -> float:
 def metrics(m: Measured) -> list[Metric]:
     """Spectrum, sweep, smallest dimensions, sizes and match costs, leaks and gaps."""
     s = m.spectrum
+    spread = [
+        ("effective_rank", s.entropy_rank, "Effective rank (entropy)"),
+        ("participation_ratio", s.participation, "Participation ratio"),
+    ]
+    spread += [(f"dims@variance={q:g}", v, f"Axes for {percent(q, 0)} of the variance") for q, v in s.dims.items()]
     found = [
         Metric(
-            f"compression.{name}",
-            value,
-            n=s.people,
-            interval=interval,
-            interval_missing=s.reason,
-            label=label,
-            n_unit="people",
+            f"compression.{name}", value, "", s.people, interval, "", None, "none", label, "people", s.reason
         )
-        for name, (value, interval), label in (
-            ("effective_rank", s.entropy_rank, "Effective rank (entropy)"),
-            ("participation_ratio", s.participation, "Participation ratio"),
-        )
+        for name, (value, interval), label in spread
     ]
-    for share, (value, interval) in s.dims.items():
-        label = f"Axes for {percent(share, 0)} of the variance"
-        name = f"compression.dims@variance={share:g}"
-        found.append(
-            Metric(
-                name, value, n=s.people, interval=interval, interval_missing=s.reason, label=label, n_unit="people"
-            )
-        )
     found += _dimension_metrics(m)
     for name, loss in m.losses.items():
         for kind, (value, interval), n, unit in (

@@ -94,21 +94,19 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     result = study(
         unit[use], subjects[use], found[: params.most], context.rng("directions"), axes=params.axes
     )
-    threshold = context.threshold(params.fmr)
-    if not threshold.resolvable:
+    threshold = context.threshold_or_reason(params.fmr)
+    if not (threshold.resolvable or threshold.missing):
         params = replace(params, fmr=1e-2)
         threshold = context.threshold(params.fmr)
     judged = ~context.calibration_mask()[use]
     rows = np.flatnonzero(judged)
     local = unit[use]
-    reaches = [
-        r
-        for d in result.directions
-        if (r := measure.reach(d, local, subjects[use], rows, threshold.value)) is not None
-    ]
-    morph = measure.vector_morphs(
-        local, subjects[use], rows, threshold.value, context.rng("directions/morph")
-    )
+    reaches, morph = [], None
+    if not threshold.missing:
+        found_reaches = (measure.reach(d, local, subjects[use], rows, threshold.value) for d in result.directions)
+        reaches = [r for r in found_reaches if r is not None]
+        draws = context.rng("directions/morph")
+        morph = measure.vector_morphs(local, subjects[use], rows, threshold.value, draws)
     pictured, reason = None, context.inverter_missing
     if context.inverter is not None:
         reason = ""
@@ -124,11 +122,11 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         "Directions and interpolation",
         headline=findings[0].text,
         findings=tuple(findings),
-        metrics=tuple(words.metrics(result, reaches, morph, pictured, reason, params)),
+        metrics=tuple(words.metrics(result, reaches, morph, pictured, reason, params, threshold.missing)),
         tables=tuple(words.tables(result, reaches)),
         figures=tuple(figures(result, reaches, pictured)),
         galleries=tuple(words.galleries(context, params, pictured)),
-        caveats=tuple(words.caveats(skipped, threshold, pictured, reason, params)),
+        caveats=tuple(words.caveats(context, skipped, threshold, pictured, reason, params)),
         method=words.METHOD,
         params={k: getattr(params, k) for k in params.__dataclass_fields__},
         faces=len(use),

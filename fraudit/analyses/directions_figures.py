@@ -103,7 +103,8 @@ def _walks(walks: Sequence[Walk]) -> Figure:
                 "high": [_bound(m, "high") for m in means],
             }
         )  # fmt: skip
-        marks[panel] = {"axis": "y", "value": w.threshold.value, "label": "threshold", "panel": panel}
+        if not w.threshold.missing:
+            marks[panel] = {"axis": "y", "value": w.threshold.value, "label": "threshold", "panel": panel}
     words = [f"{s['name']} by {s['panel']}: {s['y'][0]:.2f} to {s['y'][-1]:.2f}" for s in series
              if s["y"][0] is not None and s["y"][-1] is not None]  # fmt: skip
     return Figure(
@@ -141,9 +142,11 @@ def _paths(paths: Sequence[Path]) -> Figure:
         panel = who(p.judge, p.own)
         add("to the first person", panel, p.first, p.people[:, 0])
         add("to the second person", panel, p.second, p.people[:, 0])
-        marks[panel] = {"axis": "y", "value": p.threshold.value, "label": "threshold", "panel": panel}
+        if not p.threshold.missing:
+            marks[panel] = {"axis": "y", "value": p.threshold.value, "label": "threshold", "panel": panel}
         share = middle(p)
-        words.append(f"{panel}: {percent(share.value if share else None)} of middle frames match both")
+        matched = f"{percent(share.value)} of middle frames match both" if share else "no threshold"
+        words.append(f"{panel}: {matched}")
     return Figure(
         "directions_paths",
         "lines",

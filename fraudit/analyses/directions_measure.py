@@ -163,7 +163,7 @@ def picture_walks(
                     name, box.spec.name, box is context.embedder, gaps, subjects[use],
                     np.where(good, to_source, np.nan).reshape(len(use), -1),
                     np.where(good, cosine(again.vectors, starts), np.nan).reshape(len(use), -1),
-                    context.threshold(params.fmr, runtime=box),
+                    context.threshold_or_reason(params.fmr, runtime=box),
                 )
             )  # fmt: skip
     return walks, strips
@@ -204,7 +204,7 @@ def picture_paths(context: Any, params: Params, rows: I64, count: int) -> tuple[
             Path(
                 box.spec.name, box is context.embedder, subjects[ends],
                 to_end(again.vectors, again.ok, truth, 0), to_end(again.vectors, again.ok, truth, 1),
-                plain[0], plain[1], context.threshold(params.fmr, runtime=box),
+                plain[0], plain[1], context.threshold_or_reason(params.fmr, runtime=box),
             )
         )  # fmt: skip
     return found, pictures, ends

@@ -167,7 +167,7 @@ def _axis(study: Study) -> Finding | None:
 
 def middle(path: Path) -> Counted | None:
     """Share of pictures from half-way vectors that match both people; None without a path."""
-    if not len(path.people):
+    if not len(path.people) or path.threshold.missing:
         return None
     at = path.first.shape[1] // 2
     both = np.fmin(path.first[:, at], path.second[:, at])
@@ -192,9 +192,13 @@ def _morph_finding(path: Path) -> Finding | None:
 
 def metrics(
     study: Study, reaches: Sequence[Reach], morph: Morph | None, pictured: Pictured | None, reason: str,
-    params: Params,
+    params: Params, unknown: str = "",
 ) -> list[Metric]:  # fmt: skip
-    """Stability, reach, cosines that count, axes that count, morphs, and walks by every judge."""
+    """Stability, reach, cosines that count, axes that count, morphs, and walks by every judge.
+
+    Args:
+        unknown: why there is no threshold, so that nothing matches or does not.
+    """
     found = []
     for d in study.directions:
         found.append(
@@ -204,6 +208,12 @@ def metrics(
                 label=f"Cosine of the direction of '{d.contrast.name}' between halves of the people",
             )
         )  # fmt: skip
+    if unknown:
+        found += [
+            Metric(f"directions.{slug(d.contrast.name)}.kept", None, missing=unknown, n_unit="faces",
+                   label=f"Vectors that match themselves after the whole gap of '{d.contrast.name}'")
+            for d in study.directions
+        ]  # fmt: skip
     for r in reaches:
         label = (
             f"Vectors that match themselves after the whole gap of '{r.direction}', FMR {rate(params.fmr)}"
@@ -233,8 +243,8 @@ def metrics(
     text = f"Half-way vectors that match both people at FMR {rate(params.fmr)}"
     found.append(
         counted_metric(
-            "directions.morph.vector", morph.share if morph else None, "no pair of different people is judged",
-            text, n_unit="pairs", better="lower",
+            "directions.morph.vector", morph.share if morph else None,
+            unknown or "no pair of different people is judged", text, n_unit="pairs", better="lower",
         )
     )  # fmt: skip
     text = "Pictures from half-way vectors that match both people"
@@ -245,17 +255,17 @@ def metrics(
     for p in pictured.paths:
         label = f"{text} at FMR {rate(params.fmr)} by {who(p.judge, p.own)}"
         found.append(
-            counted_metric(f"directions.morph.{key(p.judge, p.own)}", middle(p), "no path", label,
+            counted_metric(f"directions.morph.{key(p.judge, p.own)}", middle(p), unknown or "no path", label,
                            n_unit="pairs", better="lower")
         )  # fmt: skip
     for w in pictured.walks:
         for at, gap in enumerate(w.gaps):
-            kept = tally(w.source[:, at] >= w.threshold.value, w.people, w.people)
+            kept = None if unknown else tally(w.source[:, at] >= w.threshold.value, w.people, w.people)
             name = f"directions.{slug(w.direction)}.{key(w.judge, w.own)}.pictures_kept@gaps={gap:g}"
             label = (
                 f"Pictures {gap:g} gaps along '{w.direction}' that match the source by {who(w.judge, w.own)}"
             )
-            found.append(counted_metric(name, kept, "", label, n_unit="pictures"))
+            found.append(counted_metric(name, kept, unknown, label, n_unit="pictures"))
     return found
 
 
@@ -359,6 +369,7 @@ def galleries(context: Any, params: Params, pictured: Pictured | None) -> list[G
 
 
 def caveats(
+    context: Any,
     skipped: Sequence[str],
     threshold: Any,
     pictured: Pictured | None,
@@ -371,8 +382,14 @@ def caveats(
         "(beard and male) share a direction even where the model keeps them apart.",
         f"Threshold: {threshold.provenance}.",
     ]
-    if not threshold.resolvable:
+    if not (threshold.resolvable or threshold.missing):
         found.append(f"FMR {rate(params.fmr)} is not resolvable on {threshold.n_impostor:,} impostor pairs.")
+    if not context.faces.identified:
+        found.append(
+            "The set names no identities: every picture counts as its own person, so p is too small and stability too "
+            "high where people occur twice."
+        )
+    found += [note] if (note := context.repeat_note()) else []
     found += [f"Left out: {text}." for text in skipped[:12]]
     if pictured is None:
         found.append(f"Nothing was inverted: {reason}.")

@@ -188,7 +188,7 @@ class Verdict:
 
 def judge(context: Any, params: Params, sources: Sources, box: Any) -> Verdict:
     """Show reconstructions and sources at the same resolution to one model."""
-    thresholds = {fmr: context.threshold(fmr, runtime=box) for fmr in params.fmrs}
+    thresholds = {fmr: context.threshold_or_reason(fmr, runtime=box) for fmr in params.fmrs}
     return verdict_of(
         sources, context.embeddings(box), reembed(box, sources.pictures), reembed(box, sources.real), thresholds,
         box.spec.name, box is context.embedder,

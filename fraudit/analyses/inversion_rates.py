@@ -153,7 +153,7 @@ def attack(verdict: Verdict, sources: Sources, params: Params, seed: int = 0) ->
         if not at.resolvable:
             need = f"{round(3 / fmr):,}"
             why = f"FMR {rate(fmr)} needs {need} impostor pairs to fix the threshold; there are {at.n_impostor:,}"
-            points.append(Point(fmr, at, missing=why))
+            points.append(Point(fmr, at, missing=at.missing or why))
             continue
         v, (i, j), (all_pairs, other) = verdict, pairs[0], pairs
         real = Trials(v.strangers_real[i, j] >= at.value, people[i], people[j])

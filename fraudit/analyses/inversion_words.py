@@ -453,7 +453,7 @@ def caveats(
     elif trained:
         found.append(f"The inverter was trained on {', '.join(map(str, trained))}.")
     for a in attacks:
-        found += [f"{who(a.judge, a.own)}: {p.missing}." for p in a.points if p.missing]
+        found += dict.fromkeys(f"{who(a.judge, a.own)}: {p.missing}." for p in a.points if p.missing)
         if a.not_seen:
             found.append(
                 f"{a.not_seen} reconstructions gave {who(a.judge, a.own)} no vector and count as no match."
@@ -464,4 +464,5 @@ def caveats(
         found.append(f"Sample sizes are {percent(sizes.scale)} of the defaults (inversion.scale).")
     if not context.faces.identified:
         found.append("The set names no identities: type II and the replacement protocol cannot be given.")
+    found += [note] if (note := context.repeat_note()) else []
     return found

@@ -225,6 +225,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
             *group_note,
             *small,
             *parts.caveats,
+            *filter(None, [context.repeat_note()]),
         ),
         method=told.method(comparisons, threshold, redetect, params),
         params={**asdict(params), "severities": severities, "probes": n_probes},

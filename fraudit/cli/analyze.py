@@ -50,6 +50,9 @@ def analyze(
     ] = None,
     max_faces: Annotated[int | None, typer.Option(help="Faces an expensive analysis takes at most.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
+    distinct: Annotated[
+        bool, typer.Option("--distinct", help="State that every picture of an unnamed set shows another person.")
+    ] = False,
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
@@ -80,6 +83,7 @@ def analyze(
         "pictures": pictures,
         "max_faces": max_faces,
         "limit": limit,
+        "distinct": distinct or None,
         "seed": seed,
     }
     given = {key: value for key, value in given.items() if value is not None}

@@ -16,10 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudit.doors import entering, open_arrays
-from fraudit.errors import DataError
+from fraudit.errors import DataError, InsufficientData
 from fraudit.scores import ScoreSet, read_run_scores
 from fraudit.stats import verification as v
 from fraudit.stats.calibration import (
+    UNKNOWN,
     Calibration,
     calibrate,
     calibration_half,
@@ -72,7 +73,10 @@ class Sums:
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """vectors.npz: N faces. `declared`: the pairs of a set without identities (from scores.csv), else None."""
+    """vectors.npz: N faces. `declared`: the pairs of a set without identities (from scores.csv), else None.
+
+    `unknown`: why no pair is known to be of two people, or ''.
+    """
 
     ids: NDArray[np.str_]
     unit: F32
@@ -80,6 +84,7 @@ class Vectors:
     subjects: I64
     attributes: Mapping[str, NDArray[Any]]
     declared: PairList | None = None
+    unknown: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,13 +138,15 @@ def read_vectors(path: Path) -> Vectors:
 
 
 def read_evidence(
-    folder: Path, metrics: Mapping[Key, Metric], seed: int, bias_fmr: float, identified: bool = True
-) -> Evidence:
+    folder: Path, metrics: Mapping[Key, Metric], seed: int, bias_fmr: float, identified: bool = True,
+    distinct: bool = False,
+) -> Evidence:  # fmt: skip
     """Evidence of the run in `folder`; what is not there is left out and noted.
 
     Args:
         metrics: the record's, to check what is derived. seed: of the run. bias_fmr: operating point of its bias.
         identified: whether the set says who is shown; otherwise only the pairs of scores.csv are known.
+        distinct: whether it was stated that every picture shows another person.
     """
     notes: list[str] = []
     scores = folder / "scores.csv"
@@ -151,6 +158,9 @@ def read_evidence(
         vectors = read_vectors(folder / "vectors.npz")
         if not identified and pairs is not None:
             vectors = replace(vectors, declared=_indices(vectors, pairs))
+        elif not (identified or distinct):
+            vectors = replace(vectors, unknown=UNKNOWN)
+            notes.append("nobody is named: error rates at a threshold are compared by what the record says")
     else:
         notes.append(
             "no vectors.npz: error rates at thresholds of other people are compared by their intervals"
@@ -255,6 +265,8 @@ class Thresholds:
     """The run's thresholds again, each with the residual sums of its calibration people."""
 
     def __init__(self, vectors: Vectors, seed: int) -> None:
+        if vectors.unknown:
+            raise InsufficientData(vectors.unknown)
         self.vectors = vectors
         declared = vectors.declared
         self.calibration: Calibration = calibrate(
@@ -285,7 +297,7 @@ def _judged(
     events: dict[Key, Events], sums: dict[Key, Sums],
 ) -> None:  # fmt: skip
     fnmrs, fmrs = (_rates_of(f"verification.{name}", metrics) for name in ("fnmr", "fmr"))
-    if fnmrs or fmrs:
+    if (fnmrs or fmrs) and not vectors.unknown:
         more = [_rates_of(f"verification.{name}", metrics) for name in ("fnmr_target", "fmr_target", "fnmr_per_person")]
         judged_at(
             Thresholds(vectors, seed), seed, fnmrs + more[0], fmrs + more[1], events, sums, per_person=more[2]
@@ -363,7 +375,7 @@ def _groups(
 ) -> None:  # fmt: skip
     """Rates of demographic groups at the one threshold."""
     audited = _labels(vectors, {key[0] for key in metrics})
-    if not audited or vectors.declared is not None:
+    if not audited or vectors.declared is not None or vectors.unknown:
         return
     thresholds = Thresholds(vectors, seed)
     value = thresholds.at(fmr)[0]

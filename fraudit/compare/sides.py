@@ -67,7 +67,8 @@ def run_side(path: Path, label: str = "") -> Side:
         bias_fmr = float(params.get("bias", {}).get("fmr", 1e-3))
         seed = int(record.plan.get("seed") or 0)
     identified = bool((record.inputs.get("dataset") or {}).get("identified", True))
-    evidence = read_evidence(folder, metrics, seed, bias_fmr, identified)
+    distinct = bool(record.plan.get("distinct", False))
+    evidence = read_evidence(folder, metrics, seed, bias_fmr, identified, distinct)
     box = record.inputs.get("embedder") or {}
     return Side(
         label or box.get("name") or folder.name,

@@ -4,7 +4,8 @@ An audit does this while it runs; a comparison does it again from the vectors a 
 these functions and draw the same people.
 
 Where nobody is identified, two pictures of different numbers may still show one person. Then only the impostor pairs
-that the set declares count (`Declared`), and the half is one of its pairs.
+that the set declares count (`Declared`), and the half is one of its pairs. A set that declares none has no threshold
+(`UNKNOWN`), unless the person who audits it states that nobody is shown twice.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ from fraudit.stats.verification import fmr_threshold
 from fraudit.types import F32, F64, I64, Bool, PairList
 
 CALIBRATION_FACES = 4000  # all pairs among them: 8 million scores, 64 MB
+UNKNOWN = (
+    "the set says neither who is shown nor which pairs are of two people, and a threshold needs pairs of two people: "
+    "name pairs with --pairs or, where every picture shows another person, state it with --distinct"
+)
+DISTINCT = "stated, not checked: every picture shows another person"
 LARGEST_LINKED = 0.25  # of the pictures; where pairs link more, people are dealt instead of pairs
 
 

@@ -99,7 +99,9 @@ def test_a_face_without_a_vector_is_a_false_non_match_and_never_a_false_match() 
 
 def test_a_set_without_identities_gives_the_impostor_side_and_says_so() -> None:
     vectors, _, group = world(300, 1, seed=4, common=COMMON)
-    context = FakeContext.of_vectors(vectors, np.arange(300), attributes={"group": group}, identified=False)
+    context = FakeContext.of_vectors(
+        vectors, np.arange(300), attributes={"group": group}, identified=False, distinct=True
+    )
     result = normalise(run(context, Params(by=("group",), fmr=1e-2)))
     missing = next(m for m in result.metrics if m.name == "bias.group.fnmr")
     assert missing.value is None

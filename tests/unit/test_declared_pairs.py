@@ -134,7 +134,8 @@ def test_a_run_and_what_it_leaves_behind_agree(tmp_path: Path) -> None:
     assert isinstance(
         stored.Thresholds(
             SimpleNamespace(
-                unit=vectors, subjects=np.arange(len(vectors)), ok=np.ones(len(vectors), bool), declared=pairs
+                unit=vectors, subjects=np.arange(len(vectors)), ok=np.ones(len(vectors), bool), declared=pairs,
+                unknown="",
             ),
             0,
         ).calibration.left,

@@ -315,7 +315,7 @@ def test_a_judge_that_the_inverter_was_first_trained_for_is_not_called_independe
 
 def test_without_identities_type_two_and_replacement_are_missing_with_the_reason() -> None:
     images, _ = identity_faces(80, 1)
-    context = FakeContext(list(images), np.arange(80), identified=False, judges=())
+    context = FakeContext(list(images), np.arange(80), identified=False, judges=(), distinct=True)
     result = normalise(run(Planted(lambda i, seed: i).learn(context), QUICK))
     found = values(result)
     assert "no other" in str(found["inversion.self.type2@fmr=1e-2"].missing) or "nobody" in str(

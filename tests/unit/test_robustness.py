@@ -176,9 +176,13 @@ def test_nothing_is_concluded_of_a_small_group(crowd) -> None:
 
 def test_without_identities_fnmr_is_missing_with_the_reason() -> None:
     images, _ = identity_faces(40, 1, seed=2)
-    context = FakeContext(images, np.arange(40), identified=False)
-    result = ANALYSIS.run(context, Params(corruptions=("fog",), severities=(3,), probes=12))
+    params = Params(corruptions=("fog",), severities=(3,), probes=12)
+    with pytest.raises(InsufficientData, match="state it with --distinct"):
+        ANALYSIS.run(FakeContext(images, np.arange(40), identified=False), params)
+    context = FakeContext(images, np.arange(40), identified=False, distinct=True)
+    result = ANALYSIS.run(context, params)
     assert metric(result, "robustness.fnmr.fog.3").missing == "the set has no genuine pairs"
+    assert any(c.startswith("Stated, not checked") for c in result.caveats)
     assert metric(result, "robustness.mean_fnmr").missing == "the set has no genuine pairs"
     assert metric(result, "robustness.mce").missing == "the set has no genuine pairs"
     assert metric(result, "robustness.fmr.fog.3").value is not None
