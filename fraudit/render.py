@@ -72,7 +72,7 @@ def cell(column: Column, row: Mapping[str, Any], before: Column | None = None) -
     """A table's cell as text; the decimals are the column's.
 
     Args:
-        before: the column to the left; an interval is in its unit, so percent after percent.
+        before: the figure's column (`figure_before`); an interval is in its unit, so percent after percent.
     """
     value = row.get(column.key)
     if value is None:
@@ -102,6 +102,12 @@ def cell(column: Column, row: Mapping[str, Any], before: Column | None = None) -
     if isinstance(value, list):
         return ", ".join(map(str, value))
     return str(value)
+
+
+def figure_before(column: Column, table: Table) -> Column | None:
+    """The nearest column to the left that is no interval: the figure that an interval column is of."""
+    at = table.columns.index(column)
+    return next((c for c in reversed(table.columns[:at]) if c.kind != "interval"), None)
 
 
 def sort_key(column: Column, row: Mapping[str, Any]) -> str:
@@ -216,6 +222,7 @@ def environment(*, autoescape: bool) -> Environment:
     )
     jinja.filters.update(
         cell=cell,
+        figure_before=figure_before,
         number=formatting.number,
         percent=formatting.percent,
         seconds=formatting.seconds,

@@ -163,7 +163,7 @@ def _dimension_metrics(m: Measured) -> list[Metric]:
             names[1],
             estimate,
             n=m.n_genuine,
-            interval_missing="compression.safe_dim is what the bounds allow",
+            interval_missing="an estimate alone; the safe dimension is what the bounds allow",
             better="lower",
             label=f"{label} (estimate)",
             n_unit="genuine pairs",

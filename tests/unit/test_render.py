@@ -15,8 +15,18 @@ import pytest
 from fraudit import formatting, summary
 from fraudit.errors import DataError
 from fraudit.record import RunRecord
-from fraudit.render import PICTURE_BUDGET, Pictures, csv_text, figure_html, guarded, md, render
-from fraudit.types import AnalysisResult, Figure, Finding, Interval, Metric
+from fraudit.render import (
+    PICTURE_BUDGET,
+    Pictures,
+    cell,
+    csv_text,
+    figure_before,
+    figure_html,
+    guarded,
+    md,
+    render,
+)
+from fraudit.types import AnalysisResult, Column, Figure, Finding, Interval, Metric, Table
 from tests.fixtures.run_record import HOSTILE, build_record, build_run
 
 
@@ -325,3 +335,15 @@ def test_a_headline_is_said_once_and_the_gravest_finding_comes_first(tmp_path):
     section = section.partition("</section>")[0]
     assert section.count("Nothing is lost here (95\u202f% interval") == 1
     assert section.index("A grave one.") < section.index("Nothing is lost")
+
+
+def test_each_of_two_intervals_of_a_percentage_is_in_percent() -> None:
+    columns = (
+        Column("rate", "FNMR", "percent", 3),
+        Column("plain", "95 %", "interval"),
+        Column("wide", "95 %, threshold included", "interval"),
+    )
+    row = {"rate": 0.05, "plain": [0.03, 0.08], "wide": [0.02, 0.1]}
+    table = Table("t", "T", columns, (row,))
+    texts = [cell(c, row, figure_before(c, table)) for c in columns]
+    assert texts[1:] == ["3.00 to 8.00\u202f%", "2.00 to 10.00\u202f%"]
