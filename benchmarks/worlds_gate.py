@@ -120,12 +120,12 @@ def alarms(kind: str, people: int, worlds: int, first: int = 0) -> dict[str, obj
     }  # fmt: skip
 
 
-def same(kind: str, people: int, worlds: int) -> dict[str, object]:
+def same(kind: str, people: int, worlds: int, first: int = 0) -> dict[str, object]:
     """How often the same model again is accused, or left open: other rounding, and its components renumbered."""
     names = tuple(rule.name for rule in SEVEN)
     codes = {"rounded": [0, 0, 0, 0], "reseeded": [0, 0, 0, 0], "renumbered": [0, 0, 0, 0]}
     rules = [Rule(rule.name, dict.fromkeys(rule.limits, 0.0)) for rule in SEVEN]
-    for seed in range(worlds):
+    for seed in range(first, first + worlds):
         world = make(people, kind, seed)  # type: ignore[arg-type]
         rng = np.random.default_rng([seed, 3])
         vectors = noisy(world, [seed, 1])
@@ -170,7 +170,7 @@ def true_change(kind: str, people: int, name: str, damage: str, worlds: int = 12
     return np.maximum.accumulate(found)
 
 
-def planned(kind: str, people: int, worlds: int, name: str) -> dict[str, object]:
+def planned(kind: str, people: int, worlds: int, name: str, first: int = 0) -> dict[str, object]:
     """How often damage of the promised size is found, by kind of damage, with the limit that would be suggested."""
     from fraudit.gate_plan import equal_quality, measured
     from fraudit.gate_suggest import PLANNED, rounded_up
@@ -181,7 +181,7 @@ def planned(kind: str, people: int, worlds: int, name: str) -> dict[str, object]
     passed = [0.0, 0, 0]
     sizes: dict[str, list[float]] = {damage: [] for damage in curves}
     kind_of = "max_increase" if name.startswith(("fnmr", "fmr", "eer")) else "max_decrease"
-    for seed in range(worlds):
+    for seed in range(first, first + worlds):
         world = make(people, kind, seed)  # type: ignore[arg-type]
         base = side_of(noisy(world, [seed, 1]), world.subjects, "base", (name,))
         key = key_of(*point) if (point := point_of(name)) else (f"verification.{name}", "")
@@ -231,13 +231,14 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=300)
     parser.add_argument("--worlds", type=int, default=100)
     parser.add_argument("--rule", default="fnmr@fmr=1e-2")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first world")
     options = parser.parse_args()
     if options.what == "alarm":
-        found = alarms(options.kind, options.people, options.worlds)
+        found = alarms(options.kind, options.people, options.worlds, options.first)
     elif options.what == "same":
-        found = same(options.kind, options.people, options.worlds)
+        found = same(options.kind, options.people, options.worlds, options.first)
     else:
-        found = planned(options.kind, options.people, options.worlds, options.rule)
+        found = planned(options.kind, options.people, options.worlds, options.rule, options.first)
     print(json.dumps({"what": options.what, "kind": options.kind, "people": options.people, **found}))
 
 

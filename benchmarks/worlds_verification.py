@@ -17,7 +17,7 @@ from fraudit.errors import InsufficientData
 from fraudit.stats.family import FAMILY_LEVEL
 
 STATED_SHARE = FAMILY_LEVEL
-NOISE = 0.3
+NOISE = 0.15
 
 
 def null_report(seed: int, people: int = 120, kind: Kind = "equal") -> list[str]:
