@@ -32,6 +32,8 @@ from fraudit.stats.pairs import genuine_pairs, impostor_histogram, pair_cosines
 from fraudit.types import AnalysisResult, Metric
 
 GRID = np.linspace(-1, 1, 2001)
+# Groups are equal in these worlds: what their summaries are then. A mean over worlds would be that of noise.
+FAIR = {"max_over_min": 1.0, "max_over_geomean": 1.0, "garbe": 0.0, "fdr": 1.0, "ir": 1.0, "worst_gap": 1.0}
 
 
 def _verification(world: World, seed: int) -> AnalysisResult:
@@ -85,11 +87,12 @@ def _at_threshold(metric: Metric) -> str | None:
     return None
 
 
-def _threshold(result: AnalysisResult) -> float | None:
-    for m in result.metrics:
-        if m.name.startswith(("verification.threshold@fmr=", "bias.threshold")):
-            return m.value
-    return None
+def _threshold(world: World, seed: int) -> float | None:
+    """The threshold that every section of this world's report uses."""
+    try:
+        return float(world.context(seed=seed).threshold(1e-2).value)
+    except InsufficientData:
+        return None
 
 
 def measure(people: int, kind: str, worlds: int, only: list[str], first: int = 0) -> dict[str, dict[str, Any]]:
@@ -100,28 +103,41 @@ def measure(people: int, kind: str, worlds: int, only: list[str], first: int = 0
         world = make(people, kind, seed)  # type: ignore[arg-type]
         for name, curve in _curves(world).items():
             curves[name].append(curve)
+        tau = _threshold(world, seed)
         for analysis in only:
             try:
                 result = AUDITS[analysis](world, seed)
             except InsufficientData:
                 continue
-            tau = _threshold(result)
             for m in result.metrics:
+                if m.name.endswith("_if_equal"):  # the range of what equal groups show, no estimate
+                    continue
                 if m.value is None or (m.interval is None and not m.interval_missing):
                     continue
                 low, high = (m.interval.low, m.interval.high) if m.interval else (np.nan, np.nan)
                 name = f"{m.name} [{m.group}]" if m.group else m.name
                 rows[name].append((m.value, low, high, tau, _at_threshold(m)))
     means = {name: np.mean(found, axis=0) for name, found in curves.items()}
-    return {name: _row(found, means, worlds) for name, found in rows.items() if len(found) >= worlds / 4}
+    return {
+        name: _row(found, means, worlds, _fair(name)) for name, found in rows.items() if len(found) >= worlds / 4
+    }
+
+
+def _fair(name: str) -> float | None:
+    """What a fairness summary is where groups are equal; None for other figures."""
+    if not name.startswith("bias.") or name.endswith("_if_equal"):
+        return None
+    last = name.split(".")[-1].removesuffix("_corrected").removesuffix("_fmr").removesuffix("_fnmr")
+    return FAIR.get(last)
 
 
 def _row(
-    found: list[tuple[float, float, float, float | None, str | None]], means: dict[str, np.ndarray], worlds: int
-) -> dict[str, Any]:
+    found: list[tuple[float, float, float, float | None, str | None]], means: dict[str, np.ndarray], worlds: int,
+    fair: float | None = None,
+) -> dict[str, Any]:  # fmt: skip
     value, low, high = np.array([f[:3] for f in found], float).T
     tau, curve = found[0][3], found[0][4]
-    truth = np.full(len(value), value.mean())
+    truth = np.full(len(value), value.mean() if fair is None else fair)
     if tau is not None and curve in means:
         truth = np.array([np.interp(f[3], GRID, means[curve]) for f in found])
     given = np.isfinite(low)

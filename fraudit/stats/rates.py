@@ -201,7 +201,7 @@ def group_rates(groups: Sequence[PersonSums], level: float = 0.95) -> tuple[Grou
         design = steady_design(max(spread.design, pooled), erring, stated_design([sizes / total]))
         design = min(design, total)
         freedom = max(
-            1.0, min(share.people - 1, spread.even) if spread.design >= pooled else share.people - 1
+            1.0, min(share.freedom, spread.even) if spread.design >= pooled else share.people - 1
         )
         interval, missing = None, ""
         if share.people < LEAST_PEOPLE:
