@@ -1,8 +1,8 @@
 """A remote black box, described by a TOML card with `kind = "http"` (docs/cards.md).
 
-Aligned faces are sent as they are (u8 RGB), so nothing of the model's preprocessing is done here. The secret
-of the auth header comes from an environment variable and is never stored, logged or reported. Pictures of
-faces go to the host in the card and nowhere else: a redirect to another host is refused.
+Aligned faces are sent as they are (u8 RGB), so nothing of the model's preprocessing is done here. Secrets (of a
+header, of the body or of the url's query) come from environment variables and are never stored, logged or reported.
+Pictures of faces go to the host in the card and nowhere else: a redirect to another host is refused.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import random
 import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,8 @@ import numpy as np
 
 from embedders.http_answers import Shape, body, place, vectors_of
 from embedders.http_deadline import Overdue, within
-from fraudit.cards import Card, parse_card
+from embedders.http_paths import Rule, parse_path, parse_rules, says_no_face
+from fraudit.cards import Card, parse_card, short
 from fraudit.errors import DataError, PluginError, UsageError
 from fraudit.redact import LONGEST, excerpt, remember, sounds_secret
 from fraudit.scorer_types import Meter
@@ -36,6 +37,7 @@ _REDIRECTS = 3
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[ -~]*")
 _SECONDS = re.compile(r"[0-9]{1,9}")
+_GUESSES = 20  # so many answers that seem to say `no face`, and not one with a face, are taken for a wrong request
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,8 @@ class Service:
         batch_size: faces a request.
         max_response_mb: answers longer than this are cut off and refused.
         allow_http: allow an unencrypted connection to another machine.
+        fields_env, query_env: field of the body, parameter of the url -> environment variable with a secret.
+        no_face: what says that a picture shows no face; too_many: what says to come back later (`http_paths.Rule`).
     """
 
     url: str
@@ -68,6 +72,10 @@ class Service:
     batch_size: int = 8
     max_response_mb: float = 64.0
     allow_http: bool = False
+    fields_env: Mapping[str, str] | None = None
+    query_env: Mapping[str, str] | None = None
+    no_face: tuple[Rule, ...] = ()
+    too_many: tuple[Rule, ...] = ()
 
 
 def _fields(kind: type) -> dict[str, Any]:
@@ -79,7 +87,7 @@ def _fields(kind: type) -> dict[str, Any]:
 
 def _range(card: Card, key: str, value: float, low: float, high: float) -> None:
     if not low <= value <= high:
-        raise UsageError(f"{card.path.name}: {key} must be from {low:g} to {high:g}, found {value:g}")
+        raise UsageError(f"{card.path.name}: {key} must be from {low:g} to {high:g}, found {short(value)}")
 
 
 def _one_of(card: Card, key: str, value: str, known: tuple[str, ...]) -> None:
@@ -89,12 +97,14 @@ def _one_of(card: Card, key: str, value: str, known: tuple[str, ...]) -> None:
 
 def read_service(card: Card) -> tuple[Service, Shape]:
     """The service a card describes. Raises UsageError with the key that is wrong."""
-    card.refuse_unknown([*_fields(Service), *_fields(Shape)])
+    card.refuse_unknown([*_fields(Service), *_fields(Shape), "input"])
+    _one_of(card, "input", card.take("input", str, "aligned"), ("picture", "aligned"))
     values: dict[str, Any] = {"url": card.take("url", str)}
     for key, default in _fields(Service).items():
-        if key != "url" and key in card.rest:
-            values[key] = card.take(key, dict if key == "headers" else type(default))
-    service = Service(**values)
+        if key in ("no_face", "too_many") and key in card.rest:
+            values[key] = parse_rules(card.rest[key], f"{card.path.name}: {key}")
+        elif key != "url" and key in card.rest:
+            values[key] = card.take(key, dict if default is None else type(default))
     shape = Shape(
         **{
             key: card.take(key, dict if key == "fields" else type(default))
@@ -102,8 +112,35 @@ def read_service(card: Card) -> tuple[Service, Shape]:
             if key in card.rest
         }
     )
+    if shape.request == "raw" or (shape.request == "json" and not shape.image_list):
+        if values.get("batch_size", 1) != 1:
+            raise UsageError(
+                f"{card.path.name}: one picture a request, and batch_size = {values['batch_size']}",
+                "take batch_size out, or set image_list = true",
+            )
+        values["batch_size"] = 1
+    service = Service(**values)
     _one_of(card, "method", service.method, ("POST", "PUT"))
-    _one_of(card, "request", shape.request, ("json", "npy", "multipart"))
+    _one_of(card, "request", shape.request, ("json", "npy", "multipart", "raw"))
+    parse_path(shape.response, f"{card.path.name}: response")
+    for key in ("image_prefix", "image_key"):
+        if getattr(shape, key) and shape.request != "json":
+            raise UsageError(f"{card.path.name}: {key} needs request = 'json', found '{shape.request}'")
+    if shape.image_prefix.startswith("data:image/") and shape.image_format not in shape.image_prefix:
+        raise UsageError(
+            f"{card.path.name}: image_prefix says '{shape.image_prefix[:60]}', image_format is "
+            f"'{shape.image_format}'",
+            "state the same in both",
+        )
+    for key, table in (("fields", shape.fields), ("fields_env", service.fields_env)):
+        if table and shape.request in ("npy", "raw"):
+            raise UsageError(
+                f"{card.path.name}: {key} has no place in a request of kind '{shape.request}'",
+                "put it into the url, or into headers or query_env",
+            )
+    for key in ("fields_env", "query_env"):
+        if not all(isinstance(v, str) and v.strip() for v in (getattr(service, key) or {}).values()):
+            raise UsageError(f"{card.path.name}: {key} must be a table of names of environment variables")
     _one_of(card, "image_format", shape.image_format, ("png", "jpeg"))
     _one_of(card, "response_format", shape.response_format, ("json", "npy"))
     _range(card, "jpeg_quality", shape.jpeg_quality, 1, 100)
@@ -208,6 +245,10 @@ class Box:
         except (httpx.InvalidURL, ValueError) as error:
             raise UsageError(f"{where}: not a url: {error}") from error
         _safe_url(self._url, service.allow_http, where)
+        self._hidden = {key: _secret(name, where) for key, name in (service.fields_env or {}).items()}
+        for key, name in (service.query_env or {}).items():
+            self._url = self._url.copy_set_param(key, _secret(name, where))
+        self._found = self._guessed = 0
         self._headers = dict(service.headers or {})
         if service.auth_env:
             self._headers[service.auth_header] = service.auth_prefix + _secret(service.auth_env, where)
@@ -262,11 +303,31 @@ class Box:
 
     def _request(self, images: Any) -> dict[str, Any]:
         """What is sent; a scorer sends pairs instead (`fraudit.scorers`)."""
-        return body(images, self._shape)
+        return body(images, self._shape, self._hidden)
 
     def _answer(self, content: bytes, count: int) -> Any:
         """What an answer holds. Raises DataError."""
         return vectors_of(content, self._shape, count, self._dim, self._where)
+
+    def _without_face(self, images: Any) -> Any:
+        """The answer for pictures of which one shows no face: several are asked one by one."""
+        if len(images) == 1:
+            return np.full((1, self._dim), np.nan, np.float32)
+        return np.concatenate([self._ask(images[i : i + 1]) for i in range(len(images))])
+
+    def _says_no_face(self, status: int, content: bytes) -> bool:
+        if self._service.no_face or not says_no_face(status, content):
+            return any(rule.fits(status, content) for rule in self._service.no_face)
+        with self._lock:
+            self._guessed += 1
+            if self._guessed >= _GUESSES and not self._found:
+                raise DataError(
+                    f"{self._where}: all of its first {self._guessed} answers say that there is no face: "
+                    f"{excerpt(content, 120)}",
+                    f"check what is sent; if it is right, state it in the card: no_face = {{ status = {status}, "
+                    "text = 'a part of that answer' }",
+                )
+        return True
 
     def _ask(self, images: Any) -> Any:
         import httpx
@@ -288,15 +349,16 @@ class Box:
             except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError, RuntimeError) as error:
                 problem = f"{type(error).__name__}: {error}"
             else:
-                if 200 <= status < 300:
-                    return self._answer(content, len(images))
+                if self._says_no_face(status, content):
+                    return self._without_face(images)
+                later = any(rule.fits(status, content) for rule in self._service.too_many)
+                if 200 <= status < 300 and not later:
+                    answer = self._answer(content, len(images))
+                    self._found += 1
+                    return answer
                 problem = f"it answers {status}: {excerpt(content, 120)}"
-                if status in (401, 403):
-                    name = self._service.auth_env
-                    hint = f"check ${name}" if name else "set auth_env in the card"
-                    raise DataError(f"{self._where}: {problem}", hint)
-                if status not in _RETRIED:
-                    raise DataError(f"{self._where}: {problem}", "check url, method and request in the card")
+                if status not in _RETRIED and not later:
+                    raise DataError(f"{self._where}: {problem}", self._hint(status))
                 wait = retry_after_s(headers.get("retry-after", ""), datetime.datetime.now(datetime.UTC))
             if wait is not None and wait > self._service.max_wait_s:
                 raise DataError(
@@ -311,6 +373,20 @@ class Box:
             f"{self._where}: no answer after {self._service.retries + 1} tries; {problem}",
             "what was embedded is kept: the same command goes on from there",
         )
+
+    def _hint(self, status: int) -> str:
+        """What to do about an answer that is final."""
+        if status not in (401, 403):
+            return (
+                "check url, method and request in the card (one picture, not a list: image_list = false; a data URL: "
+                "image_prefix; the picture as the whole body: request = 'raw'); what means `no face` is stated with "
+                "no_face"
+            )
+        service = self._service
+        named = [service.auth_env, *(service.fields_env or {}).values(), *(service.query_env or {}).values()]
+        names = ", ".join(f"${name}" for name in named if name)
+        what = f"check {names}" if names else "set auth_env, fields_env or query_env in the card"
+        return f"{what}; if it means `come back later`, state it with too_many = {{ status = {status} }}"
 
     def _questions(self, images: Any) -> int:
         """How many questions one request is; a scorer's is one."""
@@ -363,12 +439,9 @@ def load(weights: Path | str | None = None, card: Path | str | None = None) -> L
     parsed = parse_card(Path(card))
     service, shape = read_service(parsed)
     if shape.request == "json":
-        place(
-            json.loads(json.dumps(dict(shape.fields or {}), default=str)),
-            shape.images_key,
-            "",
-            parsed.path.name,
-        )
+        free = json.loads(json.dumps(dict(shape.fields or {}), default=str))
+        for key in (shape.images_key, *(service.fields_env or {})):
+            place(free, key, "", parsed.path.name)
     box = Box(service, shape, parsed.spec.dim, parsed.spec.name)
     return LoadedEmbedder(
         spec=parsed.spec,
@@ -377,6 +450,8 @@ def load(weights: Path | str | None = None, card: Path | str | None = None) -> L
         batch_size=service.batch_size,
         close=box.close,
         meter=box.meter,
+        finds_faces=True,
+        notes=parsed.notes,
     )
 
 

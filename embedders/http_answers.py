@@ -5,15 +5,16 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from embedders.http_paths import Nothing, parse_path, walk
 from fraudit.doors import BROKEN
 from fraudit.errors import DataError, UsageError
-from fraudit.redact import excerpt, redact
+from fraudit.redact import excerpt
 from fraudit.types import F32, U8
 
 
@@ -22,13 +23,16 @@ class Shape:
     """How requests and answers look; the keys of a card of kind http (docs/cards.md).
 
     Attributes:
-        request: json (base64 pictures in a list), npy (u8[N,H,W,3] RGB) or multipart (one file each).
+        request: json (base64 pictures), npy (u8[N,H,W,3] RGB), multipart (one file each) or raw (one picture is the
+            whole body).
         image_format: png or jpeg; jpeg_quality: 1..100.
         images_key: dotted key of the list (json), or the part's name (multipart).
         image_key: where not '', every picture is an object with the base64 text under this key.
+        image_list: whether JSON carries a list of pictures; False: one picture a request, not in a list.
+        image_prefix: before the base64 text, such as `data:image/png;base64,`.
         fields: more keys of the JSON body, or form fields.
         response_format: json or npy.
-        response: dotted path to the vectors, `*` for every item of a list, '' for the answer itself.
+        response: path to the vectors (`http_paths.parse_path`), '' for the answer itself.
     """
 
     request: str = "json"
@@ -36,6 +40,8 @@ class Shape:
     jpeg_quality: int = 95
     images_key: str = "images"
     image_key: str = ""
+    image_list: bool = True
+    image_prefix: str = ""
     fields: Mapping[str, Any] | None = None
     response_format: str = "json"
     response: str = "embeddings"
@@ -53,25 +59,49 @@ def encode_picture(image: U8, image_format: str, quality: int) -> bytes:
     return out.getvalue()
 
 
-def body(images: U8, shape: Shape) -> dict[str, Any]:
-    """Keyword arguments of an httpx request that carries `images`."""
+def picture_text(data: bytes, shape: Shape) -> Any:
+    """A picture's file as JSON carries it: text, or an object with the text."""
+    text = shape.image_prefix + base64.b64encode(data).decode("ascii")
+    return {shape.image_key: text} if shape.image_key else text
+
+
+def form(shape: Shape, files: list[tuple[str, str, bytes]], secrets: Mapping[str, str]) -> dict[str, Any]:
+    """Keyword arguments of a multipart request with (part's name, file's name, bytes)."""
+    kind = f"image/{shape.image_format}"
+    parts = [(key, (f"{name}.{shape.image_format}", data, kind)) for key, name, data in files]
+    return {"files": parts, "data": {**{k: _plain(v) for k, v in (shape.fields or {}).items()}, **secrets}}
+
+
+def _plain(value: Any) -> str:
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def json_body(shape: Shape, places: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
+    """Keyword arguments of a JSON request: the fields, `places` (dotted key -> value) and the secrets."""
+    root: dict[str, Any] = json.loads(json.dumps(dict(shape.fields or {}), default=str))
+    for key, value in {**places, **secrets}.items():
+        place(root, key, value, "the card")
+    return {"content": json.dumps(root).encode(), "headers": {"Content-Type": "application/json"}}
+
+
+def body(images: Sequence[U8] | U8, shape: Shape, secrets: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Keyword arguments of an httpx request that carries `images`.
+
+    Args:
+        secrets: more fields, with their values from the environment.
+    """
+    hidden = secrets or {}
     if shape.request == "npy":
         out = io.BytesIO()
-        np.save(out, images, allow_pickle=False)
+        np.save(out, np.asarray(images), allow_pickle=False)
         return {"content": out.getvalue(), "headers": {"Content-Type": "application/x-npy"}}
     files = [encode_picture(image, shape.image_format, shape.jpeg_quality) for image in images]
+    if shape.request == "raw":
+        return {"content": files[0], "headers": {"Content-Type": f"image/{shape.image_format}"}}
     if shape.request == "multipart":
-        kind = f"image/{shape.image_format}"
-        parts = [
-            (shape.images_key, (f"{i}.{shape.image_format}", data, kind)) for i, data in enumerate(files)
-        ]
-        return {"files": parts, "data": {k: str(v) for k, v in (shape.fields or {}).items()}}
-    texts: list[Any] = [base64.b64encode(data).decode("ascii") for data in files]
-    if shape.image_key:
-        texts = [{shape.image_key: text} for text in texts]
-    root: dict[str, Any] = json.loads(json.dumps(dict(shape.fields or {}), default=str))
-    place(root, shape.images_key, texts, "images_key")
-    return {"content": json.dumps(root).encode(), "headers": {"Content-Type": "application/json"}}
+        return form(shape, [(shape.images_key, str(i), data) for i, data in enumerate(files)], hidden)
+    texts = [picture_text(data, shape) for data in files]
+    return json_body(shape, {shape.images_key: texts if shape.image_list else texts[0]}, hidden)
 
 
 def place(root: dict[str, Any], key: str, value: Any, where: str) -> None:
@@ -90,27 +120,8 @@ def place(root: dict[str, Any], key: str, value: Any, where: str) -> None:
     node[last] = value
 
 
-def _walk(node: Any, path: list[str], where: str) -> Any:
-    for at, key in enumerate(path):
-        if key == "*":
-            if not isinstance(node, list):
-                raise DataError(f"{where}: expected a list at '*' of the response path")
-            return [_walk(item, path[at + 1 :], where) for item in node]
-        if isinstance(node, list) and key.isdigit() and int(key) < len(node):
-            node = node[int(key)]
-        elif isinstance(node, dict) and key in node:
-            node = node[key]
-        else:
-            found = redact(", ".join(list(node)[:8])) if isinstance(node, dict) else type(node).__name__
-            raise DataError(
-                f"{where}: no '{key}' in the answer, found {found[:200]}",
-                "state the path in the card: response = ...",
-            )
-    return node
-
-
 def vectors_of(content: bytes, shape: Shape, count: int, dim: int, where: str) -> F32:
-    """f32[count,dim] of an answer's bytes.
+    """f32[count,dim] of an answer's bytes; a row of NaN where null or an empty list says that there is no face.
 
     Raises:
         DataError: not JSON (or npy), no vectors at the path, another count or dimension, not finite.
@@ -119,10 +130,16 @@ def vectors_of(content: bytes, shape: Shape, count: int, dim: int, where: str) -
         if shape.response_format == "npy":
             found = np.load(io.BytesIO(content), allow_pickle=False)
         else:
-            found = _walk(json.loads(content), [k for k in shape.response.split(".") if k], where)
+            found = walk(json.loads(content), parse_path(shape.response, where), where)
     except BROKEN as error:
         kind = shape.response_format.upper()
         raise DataError(f"{where}: the answer is not {kind}: {excerpt(content, 80)}") from error
+    if isinstance(found, Nothing) and count > 1:
+        raise DataError(
+            f"{where}: null or an empty list where {count} vectors were expected",
+            "check response in the card; batch_size = 1 asks for one picture at a time",
+        )
+    found, empty = _without_empty(found, count, dim)
     try:
         array = np.asarray(found)
     except (ValueError, TypeError, OverflowError) as error:
@@ -139,4 +156,19 @@ def vectors_of(content: bytes, shape: Shape, count: int, dim: int, where: str) -
     if not np.isfinite(vectors).all():
         row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
         raise DataError(f"{where}: the vector of face {row} of {count} in the batch is not finite")
+    vectors[empty] = np.nan
     return vectors
+
+
+def _without_empty(found: Any, count: int, dim: int) -> tuple[Any, list[int]]:
+    """(the answer with zeros for pictures without a face, their rows)."""
+    if count == 1 and _is_empty(found):
+        return [[0.0] * dim], [0]
+    if not isinstance(found, list) or len(found) != count:
+        return found, []
+    empty = [row for row, one in enumerate(found) if _is_empty(one)]
+    return [[0.0] * dim if _is_empty(one) else one for one in found], empty
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or isinstance(value, Nothing) or (isinstance(value, list) and not value)

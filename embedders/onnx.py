@@ -7,19 +7,24 @@ shape, which a larger batch would silently fold into one vector.
 
 from __future__ import annotations
 
+import json
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from embedders.onnx_probe import batch_notes, made_up
+from embedders.onnx_slots import Drawn, choose_input, choose_output, constants, draw_card, refuse_other_sorts
 from fraudit.cards import parse_card
 from fraudit.doors import check_regular
-from fraudit.errors import PluginError, UsageError, WeightsError, suggest
+from fraudit.errors import PluginError, UsageError, WeightsError
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
-KEYS = ("model", "input", "output", "layout", "batch_size")
+KEYS = ("model", "input", "inputs", "output", "layout", "batch_size")
 
 
 def thread_count() -> int:
@@ -47,7 +52,16 @@ def _session_errors() -> tuple[type[BaseException], ...]:
     return (*kinds, RuntimeError, ValueError)
 
 
-def _session(model: Path, threads: int) -> Any:
+def _quiet() -> Any:
+    """Options of a run that print nothing: what went wrong is in the error."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.log_severity_level = 4
+    return options
+
+
+def _session(model: Path, threads: int, blob: bytes | None = None) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -59,25 +73,33 @@ def _session(model: Path, threads: int) -> Any:
         wanted.insert(0, "CUDAExecutionProvider")
     providers = [p for p in wanted if p in onnxruntime.get_available_providers()]
     try:
-        return onnxruntime.InferenceSession(str(model), options, providers=providers)
+        return onnxruntime.InferenceSession(blob or str(model), options, providers=providers)
     except _session_errors() as error:
         first = str(error).strip().splitlines()[0][:200]
         raise WeightsError(f"{model.name}: onnxruntime cannot load it: {first}") from error
 
 
-def _chosen(slots: list[Any], name: str, what: str, model: Path) -> Any:
-    known = [slot.name for slot in slots]
-    if name:
-        if name not in known:
-            raise UsageError(
-                f"{model.name}: no {what} '{name}'", f"{suggest(name, known)}it has {', '.join(known)}"
-            )
-        return slots[known.index(name)]
-    if len(slots) != 1:
-        raise UsageError(
-            f"{model.name}: {len(slots)} {what}s; expected one", f"name it in the card: {what} = '{known[0]}'"
-        )
-    return slots[0]
+def _found(model: Path, hint: str, name: str) -> None:
+    if not os.path.exists(model):  # also where the name is longer than any file's
+        raise WeightsError(f"{name[:60]}: no model file {str(model)[:300]}", hint)
+    check_regular(model, hint, f"{name[:60]}: the model file", WeightsError)
+
+
+def _slots(session: Any) -> tuple[list[Any], list[Any]]:
+    """(inputs that must be given, outputs)."""
+    weights = {slot.name for slot in session.get_overridable_initializers()}
+    return [slot for slot in session.get_inputs() if slot.name not in weights], session.get_outputs()
+
+
+def card_for(model: Path) -> Drawn:
+    """What a card of this file would say. Raises WeightsError, UsageError: no model, or one of another sort."""
+    _found(model, "check the path", model.name)
+    from embedders.onnx_files import external_files
+
+    external_files(model)  # nothing outside its folder is read
+    inputs, outputs = _slots(_session(model, 1))
+    refuse_other_sorts(inputs, outputs, model)
+    return draw_card(model, inputs, outputs)
 
 
 def load_model(
@@ -87,6 +109,7 @@ def load_model(
     input_name: str = "",
     output_name: str = "",
     layout: str = "NCHW",
+    inputs_set: Mapping[str, Any] | None = None,
     batch_size: int = 0,
     threads: int = 0,
 ) -> LoadedEmbedder:
@@ -97,25 +120,29 @@ def load_model(
         spec: what the model is; `spec.preprocess` makes its input, `spec.dim` is checked against its answer.
         input_name, output_name: which ones, where it has several.
         layout: NCHW or NHWC.
+        inputs_set: values of the other inputs, where it has some.
         batch_size: faces a call, for a model whose batch is free; 0 takes 32.
         threads: 0 takes $FRAUDIT_THREADS or all cores.
     Raises:
         WeightsError: not an ONNX model, files missing, or it does not answer as the spec says.
         UsageError: the model's input is of another size, or a name is unknown.
     """
-    from embedders.onnx_files import model_sha256
+    from embedders.onnx_files import model_sha256, with_free_batch
 
-    hint = "paths in a card are relative to the card"
-    if not os.path.exists(model):  # also where the name is longer than any file's
-        raise WeightsError(f"{spec.name[:60]}: no model file {str(model)[:300]}", hint)
-    check_regular(model, hint, f"{spec.name[:60]}: the model file", WeightsError)
+    _found(model, "paths in a card are relative to the card", spec.name)
     digest = model_sha256(model)
     threads = threads or thread_count()
+    blob: bytes | None = None
     session = _session(model, threads)
-    weights = {slot.name for slot in session.get_overridable_initializers()}
-    inputs = [slot for slot in session.get_inputs() if slot.name not in weights]
-    source = _chosen(inputs, input_name, "input", model)
-    target = _chosen(session.get_outputs(), output_name, "output", model)
+    inputs, outputs = _slots(session)
+    if any(slot.shape and slot.shape[0] == 0 for slot in inputs) and (blob := with_free_batch(model)):
+        session = _session(model, threads, blob)
+        inputs, outputs = _slots(session)
+    refuse_other_sorts(inputs, outputs, model)
+    stated = inputs_set or {}
+    source = choose_input(inputs, input_name, stated, model)
+    target = choose_output(outputs, output_name, spec.dim, model)
+    others = constants(inputs, stated, model.name)
     height, width = spec.preprocess.size
     wanted = (3, height, width) if layout == "NCHW" else (height, width, 3)
     if len(source.shape) != 4 or any(
@@ -132,15 +159,11 @@ def load_model(
     fixed = source.shape[0] if isinstance(source.shape[0], int) and source.shape[0] > 0 else 0
     on_gpu = "CUDAExecutionProvider" in session.get_providers()
     pool: ThreadPoolExecutor | None = None
-    if fixed and threads > 1 and not on_gpu:
-        # Many small runs side by side beat one small run on many threads; a session may be shared.
-        session = _session(model, 1)
-        pool = ThreadPoolExecutor(threads, thread_name_prefix="onnx")
-    errors = _session_errors()
+    errors, quiet = _session_errors(), _quiet()
 
     def run(batch: np.ndarray) -> F32:
         try:
-            (answer,) = session.run([target.name], {source.name: batch})
+            (answer,) = session.run([target.name], {source.name: batch, **others}, quiet)
         except errors as error:
             first = str(error).strip().splitlines()[0][:200]
             raise WeightsError(f"{model.name}: fails on {len(batch)} faces: {first}") from error
@@ -171,18 +194,47 @@ def load_model(
         answers = list(pool.map(run, pieces)) if pool else [run(piece) for piece in pieces]
         return np.concatenate(answers)[:count]
 
-    probe = np.full((1, height, width, 3), 128, dtype=np.uint8)
-    if not np.isfinite(forward(probe)).all():
-        raise WeightsError(f"{spec.name}: answers NaN or infinity for a grey picture", "check mean and std")
+    two = made_up((height, width))
+    alone = forward(two[:1])
+    notes: tuple[str, ...] = ()
+    if fixed != 1 and batch_size != 1:
+        try:
+            notes = batch_notes(model.name, alone, forward(two))
+        except WeightsError as error:
+            if fixed:
+                raise
+            fixed = 1
+            forward(two)  # whatever is wrong now is wrong
+            notes = (
+                f"{model.name}: it says that any number of faces may be shown at once, and takes one alone "
+                f"({error.message.removeprefix(model.name + ': ')[:160]}); it is asked one face at a time",
+            )
+    if fixed and threads > 1 and not on_gpu:
+        # Many small runs side by side beat one small run on many threads; a session may be shared.
+        session = _session(model, 1, blob)
+        pool = ThreadPoolExecutor(threads, thread_name_prefix="onnx")
+    if not np.isfinite(alone).all() or not np.isfinite(forward(np.full_like(two[:1], 128))).all():
+        raise WeightsError(f"{spec.name}: answers NaN or infinity for a made-up picture", "check mean and std")
     best = max(fixed * threads, 32 // fixed * fixed) if fixed else batch_size or (128 if on_gpu else 32)
     return LoadedEmbedder(
         spec=spec,
         forward=forward,
         weights_sha256=digest,
         # Another output or layout of the same file is another black box for every cache.
-        variant=":".join(filter(None, [input_name, output_name, layout if layout != "NCHW" else ""])),
+        variant=":".join(
+            filter(
+                None,
+                [
+                    input_name,
+                    output_name,
+                    layout if layout != "NCHW" else "",
+                    json.dumps(dict(stated), sort_keys=True, default=str) if stated else "",
+                ],
+            )
+        ),
         batch_size=best,
         close=pool.shutdown if pool else None,
+        notes=notes,
     )
 
 
@@ -208,15 +260,17 @@ def load(
     batch_size = parsed.take("batch_size", int, 0)
     if not 0 <= batch_size <= 4096:
         raise UsageError(f"{parsed.path.name}: batch_size must be from 1 to 4096, found {batch_size}")
-    return load_model(
+    loaded = load_model(
         parsed.path.parent / Path(parsed.take("model", str)).expanduser(),
         parsed.spec,
         input_name=parsed.take("input", str, ""),
         output_name=parsed.take("output", str, ""),
         layout=layout,
+        inputs_set=parsed.take("inputs", dict, {}),
         batch_size=batch_size,
         threads=threads,
     )
+    return replace(loaded, notes=(*parsed.notes, *loaded.notes))
 
 
 EMBEDDER = EmbedderPlugin(

@@ -98,7 +98,7 @@ def external_files(model: Path) -> list[Path]:
     found = []
     for name in names:
         path = Path(name)
-        if not name or "\0" in name or path.is_absolute() or "\\" in name or not _below(folder, path):
+        if not name or "\0" in name or path.is_absolute() or "\\" in name or not _inside(model.parent, path):
             raise WeightsError(
                 f"{model.name}: its external data '{name[:80]}' lies outside the model's folder",
                 "data files must lie beside the model; do not run a model you do not trust",
@@ -111,11 +111,76 @@ def external_files(model: Path) -> list[Path]:
     return found
 
 
+def _inside(parent: Path, path: Path) -> bool:
+    """Whether `path`, relative to the model's folder, ends there, or is a link of a Hugging Face cache.
+
+    Such a cache keeps `<repository>/snapshots/<revision>/...` as links into `<repository>/blobs`.
+    """
+    folder = parent.resolve()
+    if _below(folder, path):
+        return True
+    if ".." in path.parts:
+        return False
+    for at in (folder, *folder.parents):
+        if at.parent.name == "snapshots":
+            return _below(at.parent.parent / "blobs", folder / path)
+    return False
+
+
 def _below(folder: Path, path: Path) -> bool:
     try:
         return (folder / path).resolve().is_relative_to(folder)
     except (OSError, RuntimeError, ValueError):  # too long, links in a ring
         return False
+
+
+def with_free_batch(model: Path) -> bytes | None:
+    """The model with a free batch where an input states 0 faces; None where it has external data.
+
+    `dim_value: 0` of the first axis becomes an unnamed axis, which takes as many bytes. Nothing else is changed.
+    """
+    if external_files(model):
+        return None
+    blob = bytearray(read_file(model, MODEL_BYTES, "check the path in the card", "", WeightsError))
+    view = memoryview(blob)
+    for place in _first_axes(view):
+        if bytes(view[place : place + 2]) == b"\x08\x00":
+            view[place : place + 2] = b"\x12\x00"
+    view.release()
+    return bytes(blob)
+
+
+def _first_axes(view: memoryview) -> list[int]:
+    """Where the content of the first axis stands, for every input of the graph: an offset of two bytes each."""
+    found = []
+    # model.graph, graph.input, value.type, type.tensor, tensor.shape, shape.dim
+    for graph, at in _parts(view, 0, len(view), 7):
+        for value, start in _parts(view, at, graph, 11):
+            for kind, second in _parts(view, start, value, 2):
+                for tensor, third in _parts(view, second, kind, 1):
+                    for shape, fourth in _parts(view, third, tensor, 2):
+                        dims = _parts(view, fourth, shape, 1)
+                        found += [dims[0][1]] if dims and dims[0][0] - dims[0][1] == 2 else []
+    return found
+
+
+def _parts(view: memoryview, start: int, end: int, number: int) -> list[tuple[int, int]]:
+    """(end, start) of every field `number` of the message in view[start:end]."""
+    at, found = start, []
+    while at < end:
+        tag, at = _varint(view, at)
+        wire = tag & 7
+        if wire == 0:
+            _, at = _varint(view, at)
+        elif wire in (1, 5):
+            at += 8 if wire == 1 else 4
+        elif wire == 2:
+            length, at = _varint(view, at)
+            found += [(at + length, at)] if tag >> 3 == number else []
+            at += length
+        else:
+            raise _Malformed
+    return found
 
 
 def sha256_of(path: Path) -> str:

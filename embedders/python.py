@@ -2,7 +2,8 @@
 
 The module is imported from the working directory or the installed packages, and importing it EXECUTES it:
 name only code you trust. The callable may carry attributes: `size` (height, width), `template` (a name or
-five points), `name`, `version`, `licence`, `source`, `batch_size`; the default is 112x112 and arcface-112.
+five points), `input`, `name`, `version`, `licence`, `source`, `batch_size`, `dim`; the default is 112x112 and
+arcface-112. A picture in which it finds no face has None, or a row of NaN, for a vector.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.cards import template
+from embedders.onnx_probe import batch_notes, made_up
+from fraudit.cards import WHOLE_NAME, middle_of, template
 from fraudit.errors import DataError, FrauditError, PluginError, UsageError, suggest
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
@@ -86,33 +88,72 @@ def _fingerprint(function: Any, target: str) -> str:
     return digest.hexdigest()
 
 
-def _answer(function: Any, images: U8, target: str, dim: int | None) -> F32:
+def function_answer(function: Any, images: U8, target: str) -> Any:
+    """What the function answers; what it raises becomes one line. Raises PluginError."""
     try:
-        found = function(images)
+        return function(images)
     except FrauditError:
         raise
     except (Exception, SystemExit) as error:
         module = getattr(function, "__module__", "")
         raise own_code_failed(f"python:{target} fails on {len(images)} faces", error, module) from error
+
+
+def checked(found: Any, count: int, target: str, dim: int | None) -> F32:
+    """f32[count,D] of an answer, a row of NaN for None. Raises DataError."""
+    if found is None and dim:
+        found = [None] * count
+    found = _rows(found, dim)
     if hasattr(found, "detach"):  # a torch tensor
         found = found.detach().cpu().numpy()
     try:
         vectors = np.asarray(found, dtype=np.float32)
     except (TypeError, ValueError, OverflowError) as error:
         raise DataError(f"python:{target} answers a {type(found).__name__}; expected f32[N,D]") from error
-    wanted = (len(images), dim) if dim else (len(images), "D")
     if (
         vectors.ndim != 2
-        or len(vectors) != len(images)
+        or len(vectors) != count
         or vectors.shape[1] < 2
         or dim not in (None, vectors.shape[1])
     ):
         raise DataError(
-            f"python:{target} answers the shape {vectors.shape} for {len(images)} faces; expected "
-            f"({wanted[0]}, {wanted[1]})",
-            "it takes u8[N,H,W,3] RGB and gives one vector a face",
+            f"python:{target} answers the shape {vectors.shape} for {count} faces; expected ({count}, {dim or 'D'})",
+            "it takes u8[N,H,W,3] RGB and gives one vector a face, None where there is none",
         )
     return vectors
+
+
+def _answer(function: Any, images: U8, target: str, dim: int) -> F32:
+    return checked(function_answer(function, images, target), len(images), target, dim)
+
+
+def _rows(found: Any, dim: int | None) -> Any:
+    """An answer with rows of NaN where it says None, which means that there is no face."""
+    if not isinstance(found, list | tuple) or not any(row is None for row in found):
+        return found
+    length = dim or next((len(row) for row in found if row is not None), None)
+    return found if length is None else [np.full(length, np.nan) if row is None else row for row in found]
+
+
+def _probe(function: Any, target: str, size: tuple[int, ...]) -> tuple[int, tuple[str, ...]]:
+    """(numbers in a vector, notes): two made-up pictures are shown together, and the first of them alone.
+
+    Raises:
+        DataError: it answers no vectors, or none for either picture and carries no attribute `dim`.
+    """
+    probe = made_up((size[0], size[1]))
+    stated = getattr(function, "dim", None)
+    if stated is not None and (type(stated) is not int or not 2 <= stated <= 65536):
+        raise UsageError(f"python:{target}: dim must be an integer from 2 to 65536, found {stated!r:.60}")
+    found = function_answer(function, probe, target)
+    if stated is None and isinstance(found, list | tuple) and found and all(row is None for row in found):
+        raise DataError(
+            f"python:{target} finds no face in a made-up picture, so that the length of its vectors is not known",
+            "state it: a callable with an attribute `dim`",
+        )
+    together = checked(found, len(probe), target, stated)
+    alone = _answer(function, probe[:1], target, together.shape[1])
+    return together.shape[1], batch_notes(f"python:{target}", alone, together)
 
 
 def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
@@ -126,7 +167,13 @@ def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
     size = tuple(getattr(function, "size", (112, 112)))
     if len(size) != 2 or not all(isinstance(side, int) and 8 <= side <= 4096 for side in size):
         raise UsageError(f"python:{target}: size is (height, width) in pixels, found {size}")
+    shown = getattr(function, "input", "aligned")
+    if shown not in ("aligned", "picture"):
+        raise UsageError(f"python:{target}: input must be aligned or picture, found {shown!r:.60}")
+    whole = shown == "picture"
     stated = getattr(function, "template", "arcface-112" if size == (112, 112) else None)
+    if whole:
+        stated = middle_of((size[0], size[1]))
     if stated is None:
         raise UsageError(
             f"python:{target}: no template for {size[0]}x{size[1]}",
@@ -135,12 +182,16 @@ def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
     points, template_name = template(
         stated.tolist() if isinstance(stated, np.ndarray) else stated, (size[0], size[1]), f"python:{target}"
     )
-    probe = np.full((2, *size, 3), 128, dtype=np.uint8)
-    dim = _answer(function, probe, target, None).shape[1]
+    dim, notes = _probe(function, target, size)
     spec = EmbedderSpec(
         name=str(getattr(function, "name", "") or target),
         dim=dim,
-        preprocess=Preprocess(size=(size[0], size[1]), template=points, template_name=template_name),
+        preprocess=Preprocess(
+            size=(size[0], size[1]),
+            template=points,
+            template_name=WHOLE_NAME if whole else template_name,
+            whole=whole,
+        ),
         licence=str(getattr(function, "licence", "not stated")),
         source=str(getattr(function, "source", f"python:{target}")),
         summary=f"the function {target}",
@@ -156,6 +207,8 @@ def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
         batch_size=int(getattr(function, "batch_size", 32)),
         # The source does not show the weights it loads: only a stated version lets vectors be remembered.
         cacheable=bool(getattr(function, "version", "")),
+        finds_faces=True,
+        notes=notes,
     )
 
 

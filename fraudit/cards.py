@@ -67,6 +67,7 @@ class Card:
         spec: name, dimension, preprocessing, licence, source.
         rest: keys beyond the common ones, as TOML gave them; the plugin checks them with `take`.
         sha256: hash of the card's bytes.
+        notes: what looks wrong in it, a sentence each.
     """
 
     path: Path
@@ -74,6 +75,7 @@ class Card:
     spec: EmbedderSpec
     rest: Mapping[str, Any]
     sha256: str
+    notes: tuple[str, ...] = ()
 
     def refuse_unknown(self, known: Iterable[str]) -> None:
         """Raises UsageError where `rest` holds a key that is not in `known`."""
@@ -157,6 +159,15 @@ def template(name_or_points: Any, size: tuple[int, int], where: str = "template"
     return points, f"custom-{digest}"
 
 
+WHOLE_NAME = "none: whole pictures"
+
+
+def middle_of(size: tuple[int, int]) -> F32:
+    """f32[5,2]: a face in the middle third, for a box that is shown whole pictures; nothing is aligned to it."""
+    centre = np.array([size[1], size[0]], np.float32) / 2
+    return np.asarray((ARCFACE_112 - 56) * np.float32(min(size) / 336) + centre, np.float32)
+
+
 def _numbers(values: Any, count: int, where: str) -> tuple[float, ...]:
     listed = [values] * count if isinstance(values, int | float) and not isinstance(values, bool) else values
     if (
@@ -181,7 +192,9 @@ def parse_card(path: Path) -> Card:
     found = {_ALIASES.get(key, key): value for key, value in found.items()}
     kind = found.get("kind", "onnx")
     where = path.name
-    needed = ["name", "size", "template", "dim"] + (["mean", "std", "channels"] if kind == "onnx" else [])
+    whole = kind == "http" and found.get("input") == "picture"
+    needed = ["name", "size", "dim", *([] if whole else ["template"])]
+    needed += ["mean", "std", "channels"] if kind == "onnx" else []
     for key in needed:
         if key not in found:
             near = suggest(key, [k for k in found if k not in _COMMON])
@@ -206,7 +219,14 @@ def parse_card(path: Path) -> Card:
     channels = found.get("channels", "RGB")
     if channels not in ("RGB", "BGR"):
         raise UsageError(f"{where}: channels must be RGB or BGR, found {channels!r}")
-    points, template_name = template(found["template"], (height, width), f"{where}: template")
+    if whole:
+        points, template_name = middle_of((height, width)), WHOLE_NAME
+        if "template" in found:
+            raise UsageError(
+                f"{where}: input = 'picture' shows whole pictures; 'template' has no meaning", "take one of them out"
+            )
+    else:
+        points, template_name = template(found["template"], (height, width), f"{where}: template")
     mean = _numbers(found.get("mean", 127.5), 3, f"{where}: mean")
     spec = EmbedderSpec(
         name=found["name"].strip(),
@@ -218,6 +238,7 @@ def parse_card(path: Path) -> Card:
             std=(std[0], std[1], std[2]),
             channels=channels,
             template_name=template_name,
+            whole=whole,
         ),
         licence=found.get("licence", "not stated in the card"),
         source=found.get("source", f"card {path.name}"),
@@ -225,4 +246,23 @@ def parse_card(path: Path) -> Card:
         summary=f"{kind} model of {path.name}",
     )
     rest = {key: value for key, value in found.items() if key not in _COMMON}
-    return Card(path, kind, spec, rest, hashlib.sha256(blob).hexdigest())
+    notes = _in_unit_range(where, mean, std)
+    return Card(path, kind, spec, rest, hashlib.sha256(blob).hexdigest(), notes)
+
+
+def _in_unit_range(where: str, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[str, ...]:
+    """A note where mean and std are as for pixels from 0 to 1; 0 and 1 leave pixels as they are."""
+    if max(map(abs, mean)) > 1 or max(std) > 1 or (set(mean), set(std)) == ({0.0}, {1.0}):
+        return ()
+    right = " and ".join(
+        f"{name} = [{', '.join(f'{255 * v:.6g}' for v in values)}]"
+        for name, values in (("mean", mean), ("std", std))
+    )
+    return (
+        f"{where}: mean {_listed(mean)} and std {_listed(std)} look like those of pixels from 0 to 1; a card states "
+        f"them for pixels from 0 to 255. Did you mean {right}?",
+    )
+
+
+def _listed(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{v:g}" for v in values) if len(set(values)) > 1 else f"{values[0]:g}"

@@ -12,7 +12,7 @@ import numpy as np
 
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData, UsageError
-from fraudit.faces.align import align
+from fraudit.faces.align import as_shown
 from fraudit.formatting import fmr_words, percent
 from fraudit.plan import AuditPlan
 from fraudit.stats.calibration import (
@@ -224,9 +224,7 @@ class AnalysisContext:
         ok = np.zeros(len(indices), bool)
         for row, index in enumerate(indices):
             if not reasons[int(index)]:
-                crops[row] = align(
-                    self.picture(int(index)), points[int(index)], preprocess.size, preprocess.template
-                )
+                crops[row] = as_shown(self.picture(int(index)), points[int(index)], preprocess)
                 ok[row] = True
         return crops, ok
 
@@ -265,9 +263,7 @@ class AnalysisContext:
         step = 8 * box.loaded.batch_size
         for start in range(0, len(rows), step):
             part = rows[start : start + step]
-            crops = np.stack(
-                [align(images[i], landmarks[i], preprocess.size, preprocess.template) for i in part]
-            )
+            crops = np.stack([as_shown(images[i], landmarks[i], preprocess) for i in part])
             answer = box.embed_aligned(crops)
             vectors[part] = answer.vectors
             reasons[part] = answer.reasons

@@ -11,7 +11,7 @@ from fraudit.plugins import EMBEDDERS
 from fraudit.types import EmbedderPlugin, LoadedEmbedder
 
 _NEEDS_TARGET = {
-    "onnx": "give the TOML card that describes your model: --embedder card.toml",
+    "onnx": "give the TOML card that describes your model: --embedder card.toml (--embedder model.onnx prints one)",
     "http": "give the TOML card that describes your service: --embedder card.toml with kind http",
     "python": "give the function: --embedder python:module:callable",
 }
@@ -42,6 +42,8 @@ def load_embedder(name_or_card: str, weights: Path | str | None = None, **option
             near = suggest(card.kind, EMBEDDERS.names())
             raise UsageError(f"{path.name}: unknown kind '{card.kind}'", f"{near}use onnx or http")
         return EMBEDDERS.get(card.kind).load(None, card=path, **options)
+    if name_or_card not in EMBEDDERS.names():
+        _is_a_model_file(name_or_card)
     plugin = EMBEDDERS.get(name_or_card)
     if plugin.name in _NEEDS_TARGET:
         raise UsageError(f"embedder '{plugin.name}' needs to know what to audit", _NEEDS_TARGET[plugin.name])
@@ -54,6 +56,36 @@ def load_embedder(name_or_card: str, weights: Path | str | None = None, **option
             extra = plugin.extra or plugin.name
             raise PluginError(f"embedder '{plugin.name}': {reason}", f"pip install 'fraudit[{extra}]'")
     return plugin.load(path, **options)
+
+
+_MODEL_FILES = (
+    ".onnx", ".pt", ".pth", ".ckpt", ".safetensors", ".h5", ".hdf5", ".keras", ".pb", ".tflite", ".engine", ".trt",
+    ".plan", ".mlmodel", ".mlpackage", ".caffemodel", ".params", ".pdparams", ".bin", ".dat",
+)  # fmt: skip
+
+
+def _is_a_model_file(name: str) -> None:
+    """Raises UsageError where a model's own file is named, with the way to audit it."""
+    path = Path(name).expanduser()
+    suffix = path.suffix.lower()
+    if suffix not in _MODEL_FILES:
+        return
+    if suffix != ".onnx":
+        raise UsageError(
+            f"{path.name}: a {suffix} file alone cannot be run",
+            "export it as ONNX and describe that with a card, or name a function of yours that runs it: "
+            "python:module:callable; weights of a known embedder go with --embedder NAME --weights FILE",
+        )
+    from embedders.onnx import card_for
+
+    drawn = card_for(path)
+    missing = ", ".join(drawn.open)
+    raise UsageError(
+        f"{path.name}: an ONNX model needs a card, which says how its faces are made",
+        f"save this beside it as {path.stem[:60]}.toml, complete {missing}, and use --embedder {path.stem[:60]}.toml; "
+        "docs/cards.md",
+        drawn.text,
+    )
 
 
 def _no_weights(name: str, weights: Path | str | None) -> None:

@@ -24,6 +24,7 @@ from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, Load
 Flip = Literal["none", "sum", "concat"]
 FLIPS: tuple[Flip, ...] = ("none", "sum", "concat")
 Progress = Callable[[int, int], None]
+NO_FACE = "the black box found no face"
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,7 @@ class EmbedderRuntime:
         new: list[int] = []
         for i, key in enumerate(keys):
             if key in known:
-                vectors[i] = known[key]
+                self._take(i, known[key], vectors, reasons)
             else:
                 new.append(i)
         for start in range(0, len(new), size):
@@ -162,7 +163,7 @@ class EmbedderRuntime:
         window = 4 * self.loaded.batch_size
         for done, item in enumerate(_ahead(prepare, len(order), workers, window), start=1):
             if item.vector is not None:
-                vectors[item.index] = item.vector
+                self._take(item.index, item.vector, vectors, reasons)
             elif item.crop is None:
                 reasons[item.index] = item.reason
             else:
@@ -200,9 +201,14 @@ class EmbedderRuntime:
         locate: Callable[[int, bytes, U8], Located] | None,
         data: bytes,
     ) -> Prepared:
-        from fraudit.faces.align import align
+        from fraudit.faces.align import align, fitted
 
         preprocess = self.spec.preprocess
+        if preprocess.whole:  # it finds the face itself, wherever that is
+            key = self._content_key(data, "whole", None, flip)
+            if self._cache is not None and (hit := self._cache.get([key])):
+                return Prepared(row, key, vector=hit[key])
+            return Prepared(row, key, crop=fitted(faces.decode(data), preprocess.size))
         picture: U8 | None = None
         points = None if faces.landmarks is None or aligned else faces.landmarks[index]
         how = "aligned" if aligned else "declared"
@@ -237,14 +243,21 @@ class EmbedderRuntime:
     def _ask(self, crops: U8, flip: Flip, names: Sequence[str]) -> F32:
         """f32[N,D'] with flips fused; raises DataError where the model's answer has a wrong shape."""
         plain = self._forward(crops, names)
+        lost = np.isnan(plain).all(axis=1)
         if flip == "none":
-            return _unit(plain) if self.spec.unit_after_fusion else plain
-        mirrored = self._forward(np.ascontiguousarray(crops[:, :, ::-1]), names)
-        if flip == "sum":
-            return _unit(plain + mirrored)
-        if self.spec.unit_after_fusion:
-            plain, mirrored = _unit(plain), _unit(mirrored)
-        return np.concatenate([plain, mirrored], axis=1)
+            fused = _unit(plain) if self.spec.unit_after_fusion else plain
+        else:
+            mirrored = self._forward(np.ascontiguousarray(crops[:, :, ::-1]), names)
+            lost |= np.isnan(mirrored).all(axis=1)
+            if flip == "sum":
+                fused = _unit(plain + mirrored)
+            elif self.spec.unit_after_fusion:
+                fused = np.concatenate([_unit(plain), _unit(mirrored)], axis=1)
+            else:
+                fused = np.concatenate([plain, mirrored], axis=1)
+        if lost.any():
+            fused = np.where(lost[:, None], np.float32(np.nan), fused)
+        return fused
 
     def _forward(self, crops: U8, names: Sequence[str]) -> F32:
         answer = np.asarray(self.loaded.forward(crops))
@@ -259,14 +272,26 @@ class EmbedderRuntime:
             )
         return answer.astype(np.float32, copy=False)
 
+    @staticmethod
+    def _take(row: int, known: F32, vectors: F32, reasons: list[str]) -> None:
+        """A remembered vector; one of NaN says that the box found no face."""
+        if np.isnan(known).all():
+            reasons[row] = NO_FACE
+        else:
+            vectors[row] = known
+
     def _settle(
         self, rows: Sequence[int], answers: F32, keys: Sequence[str], vectors: F32, reasons: list[str]
     ) -> None:
         good: dict[str, F32] = {}
         finite = np.isfinite(answers).all(axis=1)
+        lost = np.isnan(answers).all(axis=1) & self.loaded.finds_faces
         nonzero = np.abs(answers).sum(axis=1) > 0
         for place, row in enumerate(rows):
-            if not finite[place]:
+            if lost[place]:
+                reasons[row] = NO_FACE
+                good[keys[place]] = answers[place]  # an answer too, and it may have cost money
+            elif not finite[place]:
                 reasons[row] = "the model's vector is not finite"
             elif not nonzero[place]:
                 reasons[row] = "the model's vector is zero"

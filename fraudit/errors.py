@@ -18,13 +18,15 @@ class FrauditError(Exception):
     Args:
         message: one line; what was expected and what was found.
         hint: one line; what to do next. Empty when the message already says it.
+        draft: lines to copy and complete, such as a card; printed after the hint as they are.
     """
 
     exit_code = 70
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", draft: str = "") -> None:
         self.message = redact(message)
         self.hint = redact(hint)
+        self.draft = redact(draft)
         super().__init__(self.message)
 
 

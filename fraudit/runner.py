@@ -153,6 +153,9 @@ def run_plan(
         load_embedder(plan.embedder, weights=Path(plan.weights) if plan.weights else None), store
     )
     judges = [EmbedderRuntime(load_embedder(name), store) for name in plan.judges]
+    for box in (runtime, *judges):
+        for note in box.loaded.notes:
+            report.say(f"note: {note}")
     for judge in judges:
         if judge.fingerprint == runtime.fingerprint:
             raise UsageError(
@@ -197,6 +200,8 @@ def run_plan(
     for analysis in analyses:
         report.say(f"{analysis.title} ...")
         result, failure = run_one(analysis, context, params[analysis.name])
+        if result.status == "done":
+            result = replace(result, caveats=(*result.caveats, *runtime.loaded.notes))
         results.append(result)
         if failure:
             failures.append(failure)
@@ -338,7 +343,7 @@ def inputs(context: AnalysisContext, locate: Locator | None) -> dict[str, Any]:
             "left_out": dict(faces.left_out),
             "notes": list(faces.notes),
             "fta": dict(Counter(r for r in embeddings.reasons if r)),
-            "detector": locate.detector.fingerprint if locate else "none: the set declares its landmarks",
+            "detector": _finder(context, locate),
             "several_faces": locate.several if locate else None,
             "several_faces_policy": context.plan.several_faces,
             **stated,
@@ -347,6 +352,12 @@ def inputs(context: AnalysisContext, locate: Locator | None) -> dict[str, Any]:
         "judges": [_box(judge) for judge in context.judges],
         "inverter": _inverter(context),
     }
+
+
+def _finder(context: AnalysisContext, locate: Locator | None) -> str:
+    if context.embedder.spec.preprocess.whole:
+        return "none: whole pictures, in which the black box finds the face"
+    return locate.detector.fingerprint if locate else "none: the set declares its landmarks"
 
 
 def _box(box: EmbedderRuntime) -> dict[str, Any]:
@@ -362,6 +373,7 @@ def _box(box: EmbedderRuntime) -> dict[str, Any]:
         "source": spec.source,
         "distance": spec.distance,
         "queries": box.queries,
+        **({"notes": list(box.loaded.notes)} if box.loaded.notes else {}),
     }
 
 

@@ -6,7 +6,6 @@ stopped audit goes on where it was and a second one costs nothing.
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from fraudit.cards import short
 from fraudit.doors import BROKEN, CARD_BYTES, parse_toml, read_file
 from fraudit.errors import DataError, FrauditError, UsageError, suggest
 from fraudit.redact import excerpt, redact
@@ -26,7 +26,7 @@ INPUTS = ("picture", "aligned")
 SCORE_LIMIT = 1e18  # larger numbers are no scores
 _KEYS = (
     "kind", "name", "input", "size", "template", "left_key", "right_key", "distance", "symmetric", "cost_per_query",
-    "currency", "licence", "source",
+    "currency", "licence", "source", "missing",
 )  # fmt: skip
 
 
@@ -35,13 +35,13 @@ def _preprocess(kind: str, size: Any, named: Any, where: str) -> Preprocess | No
 
     if kind not in INPUTS:
         raise UsageError(
-            f"{where}: input must be picture or aligned, found {kind!r}", suggest(str(kind), INPUTS).strip()
+            f"{where}: input must be picture or aligned, found {short(kind)}", suggest(str(kind), INPUTS).strip()
         )
     if kind == "picture":
         return None
     sides = tuple(size) if isinstance(size, list | tuple) else ()
     if len(sides) != 2 or not all(isinstance(v, int) and 8 <= v <= 4096 for v in sides):
-        raise UsageError(f"{where}: size is (height, width) in pixels from 8 to 4096, found {size!r}")
+        raise UsageError(f"{where}: size is (height, width) in pixels from 8 to 4096, found {short(size)}")
     points, name = template(named, (sides[0], sides[1]), f"{where}: template")
     return Preprocess((sides[0], sides[1]), points, template_name=name)
 
@@ -49,17 +49,20 @@ def _preprocess(kind: str, size: Any, named: Any, where: str) -> Preprocess | No
 def _text(table: Mapping[str, Any], key: str, default: str, where: str) -> str:
     value = table.get(key, default)
     if not isinstance(value, str) or (not value.strip() and key == "name"):
-        raise UsageError(f"{where}: '{key}' must be text, found {value!r}")
+        raise UsageError(f"{where}: '{key}' must be text, found {short(value)}")
     return value.strip()
 
 
 def _spec(table: Mapping[str, Any], where: str) -> ScorerSpec:
     cost = table.get("cost_per_query", 0.0)
     if isinstance(cost, bool) or not isinstance(cost, int | float) or not 0 <= cost < 1e6:
-        raise UsageError(f"{where}: cost_per_query must be a number from 0, found {cost!r}")
+        raise UsageError(f"{where}: cost_per_query must be a number from 0, found {short(cost)}")
+    batch = table.get("batch_size", 1)
+    if type(batch) is not int or not 1 <= batch <= 65536:
+        raise UsageError(f"{where}: batch_size must be an integer from 1 to 65536, found {short(batch)}")
     for key in ("distance", "symmetric"):
         if not isinstance(table.get(key, False), bool):
-            raise UsageError(f"{where}: '{key}' must be true or false, found {table[key]!r}")
+            raise UsageError(f"{where}: '{key}' must be true or false, found {short(table[key])}")
     return ScorerSpec(
         name=_text(table, "name", "scorer", where),
         preprocess=_preprocess(
@@ -70,7 +73,7 @@ def _spec(table: Mapping[str, Any], where: str) -> ScorerSpec:
         ),
         distance=table.get("distance", False),
         symmetric=table.get("symmetric", True),
-        batch_size=int(table.get("batch_size", 1)),
+        batch_size=batch,
         cost_per_query=float(cost),
         currency=_text(table, "currency", "", where),
         licence=_text(table, "licence", "not stated", where),
@@ -85,7 +88,8 @@ def load_http(target: str) -> LoadedScorer:
         DataError: no such card. UsageError: a wrong key or value, an unset secret.
     """
     from embedders.http import Box, read_service
-    from embedders.http_answers import _walk, encode_picture, place
+    from embedders.http_answers import encode_picture, form, json_body, picture_text, place
+    from embedders.http_paths import parse_path, walk
     from fraudit.cards import Card
     from fraudit.types import EmbedderSpec
 
@@ -93,58 +97,44 @@ def load_http(target: str) -> LoadedScorer:
     blob = read_file(path, CARD_BYTES, "see docs/scorers.md", "the card")
     table = parse_toml(blob, path, "see docs/scorers.md")
     if table.get("kind", "http") != "http":
-        raise UsageError(f"{path.name}: a scorer's card has kind 'http', found {table['kind']!r}")
+        raise UsageError(f"{path.name}: a scorer's card has kind 'http', found {short(table['kind'])}")
     spec = _spec(table, path.name)
     left, right = (
         _text(table, key, default, path.name)
         for key, default in (("left_key", "left"), ("right_key", "right"))
     )
     rest = {"response": "score", **{key: value for key, value in table.items() if key not in _KEYS}}
-    if "batch_size" in rest:
-        raise UsageError(f"{path.name}: a scorer sends one pair a request; 'batch_size' has no meaning")
+    for key in ("batch_size", "image_list", "images_key"):
+        if key in rest:
+            raise UsageError(f"{path.name}: a scorer sends one pair a request; '{key}' has no meaning")
+    missing = _missing(table, path.name)
     shown = Preprocess((112, 112), ARCFACE_112)
     card = Card(path, "http", EmbedderSpec(spec.name, 2, shown, spec.licence, spec.source), rest, "")
-    service, shape = read_service(card)
-    if shape.request == "npy" or shape.response_format == "npy":
+    if rest.get("request") in ("npy", "raw") or rest.get("response_format") == "npy":
         raise UsageError(f"{path.name}: a scorer takes request json or multipart and answers json")
+    service, shape = read_service(card)
+
+    place_of_score = parse_path(shape.response, path.name)
 
     class Pairs(Box):
         """One request a pair."""
 
         def _request(self, pair: tuple[U8, U8]) -> dict[str, Any]:
             files = [encode_picture(one, shape.image_format, shape.jpeg_quality) for one in pair]
+            sides = list(zip((left, right), files, strict=True))
             if shape.request == "multipart":
-                kind = f"image/{shape.image_format}"
-                parts = [
-                    (key, (f"{key}.{shape.image_format}", data, kind))
-                    for key, data in zip((left, right), files, strict=True)
-                ]
-                return {"files": parts, "data": {k: str(v) for k, v in (shape.fields or {}).items()}}
-            root: dict[str, Any] = json.loads(json.dumps(dict(shape.fields or {}), default=str))
-            for key, data in zip((left, right), files, strict=True):
-                text = base64.b64encode(data).decode("ascii")
-                place(root, key, {shape.image_key: text} if shape.image_key else text, path.name)
-            return {"content": json.dumps(root).encode(), "headers": {"Content-Type": "application/json"}}
+                return form(shape, [(key, key, data) for key, data in sides], self._hidden)
+            return json_body(shape, {key: picture_text(data, shape) for key, data in sides}, self._hidden)
 
         def _answer(self, content: bytes, count: int) -> float:
             try:
-                found = _walk(json.loads(content), [k for k in shape.response.split(".") if k], spec.name)
+                root = json.loads(content)
             except BROKEN as error:
                 raise DataError(f"{spec.name}: the answer is not JSON: {excerpt(content, 80)}") from error
-            if found is None:
-                return float("nan")
-            number = isinstance(found, int | float) and not isinstance(found, bool)
-            if not number or not -SCORE_LIMIT < found < SCORE_LIMIT:  # false for NaN too
-                said = (
-                    f"an integer of {found.bit_length()} bits"
-                    if type(found) is int
-                    else redact(str(found))[:60]
-                )
-                raise DataError(
-                    f"{spec.name}: expected a number as score, or null where there is no face, found {said}",
-                    "state the path in the card: response = ...",
-                )
-            return float(found)
+            return score_of(walk(root, place_of_score, spec.name), missing, spec.name)
+
+        def _without_face(self, images: Any) -> float:
+            return float("nan")
 
         def _questions(self, images: Any) -> int:
             return 1
@@ -155,10 +145,59 @@ def load_http(target: str) -> LoadedScorer:
 
     if shape.request == "json":
         free: dict[str, Any] = json.loads(json.dumps(dict(shape.fields or {}), default=str))
-        for key in (left, right):
+        for key in (left, right, *(service.fields_env or {})):
             place(free, key, "", path.name)
     box = Pairs(service, shape, 2, spec.name)
     return LoadedScorer(spec, box.score, hashlib.sha256(blob).hexdigest(), box.close, box.meter)
+
+
+def _missing(table: Mapping[str, Any], where: str) -> float | None:
+    """What null or an empty list stands for: NaN (no face) or a score; None where the card does not say."""
+    stated = table.get("missing")
+    if stated is None:
+        return None
+    if stated == "no_face":
+        return float("nan")
+    if isinstance(stated, bool) or not isinstance(stated, int | float) or not -SCORE_LIMIT < stated < SCORE_LIMIT:
+        raise UsageError(f"{where}: missing must be 'no_face' or a score, found {short(stated)}")
+    return float(stated)
+
+
+def score_of(found: Any, missing: float | None, where: str) -> float:
+    """A score of an answer: a number, also as text; NaN where it says that there is no face.
+
+    Args:
+        found: what stands at the path. missing: see `_missing`.
+    Raises:
+        DataError: no score.
+    """
+    from embedders.http_paths import Nothing
+
+    if isinstance(found, Nothing) or found == []:
+        of_list = found == [] or getattr(found, "value", None) == []
+        if of_list and missing is None:
+            place = f" at '{redact(found.where)[:80]}'" if isinstance(found, Nothing) else ""
+            raise DataError(
+                f"{where}: an empty list{place}: no face was found, or the similarity is below the service's own limit",
+                "say which in the card: missing = 'no_face', or missing = 0 for the score that it stands for",
+            )
+        return float("nan") if missing is None else missing
+    value = found
+    if isinstance(value, str) and len(value) < 40:
+        try:
+            value = float(value.strip().removesuffix("%"))
+        except ValueError:
+            value = found
+    if isinstance(value, bool):
+        said = f"{str(value).lower()}, a decision: an audit needs the score behind it"
+    elif isinstance(value, int | float) and -SCORE_LIMIT < value < SCORE_LIMIT:  # false for NaN too
+        return float(value)
+    else:
+        said = f"an integer of {value.bit_length()} bits" if type(value) is int else redact(str(found))[:60]
+    raise DataError(
+        f"{where}: expected a number as score, or null where there is no face, found {said}",
+        "state the path in the card: response = ...",
+    )
 
 
 def load_python(target: str) -> LoadedScorer:
@@ -173,7 +212,7 @@ def load_python(target: str) -> LoadedScorer:
     from embedders.python import _fingerprint, _resolve, own_code_failed
 
     function = _resolve(target)
-    names = [key for key in _KEYS if key not in ("kind", "left_key", "right_key")] + ["batch_size"]
+    names = [key for key in _KEYS if key not in ("kind", "left_key", "right_key", "missing")] + ["batch_size"]
     stated = {name: getattr(function, name) for name in names if hasattr(function, name)}
     spec = _spec(
         {"name": target, "batch_size": 64, "source": f"python:{target}", **stated}, f"python:{target}"
@@ -187,6 +226,8 @@ def load_python(target: str) -> LoadedScorer:
         except (Exception, SystemExit) as error:
             module = getattr(function, "__module__", "")
             raise own_code_failed(f"python:{target} fails on {len(lefts)} pairs", error, module) from error
+        if isinstance(answer, list | tuple):
+            answer = [float("nan") if one is None else one for one in answer]
         try:
             found = np.asarray(answer, np.float64)
         except (TypeError, ValueError, OverflowError) as error:

@@ -113,6 +113,8 @@ class Preprocess:
         mean, std: per channel, in 0..255 pixel units; input = (pixel - mean) / std.
         channels: channel order of the model's input.
         template_name: name of the template in reports and cache keys, such as `arcface-112`.
+        whole: the box finds the face itself: it is shown the whole picture, made smaller where it does not fit `size`
+            and in the middle of black; `template` is not used.
     """
 
     size: tuple[int, int]
@@ -121,6 +123,7 @@ class Preprocess:
     std: tuple[float, float, float] = (127.5, 127.5, 127.5)
     channels: Literal["RGB", "BGR"] = "RGB"
     template_name: str = "arcface-112"
+    whole: bool = False
 
     def to_nchw(self, images: U8) -> F32:
         """u8[N,h,w,3] RGB -> f32[N,3,h,w] as the network wants it."""
@@ -139,6 +142,7 @@ class Preprocess:
             "std": list(self.std),
             "channels": self.channels,
             "template_name": self.template_name,
+            **({"whole": True} if self.whole else {}),
         }
 
 
@@ -186,6 +190,8 @@ class LoadedEmbedder:
         cacheable: whether `weights_sha256` covers everything that decides a vector, so that vectors may be
             remembered from one process to the next.
         meter: has `sent`, the faces sent so far, where a face may be sent again after an error; or None.
+        finds_faces: whether it looks for the face itself: a row of NaN says that it found none.
+        notes: what to say of it before a run, a sentence each, such as a card that looks wrong.
     """
 
     spec: EmbedderSpec
@@ -196,6 +202,8 @@ class LoadedEmbedder:
     close: Callable[[], None] | None = None
     cacheable: bool = True
     meter: Any = None
+    finds_faces: bool = False
+    notes: tuple[str, ...] = ()
 
     @property
     def fingerprint(self) -> str:

@@ -6,7 +6,7 @@ ID3PM, sec. 5.2 and Fig. 11; corruption error after Hendrycks and Dietterich, IC
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -65,6 +65,12 @@ class Params:
             raise ValueError(f"probes: expected at least 2, found {self.probes}")
         if self.fmr is not None and not 0 < self.fmr < 1:
             raise ValueError(f"fmr: expected a rate in (0, 1), found {self.fmr}")
+
+
+WHOLE = (
+    "The black box is shown whole pictures and finds the face itself: corruptions act on the picture, and errors of an "
+    "alignment of ours are not among them."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,11 +190,16 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     from fraudit.perturb.catalogue import resolve
     from fraudit.stats.robustness import Comparisons
 
-    corruptions = resolve(params.corruptions)
+    corruptions, whole = resolve(params.corruptions), ()
+    if context.embedder.spec.preprocess.whole:
+        corruptions = tuple(c for c in corruptions if c.domain == "picture")
+        params, whole = replace(params, where="picture"), (WHOLE,)
+        if not corruptions:
+            raise InsufficientData("the black box finds the face itself: there is no alignment of ours to disturb")
     severities = tuple(sorted(params.severities))
     n_cells = len(corruptions) * len(severities)
     threshold = _threshold(context, params.fmr)
-    redetect = params.where == "picture" and context.has_detector
+    redetect = params.where == "picture" and (context.has_detector or bool(whole))
     pairs = shown.choose_pairs(context, context.max_faces(params.probes))
     n_probes = len(pairs.probes)
     context.progress(f"robustness: {n_cells} cells x {n_probes} probes = {n_cells * n_probes:,} faces")
@@ -225,6 +236,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
             *group_note,
             *small,
             *parts.caveats,
+            *whole,
             *filter(None, [context.repeat_note()]),
         ),
         method=told.method(comparisons, threshold, redetect, params),

@@ -89,11 +89,12 @@ def measure(
     lost = [context.faces.ids[int(i)] for i in probes if reasons[int(i)]]
     if lost:
         raise InsufficientData(f"{len(lost)} probes have no landmarks, the first is {lost[0]}")
-    redetect = where == "picture" and context.has_detector
+    whole = context.embedder.spec.preprocess.whole
+    redetect = where == "picture" and context.has_detector and not whole
     for start in range(0, len(probes), CHUNK):
         chunk = [int(i) for i in probes[start : start + CHUNK]]
         rows = slice(start, start + len(chunk))
-        copies = [working_copy(context.picture(i), points[i], redetect) for i in chunk]
+        copies = [working_copy(context.picture(i), points[i], redetect or whole) for i in chunk]
         crops = context.aligned(chunk)[0]
         for corruption in corruptions:
             for severity in severities:
@@ -110,11 +111,10 @@ def corrupted_crop(
     """The aligned face as it looks under a corruption, for a gallery: u8[h,w,3]."""
     template = context.embedder.spec.preprocess.template
     if corruption.domain == "picture":
-        from fraudit.faces.align import align
+        from fraudit.faces.align import as_shown
 
         worse = corruption.apply(copy[0], severity, _rng(context, corruption, face), copy[1])
-        preprocess = context.embedder.spec.preprocess
-        return align(worse, copy[1], preprocess.size, preprocess.template)
+        return as_shown(worse, copy[1], context.embedder.spec.preprocess)
     return corruption.apply(crop, severity, _rng(context, corruption, face), template)
 
 

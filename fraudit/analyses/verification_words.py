@@ -173,7 +173,9 @@ def _transfer(by_name: dict[str, Metric], judged: Judged) -> Finding | None:
 
 def _fta(by_name: dict[str, Metric], extra: Extra) -> Finding | None:
     metric = by_name.get("verification.fta")
-    if metric is None or not metric.value:
+    if metric is None:
+        return _unscored(by_name)
+    if not metric.value:
         return None
     low = metric.interval.low if metric.interval else 0.0
     severity: Severity = "high" if low >= FTA_HIGH else "medium" if low >= FTA_MEDIUM else "info"
@@ -183,6 +185,20 @@ def _fta(by_name: dict[str, Metric], extra: Extra) -> Finding | None:
         f"No vector for {with_interval(metric)}{why}. Such a face raises FNMR and never FMR.",
         (metric.name,),
         "verification.fta",
+    )
+
+
+def _unscored(by_name: dict[str, Metric]) -> Finding | None:
+    """Of scores alone: which of two faces was not found is not known."""
+    both = [by_name.get(f"verification.unscored.{kind}") for kind in ("genuine", "impostor")]
+    lost = [metric for metric in both if metric is not None and metric.value]
+    if not lost:
+        return None
+    return Finding(
+        "info",
+        f"No score for {' and '.join(map(with_interval, lost))}, as where no face is found. Such a pair is no match.",
+        tuple(metric.name for metric in lost),
+        "verification.unscored",
     )
 
 

@@ -52,6 +52,8 @@ def embed(
     if len(faces) == 0:
         raise DataError(f"no picture in {images}")
     runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), None if no_cache else Store())
+    for note in runtime.loaded.notes:
+        line.say(f"note: {note}")
     locate = None if aligned or faces.landmarks is not None else Locator(detector or "", several_faces)
     answer = runtime.embed_faces(
         faces,

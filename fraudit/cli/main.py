@@ -96,11 +96,13 @@ _DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NOT_WRITABLE = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 
-def fail(message: str, hint: str, code: int) -> int:
-    """Print one line of error and one of hint to standard error; the exit code."""
+def fail(message: str, hint: str, code: int, draft: str = "") -> int:
+    """Print one line of error and one of hint to standard error, and what there is to copy; the exit code."""
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
     if hint:
         print(f"hint: {' '.join(hint.split())}", file=sys.stderr)
+    if draft:
+        print(f"\n{draft}", file=sys.stderr)
     return code
 
 
@@ -177,7 +179,7 @@ def run(arguments: list[str]) -> int:
         except FrauditError as error:
             if debug:
                 traceback.print_exc()
-            return fail(error.message, error.hint, error.exit_code)
+            return fail(error.message, error.hint, error.exit_code, error.draft)
         except CLICK_ERROR as error:
             context = getattr(error, "ctx", None)
             where = context.command_path if context else "fraudit"

@@ -16,7 +16,7 @@ from fraudit.diffusion.shards import Shards
 from fraudit.diffusion.training_report import Curve, Report, cell
 from fraudit.diffusion.unet import UNet
 from fraudit.embedding import EmbedderRuntime
-from fraudit.faces.align import align
+from fraudit.faces.align import as_shown
 from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8
 
 STEPS = 10
@@ -26,7 +26,7 @@ WHOLE = 0.97  # share of an aligned picture that the original one shows
 def embed_pictures(runtime: EmbedderRuntime, pictures: U8, points: F32) -> tuple[F32, np.ndarray]:
     """f32[N,D] unit vectors and bool[N] of u8[N,S,S,3] pictures whose five points lie at `points`."""
     preprocess = runtime.spec.preprocess
-    crops = np.stack([align(picture, points, preprocess.size, preprocess.template) for picture in pictures])
+    crops = np.stack([as_shown(picture, points, preprocess) for picture in pictures])
     answer = runtime.embed_aligned(crops)
     return answer.unit(), answer.ok
 

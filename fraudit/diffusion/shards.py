@@ -23,7 +23,7 @@ from fraudit.diffusion.checkpoint import check_embedder, file_sha256
 from fraudit.doors import RECORD_BYTES, check_ours, entering, read_json
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
-from fraudit.faces.align import align, similarity_transform
+from fraudit.faces.align import as_shown, similarity_transform
 from fraudit.faces.detect import locate
 from fraudit.store import write_atomic, write_text_atomic
 from fraudit.types import F32, I64, U8, Bool, FaceSet
@@ -154,7 +154,7 @@ def _faces_of(
                 points = found.points[place]
                 if runtime:
                     preprocess = runtime.spec.preprocess
-                    crops.append(align(picture, points, preprocess.size, preprocess.template))
+                    crops.append(as_shown(picture, points, preprocess))
                 small.append(_encode(crop_face(picture, points, template, size_px), quality))
                 edges.append(visible_corners(*picture.shape[:2], points, template))
                 rows.append(int(indices[place]))

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from fraudit.errors import DataError
-from fraudit.types import F32, F64, U8, Bool
+from fraudit.types import F32, F64, U8, Bool, Preprocess
 
 MIN_SPREAD_PX = 0.5  # RMS distance of the points from their mean; below it they say nothing of the pose
 MIN_SCALE = 1e-3
@@ -82,6 +82,26 @@ def align(image: U8, landmarks: F32, size: tuple[int, int], template: F32) -> U8
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
         raise DataError(f"picture: expected u8[H,W,3], found {image.dtype}{list(image.shape)}")
     return _warp(image, similarity_transform(landmarks, template), size)
+
+
+def fitted(picture: U8, size: tuple[int, int]) -> U8:
+    """u8[h,w,3]: the whole picture in the middle of black, made smaller where it does not fit; never larger."""
+    height, width = size
+    scale = min(1.0, height / picture.shape[0], width / picture.shape[1])
+    if scale < 1.0:
+        inner = (max(1, int(picture.shape[1] * scale)), max(1, int(picture.shape[0] * scale)))
+        picture = np.asarray(cv2.resize(picture, inner, interpolation=cv2.INTER_AREA), np.uint8)
+    top, left = (height - picture.shape[0]) // 2, (width - picture.shape[1]) // 2
+    shown = np.zeros((height, width, 3), np.uint8)
+    shown[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
+    return shown
+
+
+def as_shown(picture: U8, landmarks: F32, preprocess: Preprocess) -> U8:
+    """The face as a model is shown it, u8[h,w,3]: aligned, or the whole picture. Raises DataError, see `align`."""
+    if preprocess.whole:
+        return fitted(picture, preprocess.size)
+    return align(picture, landmarks, preprocess.size, preprocess.template)
 
 
 def align_batch(

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData, UsageError
-from fraudit.faces.align import align
+from fraudit.faces.align import as_shown
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, Embeddings, Inverter
 
@@ -45,7 +45,7 @@ def reembed(runtime: EmbedderRuntime, pictures: U8) -> Embeddings:
     """What `runtime` says of u8[N,S,S,3] inverter pictures, aligned by their declared points."""
     points = landmarks_of(pictures.shape[1])
     preprocess = runtime.spec.preprocess
-    crops = [align(picture, points, preprocess.size, preprocess.template) for picture in pictures]
+    crops = [as_shown(picture, points, preprocess) for picture in pictures]
     return runtime.embed_aligned(np.stack(crops))
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from fraudit.doors import open_arrays, read_file
 from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, UsageError, suggest
-from fraudit.faces.align import align
+from fraudit.faces.align import align, as_shown
 from fraudit.faces.decode import MAX_BYTES, decode_picture
 from fraudit.faces.detect import Locator, locate
 from fraudit.faces.sources import open_faces
@@ -76,7 +76,7 @@ def from_pictures(runtime: EmbedderRuntime, paths: Sequence[Path]) -> tuple[list
         found = locator(0, data, picture)
         if found.points is None:
             raise DataError(f"{path}: {found.reason}", "choose a picture that shows one face from the front")
-        faces.append(align(picture, found.points, preprocess.size, preprocess.template))
+        faces.append(as_shown(picture, found.points, preprocess))
         shown.append(align(picture, found.points, (144, 144), landmarks_of(144)))
     answer = runtime.embed_aligned(np.stack(faces))
     for path, reason in zip(paths, answer.reasons, strict=True):

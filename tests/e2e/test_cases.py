@@ -60,16 +60,16 @@ class Shell:
         self.place = home / "project"
         self.place.mkdir()
 
-    def commands(self, case: str) -> list[list[str]]:
-        """The `fraudit` commands of a case's command.txt, loops over files written out."""
+    def commands(self, case: str, before: str = "") -> list[list[str]]:
+        """The `fraudit` commands of a case's command.txt, loops over files written out, without what is `before`."""
         found = []
         for line in (self.cases / case / "command.txt").read_text().splitlines():
             loop = re.fullmatch(r"for f in (.*); do fraudit (.*) \$f; done", line.strip())
             if loop:
                 files = sorted(f for pattern in loop[1].split() for f in glob.glob(str(self.place / pattern)))
                 found += [[*shlex.split(loop[2]), f] for f in files]
-            elif line.startswith("fraudit "):
-                found.append(shlex.split(line)[1:])
+            elif line.removeprefix(before).startswith("fraudit "):
+                found.append(shlex.split(line.removeprefix(before))[1:])
         assert found
         return found
 

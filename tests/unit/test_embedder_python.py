@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fraudit.embedders_load import load_embedder
+from fraudit.embedding import NO_FACE, EmbedderRuntime
 from fraudit.errors import DataError, FrauditError, PluginError, UsageError
 
 CODE = """
@@ -30,6 +31,16 @@ def words(images): return [["a", "b"]] * len(images)
 def breaks(images): raise RuntimeError("out of memory")
 def big(images): return np.zeros((len(images), 4))
 big.size = (200, 100)
+def colours(images): return [None if face.max() < 20 else face.mean((0, 1)) for face in images]
+def nothing(images): return None
+def shy(images): return [None] * len(images)
+def shy_with_dim(images): return shy(images)
+shy_with_dim.dim = 5
+def wrong_dim(images): return np.zeros((len(images), 4)) + images.mean()
+wrong_dim.dim = 3
+def training(images):
+    vectors = images.mean((1, 2)).astype(np.float32)
+    return vectors - vectors.mean(0)
 number = 3
 """
 
@@ -73,6 +84,9 @@ def test_an_edited_function_is_another_black_box(module: str, tmp_path: Path) ->
         (":flat", DataError, r"\(4,\)"),
         (":fewer", DataError, r"\(1, 4\) for 2 faces"),
         (":words", DataError, "expected f32"),
+        (":shy", DataError, "finds no face in a made-up picture"),
+        (":nothing", DataError, "answers"),
+        (":wrong_dim", DataError, r"\(2, 4\) for 2 faces; expected \(2, 3\)"),
         (":breaks", PluginError, "RuntimeError: out of memory"),
         (":big", UsageError, "no template for 200x100"),
         (":number", PluginError, "expected a callable"),
@@ -98,3 +112,22 @@ def test_module_with_a_missing_import_names_that(tmp_path: Path, monkeypatch: py
     monkeypatch.chdir(tmp_path)
     with pytest.raises(PluginError, match="needs 'not_installed_anywhere'"):
         load_embedder("python:box_needs:embed")
+
+
+def test_none_and_rows_of_nan_are_failures_to_acquire(module: str) -> None:
+    loaded = load_embedder(f"{module}:colours")
+    images = np.zeros((3, 112, 112, 3), np.uint8)
+    images[[0, 2]] = [[[[10, 20, 30]]], [[[40, 50, 60]]]]
+    found = EmbedderRuntime(loaded).embed_aligned(images)
+    assert found.reasons == ("", NO_FACE, "")
+    np.testing.assert_array_equal(found.vectors, [[10, 20, 30], [0, 0, 0], [40, 50, 60]])
+    shy = load_embedder(f"{module}:shy_with_dim")
+    assert shy.spec.dim == 5
+    assert EmbedderRuntime(shy).embed_aligned(images).reasons == (NO_FACE,) * 3
+
+
+@pytest.mark.parametrize(("name", "noted"), [("embed", False), ("colours", False), ("training", True)])
+def test_vectors_that_depend_on_their_batch_are_warned_of(module: str, name: str, noted: bool) -> None:
+    notes = load_embedder(f"{module}:{name}").notes
+    assert bool(notes) == noted
+    assert not noted or "depends on its batch" in notes[0]

@@ -367,3 +367,18 @@ def test_the_other_protocols_embed_mirrored_faces_and_stand_beside_the_exact_one
     assert _metric(result, "verification.accuracy").value == pytest.approx(exact.mean)
     strip = next(f for f in result.figures if f.name == "verification_folds")
     assert [row["group"] for row in strip.data["rows"][::10]] == ["exact", "insightface", "facenet"]
+
+
+def test_pairs_without_a_score_are_said_and_are_no_match() -> None:
+    whole = _evidence(1, 3.0)
+    assert "verification.unscored" not in _rules(result_of(whole, Params()))
+    scores = whole.scores.copy()
+    genuine = np.flatnonzero(whole.same)
+    scores[genuine[: len(genuine) // 4]] = np.nan
+    result = result_of(replace(whole, scores=scores), Params())
+    finding = next(f for f in result.findings if f.rule == "verification.unscored")
+    assert (finding.severity, finding.evidence) == ("info", ("verification.unscored.genuine",))
+    assert finding.text.startswith("No score for 25")
+    tar = next(m.value for m in result.metrics if m.name == "verification.tar@far=1e-1")
+    assert tar is not None
+    assert tar <= 0.75
