@@ -22,24 +22,10 @@ from embedders.onnx_slots import Drawn, choose_input, choose_output, constants, 
 from fraudit.cards import parse_card
 from fraudit.doors import check_regular
 from fraudit.errors import PluginError, UsageError, WeightsError
+from fraudit.threads import thread_count
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
 KEYS = ("model", "input", "inputs", "output", "layout", "batch_size")
-
-
-def thread_count() -> int:
-    """$FRAUDIT_THREADS, else the cores this process may use.
-
-    Raises:
-        UsageError: the variable is not a positive integer.
-    """
-    stated = os.environ.get("FRAUDIT_THREADS", "")
-    if stated:
-        if not stated.isdigit() or int(stated) < 1:
-            raise UsageError(f"FRAUDIT_THREADS must be a positive integer, found '{stated}'")
-        return int(stated)
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def _session_errors() -> tuple[type[BaseException], ...]:
@@ -68,6 +54,8 @@ def _session(model: Path, threads: int, blob: bytes | None = None) -> Any:
     options.log_severity_level = 3
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
+    # Threads that wait sleep: see fraudit.threads.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     wanted = ["CPUExecutionProvider"]
     if os.environ.get("FRAUDIT_DEVICE", "cuda").startswith("cuda"):
         wanted.insert(0, "CUDAExecutionProvider")

@@ -79,6 +79,7 @@ def audit(
     out: str | Path | None = None,
     overwrite: bool = False,
     seed: int = 0,
+    quiet: bool = False,
     reporter: Reporter | None = None,
     **plan: Any,
 ) -> Run:
@@ -93,7 +94,9 @@ def audit(
         out: run folder; a temporary one by default (keep it with `run.save(folder)`).
         overwrite: replace a finished run in `out`.
         seed: of everything random.
-        reporter: told what is being done; silent by default.
+        quiet: say nothing; by default what takes longer than five seconds is told, in a notebook as a bar where
+            tqdm is installed.
+        reporter: told what is being done, in the place of that.
         **plan: further fields of `fraudit.plan.AuditPlan` (judges, inverter, pictures, max_faces, ...).
 
     Returns:
@@ -105,6 +108,9 @@ def audit(
     """
     import tempfile
 
+    from fraudit.threads import settle
+
+    settle()  # before anything is loaded that reads it
     from fraudit.plan import plan_from_values
     from fraudit.run import Run
     from fraudit.runner import run_plan
@@ -115,8 +121,15 @@ def audit(
         values["weights"] = str(weights)
     checked = plan_from_values(values, "audit()")
     folder = Path(out) if out else Path(tempfile.mkdtemp(prefix="fraudit-"))
-    record = run_plan(checked, folder, overwrite=overwrite, reporter=reporter)
-    return Run(record, folder)
+    if quiet or reporter is not None:
+        return Run(run_plan(checked, folder, overwrite=overwrite, reporter=reporter), folder)
+    from fraudit.cli.console import of_a_call
+
+    line = of_a_call()
+    try:
+        return Run(run_plan(checked, folder, overwrite=overwrite, reporter=line.reporter()), folder)
+    finally:
+        line.close()
 
 
 def open_inverter(
@@ -131,6 +144,9 @@ def open_inverter(
     Raises:
         ArtifactError: there is none, or it was trained for another embedder.
     """
+    from fraudit.threads import settle
+
+    settle()
     from fraudit.embedders_load import load_embedder
     from fraudit.embedding import EmbedderRuntime
     from fraudit.errors import ArtifactError

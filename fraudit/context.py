@@ -15,6 +15,7 @@ from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.faces.align import as_shown
 from fraudit.formatting import fmr_words, percent
 from fraudit.plan import AuditPlan
+from fraudit.progress import Progress, nowhere
 from fraudit.stats.calibration import (
     DISTINCT,
     UNKNOWN,
@@ -162,10 +163,40 @@ class AnalysisContext:
         """How many faces an expensive analysis may take: its default, or less where the plan says so."""
         return min(default, self.plan.max_faces) if self.plan.max_faces else default
 
+    @property
+    def inversion_planned(self) -> bool:
+        """Whether the audit has its inversion section."""
+        return self.plan.includes("inversion")
+
+    def pictures_asked(self, given: int | None, usual: int, parameter: str) -> tuple[int, str]:
+        """(how much is to be inverted, why nothing is): inverting takes long, so that it must be asked for.
+
+        An audit with the inversion section asks for it everywhere, as does `parameter` itself.
+
+        Args:
+            given: value of `parameter`, None where it was left open.
+            usual: its value where it was left open in an audit that inverts.
+            parameter: `analysis.name`, for the words.
+        """
+        if self.inverter is None:
+            return 0, self.inverter_missing
+        if given == 0:
+            return 0, f"{parameter} is 0"
+        if given is None and not self.inversion_planned:
+            how = f"--param {parameter}={usual} asks for it"
+            return 0, f"it was not asked for, since the inversion section is no part of this audit ({how})"
+        return (usual if given is None else given), ""
+
     def progress(self, text: str) -> None:
         """Tell the person what is being done."""
         if self._say:
             self._say(text)
+
+    def part(self, label: str, total: int) -> Progress:
+        """Counts a part that takes long, so that the person sees its rate and the time left."""
+        part = Progress(label, total, self._show or nowhere)
+        part.show(label, 0, total)
+        return part
 
     # -- faces
 
@@ -178,7 +209,9 @@ class AnalysisContext:
         if self._landmarks is None:
             points = np.full((len(self.faces), 5, 2), np.nan, np.float32)
             reasons = [""] * len(self.faces)
+            told = self.part("landmarks", len(self.faces))
             for i in range(len(self.faces)):
+                told.add()
                 if self.faces.landmarks is not None:
                     points[i] = self.faces.landmarks[i]
                     reasons[i] = "" if np.isfinite(points[i]).all() else "no landmarks declared"
@@ -235,15 +268,8 @@ class AnalysisContext:
         box = runtime or self.embedder
         key = (box.fingerprint, flip)
         if key not in self._embeddings:
-            show = self._show
-
-            def progress(done: int, total: int) -> None:
-                if show:
-                    show(f"embedding with {box.spec.name}", done, total)
-
-            self._embeddings[key] = box.embed_faces(
-                self.faces, flip=flip, locate=self._locate, progress=progress
-            )
+            told = self.part(f"embedding with {box.spec.name}", len(self.faces))
+            self._embeddings[key] = box.embed_faces(self.faces, flip=flip, locate=self._locate, progress=told)
         return self._embeddings[key]
 
     def embed_aligned(self, images: U8, runtime: EmbedderRuntime | None = None) -> Embeddings:

@@ -66,6 +66,10 @@ class AuditPlan:
             if value is not None and value < least:
                 raise UsageError(f"{name}: expected at least {least}, found {value}")
 
+    def includes(self, analysis: str) -> bool:
+        """Whether `analysis` is among those that `only` and `skip` leave."""
+        return analysis not in self.skip and (not self.only or analysis in self.only)
+
     def reading(self) -> dict[str, str]:
         """How the set is to be read, for `fraudit.faces.sources.open_faces`."""
         return {name: value for name, value in (("pairs", self.pairs), ("layout", self.layout)) if value}

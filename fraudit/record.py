@@ -180,6 +180,10 @@ class RunRecord:
     title: str = ""
     schema_version: int = field(default=SCHEMA_VERSION)
 
+    def __repr__(self) -> str:
+        done = sum(result.status == "done" for result in self.results)
+        return f"<RunRecord: {self.status}, {done} of {len(self.results)} sections done, {self.created}>"
+
     def __post_init__(self) -> None:
         for name in ("plan", "environment", "inputs", "failures"):
             value = redact_all(plain(getattr(self, name), name))

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fraudit.errors import UsageError, suggest
 from fraudit.record import RunRecord
+from fraudit.summary import subject
 from fraudit.types import AnalysisResult, Figure
 
 if TYPE_CHECKING:
     import pandas as pd
+
+
+def said(record: RunRecord) -> str:
+    """`dlib on sample, 7 sections done, 1 not run, 12 findings`."""
+    count = Counter(result.status for result in record.results)
+    parts = [f"{count['done']} sections done"]
+    parts += [f"{count[s]} {s.replace('_', ' ')}" for s in ("not_run", "failed") if count[s]]
+    findings = sum(len(result.findings) for result in record.results)
+    return f"{subject(record)}, {', '.join(parts)}, {findings} findings"
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +31,9 @@ class ShownFigure:
     """A figure that draws itself in a notebook."""
 
     figure: Figure
+
+    def __repr__(self) -> str:
+        return f"<figure '{self.figure.title}'; in a notebook it draws itself>"
 
     def _repr_html_(self) -> str:
         from fraudit.render import figure_html
@@ -38,6 +52,14 @@ class Run:
 
     record: RunRecord
     folder: Path
+
+    def __repr__(self) -> str:
+        return f"<Run: {said(self.record)}; {self.folder}>"
+
+    def _repr_html_(self) -> str:
+        from fraudit.run_html import run_html
+
+        return run_html(self)
 
     @property
     def results(self) -> dict[str, AnalysisResult]:

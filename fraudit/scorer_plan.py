@@ -184,10 +184,13 @@ def choose(
             )
         else:
             rng = context.rng("scorer/probes")
-            if context.declared is not None:
-                probes = protocol_pairs(context.declared, context.people(), located & ~held, count, rng)
-            else:
-                probes = probe_pairs(subjects, located & ~held, count, rng, mates=1, strangers=1)
+            try:
+                if context.declared is not None:
+                    probes = protocol_pairs(context.declared, context.people(), located & ~held, count, rng)
+                else:
+                    probes = probe_pairs(subjects, located & ~held, count, rng, mates=1, strangers=1)
+            except InsufficientData as error:
+                skipped["robustness"] = error.message
     groups: list[GroupPairs] = []
     if "bias" in wanted:
         if context.declared is None:

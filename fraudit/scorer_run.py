@@ -26,6 +26,7 @@ from fraudit.faces.sources import open_faces
 from fraudit.formatting import fmr_words
 from fraudit.plan import AuditPlan, build_params
 from fraudit.plugins import ANALYSES
+from fraudit.progress import Progress
 from fraudit.record import RunRecord, normalise
 from fraudit.runner import Reporter, claim_folder, environment, silent, tell_reading
 from fraudit.scorer_plan import Budget, GroupPairs, Params, Pictures, Questions, plan_within
@@ -139,7 +140,7 @@ def run_scorer(prepared: Prepared, *, overwrite: bool = False, reporter: Reporte
     claim_folder(run_dir, overwrite)
     created = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     q = prepared.questions
-    scores = asked.clean(q.verification.left, q.verification.right, "verification")
+    scores = asked.clean(q.verification.left, q.verification.right)
 
     def threshold() -> Threshold:
         return _threshold(_calibration(asked, q, scores)[0], prepared.context.declared is not None)
@@ -177,23 +178,26 @@ class _Asked:
     """Scores of faces by index; a face that cannot be shown has none."""
 
     def __init__(self, prepared: Prepared, report: Reporter) -> None:
-        self.prepared, self._report = prepared, report
+        self.prepared = prepared
+        self._told = Progress(f"asking {prepared.runtime.spec.name}", prepared.budget.total_new, report.progress)
         self._usable = prepared.pictures.usable
 
-    def score(self, pairs: list[tuple[str, str]], label: str) -> F64:
+    def score(self, pairs: list[tuple[str, str]]) -> F64:
         """f64[N] of pairs of digests."""
-        return self.prepared.runtime.score(
-            pairs,
-            self.prepared.pictures,
-            lambda done, total: self._report.progress(f"asking, {label}", done, total),
-        )
+        before = self._told.done
+        self._told(before, self._told.total)  # the clock runs from the first question on
 
-    def clean(self, left: I64, right: I64, label: str) -> F64:
+        def told(done: int, total: int) -> None:
+            self._told(before + done, self._told.total)
+
+        return self.prepared.runtime.score(pairs, self.prepared.pictures, told)
+
+    def clean(self, left: I64, right: I64) -> F64:
         """f64[P] of faces as they are; NaN where one cannot be shown or the box found none."""
         found = np.full(len(left), np.nan)
         rows = np.flatnonzero(self._usable[left] & self._usable[right])
         show = self.prepared.pictures.clean
-        found[rows] = self.score([(show(int(left[i])), show(int(right[i]))) for i in rows], label)
+        found[rows] = self.score([(show(int(left[i])), show(int(right[i]))) for i in rows])
         return found
 
 
@@ -205,7 +209,7 @@ def _calibration(asked: _Asked, q: Questions, scores: F64) -> tuple[F64, I64, I6
     """
     context = asked.prepared.context
     held, people = context.calibration_mask(), context.people()
-    own = asked.clean(*q.calibration, "threshold")
+    own = asked.clean(*q.calibration)
     within = ~q.verification.same & held[q.verification.left] & held[q.verification.right]
     impostor = np.concatenate([own, scores[within]])
     left, right = (
@@ -280,8 +284,8 @@ class ScoredComparisons(Comparisons):
         self.clean_fnmr = self._rate(self.clean_errors, pairs.same)
         self.clean_fmr = self._rate(self.clean_matches, ~pairs.same)
 
-    def scored_cell(self, scores: F64) -> tuple[Cell, Bool]:
-        """(cell, misses bool[P]) of corrupted scores f64[P]; NaN is no match."""
+    def scored_cell(self, scores: F64) -> tuple[Cell, Bool, Bool]:
+        """(cell, misses bool[P], no face found bool[P]) of corrupted scores f64[P]; NaN is no match."""
         match = scores >= self.threshold
         miss, genuine = ~match, self.pairs.same
         lost = np.bincount(self.pairs.row, np.isnan(scores), len(self.pairs.probes)) > 0
@@ -291,43 +295,35 @@ class ScoredComparisons(Comparisons):
             None, None, self._rate(miss, genuine), self._rate(match, ~genuine),
             self._difference(self.clean_errors, miss, genuine, self.level),
             self._difference(self.clean_matches, match, ~genuine, self.level_all),
-            share(lost, people, people), len(lost),
+            share(lost, people, people), len(lost), recognised=self._rate(miss, genuine & ~np.isnan(scores)),
         )  # fmt: skip
-        return cell, miss
+        return cell, miss, np.isnan(scores)
 
 
 def _robustness(asked: _Asked, threshold: Threshold) -> AnalysisResult:
     from fraudit.analyses import robustness_findings as told
     from fraudit.analyses import robustness_words as words
-    from fraudit.analyses.robustness import NAME, TITLE, Grid, cells_level
+    from fraudit.analyses.robustness import NAME, TITLE, Grid, cells_level, person_errors
     from fraudit.analyses.robustness import Params as Options
 
     prepared, q = asked.prepared, asked.prepared.questions
     pairs, pictures = q.robustness, prepared.pictures
     if pairs is None:
         raise InsufficientData("no probe was chosen")
-    clean = asked.clean(pairs.probes[pairs.row], pairs.enrolled, "robustness")
+    clean = asked.clean(pairs.probes[pairs.row], pairs.enrolled)
     together = cells_level(len(q.corruptions) * len(q.severities))
     comparisons = ScoredComparisons(pairs, clean, threshold.value, together)
-    cells, sums = {}, []
+    cells, missed, lost = {}, {}, {}
     for corruption in q.corruptions:
-        each = []
         for severity in q.severities:
             asked_now = [
                 (pictures.corrupted(int(pairs.probes[row]), corruption, severity), pictures.clean(int(e)))
                 for row, e in zip(pairs.row, pairs.enrolled, strict=True)
             ]
-            cells[corruption.name, severity], miss = comparisons.scored_cell(
-                asked.score(asked_now, corruption.label)
-            )
-            each.append(comparisons.person_sums(miss) if pairs.same.any() else None)
-        sums.append(each)
-    genuine = pairs.same.any()
-    grid = Grid(
-        q.corruptions, q.severities, cells, np.array(sums) if genuine else None,
-        comparisons.person_sums(comparisons.clean_errors) if genuine else None,
-        comparisons.person_sums(np.ones(len(pairs.same), bool)) if genuine else None,
-    )  # fmt: skip
+            at = corruption.name, severity
+            cells[at], missed[at], lost[at] = comparisons.scored_cell(asked.score(asked_now))
+    errors = person_errors(comparisons, missed, lost, q.corruptions, q.severities)
+    grid = Grid(q.corruptions, q.severities, cells, *errors)
     metrics = [
         replace(m, missing=f"similarity to the clean picture {REASON}") if ".similarity." in m.name else m
         for m in words.cell_metrics(grid, comparisons, False)
@@ -365,7 +361,7 @@ def _bias(asked: _Asked, threshold: Threshold) -> AnalysisResult:
     audits: list[Any] = []
     skipped: list[str] = []
     for group in prepared.questions.groups:
-        scores = asked.clean(group.left, group.right, f"bias by {group.attribute}")
+        scores = asked.clean(group.left, group.right)
         try:
             audits.append(_audit(prepared, options, group, scores, threshold))
         except InsufficientData as error:

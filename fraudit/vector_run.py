@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fraudit.compare.evidence import read_vectors
 from fraudit.context import AnalysisContext, require_distinct
-from fraudit.errors import DataError
+from fraudit.errors import DataError, InsufficientData
 from fraudit.plan import AuditPlan, build_params
 from fraudit.plugins import ANALYSES
 from fraudit.record import RunRecord
@@ -42,7 +42,7 @@ CAPABLE = ("verification", "bias")
 
 
 def _no_picture(*_: object) -> Any:
-    raise DataError("a run of stored vectors has no pictures", "audit the model itself for this analysis")
+    raise InsufficientData("a run of stored vectors has no pictures: audit the model itself for this analysis")
 
 
 @dataclass

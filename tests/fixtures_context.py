@@ -17,6 +17,7 @@ import numpy as np
 
 from fraudit.context import AnalysisContext
 from fraudit.errors import DataError
+from fraudit.progress import Progress
 from fraudit.types import (
     ARCFACE_112,
     EmbedderSpec,
@@ -161,6 +162,7 @@ class FakeContext:
         judges: further embedder functions of the same dimension.
         inverter: object that honours `fraudit.types.Inverter`.
         vectors: f32[N,dim] clean vectors, in the place of asking `embed` for them.
+        inversion_planned: whether the audit has its inversion section.
     """
 
     def __init__(
@@ -171,6 +173,7 @@ class FakeContext:
         identified: bool = True, judges: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
         inverter: Inverter | None = None, seed: int = 0, show_pictures: bool = True,
         face_limit: int | None = None, vectors: np.ndarray | None = None, distinct: bool = False,
+        inversion_planned: bool = True,
     ) -> None:  # fmt: skip
         self.faces = face_set(
             images, subjects, attributes=attributes, landmarks=landmarks, declare_landmarks=locate is None,
@@ -182,9 +185,11 @@ class FakeContext:
         self.inverter_missing = "" if inverter else "no inverter was given"
         self.store = FakeStore()
         self.seed = seed
+        self.inversion_planned = inversion_planned
         self.show_pictures = show_pictures
         self.saved: dict[str, np.ndarray] = {}
         self.said: list[str] = []
+        self.parts: list[Progress] = []
         self._locate = locate
         self._face_limit = face_limit
         self._known: dict[str, Embeddings] = {}
@@ -214,6 +219,10 @@ class FakeContext:
 
     def progress(self, text: str) -> None:
         self.said.append(text)
+
+    def part(self, label: str, total: int) -> Progress:
+        self.parts.append(Progress(label, total))
+        return self.parts[-1]
 
     def picture(self, index: int) -> np.ndarray:
         return self.faces.read(int(index))
@@ -283,6 +292,7 @@ class FakeContext:
 
     # What an analysis may ask about people, pairs and thresholds is the real context's own code.
     declared = AnalysisContext.declared
+    pictures_asked = AnalysisContext.pictures_asked
     people = AnalysisContext.people
     protocol_note = AnalysisContext.protocol_note
     pairs = AnalysisContext.pairs

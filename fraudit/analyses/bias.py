@@ -9,7 +9,7 @@ false non-match and as failure to acquire, never as a false match.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,7 +19,7 @@ from scipy import special
 
 from fraudit.analyses import bias_view as view
 from fraudit.analyses import bias_withheld as withheld
-from fraudit.errors import DataError, InsufficientData, UsageError, suggest
+from fraudit.errors import InsufficientData, UsageError, suggest
 from fraudit.stats.fairness import CrossGroup, Ratio, difference_p_value, worst_over_best
 from fraudit.stats.family import BIAS_LEVEL
 from fraudit.stats.groups import (
@@ -38,6 +38,7 @@ from fraudit.types import I64, Analysis, AnalysisResult, Bool, Interval
 
 USUAL = ("race", "ethnicity", "gender", "sex", "male", "age_group", "young")
 MAX_GENUINE = 200_000
+RECONSTRUCTIONS = 100  # faces of each group, where inverting is asked for
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Params:
         alpha: weight of FMR against FNMR in FDR, IR and GARBE.
         level: probability of any finding where all groups are equal; Holm over every test of the run: all
             attributes, FMR, FNMR and reconstructions.
-        reconstructions: faces a group that are inverted where an inverter exists, times the share it asks for.
+        reconstructions: faces a group that are inverted where an inverter exists, times the share it asks for; by
+            default 100 in an audit with the inversion section, else none.
     """
 
     by: tuple[str, ...] = ()
@@ -63,7 +65,7 @@ class Params:
     min_genuine: int = 30
     alpha: float = 0.5
     level: float = BIAS_LEVEL
-    reconstructions: int = 100
+    reconstructions: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,22 +235,31 @@ def audit_attribute(context: Any, params: Params, name: str, groups: NDArray[np.
     )
 
 
+def pictures_asked(context: Any, params: Params) -> tuple[int, str]:
+    """(faces of each group that are inverted, why none are)."""
+    return context.pictures_asked(params.reconstructions, RECONSTRUCTIONS, "bias.reconstructions")  # type: ignore[no-any-return]
+
+
 def _rebuilt(
     context: Any, params: Params, groups: NDArray[np.str_], names: Sequence[str]
 ) -> tuple[GroupValue, ...]:
     """Mean cosine of reconstruction to source by group: what inversion loses for whom."""
-    if context.inverter is None:
+    wanted, _ = pictures_asked(context, params)
+    if not wanted:
         return ()
     from fraudit.analyses.inversion_measure import default_scale
     from fraudit.inverters.inverting import invert_vectors
 
     embeddings, found = context.embeddings(), []
-    most = context.max_faces(max(8, round(params.reconstructions * default_scale(context.inverter))))
+    most = context.max_faces(max(8, round(wanted * default_scale(context.inverter))))
     for g in names:
         rows = np.flatnonzero((groups == g) & embeddings.ok)
         count = min(len(rows), most)
         rows = np.sort(context.rng(f"bias-invert-{g}").choice(rows, count, replace=False))
-        made = invert_vectors(context.inverter, context.embedder, embeddings.vectors[rows], seed=context.seed)
+        told = context.part(f"inverting faces of '{g}'", count).add
+        made = invert_vectors(
+            context.inverter, context.embedder, embeddings.vectors[rows], seed=context.seed, told=told
+        )
         good = np.isfinite(made.similarity)
         if not good.any():
             continue
@@ -289,9 +300,10 @@ def run(context: Any, params: Params) -> AnalysisResult:
         raise UsageError(f"bias.fmr: expected a fraction in (0, 1), found {params.fmr}")
     groups = attribute_groups(context, params)
     if not groups:
-        raise DataError(
-            f"the set '{context.faces.name}' has none of the usual demographic attributes",
-            f"choose with --by: {', '.join(sorted(context.faces.attributes)) or 'it has no attributes'}",
+        known = ", ".join(sorted(context.faces.attributes))
+        raise InsufficientData(
+            f"the set '{context.faces.name}' has none of the usual demographic attributes; choose with --by or --param "
+            f"bias.by=: {known or 'it has no attributes'}"
         )
     if context.declared is not None:
         raise InsufficientData(
@@ -310,7 +322,11 @@ def run(context: Any, params: Params) -> AnalysisResult:
             audits.append(audit_attribute(context, params, name, labels))
         except InsufficientData as error:
             skipped.append(error.message)
-    return view.result(context, params, threshold, audits, skipped)
+    inverted, why = pictures_asked(context, params)
+    told = context.inverter is not None and not inverted
+    notes = (f"What inversion loses of whom was not looked at: {why}.",) if told else ()
+    params = replace(params, reconstructions=inverted)
+    return view.result(context, params, threshold, audits, skipped, notes)
 
 
 ANALYSIS = Analysis(

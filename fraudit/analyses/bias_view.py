@@ -324,14 +324,17 @@ def _summary_table(audit: Audit) -> list[Table]:
 
 
 def result(
-    context: Any, params: Params, threshold: Any, audits: Sequence[Audit], skipped: Sequence[str]
-) -> AnalysisResult:
-    """The section of the report."""
+    context: Any, params: Params, threshold: Any, audits: Sequence[Audit], skipped: Sequence[str],
+    notes: Sequence[str] = (),
+) -> AnalysisResult:  # fmt: skip
+    """The section of the report; `notes` are further caveats."""
     audits = share_budget(audits)
     found = findings(params, audits)
     rank = {"high": 0, "medium": 1, "low": 2, "good": 3, "info": 4}
-    headline = min(found, key=lambda f: rank[f.severity]).text if found else ""
-    if found and all(f.rule == "bias.unresolved" for f in found):
+    # What an inverter loses is a finding here, but never what is said of the model's own error rates.
+    rates = [f for f in found if f.rule != "bias.reconstruction"]
+    headline = min(rates, key=lambda f: rank[f.severity]).text if rates else ""
+    if rates and all(f.rule == "bias.unresolved" for f in rates):
         by = _and(list(dict.fromkeys(a.attribute for a in audits if a.ratios)))
         smallest = min(n for a in audits if a.ratios for n in (a.people[rate.group] for rate in a.fmr))
         headline = (
@@ -343,6 +346,7 @@ def result(
         "Groups differ in more than the label (quality, age, pose): a gap is a fact about this set, not its cause.",
         f"Threshold: {threshold.provenance}.",
         *(f"Not judged: {reason}." for reason in skipped),
+        *notes,
     ]
     if not context.faces.identified:
         caveats.append(

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 NAME, TITLE = "compression", "Compression"
 FARS = (1e-3, 1e-2, 1e-1)
 SPECTRUM_FACES = 4000
+RECONSTRUCTIONS = 2  # people, where inverting is asked for
 # Of null reports, at most this share may say that something costs more than the margin: a seventh of the 5 % that
 # the seven analyses of a report share.
 
@@ -40,7 +41,8 @@ class Params:
         by: attribute whose groups are compared; `auto` takes a usual one where present, `none` none.
         group_floor: people below which nothing is said of a group.
         max_pairs: verification pairs where the set declares none.
-        reconstructions: people whose projected vectors are inverted where an inverter exists.
+        reconstructions: people whose projected vectors are inverted where an inverter exists; by default 2 in an
+            audit with the inversion section, else none.
     """
 
     margin: float = 0.01
@@ -49,7 +51,7 @@ class Params:
     by: str = "auto"
     group_floor: int = 10
     max_pairs: int = 12_000
-    reconstructions: int = 2
+    reconstructions: int | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.margin < 1:
@@ -171,12 +173,13 @@ def measure(context: AnalysisContext, params: Params) -> Measured:
 
 
 def _reconstructions(
-    context: AnalysisContext, params: Params, dims: Sequence[int]
+    context: AnalysisContext, people: int, dims: Sequence[int]
 ) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
     """(metrics, galleries): inverted projections of a few people, judged by the model itself (Fig. 15)."""
     from fraudit.analyses.compression_costs import projected_raw
     from fraudit.analyses.robustness_extra import angular
     from fraudit.inverters.geometry import landmarks_of
+    from fraudit.inverters.inverting import invert_in_pieces
     from fraudit.stats.intervals import clustered_mean, interval_or_reason
     from fraudit.stats.pca import fit_pca
     from fraudit.types import Gallery, GalleryItem, GalleryRow, Metric
@@ -185,14 +188,14 @@ def _reconstructions(
     unit, subjects = embeddings.unit(), context.faces.subjects
     rows = np.flatnonzero(embeddings.ok)
     first = rows[np.sort(np.unique(subjects[rows], return_index=True)[1])]
-    count = min(params.reconstructions, len(first))
+    count = min(people, len(first))
     shown = context.rng("compression/reconstructions").choice(first, count, replace=False)
     # The people shown are left out of the axes.
     pca: Pca = fit_pca(unit[rows[~np.isin(subjects[rows], subjects[shown])]])
     vectors = np.concatenate([projected_raw(embeddings.vectors, unit, shown, d, pca) for d in dims])
-    context.progress(f"compression: inverting {len(vectors)} vectors")
     seeds = np.full(len(vectors), context.seed, np.int64)
-    made = context.inverter.invert(vectors, seeds)  # type: ignore[union-attr]
+    told = context.part("compression: inverting vectors", len(vectors)).add
+    made = invert_in_pieces(context.inverter, vectors, seeds, told)  # type: ignore[arg-type]
     points = np.repeat(landmarks_of(made.shape[1])[None], len(made), axis=0)
     again = context.embed_pictures(list(made), points)
     source = np.tile(shown, len(dims))
@@ -258,8 +261,11 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
 
     found = measure(context, params)
     metrics, galleries = words.metrics(found), ()
-    if context.inverter is not None and params.reconstructions > 0:
-        more, galleries = _reconstructions(context, params, found.dims)
+    inverted, why = context.pictures_asked(
+        params.reconstructions, RECONSTRUCTIONS, "compression.reconstructions"
+    )
+    if inverted:
+        more, galleries = _reconstructions(context, inverted, found.dims)
         metrics += list(more)
     return AnalysisResult(
         NAME,
@@ -270,9 +276,9 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         tables=words.tables(found),
         figures=words.figures(found),
         galleries=galleries,
-        caveats=words.caveats(found, context.inverter is None),
+        caveats=words.caveats(found, why),
         method=words.method(found),
-        params={**asdict(params), "far": found.far},
+        params={**asdict(params), "far": found.far, "reconstructions": inverted},
         faces=found.spectrum.n,
     )
 

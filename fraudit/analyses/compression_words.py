@@ -448,7 +448,7 @@ def headline(m: Measured) -> str:
     )
 
 
-def caveats(m: Measured, no_inverter: bool) -> tuple[str, ...]:
+def caveats(m: Measured, no_pictures: str) -> tuple[str, ...]:
     """What limits the figures."""
     found = []
     if m.spectrum.n < 5 * m.dim:
@@ -468,8 +468,8 @@ def caveats(m: Measured, no_inverter: bool) -> tuple[str, ...]:
         )
     if not m.gaps:
         found.append("Group gaps by d were not measured: no attribute with two groups that are large enough.")
-    if no_inverter:
-        found.append("No reconstructions from projected vectors: no inverter of this model is at hand.")
+    if no_pictures:
+        found.append(f"No reconstructions from projected vectors: {no_pictures}.")
     found.append(
         "Match costs are numpy's on this machine; a dedicated index for binary or int8 codes is faster."
     )

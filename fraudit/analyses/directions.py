@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from fraudit.context import AnalysisContext
 
 
+PICTURED = 3  # directions, where inverting is asked for
+
+
 @dataclass(frozen=True, slots=True)
 class Params:
     """Options of the direction analysis.
@@ -26,7 +29,8 @@ class Params:
         faces: faces the directions are found on. least: people a group must have.
         axes: principal axes to relate to attributes.
         fmr: operating point at which somebody is another person; the next looser where not resolvable.
-        pictured: directions that are inverted where an inverter exists, the surest first.
+        pictured: directions that are inverted where an inverter exists, the surest first; by default 3 in an audit
+            with the inversion section, else none, and no paths either.
         walkers: faces moved along each. gaps: how far, in gaps between the two groups.
         paths, frames: slerp paths between people. guidance, steps: of the inverter; its own guidance by default.
         scale: share of walkers and paths; by default 1, or what an inverter asks for that takes long (`share`).
@@ -38,7 +42,7 @@ class Params:
     least: int = 5
     axes: int = 5
     fmr: float = 1e-3
-    pictured: int = 3
+    pictured: int | None = None
     walkers: int = 16
     gaps: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
     paths: int = 16
@@ -107,13 +111,14 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         reaches = [r for r in found_reaches if r is not None]
         draws = context.rng("directions/morph")
         morph = measure.vector_morphs(local, subjects[use], rows, threshold.value, draws)
-    pictured, reason = None, context.inverter_missing
-    if context.inverter is not None:
-        reason = ""
+    pictured = None
+    inverted, reason = context.pictures_asked(params.pictured, PICTURED, "directions.pictured")
+    params = replace(params, pictured=inverted)
+    if inverted:
         if params.guidance is None:
             params = replace(params, guidance=guidance_of(context.inverter))
         ranked = sorted(result.directions, key=lambda d: (not d.exists, -d.stability))
-        full = [measure.widen(d, use, len(subjects)) for d in ranked[: params.pictured]]
+        full = [measure.widen(d, use, len(subjects)) for d in ranked[:inverted]]
         ready = np.array([not r for r in context.landmarks()[1]], bool)
         pictured = measure.picture(context, params, full, use[judged & ready[use]])
     findings = words.findings(result, reaches, pictured, threshold)

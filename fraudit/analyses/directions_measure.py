@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fraudit.analyses.inversion_measure import boxes, default_scale, make
+from fraudit.analyses.inversion_measure import boxes, default_scale, make, shown_to
 from fraudit.errors import DataError
-from fraudit.inverters.inverting import cosine, interpolate, reembed
+from fraudit.inverters.inverting import cosine, interpolate
 from fraudit.stats.directions import Direction, amount_until, morph_limit, moved_cosine
 from fraudit.stats.inversion import Figure, spread_people, tally
 from fraudit.stats.pairs import impostor_pairs, pair_cosines
@@ -150,10 +150,11 @@ def picture_walks(
             moved.append(steps / np.linalg.norm(steps, axis=1, keepdims=True) * norm)
         vectors = np.concatenate(moved).astype(np.float32)
         seeds = np.repeat(context.seed + np.arange(len(use)), len(gaps))
-        pictures = make(context, vectors, seeds, guidance=params.guidance, steps=params.steps)
+        told = context.part(f"directions: pictures along {name}", len(vectors)).add
+        pictures = make(context, vectors, seeds, told=told, guidance=params.guidance, steps=params.steps)
         strips[name] = pictures
         for box in boxes(context):
-            truth, again = context.embeddings(box), reembed(box, pictures)
+            truth, again = context.embeddings(box), shown_to(context, box, pictures)
             good = again.ok & np.repeat(truth.ok[use], len(gaps))
             to_source = cosine(again.vectors, np.repeat(truth.vectors[use], len(gaps), axis=0))
             zero = int(np.searchsorted(gaps, 0.0))
@@ -188,7 +189,8 @@ def picture_paths(context: Any, params: Params, rows: I64, count: int) -> tuple[
         return [], np.zeros((0, 1, 1, 3), np.uint8), ends
     vectors = np.concatenate(frames)
     seeds = np.repeat(context.seed + np.arange(len(ends)), params.frames)
-    pictures = make(context, vectors, seeds, guidance=params.guidance, steps=params.steps)
+    told = context.part("directions: pictures between people", len(vectors)).add
+    pictures = make(context, vectors, seeds, told=told, guidance=params.guidance, steps=params.steps)
 
     def to_end(answers: F32, good: Any, truth: Any, side: int) -> F64:
         faces = np.repeat(ends[:, side], params.frames)
@@ -199,7 +201,7 @@ def picture_paths(context: Any, params: Params, rows: I64, count: int) -> tuple[
     plain = [to_end(vectors, everything, known, side) for side in (0, 1)]
     found = []
     for box in boxes(context):
-        truth, again = context.embeddings(box), reembed(box, pictures)
+        truth, again = context.embeddings(box), shown_to(context, box, pictures)
         found.append(
             Path(
                 box.spec.name, box is context.embedder, subjects[ends],

@@ -85,8 +85,10 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     params = replace(params, guidance=guidance)
     usable = measure.rows_of(context)
     sizes = measure.choose_sizes(context, params, usable)
-    context.progress(f"inversion: {sizes.pictures(params.refine):,} pictures")
-    sources = measure.invert_sources(context, params, sizes, usable)
+    count = sizes.pictures(params.refine)
+    context.progress(f"inversion: {count:,} pictures")
+    told = context.part("inversion: pictures", count).add
+    sources = measure.invert_sources(context, params, sizes, usable, told)
     verdicts = [measure.judge(context, params, sources, box) for box in measure.boxes(context)]
     attacks = [rates.attack(verdict, sources, params, context.seed) for verdict in verdicts]
     kin = measure.kin(context)
@@ -94,11 +96,11 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     groups = rates.by_group(context, params, sources, verdicts, chosen)
     replaced, reason = [], ""
     try:
-        replaced = measure.replace_pairs(context, params, measure.choose_pairs(context, sizes.pairs))
+        replaced = measure.replace_pairs(context, params, measure.choose_pairs(context, sizes.pairs), told)
     except InsufficientData as error:
         reason = error.message
     replacements = words.replacement_metrics(replaced, context.faces.subjects, reason)
-    swept, shown = measure.sweep(context, params, sizes, sources)
+    swept, shown = measure.sweep(context, params, sizes, sources, told)
     first = verdicts[attacks.index(chosen)]
     remembered, memory = extra.memory(context, params, sources, first)
     metrics = [

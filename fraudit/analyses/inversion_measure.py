@@ -11,7 +11,7 @@ import numpy as np
 from fraudit.errors import InsufficientData
 from fraudit.faces.align import align
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.inverters.inverting import cosine, invert_refined, reembed
+from fraudit.inverters.inverting import Told, cosine, invert_refined, nobody, reembed
 from fraudit.stats.inversion import other_picture, sample_spread, spread_people
 from fraudit.store import digest_of
 from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, PairList
@@ -74,20 +74,39 @@ def producer(inverter: Any) -> dict[str, Any] | None:
     return {"inverter": inverter.name, "card": digest_of(dict(card))} if sha else None
 
 
-def make(context: Any, vectors: F32, seeds: I64, refine: int = 0, **options: Any) -> U8:
-    """u8[N,S,S,3] pictures of f32[N,D] vectors; remembered where the inverter's weights are known by hash."""
+def make(
+    context: Any, vectors: F32, seeds: I64, refine: int = 0, *, told: Told = nobody, **options: Any
+) -> U8:
+    """u8[N,S,S,3] pictures of f32[N,D] vectors; remembered where the inverter's weights are known by hash.
+
+    Args:
+        told: how many more pictures there are; those of every round of refinement count.
+    """
     inverter = context.inverter
     about = producer(inverter)
+    count = 0
+
+    def tell(more: int) -> None:
+        nonlocal count
+        count += more
+        told(more)
 
     def pictures() -> U8:
-        return np.asarray(invert_refined(inverter, context.embedder, vectors, seeds, refine, **options))
+        return np.asarray(invert_refined(inverter, context.embedder, vectors, seeds, refine, tell, **options))
 
     if about is None:
         return pictures()
-    told = options | ({"refine": refine} if refine else {})
-    parts = {**about, "vectors": digest_of(vectors), "seeds": digest_of(seeds), "options": repr(told)}
+    asked = options | ({"refine": refine} if refine else {})
+    parts = {**about, "vectors": digest_of(vectors), "seeds": digest_of(seeds), "options": repr(asked)}
     found = context.store.arrays("inversions", parts, lambda: {"pictures": pictures()})
+    if not count:
+        told(len(vectors) * (1 + refine))
     return np.asarray(found["pictures"])
+
+
+def shown_to(context: Any, box: Any, pictures: U8) -> Embeddings:
+    """What `box` says of u8[N,S,S,3] pictures, while the person is told how far it is."""
+    return reembed(box, pictures, context.part(f"showing pictures to {box.spec.name}", len(pictures)).add)
 
 
 def default_scale(inverter: Any) -> float:
@@ -132,7 +151,7 @@ def crops(context: Any, rows: Sequence[int] | I64) -> U8:
     return np.stack([align(context.picture(int(i)), points[int(i)], (size, size), template) for i in rows])
 
 
-def invert_sources(context: Any, params: Params, sizes: Sizes, usable: I64) -> Sources:
+def invert_sources(context: Any, params: Params, sizes: Sizes, usable: I64, told: Told = nobody) -> Sources:
     """A seeded sample of judged faces, inverted once each."""
     subjects, embeddings = context.faces.subjects, context.embeddings()
     rows = spread_people(subjects, usable, sizes.sources, context.rng("inversion/sources"), MOST_FACES)
@@ -141,8 +160,9 @@ def invert_sources(context: Any, params: Params, sizes: Sizes, usable: I64) -> S
     others = other_picture(subjects, rows, pool, context.rng("inversion/others"))
     seeds = context.seed + np.arange(len(rows))
     made = make(
-        context, embeddings.vectors[rows], seeds, params.refine, guidance=params.guidance, steps=params.steps
-    )
+        context, embeddings.vectors[rows], seeds, params.refine, told=told, guidance=params.guidance,
+        steps=params.steps,
+    )  # fmt: skip
     return Sources(rows, subjects[rows], others, made, crops(context, rows))
 
 
@@ -189,9 +209,9 @@ class Verdict:
 def judge(context: Any, params: Params, sources: Sources, box: Any) -> Verdict:
     """Show reconstructions and sources at the same resolution to one model."""
     thresholds = {fmr: context.threshold_or_reason(fmr, runtime=box) for fmr in params.fmrs}
+    made, real = (shown_to(context, box, pictures) for pictures in (sources.pictures, sources.real))
     return verdict_of(
-        sources, context.embeddings(box), reembed(box, sources.pictures), reembed(box, sources.real), thresholds,
-        box.spec.name, box is context.embedder,
+        sources, context.embeddings(box), made, real, thresholds, box.spec.name, box is context.embedder,
     )  # fmt: skip
 
 
@@ -277,14 +297,15 @@ def choose_pairs(context: Any, count: int) -> PairList:
     return PairList(pairs.left[part], pairs.right[part], pairs.same[part], pairs.fold[part])
 
 
-def replace_pairs(context: Any, params: Params, pairs: PairList) -> list[Replaced]:
+def replace_pairs(context: Any, params: Params, pairs: PairList, told: Told = nobody) -> list[Replaced]:
     """The first picture of every genuine pair becomes its reconstruction (ID3PM, Table 2); by every judge."""
     faces, at = np.unique(pairs.left[pairs.same], return_inverse=True)
     embeddings = context.embeddings()
     seeds = context.seed + np.arange(len(faces))
     made = make(
-        context, embeddings.vectors[faces], seeds, params.refine, guidance=params.guidance, steps=params.steps
-    )
+        context, embeddings.vectors[faces], seeds, params.refine, told=told, guidance=params.guidance,
+        steps=params.steps,
+    )  # fmt: skip
     real = crops(context, faces)
     found = []
     for box in boxes(context):
@@ -296,7 +317,7 @@ def replace_pairs(context: Any, params: Params, pairs: PairList) -> list[Replace
         )
         scores = []
         for pictures in (real, made):
-            again = reembed(box, pictures)
+            again = shown_to(context, box, pictures)
             right = pairs.right[pairs.same]
             changed = plain.copy()
             changed[pairs.same] = np.where(
@@ -339,7 +360,7 @@ def pixel_spread(pictures: U8, samples: int) -> F64:
 
 
 def sweep(
-    context: Any, params: Params, sizes: Sizes, sources: Sources
+    context: Any, params: Params, sizes: Sizes, sources: Sources, told: Told = nobody
 ) -> tuple[list[Sweep], dict[float, U8]]:
     """K samples of N people at every guidance, judged by everyone; and the pictures by guidance."""
     chosen = spread_people(
@@ -350,11 +371,13 @@ def sweep(
     found: list[Sweep] = []
     shown: dict[float, U8] = {}
     for guidance in sizes.guidances:
-        pictures = make(context, np.repeat(vectors, k, axis=0), seeds, guidance=guidance, steps=params.steps)
+        pictures = make(
+            context, np.repeat(vectors, k, axis=0), seeds, told=told, guidance=guidance, steps=params.steps
+        )
         shown[guidance] = pictures
         pixels = pixel_spread(pictures, k)
         for box in boxes(context):
-            known, again = context.embeddings(box), reembed(box, pictures)
+            known, again = context.embeddings(box), shown_to(context, box, pictures)
             good = again.ok & np.repeat(known.ok[chosen], k)
             to_source = np.where(good, cosine(again.vectors, np.repeat(known.vectors[chosen], k, 0)), np.nan)
             each = to_source.reshape(-1, k)

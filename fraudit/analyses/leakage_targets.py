@@ -166,7 +166,7 @@ def measured_targets(
         context.progress("pose and expression by 3DDFA_V2")
 
         def pose() -> dict[str, Any]:
-            return {"found": network.parameters(_pictures(context, rows), points)}
+            return {"found": network.parameters(_pictures(context, rows, "leakage: pose"), points)}
 
         found = context.store.arrays("pose3d", {**pictures, "network": network.fingerprint}, pose)["found"]
         values |= dict(zip(POSE, pose3d.angles(found).T, strict=True))
@@ -179,7 +179,7 @@ def measured_targets(
         def measure() -> dict[str, Any]:
             crops = (
                 align(picture, own, shape.size, shape.template)
-                for picture, own in zip(_pictures(context, rows), points, strict=True)
+                for picture, own in zip(_pictures(context, rows, "leakage: quality"), points, strict=True)
             )
             each = [(quality.sharpness(c), quality.brightness(c), quality.contrast(c)) for c in crops]
             return {"found": np.array(each, np.float64).reshape(len(rows), 3)}
@@ -199,6 +199,8 @@ def measured_targets(
     return targets, reason
 
 
-def _pictures(context: Any, rows: I64) -> Iterator[U8]:
+def _pictures(context: Any, rows: I64, label: str) -> Iterator[U8]:
+    told = context.part(label, len(rows))
     for row in rows:
         yield context.picture(int(row))
+        told.add()

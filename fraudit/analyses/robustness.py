@@ -25,6 +25,7 @@ NAME, TITLE = "robustness", "Robustness"
 # Share of reports of a model that no corruption touches in which any finding may be low or worse (docs/severity.md):
 # half of it for rises of FNMR, a quarter each for rises of FMR and for gaps between groups.
 FNMR_ERROR, FMR_ERROR, GAP_ERROR = FAMILY_LEVEL / 2, FAMILY_LEVEL / 4, FAMILY_LEVEL / 4
+RECONSTRUCTIONS = 2  # probes, where inverting is asked for
 USUAL_GROUPS = ("race", "gender", "sex", "male", "Male", "age_group", "young", "Young")
 
 
@@ -42,7 +43,8 @@ class Params:
         group_floor: people below which nothing is concluded about a group.
         reference: folder of another run, whose FNMR is the denominator of the corruption error.
         ood: folder of pictures out of distribution (drawings, renders) to compare with the face set.
-        reconstructions: probes whose corrupted vectors are inverted where an inverter exists.
+        reconstructions: probes whose corrupted vectors are inverted where an inverter exists; by default 2 in an
+            audit with the inversion section, else none.
     """
 
     corruptions: tuple[str, ...] = ()
@@ -54,7 +56,7 @@ class Params:
     group_floor: int = 10
     reference: str = ""
     ood: str = ""
-    reconstructions: int = 2
+    reconstructions: int | None = None
 
     def __post_init__(self) -> None:
         if not self.severities or not set(self.severities) <= {1, 2, 3, 4, 5}:
@@ -82,6 +84,8 @@ class Grid:
         cells: (corruption, severity) -> Cell.
         sums: f64[corruptions, severities, people], genuine errors of each person; None without genuine pairs.
         clean_sums, pairs: f64[people], clean errors and genuine comparisons; None without genuine pairs.
+        split: `sums` if only faces that are not found failed, and if only faces that are found did
+            (`Comparisons.split`); None where every face is found, or without genuine pairs.
     """
 
     corruptions: tuple[Any, ...]
@@ -90,6 +94,7 @@ class Grid:
     sums: F64 | None
     clean_sums: F64 | None
     pairs: F64 | None
+    split: tuple[F64, F64] | None = None
 
 
 def cells_level(cells: int) -> float:
@@ -105,22 +110,28 @@ def build_grid(
 ) -> Grid:  # fmt: skip
     """Cells and per-person errors of every corruption and severity."""
     cells = {key: comparisons.cell(a.vectors, a.ok) for key, a in answers.items()}
-    sums = clean = pairs = None
-    if comparisons.pairs.same.any():
-        sums = np.array(
-            [
-                [
-                    comparisons.person_sums(
-                        comparisons.errors(answers[c.name, s].vectors, answers[c.name, s].ok)[0]
-                    )
-                    for s in severities
-                ]
-                for c in corruptions
-            ]
-        )
-        clean = comparisons.person_sums(comparisons.clean_errors)
-        pairs = comparisons.person_sums(np.ones(len(comparisons.pairs.same), bool))
-    return Grid(tuple(corruptions), tuple(severities), cells, sums, clean, pairs)
+    missed = {key: comparisons.errors(a.vectors, a.ok)[0] for key, a in answers.items()}
+    lost = {key: ~a.ok[comparisons.pairs.row] for key, a in answers.items()}
+    return Grid(
+        tuple(corruptions), tuple(severities), cells, *person_errors(comparisons, missed, lost, corruptions, severities)
+    )
+
+
+def person_errors(
+    comparisons: Comparisons, missed: Mapping[tuple[str, int], Bool], lost: Mapping[tuple[str, int], Bool],
+    corruptions: Sequence[Any], severities: Sequence[int],
+) -> tuple[F64 | None, F64 | None, F64 | None, tuple[F64, F64] | None]:  # fmt: skip
+    """`sums`, `clean_sums`, `pairs` and `split` of a Grid, from bool[P] comparisons of every cell."""
+    if not comparisons.pairs.same.any():
+        return None, None, None, None
+    keys = [[(c.name, s) for s in severities] for c in corruptions]
+    sums = np.array([[comparisons.person_sums(missed[key]) for key in row] for row in keys])
+    split = None
+    if any(found.any() for found in lost.values()):
+        both = np.array([[comparisons.split(missed[key], lost[key]) for key in row] for row in keys])
+        split = both[:, :, 0], both[:, :, 1]
+    clean = comparisons.person_sums(comparisons.clean_errors)
+    return sums, clean, comparisons.person_sums(np.ones(len(comparisons.pairs.same), bool)), split
 
 
 def group_masks(values: np.ndarray, people: np.ndarray) -> dict[str, Bool]:
@@ -216,8 +227,13 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     findings += told.gap_findings(grid, increase, large)
     small = told.small_groups({label: people for label, (_, _, people) in groups.items()}, params.group_floor)
     parts = extra.Parts()
-    if context.inverter is not None and params.reconstructions > 0:
-        parts += extra.reconstructions(context, params, corruptions, answers, pairs, threshold)
+    inverted, why = context.pictures_asked(
+        params.reconstructions, RECONSTRUCTIONS, "robustness.reconstructions"
+    )
+    if inverted:
+        parts += extra.reconstructions(context, inverted, severities[-1], corruptions, answers, pairs, threshold)
+    elif context.inverter is not None:
+        parts += extra.Parts(caveats=(f"Corrupted vectors were not inverted: {why}.",))
     if context.show_pictures:
         parts += extra.strip(context, corruptions, severities, pairs, answers)
     if params.ood:
@@ -240,7 +256,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
             *filter(None, [context.repeat_note()]),
         ),
         method=told.method(comparisons, threshold, redetect, params),
-        params={**asdict(params), "severities": severities, "probes": n_probes},
+        params={**asdict(params), "severities": severities, "probes": n_probes, "reconstructions": inverted},
         faces=n_probes * n_cells,
     )
 

@@ -91,6 +91,7 @@ def measure(
         raise InsufficientData(f"{len(lost)} probes have no landmarks, the first is {lost[0]}")
     whole = context.embedder.spec.preprocess.whole
     redetect = where == "picture" and context.has_detector and not whole
+    told = context.part("robustness: corrupted faces", len(probes) * len(answers))
     for start in range(0, len(probes), CHUNK):
         chunk = [int(i) for i in probes[start : start + CHUNK]]
         rows = slice(start, start + len(chunk))
@@ -101,7 +102,7 @@ def measure(
                 found = _show(context, corruption, severity, chunk, copies, crops, where, redetect)
                 cell = answers[corruption.name, severity]
                 cell.vectors[rows], cell.ok[rows] = found.unit(), found.ok
-        context.progress(f"robustness: {start + len(chunk)} of {len(probes)} probes")
+                told.add(len(chunk))
     return answers
 
 

@@ -110,22 +110,23 @@ def strip(
 
 def reconstructions(
     context: AnalysisContext,
-    params: Any,
+    count: int,
+    severity: int,
     corruptions: Sequence[Corruption],
     answers: Mapping[tuple[str, int], Any],
     pairs: ProbePairs,
     threshold: Any,
 ) -> Parts:
-    """What the inverter makes of each corrupted vector, and how far that is from the source."""
+    """What the inverter makes of each corrupted vector of `count` probes, and how far that is from the source."""
     from fraudit.inverters.geometry import landmarks_of
+    from fraudit.inverters.inverting import invert_in_pieces
 
-    severity = max(params.severities)
     raw = context.embeddings()
     unit = raw.unit()
     norms = np.linalg.norm(raw.vectors, axis=1)
     limit = float(angular(threshold.value))
     vectors, source, names = [], [], []
-    for k, face in enumerate(pairs.probes[: params.reconstructions]):
+    for k, face in enumerate(pairs.probes[:count]):
         vectors.append(raw.vectors[face])
         source.append(k)
         names.append("clean")
@@ -136,9 +137,9 @@ def reconstructions(
                 vectors.append(answer.vectors[k] * norms[face])
                 source.append(k)
                 names.append(corruption.name)
-    context.progress(f"robustness: inverting {len(vectors)} vectors")
     seeds = np.full(len(vectors), context.seed, np.int64)
-    made = context.inverter.invert(np.stack(vectors).astype(np.float32), seeds)  # type: ignore[union-attr]
+    told = context.part("robustness: inverting vectors", len(vectors)).add
+    made = invert_in_pieces(context.inverter, np.stack(vectors).astype(np.float32), seeds, told)  # type: ignore[arg-type]
     points = np.repeat(landmarks_of(made.shape[1])[None], len(made), axis=0)
     answer = context.embed_pictures(list(made), points)
     cosine = np.einsum("kd,kd->k", answer.unit(), unit[pairs.probes[source]], dtype=np.float64)
@@ -174,14 +175,14 @@ def reconstructions(
                 )
             )
     caveat = (
-        f"Reconstructions of {params.reconstructions} people only, with one seed; the distance is judged by "
+        f"Reconstructions of {count} people only, with one seed; the distance is judged by "
         "the "
         "audited model itself, as in ID3PM's Fig. 11, and says nothing of an independent judge."
     )
     if not context.show_pictures:
         return Parts(metrics=tuple(metrics), caveats=(caveat,))
     rows = []
-    for k, face in enumerate(pairs.probes[: params.reconstructions]):
+    for k, face in enumerate(pairs.probes[:count]):
         crop, picture, landmarks = _copy(context, int(face))
         tops, below = [], []
         for at in np.flatnonzero(np.array(source) == k):

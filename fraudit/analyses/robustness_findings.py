@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -16,7 +17,9 @@ from fraudit.perturb.base import Corruption
 from fraudit.stats.intervals import Difference, rule_of_three
 from fraudit.stats.robustness import (
     Bounds,
+    Cell,
     Comparisons,
+    Rate,
     group_gap,
     increase_bounds,
     simultaneous_level,
@@ -58,6 +61,12 @@ def increase_severity(lower_bound: float, severity: int) -> Severity | None:
     return "medium" if lower_bound >= NOTABLE_INCREASE and moderate else "low"
 
 
+# Rule of a rise of FNMR -> the figure of the cell that shows it.
+EVIDENCE = {
+    "robustness.fnmr_increase": "fnmr",
+    "robustness.not_found": "fta",
+    "robustness.not_recognised": "fnmr_found",
+}
 _RANK = {"high": 0, "medium": 1, "low": 2}
 
 
@@ -69,9 +78,10 @@ def _level(corruption: Corruption, severity: int) -> str:
 def findings(grid: Grid, comparisons: Comparisons, fmr_target: float) -> list[Finding]:
     """The worst corruption, how many more are resolved, what is harmless, and who matches strangers."""
     found: list[Finding] = []
-    bounds, reason = _bounds(grid)
+    bounds, reason = _bounds(grid, grid.sums, FNMR_ERROR)
     if bounds is not None:
-        found += _fnmr_findings(grid, comparisons, fmr_target, bounds)
+        for loss in losses(grid):
+            found += _fnmr_findings(grid, comparisons, fmr_target, loss)
     found += _fmr_finding(grid, comparisons, fmr_target)
     if bounds is not None:
         found += _harmless(grid, comparisons, bounds)
@@ -89,28 +99,80 @@ def findings(grid: Grid, comparisons: Comparisons, fmr_target: float) -> list[Fi
     return found
 
 
-def _bounds(grid: Grid) -> tuple[Bounds | None, str]:
-    """(bounds of FNMR's increase in the order of `grid.sums`, why there are none); neither without genuine pairs."""
-    if grid.sums is None or grid.clean_sums is None or grid.pairs is None:
+def _bounds(grid: Grid, sums: F64 | None, error: float) -> tuple[Bounds | None, str]:
+    """(bounds of FNMR's increase in the order of `sums`, why there are none); neither without genuine pairs."""
+    if sums is None or grid.clean_sums is None or grid.pairs is None:
         return None, ""
-    flat = grid.sums.reshape(-1, len(grid.pairs))
     try:
-        return increase_bounds(flat, grid.clean_sums, grid.pairs, FNMR_ERROR), ""
-    except InsufficientData as error:
-        return None, error.message
+        return increase_bounds(sums.reshape(-1, len(grid.pairs)), grid.clean_sums, grid.pairs, error), ""
+    except InsufficientData as error_:
+        return None, error_.message
 
 
-def _fnmr_findings(
-    grid: Grid, comparisons: Comparisons, fmr_target: float, bounds: Bounds
-) -> list[Finding]:
-    together = _together(FNMR_ERROR, len(grid.cells))
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """One way in which FNMR can rise.
+
+    Attributes:
+        rule: of its finding. what: in words, of many corruptions.
+        sums: f64[corruptions, severities, people], errors if it alone happened. error: its share of the error budget.
+    """
+
+    rule: str
+    what: str
+    sums: F64
+    error: float
+
+
+def losses(grid: Grid) -> list[Loss]:
+    """The ways to lose a person: one where every face is found, else not found, and found but not recognised."""
+    if grid.sums is None:
+        return []
+    if grid.split is None:
+        return [Loss("robustness.fnmr_increase", "raise FNMR", grid.sums, FNMR_ERROR)]
+    gone, unknown = grid.split
+    return [
+        Loss("robustness.not_found", "keep faces from being found", gone, FNMR_ERROR / 2),
+        Loss("robustness.not_recognised", "keep faces that are found from being recognised", unknown, FNMR_ERROR / 2),
+    ]
+
+
+def _words_of(rule: str, cell: Cell, clean: Rate, name: str, level: str, fmr_target: float) -> tuple[str, str]:
+    """(what happened, over what) of the finding of one cell; between them come the points with their bounds."""
+    rate, at = cell.fnmr, f"at the clean threshold for FMR {fmr_words(fmr_target)}"
+    if rule == "robustness.not_found":
+        what = (
+            f"{name} ({level}): no face is found any more in {percent(cell.lost.value)} of the {cell.n} pictures, "
+            f"which by itself raises FNMR, {percent(clean.value)} on clean pictures, by"
+        )
+        return what, f"{clean.n:,} genuine pairs of {clean.people:,} people {at}"
+    if rule == "robustness.not_recognised" and cell.recognised is not None:
+        seen = cell.recognised
+        what = (
+            f"{name} ({level}): of the faces that are found, FNMR is {percent(seen.value)}, against "
+            f"{percent(clean.value)} on clean pictures, which adds to the FNMR of all pairs"
+        )
+        return what, f"{seen.n:,} genuine pairs of {seen.people:,} people have a face found, {at}"
+    after = percent(rate.value) if rate is not None else ""
+    what = f"{name} ({level}) takes FNMR from {percent(clean.value)} to {after}:"
+    return what, f"{clean.n:,} genuine pairs of {clean.people:,} people {at}"
+
+
+def _fnmr_findings(grid: Grid, comparisons: Comparisons, fmr_target: float, loss: Loss) -> list[Finding]:
+    bounds, _ = _bounds(grid, loss.sums, loss.error)
+    if bounds is None:
+        return []
+    together = _together(loss.error, len(grid.cells))
     keys = [(c.name, s) for c in grid.corruptions for s in grid.severities]
+    harms = {c.name: float(rows.sum()) for c, rows in zip(grid.corruptions, loss.sums, strict=True)}
+    if grid.split is None:
+        harms = {c.name: harm(grid, c.name) for c in grid.corruptions}
     resolved: list[tuple[tuple[float, ...], int, Severity]] = []
     for at, (name, severity) in enumerate(keys):
         level = increase_severity(float(bounds.low[at]), severity)
         if level:
-            # The gravest level first, then the corruption that does most harm, then its clearest severity.
-            order = (_RANK[level], -harm(grid, name), -float(bounds.low[at]))
+            # The gravest level first, then the corruption that does most of this harm, then its clearest severity.
+            order = (_RANK[level], -harms[name], -float(bounds.low[at]))
             resolved.append((order, at, level))
     clean = comparisons.clean_fnmr
     if not resolved or clean is None:
@@ -118,30 +180,28 @@ def _fnmr_findings(
     resolved.sort()
     _, at, level = resolved[0]
     name, severity = keys[at]
-    cell, rate = grid.cells[name, severity], grid.cells[name, severity].fnmr
-    if rate is None:
-        return []
     corruption = next(c for c in grid.corruptions if c.name == name)
     change = _points(float(bounds.value[at]), float(bounds.low[at]), float(bounds.high[at]))
-    text = (
-        f"{corruption.label} at severity {severity} ({_level(corruption, severity)}) takes "
-        f"FNMR from {percent(clean.value)} to {percent(rate.value)}: "
-        f"{change}, {together}; {rate.n:,} genuine pairs of "
-        f"{rate.people:,} people at the clean threshold for FMR {fmr_words(fmr_target)}."
-    )
-    if cell.lost.value > 0:
-        text += f" In {percent(cell.lost.value)} of the {cell.n} pictures no face is found any more."
-    evidence = (f"robustness.fnmr.{name}.{severity}", "robustness.fnmr.clean")
-    found = [Finding(level, text, evidence, "robustness.fnmr_increase")]
+    said, over = _words_of(
+        loss.rule, grid.cells[name, severity], clean, f"{corruption.label} at severity {severity}",
+        _level(corruption, severity), fmr_target,
+    )  # fmt: skip
+    measured = EVIDENCE[loss.rule]
+    found = [
+        Finding(
+            level, f"{said} {change}, {together}; {over}.",
+            (f"robustness.{measured}.{name}.{severity}", "robustness.fnmr.clean"), loss.rule,
+        )
+    ]  # fmt: skip
     names = list(dict.fromkeys(label_of(grid, keys[entry[1]][0]) for entry in resolved))
     if len(names) > 1:
         grave = {keys[e[1]][0] for e in resolved if e[2] in ("high", "medium")}
         text = (
-            f"{len(names)} of {len(grid.corruptions)} corruptions raise FNMR beyond doubt in at least "
+            f"{len(names)} of {len(grid.corruptions)} corruptions {loss.what} beyond doubt in at least "
             f"one severity ({together}); most harmful first: "
             f"{', '.join(names[:6])}{' and others' if len(names) > 6 else ''}."
         )
-        evidence = tuple("robustness.fnmr.{}.{}".format(*keys[e[1]]) for e in resolved[:6])
+        evidence = tuple("robustness.{}.{}.{}".format(measured, *keys[e[1]]) for e in resolved[:6])
         found.append(Finding("medium" if len(grave) > 1 else "low", text, evidence, "robustness.count"))
     return found
 
@@ -210,13 +270,25 @@ def headline(grid: Grid, comparisons: Comparisons, found: Sequence[Finding]) -> 
         return (
             f"{worst.label} moves vectors farthest from those of the clean pictures; FNMR needs genuine pairs."
         )
-    if not any(f.rule == "robustness.fnmr_increase" for f in found):
+    if not any(f.rule in EVIDENCE for f in found):
         return next((f.text for f in found if f.rule == "robustness.unresolved"), found[0].text)
     mean = float(np.mean([rate.value for s in grid.severities if (rate := grid.cells[worst.name, s].fnmr)]))
     return (
         f"{worst.label} does most harm: mean FNMR {percent(mean)} over severities "
-        f"{', '.join(map(str, grid.severities))}, against {percent(clean.value)} on clean pictures."
+        f"{', '.join(map(str, grid.severities))}, against {percent(clean.value)} on clean pictures"
+        f"{_shares(grid, worst)}."
     )
+
+
+def _shares(grid: Grid, corruption: Corruption) -> str:
+    """How much of a corruption's mean increase is faces not found, and how much faces not recognised, or ''."""
+    if grid.split is None or grid.clean_sums is None or grid.pairs is None:
+        return ""
+    at = next(k for k, c in enumerate(grid.corruptions) if c.name == corruption.name)
+    gone, unknown = (
+        100 * float((sums[at].mean(axis=0) - grid.clean_sums).sum() / grid.pairs.sum()) for sums in grid.split
+    )
+    return f"; {gone:+.1f} points are faces not found, {unknown:+.1f} faces found but not recognised"
 
 
 def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[Finding]:
@@ -290,6 +362,11 @@ def caveats(
         )
     if params.where == "aligned":
         found.append("Failures to acquire are not measured: the aligned face was corrupted.")
+    if redetect and grid.split is not None:
+        found.append(
+            "Part of these losses is the detector's, which looks at every corrupted picture; --param "
+            "robustness.where=aligned corrupts the aligned face instead and measures recognition alone."
+        )
     return tuple(found)
 
 

@@ -66,6 +66,11 @@ def cell_metrics(grid: Grid, comparisons: Comparisons, redetect: bool) -> list[M
         if redetect or cell.lost.value > 0:
             label = f"Failures to acquire, {words}"
             found.append(_rate_metric(f"robustness.fta.{at}", cell.lost, "faces", "", label))
+            seen, none = f"FNMR of faces that are found, {words}", "no genuine pair has a face that is found"
+            missing = NO_GENUINE if cell.fnmr is None else none
+            found.append(
+                _rate_metric(f"robustness.fnmr_found.{at}", cell.recognised, genuine, missing, seen)
+            )
     return found
 
 
@@ -104,6 +109,17 @@ def mean_metrics(grid: Grid) -> list[Metric]:
             "Mean increase of FNMR over all cells",
         ),
     ]
+    for name, what, sums in (
+        ("not_found", "faces that are not found", grid.split and grid.split[0]),
+        ("not_recognised", "faces that are found but not recognised", grid.split and grid.split[1]),
+    ):
+        if sums is not None:
+            part = mean_over_cells(sums.reshape(-1, len(grid.pairs)), grid.pairs, baseline=grid.clean_sums)
+            found.append(
+                _summary_metric(
+                    f"robustness.mean_increase_{name}", part, f"Mean increase of FNMR by {what}, over all cells"
+                )
+            )
     each = [mean_over_cells(sums, grid.pairs) for sums in grid.sums]
     for corruption, summary in zip(grid.corruptions, each, strict=True):
         label = f"Mean FNMR over severities, {corruption.label}"
@@ -169,6 +185,8 @@ def table(grid: Grid) -> Table:
                 "fmr_interval": _percents(fmr),
                 "n_impostor": fmr.n if fmr else 0,
                 "fta": cell.lost.value,
+                "fnmr_found": cell.recognised.value if cell.recognised else None,
+                "fnmr_found_interval": _percents(cell.recognised),
                 "probes": cell.n,
                 "people": cell.lost.people,
             }
@@ -186,7 +204,9 @@ def table(grid: Grid) -> Table:
         Column("fmr", "FMR", "percent"),
         Column("fmr_interval", "95 %", "interval"),
         Column("n_impostor", "Impostor pairs", "integer"),
-        Column("fta", "Not acquired", "percent"),
+        Column("fta", "Not found", "percent"),
+        Column("fnmr_found", "FNMR of those found", "percent"),
+        Column("fnmr_found_interval", "95 %", "interval"),
         Column("probes", "Probes", "integer"),
         Column("people", "People", "integer"),
     )
@@ -243,8 +263,8 @@ def figures(grid: Grid, comparisons: Comparisons) -> tuple[Figure, ...]:
     """Heat maps of FNMR and FMR ordered by harm, and similarity against severity by family."""
     order = sorted(grid.corruptions, key=lambda c: -harm(grid, c.name))
     found = []
+    clean = percent(comparisons.clean_fnmr.value) if comparisons.clean_fnmr else ""
     if grid.sums is not None:
-        clean = percent(comparisons.clean_fnmr.value) if comparisons.clean_fnmr else ""
         found.append(
             _heat(
                 grid,
@@ -276,6 +296,14 @@ def figures(grid: Grid, comparisons: Comparisons) -> tuple[Figure, ...]:
         found.append(
             _heat(grid, order, lambda cell: _bounds(cell.lost), "robustness_fta", title, caption, False)
         )
+        caption = f"What recognition alone loses, of the pairs whose face is found. Clean pictures: {clean}."
+        title = "FNMR of faces that are found"
+        if grid.sums is not None:
+            found.append(
+                _heat(
+                    grid, order, lambda cell: _bounds(cell.recognised), "robustness_fnmr_found", title, caption, False
+                )
+            )
     series = []
     for corruption in grid.corruptions:
         cells = [grid.cells[corruption.name, s] for s in grid.severities]

@@ -111,21 +111,21 @@ def adapt(
     check_embedder(card, first.spec.name, first.fingerprint, f"the inverter {folder}")
     check_adaptable(card, f"the inverter {folder}")
     referee = runtime_of(judge, judge_weights) if judge else None
-    line = Line(quiet)
     size = int(card["size_px"])
     points = landmarks_of(size)
-    if draw:
-        drawing = load_inverter(folder, first.loaded)
-        sets.append(drawn_faces(drawing, card, points, draw, line.progress))
-    ready_shards(
-        shards or out / "shards", sets, runtime, points, size, TEMPLATE_NAME,
-        max_faces, line.progress,
-    )  # fmt: skip
-    data = load_shards(shards or out / "shards")
-    made = adapted(
-        folder, first, data, runtime, points, out,
-        dtype=dtype, people=probe, judge=referee, say=line.progress,
-    )  # fmt: skip
+    with Line(quiet) as line:
+        if draw:
+            drawing = load_inverter(folder, first.loaded)
+            sets.append(drawn_faces(drawing, card, points, draw, line.progress))
+        ready_shards(
+            shards or out / "shards", sets, runtime, points, size, TEMPLATE_NAME,
+            max_faces, line.progress,
+        )  # fmt: skip
+        data = load_shards(shards or out / "shards")
+        made = adapted(
+            folder, first, data, runtime, points, out,
+            dtype=dtype, people=probe, judge=referee, say=line.progress,
+        )  # fmt: skip
     told, seen = made["translation"], made["evaluation"]
     print(f"inverter: {out / 'inverter'}")
     print(

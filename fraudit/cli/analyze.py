@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from fraudit.plan import AuditPlan
     from fraudit.record import RunRecord
 
 
@@ -56,7 +57,7 @@ def analyze(
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the resolved plan and stop.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and what it will ask, and stop.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the report's path.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> int:
@@ -96,21 +97,40 @@ def analyze(
         raise UsageError("--max-queries goes with --scorer", "an embedder is asked once a face: --max-faces")
     chosen = plan_from_toml(plan, given) if plan else plan_from_values(given, "fraudit analyze")
     if dry_run:
-        typer.echo(json.dumps(chosen.as_dict(), indent=2))
-        return 0
+        return show_plan(chosen, quiet)
 
     from fraudit.cli.console import Line
     from fraudit.render import render
     from fraudit.runner import default_run_dir, run_plan, unreported
 
-    line = Line(quiet)
     folder = out or default_run_dir(chosen)
     done = None if overwrite else unreported(folder, chosen.as_dict())
-    if done:
-        line.say(f"{folder} holds this run, finished but for its report")
-    record = done or run_plan(chosen, folder, overwrite=overwrite, reporter=line.reporter())
-    page = render(folder)
+    with Line(quiet) as line:
+        if done:
+            line.say(f"{folder} holds this run, finished but for its report")
+        record = done or run_plan(chosen, folder, overwrite=overwrite, reporter=line.reporter())
+        page = render(folder)
     return tell(record, folder, page, quiet, as_json)
+
+
+def show_plan(plan: AuditPlan, quiet: bool) -> int:
+    """Print the resolved plan as JSON with what it will ask and how long that takes; the same in words beside it."""
+    from fraudit.cli.console import Line
+    from fraudit.errors import FrauditError
+    from fraudit.estimate import estimate
+
+    with Line(quiet, terse=True) as line:
+        line.say("counting faces and questions")
+        try:
+            found = estimate(plan)
+        except FrauditError as error:
+            told, words = {"missing": error.message}, f"not estimated: {error.message}"
+        else:
+            told, words = found.as_dict(), found.text()
+    if not quiet:
+        typer.echo(words, err=True)
+    typer.echo(json.dumps({**plan.as_dict(), "estimate": told}, indent=2))
+    return 0
 
 
 def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool) -> int:
@@ -140,14 +160,18 @@ def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool
 
 
 def analyses(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:
-    """List the analyses, what each needs and its parameters.
+    """List the analyses, what each needs, its parameters with their defaults, and what they mean.
 
     Example: fraudit analyses
     """
     import dataclasses
+    import shutil
+    import textwrap
 
+    from fraudit.params_help import explained
     from fraudit.plugins import ANALYSES
 
+    width = min(shutil.get_terminal_size((100, 24)).columns, 120)
     rows = []
     for name, analysis in sorted(ANALYSES.items(), key=lambda item: item[1].order):
         params = {
@@ -155,8 +179,11 @@ def analyses(as_json: Annotated[bool, typer.Option("--json", help="For scripts."
             for f in dataclasses.fields(analysis.params)
         }
         rows.append(
-            {"name": name, "summary": analysis.summary, "needs": list(analysis.needs), "params": params}
-        )
+            {
+                "name": name, "summary": analysis.summary, "needs": list(analysis.needs), "params": params,
+                "about": explained(analysis.params),
+            }
+        )  # fmt: skip
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=str))
         return
@@ -165,7 +192,10 @@ def analyses(as_json: Annotated[bool, typer.Option("--json", help="For scripts."
         typer.echo(f"{row['name']}: {row['summary']}{needs}")
         for key, value in row["params"].items():
             text = ",".join(map(str, value)) if isinstance(value, list | tuple) else value
-            typer.echo(f"    --param {row['name']}.{key}={text}")
+            typer.echo(f"    --param {row['name']}.{key}={'' if text is None else text}")
+            about = row["about"].get(key, "")
+            if about:
+                typer.echo(textwrap.fill(about, width, initial_indent=" " * 8, subsequent_indent=" " * 8))
 
 
 def render_run(

@@ -55,13 +55,14 @@ def embed(
     for note in runtime.loaded.notes:
         line.say(f"note: {note}")
     locate = None if aligned or faces.landmarks is not None else Locator(detector or "", several_faces)
-    answer = runtime.embed_faces(
-        faces,
-        flip=flip,
-        aligned=aligned,
-        locate=locate,
-        progress=lambda done, total: line.progress(f"embedding with {runtime.spec.name}", done, total),
-    )
+    with line:
+        answer = runtime.embed_faces(
+            faces,
+            flip=flip,
+            aligned=aligned,
+            locate=locate,
+            progress=lambda done, total: line.progress(f"embedding with {runtime.spec.name}", done, total),
+        )
     if runtime.loaded.close:
         runtime.loaded.close()
     failed = [(faces.ids[i], reason) for i, reason in enumerate(answer.reasons) if reason]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
+    from fraudit.cli.sheet import Mark
     from fraudit.embedding import EmbedderRuntime
     from fraudit.types import F32, Inverter
 
@@ -50,6 +52,14 @@ Upscale = Annotated[
     typer.Option(
         "--upscale",
         help="Enlarge the pictures: auto (bundled, to 128 px), a folder of train-upscaler, or a checkpoint.",
+    ),
+]
+Threshold = Annotated[
+    str,
+    typer.Option(
+        "--threshold",
+        help="Cosine of a match: a number, a face set that it is chosen on, none, or auto (the bundled sample; a "
+        "remote service is not asked).",
     ),
 ]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Write into a folder that holds files already.")]
@@ -133,13 +143,21 @@ def _finish(upscale: str, inverter: Inverter, steps: int, sampler: str | None) -
     return partial(second.enlarge, steps=steps, sampler=sampler or "dpm++")
 
 
+@contextmanager
+def _told(total: int) -> Iterator[Callable[[int], None]]:
+    """Tells how many of `total` pictures are made, where that takes long."""
+    from fraudit.cli.console import Line
+    from fraudit.progress import Progress
+
+    with Line(terse=True) as line:
+        part = Progress("pictures", total, line.progress)
+        part(0, total)
+        yield part.add
+
+
 def _enlarged(side: int, inverter: Inverter) -> str:
     """What a sheet's title says of pictures that are larger than the inverter makes them."""
     return f", enlarged to {side} px" if side > inverter.size_px else ""
-
-
-def _number(value: float) -> str:
-    return "no vector" if value != value else f"{value:.2f}"
 
 
 def invert(
@@ -160,12 +178,14 @@ def invert(
         int, typer.Option(help="Rounds in which each picture is shown to the model and its vector corrected.")
     ] = 0,
     upscale: Upscale = "",
+    threshold: Threshold = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Turn ID vectors back into faces, with the similarity measured by showing them to the model again.
 
     Example: fraudit invert --embedder dlib --image face.jpg --samples 4 --out inverted
     """
+    from fraudit.cli.sheet import mark, six
     from fraudit.inverters.inverting import contact_sheet, guidance_of, invert_vectors, write_sheet
 
     _one_of(image, vector)
@@ -173,10 +193,12 @@ def invert(
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     larger = _finish(upscale, found, steps, sampler)
     names, vectors, crops = _sources(runtime, image, vector, rows)
-    result = invert_vectors(
-        found, runtime, vectors,
-        samples=samples, seed=seed, refine=refine, finish=larger, **options,
-    )  # fmt: skip
+    limit = mark(threshold, runtime)
+    with _told(len(vectors) * samples * (1 + refine)) as told:
+        result = invert_vectors(
+            found, runtime, vectors,
+            samples=samples, seed=seed, refine=refine, finish=larger, told=told, **options,
+        )  # fmt: skip
     sheet_rows, captions, table, pictures = [], [], [], {}
     for n, name in enumerate(names):
         row = [crops[n]] if crops else []
@@ -184,22 +206,32 @@ def invert(
         for i in range(n * samples, (n + 1) * samples):
             similarity = float(result.similarity[i])
             row.append(result.pictures[i])
-            text.append(f"seed {result.seeds[i]}: {_number(similarity)}")
+            text.append(f"seed {result.seeds[i]}: {limit.shown(similarity)}")
             file = f"{n:03d}-seed{result.seeds[i]}.png"
             pictures[file] = result.pictures[i]
-            table.append(
-                {"source": name, "seed": int(result.seeds[i]), "file": file, "cosine": _number(similarity)}
-            )
+            row_of = {"source": name, "seed": int(result.seeds[i]), "file": file, "cosine": six(similarity)}
+            table.append({**row_of, "match": limit.match(similarity)})
         sheet_rows.append(row)
         captions.append(text)
     strength = guidance_of(found) if guidance is None else guidance
     title = (
         f"{found.name} inverter of {runtime.spec.name}, guidance {strength:g}"
-        f"{_enlarged(result.pictures.shape[1], found)}: cosine to the source vector"
+        f"{_enlarged(result.pictures.shape[1], found)}: cosine to the source vector; {limit.words}"
     )
     sheet = contact_sheet(sheet_rows, captions, [Path(n).name[:24] for n in names], title=title)
     write_sheet(out, sheet, table, pictures)
-    _done(out, runtime)
+    if refine:
+        print(refined_words(refine, result.improved, len(result.pictures)), file=sys.stderr)
+    _done(out, runtime, limit)
+
+
+def refined_words(rounds: int, improved: int, pictures: int) -> str:
+    """What `--refine` brought."""
+    if not improved:
+        return (
+            f"note: --refine {rounds} changed nothing: no corrected picture is nearer to its vector than the first one"
+        )
+    return f"--refine {rounds} brought {improved} of {pictures} pictures nearer to their vectors"
 
 
 def interpolate(
@@ -217,12 +249,14 @@ def interpolate(
     temperature: Temperature = None,
     seed: Seed = 0,
     upscale: Upscale = "",
+    threshold: Threshold = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Walk from one ID vector to another, by slerp and by lerp, and look at every step.
 
     Example: fraudit interpolate --embedder dlib --image a.jpg --image b.jpg --frames 7 --out path
     """
+    from fraudit.cli.sheet import mark, six
     from fraudit.errors import UsageError
     from fraudit.inverters import inverting
 
@@ -231,36 +265,36 @@ def interpolate(
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     larger = _finish(upscale, found, steps, sampler)
     names, vectors, _ = _sources(runtime, image, vector, rows)
+    limit = mark(threshold, runtime)
     if len(vectors) != 2:
         raise UsageError(f"expected two faces to walk between, found {len(vectors)}", "--image A --image B")
     sheet_rows, captions, table, pictures = [], [], [], {}
     for kind in ("slerp", "lerp"):
         path = inverting.interpolate(vectors[0], vectors[1], frames, kind)
-        result = inverting.invert_vectors(found, runtime, path, seed=seed, finish=larger, **options)
+        with _told(len(path)) as told:
+            result = inverting.invert_vectors(
+                found, runtime, path, seed=seed, finish=larger, told=told, **options
+            )
         again = inverting.reembed(runtime, result.pictures)
-        ends = [inverting.cosine(again.vectors, vectors[i][None]) for i in (0, 1)]
+        ends, text = [inverting.cosine(again.vectors, vectors[i][None]) for i in (0, 1)], []
         for f in range(frames):
             file = f"{kind}-{f:02d}.png"
             pictures[file] = result.pictures[f]
-            both = [_number(float(e[f])) if again.ok[f] else "no vector" for e in ends]
-            table.append(
-                {
-                    "path": kind,
-                    "frame": f,
-                    "file": file,
-                    "cosine_to_first": both[0],
-                    "cosine_to_second": both[1],
-                }
-            )
+            both = [float(e[f]) if again.ok[f] else float("nan") for e in ends]
+            row = {"path": kind, "frame": f, "file": file}
+            for end, value in zip(("first", "second"), both, strict=True):
+                row |= {f"cosine_to_{end}": six(value), f"matches_{end}": limit.match(value)}
+            table.append(row)
+            text.append("\n".join(limit.shown(value) for value in both))
         sheet_rows.append(list(result.pictures))
-        captions.append([f"{a['cosine_to_first']} | {a['cosine_to_second']}" for a in table[-frames:]])
+        captions.append(text)
     title = (
         f"From {Path(names[0]).name[:30]} to {Path(names[1]).name[:30]}"
-        f"{_enlarged(result.pictures.shape[1], found)}: cosine to first | second"
+        f"{_enlarged(result.pictures.shape[1], found)}: cosine to first, to second; {limit.words}"
     )
     sheet = inverting.contact_sheet(sheet_rows, captions, ["slerp", "lerp"], title=title)
     inverting.write_sheet(out, sheet, table, pictures)
-    _done(out, runtime)
+    _done(out, runtime, limit)
 
 
 def traverse(
@@ -287,12 +321,14 @@ def traverse(
     temperature: Temperature = None,
     seed: Seed = 0,
     upscale: Upscale = "",
+    threshold: Threshold = "auto",
     overwrite: Overwrite = False,
 ) -> None:
     """Move a face along one direction of the ID space, or set one attribute of a conditioned inverter.
 
     Example: fraudit traverse --embedder dlib --image face.jpg --attribute male --out direction
     """
+    from fraudit.cli.sheet import mark, six
     from fraudit.errors import UsageError
     from fraudit.inverters import inverting
     from fraudit.inverters.sources import conditions, direction
@@ -307,6 +343,7 @@ def traverse(
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     larger = _finish(upscale, found, steps, sampler)
     names, vectors, _ = _sources(runtime, image, vector, rows)
+    limit = mark(threshold, runtime)
     sheet_rows, captions, table, pictures = [], [], [], {}
     if condition is not None:
         values, encoded = conditions(found, condition)
@@ -322,22 +359,27 @@ def traverse(
             if condition is not None
             else inverting.travel(vectors[n], line, values)
         )
-        result = inverting.invert_vectors(found, runtime, path, seed=seed, finish=larger, **options)
+        with _told(len(path)) as told:
+            result = inverting.invert_vectors(
+                found, runtime, path, seed=seed, finish=larger, told=told, **options
+            )
         again = inverting.reembed(runtime, result.pictures)
         own = inverting.cosine(again.vectors, vectors[n][None])
         text = []
         for i, value in enumerate(values):
             file = f"{n:03d}-{i:02d}.png"
             pictures[file] = result.pictures[i]
-            cosine = _number(float(own[i])) if again.ok[i] else "no vector"
-            text.append(f"{value:+g}: {cosine}" if condition is None else f"{value:g}: {cosine}")
-            table.append({"source": name, "value": value, "file": file, "cosine_to_source": cosine})
+            cosine = float(own[i]) if again.ok[i] else float("nan")
+            text.append(f"{value:{'+' if condition is None else ''}g}: {limit.shown(cosine)}")
+            row = {"source": name, "value": value, "file": file, "cosine_to_source": six(cosine)}
+            table.append({**row, "match": limit.match(cosine)})
         sheet_rows.append(list(result.pictures))
         captions.append(text)
-    title = f"{what}{_enlarged(result.pictures.shape[1], found)}: cosine to the source vector"
+    size = _enlarged(result.pictures.shape[1], found)
+    title = f"{what}{size}: cosine to the source vector; {limit.words}"
     sheet = inverting.contact_sheet(sheet_rows, captions, [Path(n).name[:24] for n in names], title=title)
     inverting.write_sheet(out, sheet, table, pictures)
-    _done(out, runtime)
+    _done(out, runtime, limit)
 
 
 def _floats(text: str) -> list[float]:
@@ -351,8 +393,9 @@ def _floats(text: str) -> list[float]:
         ) from error
 
 
-def _done(out: Path, runtime: EmbedderRuntime) -> None:
+def _done(out: Path, runtime: EmbedderRuntime, limit: Mark) -> None:
     print(NOTICE, file=sys.stderr)
+    print(f"note: {limit.words}", file=sys.stderr)
     typer.echo(f"{out / 'sheet.png'} ({runtime.spec.name} was asked for {runtime.queries} vectors)")
 
 
@@ -384,20 +427,15 @@ def train_linear(
         raise UsageError(
             f"unknown features '{features}'", f"{suggest(features, ('linear', 'rbf'))}known: linear, rbf"
         )
-    line = Line()
-    runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), Store())
-    pool = training_pool(runtime, split([dataset]), size, detector, line.progress)
-    line.say(f"{len(pool.images):,} faces; fitting the regression and {components} eigenfaces")
-    trained = train(
-        pool.images,
-        pool.vectors,
-        pool.subjects,
-        pool.about,
-        components=components,
-        features=features,
-        seed=seed,
-    )
-    save(trained, out)
+    with Line() as line:
+        runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), Store())
+        pool = training_pool(runtime, split([dataset]), size, detector, line.progress)
+        line.say(f"{len(pool.images):,} faces; fitting the regression and {components} eigenfaces")
+        trained = train(
+            pool.images, pool.vectors, pool.subjects, pool.about, components=components, features=features,
+            seed=seed, show=line.progress,
+        )  # fmt: skip
+        save(trained, out)
     held = trained.card["held_out"]
     typer.echo(f"{out}: R2 of the pixels on {held['people']} held-out people {held['r2']}")
 

@@ -19,6 +19,7 @@ import typer
 import fraudit
 from fraudit.cli.terminal import guard
 from fraudit.errors import ArtifactError, FrauditError
+from fraudit.threads import settle
 
 TOPICS = (
     "analyze",
@@ -172,6 +173,7 @@ def run(arguments: list[str]) -> int:
     arguments = [a for a in arguments if a != "--debug"] or ["--help"]
     with guard(), _signals() as came:
         try:
+            settle()
             code = app(arguments, prog_name="fraudit", standalone_mode=False)
             if came:  # typer turns an interrupt into an exit without a word
                 return interrupted(arguments[0], came[0])

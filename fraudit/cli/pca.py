@@ -35,19 +35,20 @@ def pca(
 
     params: dict[str, Any] = {"margin": margin} | ({} if far is None else {"far": far})
     named = plan_from_values({"embedder": embedder, "dataset": dataset}, "fraudit pca")
-    run = audit(
-        embedder,
-        dataset,
-        weights=weights,
-        only=("compression",),
-        params={"compression": params},
-        out=out or default_run_dir(named),
-        overwrite=overwrite,
-        seed=seed,
-        reporter=Line(quiet).reporter(),
-        **({} if limit is None else {"limit": limit}),
-    )
-    page = run.render()
+    with Line(quiet) as line:
+        run = audit(
+            embedder,
+            dataset,
+            weights=weights,
+            only=("compression",),
+            params={"compression": params},
+            out=out or default_run_dir(named),
+            overwrite=overwrite,
+            seed=seed,
+            reporter=line.reporter(),
+            **({} if limit is None else {"limit": limit}),
+        )
+        page = run.render()
     if as_json:
         result = run.record.result("compression")
         metrics = {

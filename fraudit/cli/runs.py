@@ -72,16 +72,36 @@ def runs(
     if not rows:
         typer.echo(f"no run in {folder}")
         return
-    from rich import box
-    from rich.table import Table
+    _print_runs(rows)
 
-    from fraudit.cli.terminal import show_table
 
-    table = Table(box=box.SIMPLE_HEAD)
+def _print_runs(rows: list[dict[str, Any]]) -> None:
+    """A table where it fits; else a few lines for every run, whose name is never cut."""
+    import shutil
+    import textwrap
+
+    from fraudit.cli.terminal import one_line
+
     keys = list(dict.fromkeys(key for row in rows for key in row))
-    for key in keys:
-        table.add_column(key, overflow="fold")
-    show_table(table, ([row.get(key, "-") for key in keys] for row in rows))
+    cells = [[one_line(row.get(key, "-")) for key in keys] for row in rows]
+    widths = [max(map(len, [key, *column])) for key, column in zip(keys, zip(*cells, strict=True), strict=True)]
+    columns = shutil.get_terminal_size((80, 24)).columns
+    if sum(widths) + 3 * len(widths) <= columns:
+        from rich import box
+        from rich.table import Table
+
+        from fraudit.cli.terminal import show_table
+
+        table = Table(box=box.SIMPLE_HEAD)
+        for key in keys:
+            table.add_column(key, no_wrap=True)
+        show_table(table, cells)
+        return
+    for row in cells:
+        about = [f"{key} {cell}" for key, cell in zip(keys[1:], row[1:], strict=True) if cell != "-"]
+        typer.echo(row[0])
+        indent = " " * 4
+        typer.echo(textwrap.fill("; ".join(about), columns, initial_indent=indent, subsequent_indent=indent))
 
 
 def show(

@@ -38,16 +38,16 @@ def analyze_scorer(
         out = default_run_dir(plan_from_values({**given, "embedder": stem}, "fraudit analyze"))
     values = {**given, "embedder": scorer}
     chosen = plan_from_toml(plan, values) if plan else plan_from_values(values, "fraudit analyze")
-    line = Line(quiet or dry_run)
-    prepared = prepare(replace(chosen, pictures="none"), scorer, out, max_queries, line.reporter())
-    try:
-        if dry_run:
-            typer.echo(json.dumps(asdict(prepared.budget), indent=2) if as_json else budget_text(prepared))
-            return 0
-        asked = {"scorer": prepared.runtime.spec.name, "max_queries": max_queries}
-        done = None if overwrite else unreported(out, {**prepared.plan.as_dict(), **asked})
-        line.say(f"{out} holds this run, finished but for its report" if done else budget_text(prepared))
-        record = done or run_scorer(prepared, overwrite=overwrite, reporter=line.reporter())
-    finally:
-        prepared.runtime.close()
+    with Line(quiet or dry_run) as line:
+        prepared = prepare(replace(chosen, pictures="none"), scorer, out, max_queries, line.reporter())
+        try:
+            if dry_run:
+                typer.echo(json.dumps(asdict(prepared.budget), indent=2) if as_json else budget_text(prepared))
+                return 0
+            asked = {"scorer": prepared.runtime.spec.name, "max_queries": max_queries}
+            done = None if overwrite else unreported(out, {**prepared.plan.as_dict(), **asked})
+            line.say(f"{out} holds this run, finished but for its report" if done else budget_text(prepared))
+            record = done or run_scorer(prepared, overwrite=overwrite, reporter=line.reporter())
+        finally:
+            prepared.runtime.close()
     return tell(record, out, render(out), quiet, as_json)

@@ -157,8 +157,8 @@ def carry_out(
     from fraudit.diffusion.workflow import run_training
 
     first = os.environ.get("RANK", "0") == "0"
-    line = Line(quiet or not first)
-    result = run_training(plan, runtime, judge, line.say, line.progress)
+    with Line(quiet or not first) as line:
+        result = run_training(plan, runtime, judge, line.say, line.progress)
     if not first:
         return
     if as_json:

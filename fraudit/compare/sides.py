@@ -21,6 +21,7 @@ COSMETIC = {
     "verification": {"bins", "points", "fmrs", "fars"},
     "bias": {"reconstructions"},
     "compression": {"reconstructions"},
+    "directions": {"pictured"},
 }
 
 

@@ -283,7 +283,8 @@ def adapt(
         guidance=float(card.get("guidance", DEFAULT_GUIDANCE)),
         temperature=float(card.get("temperature", 1.0)),
     )
-    pictures = probe.pictures(load_inverter_network(folder)[0])
+    network = load_inverter_network(folder)[0]
+    pictures = probe.pictures(network, lambda done, total: say("pictures of people held out", done, total))
     write_picture(out / "samples.png", grid([data.pictures[probe.rows[:SAMPLES]], pictures[:SAMPLES]]))
     found = probe.score(pictures)
     made["evaluation"] = {key: found[key] for key in ("embedder", "judge", "judge_name") if key in found}

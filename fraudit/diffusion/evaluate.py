@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,8 +87,8 @@ class Probe:
         """One face of each of at most `count` people, held out or trained on; the same ones every time."""
         return cls(data=data, rows=held_out_rows(data, held_out)[:count], **rest)
 
-    def pictures(self, network: UNet) -> U8:
-        """u8[M,S,S,3] made from the ID vectors with seeds 0..M-1."""
+    def pictures(self, network: UNet, told: Callable[[int, int], None] | None = None) -> U8:
+        """u8[M,S,S,3] made from the ID vectors with seeds 0..M-1; `told` (made, in all) on the way."""
         device = next(network.parameters()).device
         process = GaussianDiffusion(self.schedule, learn_sigma=network.config.learn_sigma)
         dim = network.config.identity_dim
@@ -114,6 +114,7 @@ class Probe:
             chunk=chunk,
             device=device,
             patch=network.config.patch,
+            told=told,
         )
 
     def score(self, pictures: U8) -> dict[str, Any]:

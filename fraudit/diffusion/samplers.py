@@ -292,6 +292,7 @@ def sample_pictures(
     patch: int = 1,
     first_of: Callable[[I64], Tensor] | None = None,
     sigma_max: float = SIGMA_MAX,
+    told: Callable[[int, int], None] | None = None,
 ) -> U8:
     """u8[N,S,S,3], in chunks, so that memory does not grow with N beyond the pictures themselves.
 
@@ -303,6 +304,7 @@ def sample_pictures(
         temperature: see `run_sampler`.
         patch: side of the blocks in which the network answers; see `without_blocks` and `without_tints`.
         first_of: i64[chunk] -> the pictures that are started from with noise of `sigma_max`; see `run_sampler`.
+        told: (pictures made, pictures in all) after each chunk.
     """
     check_sampling(sampler, steps, process.train_steps, temperature=temperature)
     where = torch.device(device)
@@ -327,6 +329,8 @@ def sample_pictures(
             )
             real = min(chunk, len(numbers) - start)
             out[start : start + real] = to_pictures((without_tints(without_blocks(x)) if patch == 2 else x)[:real])
+            if told is not None:
+                told(start + real, len(numbers))
     return out
 
 

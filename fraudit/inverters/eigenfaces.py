@@ -8,6 +8,7 @@ splits into a symmetric and an antisymmetric part, each fitted on half a picture
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,7 +78,9 @@ def _randomised_svd(
     return vectors[:k].astype(np.float32), values[:k].astype(np.float32)
 
 
-def fit_eigenfaces(images: U8 | F32, k: int, seed: int, mirror: bool = True) -> Eigenfaces:
+def fit_eigenfaces(
+    images: U8 | F32, k: int, seed: int, mirror: bool = True, told: Callable[[int, int], None] = lambda *_: None
+) -> Eigenfaces:
     """Fit k eigenfaces.
 
     Args:
@@ -85,6 +88,7 @@ def fit_eigenfaces(images: U8 | F32, k: int, seed: int, mirror: bool = True) -> 
         k: components kept, at most N - 1 (2 N - 1 where `mirror`) and at most the number of pixels.
         seed: of the random range finder.
         mirror: count every picture's mirror too (see the module's text).
+        told: (parts of the fit done, in all).
 
     Raises DataError where shapes or k do not allow a fit.
     """
@@ -122,6 +126,7 @@ def fit_eigenfaces(images: U8 | F32, k: int, seed: int, mirror: bool = True) -> 
             basis = np.concatenate([left, sign * left[:, :, ::-1]], axis=2).reshape(len(basis), -1)
         vectors.append(basis)
         values.append(singular)
+        told(len(values), len(signs))
     singular = np.concatenate(values)
     order = np.argsort(-singular, kind="stable")[:k]
     kept = singular[order]

@@ -18,10 +18,19 @@ from fraudit.embedding import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.faces.align import as_shown
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, Embeddings, Inverter
+from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, Bool, Embeddings, Inverter
 
 # Of what is missing. The whole of it overshoots: other models then find the pictures farther (id3pm_dlib_mini64.md).
 REFINED_BY = 0.5
+
+
+SHOWN_BATCHES = 4  # batches of a black box between two words of how far it is
+
+Told = Callable[[int], None]
+
+
+def nobody(count: int) -> None:
+    """Told to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +42,58 @@ class Inversion:
         source: i64[N*K], index of the vector each was made from.
         seeds: i64[N*K].
         similarity: f64[N*K], cosine of the re-embedded picture to its vector; NaN where it has no vector.
+        improved: pictures that refinement replaced by nearer ones.
     """
 
     pictures: U8
     source: I64
     seeds: I64
     similarity: F64
+    improved: int = 0
 
 
-def reembed(runtime: EmbedderRuntime, pictures: U8) -> Embeddings:
-    """What `runtime` says of u8[N,S,S,3] inverter pictures, aligned by their declared points."""
-    points = landmarks_of(pictures.shape[1])
-    preprocess = runtime.spec.preprocess
-    crops = [as_shown(picture, points, preprocess) for picture in pictures]
-    return runtime.embed_aligned(np.stack(crops))
+def reembed(runtime: EmbedderRuntime, pictures: U8, told: Told = nobody) -> Embeddings:
+    """What `runtime` says of u8[N,S,S,3] inverter pictures, aligned by their declared points.
+
+    Args:
+        told: how many more were shown to it, after each piece.
+    """
+    points, preprocess = landmarks_of(pictures.shape[1]), runtime.spec.preprocess
+    step = SHOWN_BATCHES * runtime.loaded.batch_size
+    found = []
+    for start in range(0, max(len(pictures), 1), step):
+        part = pictures[start : start + step]
+        crops = [as_shown(picture, points, preprocess) for picture in part]
+        found.append(runtime.embed_aligned(np.stack(crops)))
+        told(len(part))
+    return Embeddings(
+        np.concatenate([f.vectors for f in found]),
+        np.concatenate([f.ok for f in found]),
+        tuple(reason for f in found for reason in f.reasons),
+        found[0].fingerprint,
+    )
+
+
+def invert_in_pieces(
+    inverter: Inverter, vectors: F32, seeds: I64, told: Told = nobody, **options: Any
+) -> U8:
+    """`inverter.invert`, in the pieces in which it works anyway (its `chunk`), so that one hears of each.
+
+    Args:
+        told: how many more pictures there are, after each piece.
+    """
+    step = int(getattr(inverter, "chunk", 0))
+    if not 0 < step < len(vectors):
+        pictures = inverter.invert(vectors, seeds, **options)
+        told(len(vectors))
+        return pictures
+    made = []
+    for start in range(0, len(vectors), step):
+        part = slice(start, start + step)
+        own = {k: v[part] if isinstance(v, np.ndarray) and v.ndim == 2 else v for k, v in options.items()}
+        made.append(inverter.invert(vectors[part], seeds[part], **own))
+        told(len(made[-1]))
+    return np.concatenate(made)
 
 
 def cosine(a: NDArray[Any], b: NDArray[Any]) -> F64:
@@ -63,9 +110,18 @@ def guidance_of(inverter: Inverter) -> float:
 
 
 def invert_refined(
-    inverter: Inverter, runtime: EmbedderRuntime, vectors: F32, seeds: I64, rounds: int, **options: Any
-) -> U8:
-    """u8[N,S,S,3] pictures, each corrected `rounds` times by what the black box says of it.
+    inverter: Inverter, runtime: EmbedderRuntime, vectors: F32, seeds: I64, rounds: int, told: Told = nobody,
+    **options: Any,
+) -> U8:  # fmt: skip
+    """The pictures of `refined`."""
+    return refined(inverter, runtime, vectors, seeds, rounds, told, **options)[0]
+
+
+def refined(
+    inverter: Inverter, runtime: EmbedderRuntime, vectors: F32, seeds: I64, rounds: int, told: Told = nobody,
+    **options: Any,
+) -> tuple[U8, Bool]:  # fmt: skip
+    """(u8[N,S,S,3] pictures corrected `rounds` times by what the black box says of them, bool[N] which got nearer).
 
     Every round shows the pictures to the box and inverts the vectors anew, moved by half of what is missing:
     y_k+1 = y_k + (y - E(x_k)) / 2, all of norm 1. A picture is replaced only by one that the box finds nearer to y.
@@ -74,14 +130,16 @@ def invert_refined(
     Args:
         vectors: f32[N,D]; seeds: i64[N].
         rounds: 0 inverts once.
+        told: how many more pictures were made, after each piece; N times 1 + rounds in all.
     Raises:
         UsageError: rounds < 0.
     """
     if rounds < 0:
         raise UsageError(f"rounds of refinement must be at least 0, found {rounds}", "1 brings most of it")
-    pictures = inverter.invert(vectors, seeds, **options)
+    pictures = invert_in_pieces(inverter, vectors, seeds, told, **options)
+    improved = np.zeros(len(pictures), bool)
     if rounds == 0:
-        return pictures
+        return pictures, improved
     wanted = np.asarray(vectors, np.float32)
     wanted = wanted / np.maximum(np.linalg.norm(wanted, axis=1, keepdims=True), 1e-12)
     asked, kept = wanted.copy(), pictures.copy()
@@ -90,12 +148,13 @@ def invert_refined(
     for _ in range(rounds):
         # Where the box saw no face there is nothing to correct by: the vector stays as it is.
         asked = asked + REFINED_BY * np.where(said.ok[:, None], wanted - said.unit(), 0).astype(np.float32)
-        pictures = inverter.invert(asked, seeds, **options)
+        pictures = invert_in_pieces(inverter, asked, seeds, told, **options)
         said = reembed(runtime, pictures)
         near = np.where(said.ok, cosine(said.vectors, wanted), -np.inf)
         nearer = near > best
         kept[nearer], best[nearer] = pictures[nearer], near[nearer]
-    return kept
+        improved |= nearer
+    return kept, improved
 
 
 def invert_vectors(
@@ -107,6 +166,7 @@ def invert_vectors(
     seed: int = 0,
     refine: int = 0,
     finish: Callable[[U8, I64], U8] | None = None,
+    told: Told = nobody,
     **options: Any,
 ) -> Inversion:
     """`samples` pictures of each of f32[N,D] vectors with seeds seed, seed+1, ..., judged by the black box.
@@ -114,6 +174,7 @@ def invert_vectors(
     Args:
         refine: rounds of correction, see `invert_refined`.
         finish: (pictures, seeds) -> the pictures that are judged and returned, such as larger ones.
+        told: how many more pictures were made, after each piece.
         options: given to the inverter (`guidance`, `steps`, `sampler`, ...); unknown ones are refused.
     Raises:
         UsageError: samples < 1, refine < 0, or an option this inverter does not know.
@@ -123,7 +184,7 @@ def invert_vectors(
     source = np.repeat(np.arange(len(vectors)), samples)
     seeds = np.tile(np.arange(seed, seed + samples), len(vectors))
     try:
-        pictures = invert_refined(inverter, runtime, vectors[source], seeds, refine, **options)
+        pictures, improved = refined(inverter, runtime, vectors[source], seeds, refine, told, **options)
     except TypeError as error:
         if "unexpected keyword" not in str(error):
             raise
@@ -136,7 +197,7 @@ def invert_vectors(
         pictures = finish(pictures, seeds)
     again = reembed(runtime, pictures)
     similarity = cosine(again.vectors, vectors[source])
-    return Inversion(pictures, source, seeds, np.where(again.ok, similarity, np.nan))
+    return Inversion(pictures, source, seeds, np.where(again.ok, similarity, np.nan), int(improved.sum()))
 
 
 def interpolate(start: F32, end: F32, frames: int, kind: str = "slerp") -> F32:

@@ -29,6 +29,7 @@ import numpy as np
 from fraudit.doors import BROKEN, check_ours
 from fraudit.errors import ArtifactError, DataError, UsageError
 from fraudit.inverters.eigenfaces import Eigenfaces, fit_eigenfaces
+from fraudit.progress import Progress, Show, nowhere
 from fraudit.store import write_atomic, write_text_atomic
 from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, InverterPlugin
 
@@ -164,6 +165,7 @@ def train(
     rbf_centres: int = 2000,
     ridges: tuple[float, ...] = RIDGES,
     seed: int = 0,
+    show: Show = nowhere,
 ) -> LinearInverter:
     """Fit eigenfaces and the regression; the ridge is chosen on a tenth of the people, never on a test set.
 
@@ -171,6 +173,7 @@ def train(
         images: u8[N,S,S,3] in the inverters' geometry.
         id_vectors: f32[N,D] raw ID vectors of the same faces.
         subjects: i64[N], to hold people out.
+        show: told (part, done, in all).
         about: `embedder`, `embedder_fingerprint`, `data`, `licence`, ... for the card.
     Raises:
         DataError: sizes do not match, or too few faces.
@@ -195,8 +198,9 @@ def train(
         # On the sphere of radius sqrt(D) unrelated vectors lie about sqrt(2 D) apart.
         width = float(np.sqrt(y.shape[1]))
     phi = rbf_features(y, centres, width) if features == "rbf" else y
-    mean, mean_face = phi[pool].mean(0), _mean(images, pool)
-    gram, cross = _moments(phi, mean, images, mean_face, pool)
+    told = Progress("fitting the regression", 2 * len(pool) + (len(ridges) + 1) * int(held.sum()), show)
+    mean, mean_face = phi[pool].mean(0), _mean(images, pool, told)
+    gram, cross = _moments(phi, mean, images, mean_face, pool, told)
     # In units of the features' mean variance, and never near 0: dlib's vectors fill 85 of their 128 dimensions,
     # and what is left is rounding noise that an unridged fit takes for information.
     unit = float(np.trace(gram)) / len(gram)
@@ -205,14 +209,14 @@ def train(
     weight, best = np.zeros((phi.shape[1], mean_face.size), np.float32), np.inf
     for ridge in ridges:
         candidate = np.linalg.solve(gram + ridge * unit * np.eye(len(gram)), cross).astype(np.float32)
-        tried[ridge] = _square_error(phi, mean, images, mean_face, candidate, apart)
+        tried[ridge] = _square_error(phi, mean, images, mean_face, candidate, apart, told)
         if tried[ridge] < best:
             weight, best = candidate, tried[ridge]
-    total = _square_error(phi, mean, images, mean_face, None, apart)
+    total = _square_error(phi, mean, images, mean_face, None, apart, told)
     if len(pool) > EIGENFACE_PICTURES:
         pool = np.sort(rng.choice(pool, EIGENFACE_PICTURES, replace=False))
     k = min(components, 2 * len(pool) - 1, images[0].size)
-    faces = fit_eigenfaces(images[pool], k, seed)
+    faces = fit_eigenfaces(images[pool], k, seed, told=Progress("fitting eigenfaces", show=show))
     rest = images[apart].reshape(len(apart), -1) - mean_face.ravel() - (phi[apart] - mean) @ weight
     residual = (rest @ faces.basis.T / faces.scale).std(0)
     card = {
@@ -238,16 +242,19 @@ def train(
     )
 
 
-def _mean(images: U8, rows: I64) -> F32:
+def _mean(images: U8, rows: I64, told: Progress) -> F32:
     """f32[S,S,3] mean of pictures `rows` and their mirrors."""
     total = np.zeros(images.shape[1:], np.float64)
     for start in range(0, len(rows), CHUNK):
         total += images[rows[start : start + CHUNK]].sum(0, dtype=np.float64)
+        told.add(len(rows[start : start + CHUNK]))
     mean = total / len(rows)
     return ((mean + mean[:, ::-1]) / 2).astype(np.float32)
 
 
-def _moments(phi: F32, mean: F32, images: U8, mean_face: F32, rows: I64) -> tuple[F64, F64]:
+def _moments(
+    phi: F32, mean: F32, images: U8, mean_face: F32, rows: I64, told: Progress
+) -> tuple[F64, F64]:
     """(f64[F,F], f64[F,P]): second moments of the features, and of features with pixels, per picture."""
     gram = np.zeros((phi.shape[1], phi.shape[1]))
     cross = np.zeros((phi.shape[1], mean_face.size))
@@ -256,10 +263,13 @@ def _moments(phi: F32, mean: F32, images: U8, mean_face: F32, rows: I64) -> tupl
         x = phi[part] - mean
         gram += x.T @ x
         cross += x.T @ (images[part].reshape(len(part), -1) - mean_face.ravel())
+        told.add(len(part))
     return gram / len(rows), cross / len(rows)
 
 
-def _square_error(phi: F32, mean: F32, images: U8, mean_face: F32, weight: F32 | None, rows: I64) -> float:
+def _square_error(
+    phi: F32, mean: F32, images: U8, mean_face: F32, weight: F32 | None, rows: I64, told: Progress
+) -> float:
     """Mean over pictures `rows` of the squared pixel error; of the mean face alone where `weight` is None."""
     total = 0.0
     for start in range(0, len(rows), CHUNK):
@@ -268,6 +278,7 @@ def _square_error(phi: F32, mean: F32, images: U8, mean_face: F32, weight: F32 |
         if weight is not None:
             error = error - (phi[part] - mean) @ weight
         total += float(np.einsum("np,np->", error, error, dtype=np.float64))
+        told.add(len(part))
     return total / len(rows)
 
 

@@ -214,7 +214,11 @@ def training_pool(
             faces, locate=points_of, progress=lambda d, t, n=name: progress(f"embedding {n}", d, t)
         )
         kept = np.flatnonzero(answer.ok & np.isfinite(points).all(axis=(1, 2)))
-        images.append(np.stack([_crop(faces.read(int(i)), points[i], size_px, template) for i in kept]))
+        crops = []
+        for i in kept:
+            crops.append(_crop(faces.read(int(i)), points[i], size_px, template))
+            progress(f"cutting out faces of {name}", len(crops), len(kept))
+        images.append(np.stack(crops))
         vectors.append(answer.vectors[kept])
         subjects.append(np.unique(faces.subjects[kept], return_inverse=True)[1] + first)
         first = int(subjects[-1].max()) + 1

@@ -138,6 +138,7 @@ class Cell:
         lost: probes that were not found or gave no vector.
         n: probes.
         similarity_reason: why the similarity has no interval.
+        recognised: FNMR of the comparisons whose probe was acquired; None where there is none.
     """
 
     similarity: float | None
@@ -149,6 +150,7 @@ class Cell:
     lost: Rate
     n: int
     similarity_reason: str = ""
+    recognised: Rate | None = None
 
 
 def simultaneous_level(cells: int, error: float) -> float:
@@ -243,7 +245,20 @@ class Comparisons:
             share(~ok[probes], people[probes], people[probes], self.level),
             int(probes.sum()),
             reason,
+            self._rate(miss, genuine & ok[self.pairs.row]),
         )
+
+    def split(self, miss: Bool, lost: Bool) -> tuple[F64, F64]:
+        """The two ways to fail, apart: f64[people] each, genuine errors of a person if only one of them happened.
+
+        In the first only lost probes fail and all others do as on clean pictures; in the second the lost do as on clean
+        pictures. Their increases over the clean errors add up to that of `miss`.
+
+        Args:
+            miss: bool[P], no match under the corruption. lost: bool[P], comparisons whose probe was not acquired.
+        """
+        clean = self.clean_errors
+        return self.person_sums(clean | lost), self.person_sums(np.where(lost, clean, miss))
 
     def _difference(self, before: Bool, after: Bool, mask: Bool, level: float) -> Difference | None:
         if not mask.any():

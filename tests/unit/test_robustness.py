@@ -125,8 +125,63 @@ def test_a_face_that_is_not_found_raises_fnmr_and_never_fmr(crowd) -> None:
     assert metric(result, "robustness.fta.darkness.1").value == 0.0
     lost = next(f for f in result.figures if f.name == "robustness_fta")
     assert lost.data["values"] == [[0.0, 1.0]]
-    assert "In 100\u202f% of the 64 pictures no face is found" in result.findings[0].text
+    assert metric(result, "robustness.fnmr_found.darkness.5").missing == "no genuine pair has a face that is found"
+    assert [f.rule for f in result.findings if f.severity != "good"] == ["robustness.not_found"]
+    assert "no face is found any more in 100\u202f% of the 64 pictures" in result.findings[0].text
+    assert any("robustness.where=aligned" in c for c in result.caveats)
     assert not any("not measured" in c for c in result.caveats)
+
+
+def _half_blind(picture: np.ndarray) -> np.ndarray | None:
+    """A detector that finds no face in half of the pictures that are dark."""
+    return None if picture.mean() < 60 and int(picture[::7].sum()) % 2 else ARCFACE_112
+
+
+def _grey_blind(batch: np.ndarray) -> np.ndarray:
+    """An embedder that takes every second grey face for its opposite."""
+    vectors = luma_pattern(batch)
+    for i, image in enumerate(batch):
+        if np.ptp(image.astype(int), axis=2).max() == 0 and int(image[::3].sum()) % 2:
+            vectors[i] = -vectors[i]
+    return vectors
+
+
+def test_what_the_detector_loses_and_what_recognition_loses_are_two_findings(crowd) -> None:
+    images, subjects = crowd
+    context = FakeContext(images, subjects, _grey_blind, locate=_half_blind)
+    params = Params(corruptions=("darkness", "grey"), severities=(3, 5), probes=120, fmr=1e-2)
+    result = ANALYSIS.run(context, params)
+    at = {f.rule: f for f in result.findings}
+    assert at["robustness.not_found"].text.startswith("Under-exposure at severity")
+    assert at["robustness.not_recognised"].text.startswith("Grey at severity")
+    assert "robustness.fnmr_increase" not in at
+    assert 0.3 < metric(result, "robustness.fta.darkness.5").value < 0.7
+    # of the faces that are found in the dark, none is lost; in grey all are found and half are not recognised
+    clean = metric(result, "robustness.fnmr.clean").value
+    assert metric(result, "robustness.fnmr_found.darkness.5").value <= clean + 0.02
+    assert metric(result, "robustness.fta.grey.5").value == 0
+    seen = metric(result, "robustness.fnmr_found.grey.5")
+    assert 0.3 < seen.value < 0.7
+    assert seen.value == metric(result, "robustness.fnmr.grey.5").value
+    assert "points are faces not found" in result.headline
+    figure = next(f for f in result.figures if f.name == "robustness_fnmr_found")
+    assert len(figure.data["values"]) == 2
+    row = next(r for r in result.tables[0].rows if r["corruption"] == "Under-exposure" and r["severity"] == 5)
+    assert row["fnmr_found"] == metric(result, "robustness.fnmr_found.darkness.5").value
+
+
+def test_the_two_losses_add_up_to_the_whole(crowd) -> None:
+    images, subjects = crowd
+    context = FakeContext(images, subjects, _grey_blind, locate=_half_blind)
+    params = Params(corruptions=("darkness", "grey", "gaussian_noise"), severities=(5,), probes=60, fmr=1e-2)
+    result = ANALYSIS.run(context, params)
+    whole, gone, unknown = (
+        metric(result, f"robustness.{name}").value
+        for name in ("mean_fnmr_increase", "mean_increase_not_found", "mean_increase_not_recognised")
+    )
+    assert gone > 0.1
+    assert unknown > 0.1
+    assert whole == pytest.approx(gone + unknown, abs=1e-12)
 
 
 def test_declared_landmarks_say_that_failures_to_acquire_are_not_measured(planted: AnalysisResult) -> None:

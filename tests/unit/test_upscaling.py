@@ -58,6 +58,7 @@ def test_the_command_writes_and_judges_the_large_pictures(tmp_path: Path) -> Non
     out = tmp_path / "out"
     invert(
         "dlib", out, inverter="auto", image=[tmp_path / "face.webp"], samples=1, steps=1, upscale=str(up),
+        threshold="0.5",
     )  # fmt: skip
     assert cv2.imread(str(out / "000-seed0.png")).shape == (256, 256, 3)
-    assert (out / "similarities.csv").read_text().startswith("source,seed,file,cosine")
+    assert (out / "similarities.csv").read_text().startswith("source,seed,file,cosine,match")

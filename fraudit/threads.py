@@ -1,0 +1,63 @@
+"""How many threads the libraries below use, and how they wait for one another."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from fraudit.errors import UsageError
+
+VARIABLE = "FRAUDIT_THREADS"
+# Read by a library when it is loaded: OpenMP (torch, scikit-learn), OpenBLAS, MKL and OpenCV.
+LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
+
+def stated() -> int | None:
+    """$FRAUDIT_THREADS, or None where it is not set.
+
+    Raises:
+        UsageError: it is not a positive integer.
+    """
+    text = os.environ.get(VARIABLE, "")
+    if not text:
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"{VARIABLE} must be a positive integer, found '{text}'")
+    return int(text)
+
+
+def thread_count() -> int:
+    """$FRAUDIT_THREADS, else the cores this process may use.
+
+    Raises:
+        UsageError: the variable is not a positive integer.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    return stated() or (len(affinity(0)) if affinity else os.cpu_count() or 1)
+
+
+def settle() -> None:
+    """Bound the threads of every library by $FRAUDIT_THREADS, and let waiting threads sleep.
+
+    A thread of OpenMP that waits for another one spins by default. On a machine that does other work the other one
+    is not running, and spinning keeps it from it: two threads were ten times slower than one. What is loaded later
+    reads the environment; what is loaded already is told.
+
+    Raises:
+        UsageError: the variable is not a positive integer.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    count = stated()
+    if count is None:
+        return
+    for name in LIBRARIES:
+        os.environ[name] = str(count)
+    if "numpy" in sys.modules:
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(count)
+    torch, cv2 = sys.modules.get("torch"), sys.modules.get("cv2")
+    if torch is not None:
+        torch.set_num_threads(count)
+    if cv2 is not None:
+        cv2.setNumThreads(count)
