@@ -26,8 +26,6 @@ NAME, TITLE = "compression", "Compression"
 FARS = (1e-3, 1e-2, 1e-1)
 SPECTRUM_FACES = 4000
 RECONSTRUCTIONS = 2  # people, where inverting is asked for
-# Of null reports, at most this share may say that something costs more than the margin: a seventh of the 5 % that
-# the seven analyses of a report share.
 
 
 @dataclass(frozen=True, slots=True)

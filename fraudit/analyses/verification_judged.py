@@ -17,6 +17,7 @@ from fraudit.stats.operating import all_pairs_fmr
 from fraudit.stats.pairs import pair_cosines
 from fraudit.stats.thresholds import (
     calibration_fmr,
+    enough_for_threshold,
     person_mean,
     person_rate,
     threshold_interval,
@@ -126,13 +127,15 @@ def judge_at(context: AnalysisContext, target: float) -> Judged:
         fmr: Interval | str = calibration_fmr(calibration, threshold.value)
     except InsufficientData as error:
         fmr = error.message
+    sure, unsure = enough_for_threshold(calibration.people)
     pairs, people = context.judged_pairs(), context.people()
     embeddings = context.embeddings()
     scores = pair_cosines(embeddings.unit(), pairs.left, pairs.right, embeddings.ok)
     reached = None if context.declared is not None else _all_pairs_fmr(context, threshold.value)
-    return judged_rates(
+    found = judged_rates(
         threshold, calibration.impostor, fmr, scores, pairs.same, people[pairs.left], people[pairs.right], reached
     )  # fmt: skip
+    return found if sure else replace(found, threshold=Shown(threshold.value, None, unsure))
 
 
 def _all_pairs_fmr(context: AnalysisContext, at: float) -> tuple[Shown, int] | None:

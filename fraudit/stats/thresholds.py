@@ -25,6 +25,8 @@ from fraudit.stats.intervals import (
 from fraudit.stats.operating import ScoredPairs, all_pairs_fmr
 from fraudit.types import Bool, Interval
 
+THRESHOLD_PEOPLE = 12.0  # effective people (Kish) below which a threshold has no interval
+
 
 def calibration_fmr(found: Calibration, threshold: float, level: float = 0.95) -> Interval:
     """Interval of the FMR at `threshold` over the pairs of the calibration people.
@@ -35,6 +37,21 @@ def calibration_fmr(found: Calibration, threshold: float, level: float = 0.95) -
     if found.left is not None and found.right is not None:
         return PairClusters(found.left, found.right).rate_interval(found.impostor >= threshold, level)
     return all_pairs_fmr(found.unit, found.people, threshold, level=level)[2]
+
+
+def enough_for_threshold(people: ArrayLike) -> tuple[bool, str]:
+    """(whether faces of i64[M] `people` give a threshold an interval, why not).
+
+    Among ten people there is often no pair of relatives, or of people who look alike, so that the threshold comes out too
+    low more often than its interval says (84 % instead of 95 % covered, `benchmarks/results/power.md`).
+    """
+    shares = Shares.of(np.unique(np.asarray(people), return_counts=True)[1])
+    if shares.people >= THRESHOLD_PEOPLE:
+        return True, ""
+    return False, (
+        f"the threshold was chosen on {len(shares.weight)} people, {shares.people:.1f} effective; its interval needs "
+        f"{THRESHOLD_PEOPLE:.0f}"
+    )
 
 
 def threshold_interval(impostor: ArrayLike, fmr: Interval, method: str = "") -> Interval:

@@ -105,3 +105,10 @@ def test_the_threshold_of_the_eer_is_covered() -> None:
         interval = t.eer_threshold_interval(pairs, v.eer(pairs.genuine, pairs.impostor))
         hits += interval.low <= 1.0 <= interval.high
     assert hits / worlds >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / worlds)
+
+
+def test_a_threshold_of_ten_people_has_a_reason_and_no_interval() -> None:
+    sure, why = t.enough_for_threshold(np.repeat(np.arange(10), 4))
+    assert not sure
+    assert "10 people, 10.0 effective" in why
+    assert t.enough_for_threshold(np.repeat(np.arange(15), 4)) == (True, "")
