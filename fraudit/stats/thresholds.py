@@ -42,8 +42,8 @@ def calibration_fmr(found: Calibration, threshold: float, level: float = 0.95) -
 def enough_for_threshold(people: ArrayLike) -> tuple[bool, str]:
     """(whether faces of i64[M] `people` give a threshold an interval, why not).
 
-    Among ten people there is often no pair of relatives, or of people who look alike, so that the threshold comes out too
-    low more often than its interval says (84 % instead of 95 % covered, `benchmarks/results/power.md`).
+    Among ten people there is often no pair of relatives, or of people who look alike, so that the threshold comes
+    out too low more often than its interval says (84 % instead of 95 % covered, `benchmarks/results/power.md`).
     """
     shares = Shares.of(np.unique(np.asarray(people), return_counts=True)[1])
     if shares.people >= THRESHOLD_PEOPLE:
