@@ -145,7 +145,8 @@ def _share(
         design = clusters.design(inside)
         if spread > 0:
             design = max(design, jackknife_variance(again, known) / spread)
-        return effective_interval(rate, len(inside), design, clusters.freedom(), what=" (manifold included)")
+        words = ", manifold included, at least this certain (up to four times too wide)"
+        return effective_interval(rate, len(inside), design, clusters.freedom(), what=words)
 
     return interval_or_reason(around)
 
