@@ -146,7 +146,12 @@ def _probe(function: Any, target: str, size: tuple[int, ...]) -> tuple[int, tupl
     if stated is not None and (type(stated) is not int or not 2 <= stated <= 65536):
         raise UsageError(f"python:{target}: dim must be an integer from 2 to 65536, found {stated!r:.60}")
     found = function_answer(function, probe, target)
-    if stated is None and isinstance(found, list | tuple) and found and all(row is None for row in found):
+    silent = isinstance(found, list | tuple) and bool(found) and all(row is None for row in found)
+    if stated is None and silent:
+        flat = np.full((1, *probe.shape[1:]), 128, np.uint8)  # some functions answer a flat picture alone
+        single = function_answer(function, flat, target)
+        if isinstance(single, np.ndarray) or (isinstance(single, list | tuple) and single and single[0] is not None):
+            return checked(single, 1, target, None).shape[1], ()
         raise DataError(
             f"python:{target} finds no face in a made-up picture, so that the length of its vectors is not known",
             "state it: a callable with an attribute `dim`",

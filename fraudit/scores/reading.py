@@ -182,9 +182,18 @@ def _kind(sheet: Sheet) -> str:
     if sheet.delimiter == "," and any(len(row) > 1 for row in rows):
         return "pairs-csv"
     width = len(split[0])
+    if width == 4 and _names_people(split):
+        return "bob4"
     if width not in (4, 5) or _by_content(Sheet(sheet.where, split, sheet.numbers[: len(split)])):
         return "pairs-csv"
     return f"bob{width}"
+
+
+def _names_people(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether `a a LABEL score` and `a b LABEL score` stand with one LABEL: people, and no flag of the same person."""
+    whole = [row for row in rows if len(row) == 4]
+    alike = {row[0] == row[1] for row in whole}
+    return len(whole) == len(rows) and len({row[2] for row in whole}) == 1 and len(alike) == 2
 
 
 def _missing(row: Sequence[str], options: Options) -> str:

@@ -139,8 +139,8 @@ def require_people(shares: Shares) -> None:
     """
     if shares.people < LEAST_PEOPLE:
         raise InsufficientData(
-            f"too few people for an interval: {len(shares.weight)} people carry the pairs as "
-            f"{shares.people:.1f} with equal shares would; at least {LEAST_PEOPLE:.0f} are needed"
+            f"too few people for an interval: {len(shares.weight)} in all, {shares.people:.1f} effective by their "
+            f"shares of the pairs; at least {LEAST_PEOPLE:.0f} are needed"
         )
 
 
