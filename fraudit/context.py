@@ -269,7 +269,14 @@ class AnalysisContext:
         key = (box.fingerprint, flip)
         if key not in self._embeddings:
             told = self.part(f"embedding with {box.spec.name}", len(self.faces))
+            asked = box.queries
             self._embeddings[key] = box.embed_faces(self.faces, flip=flip, locate=self._locate, progress=told)
+            remote = getattr(box.loaded, "close", None) is not None
+            if remote and box.queries == asked:
+                self.progress(
+                    f"note: every answer of {box.spec.name} is remembered from an earlier run; it was not asked now "
+                    "(FRAUDIT_CACHE=NEW_FOLDER asks again)"
+                )
         return self._embeddings[key]
 
     def embed_aligned(self, images: U8, runtime: EmbedderRuntime | None = None) -> Embeddings:
@@ -327,11 +334,16 @@ class AnalysisContext:
         return self.faces.subjects if found is None else declared_people(self.faces.subjects, found)
 
     @property
+    def limited(self) -> bool:
+        """Whether a limit took pictures, and with them pairs, away from the set."""
+        return bool(self.plan.limit)
+
+    @property
     def protocol_note(self) -> str:
         """Why the set's own protocol is not used for accuracy, or ''."""
         pairs = self.faces.pairs
-        if pairs is None or not self.faces.identified:
-            return ""
+        if pairs is None or not self.faces.identified or not self.limited:
+            return ""  # only a limit takes pairs away: a short list that somebody declared stays the protocol
         least = min(int(pairs.same.sum()), int((~pairs.same).sum()))
         if least >= LEAST_PROTOCOL:
             return ""

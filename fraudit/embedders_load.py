@@ -34,7 +34,7 @@ def load_embedder(name_or_card: str, weights: Path | str | None = None, **option
         return EMBEDDERS.get("python").load(None, target=name_or_card.removeprefix("python:"), **options)
     if name_or_card.lower().endswith(".toml"):
         path = Path(name_or_card).expanduser()
-        if not path.is_file():
+        if not path.exists():
             raise DataError(f"no card {name_or_card}", _nearby(path))
         _no_weights(path.name, weights)
         card = parse_card(path)

@@ -162,7 +162,7 @@ class FakeContext:
         judges: further embedder functions of the same dimension.
         inverter: object that honours `fraudit.types.Inverter`.
         vectors: f32[N,dim] clean vectors, in the place of asking `embed` for them.
-        inversion_planned: whether the audit has its inversion section.
+        inversion_planned: whether the audit has its inversion section. limited: whether `--limit` took pictures away.
     """
 
     def __init__(
@@ -173,7 +173,7 @@ class FakeContext:
         identified: bool = True, judges: Sequence[Callable[[np.ndarray], np.ndarray]] = (),
         inverter: Inverter | None = None, seed: int = 0, show_pictures: bool = True,
         face_limit: int | None = None, vectors: np.ndarray | None = None, distinct: bool = False,
-        inversion_planned: bool = True,
+        inversion_planned: bool = True, limited: bool = False,
     ) -> None:  # fmt: skip
         self.faces = face_set(
             images, subjects, attributes=attributes, landmarks=landmarks, declare_landmarks=locate is None,
@@ -186,6 +186,7 @@ class FakeContext:
         self.store = FakeStore()
         self.seed = seed
         self.inversion_planned = inversion_planned
+        self.limited = limited
         self.show_pictures = show_pictures
         self.saved: dict[str, np.ndarray] = {}
         self.said: list[str] = []

@@ -89,7 +89,7 @@ def findings(grid: Grid, comparisons: Comparisons, fmr_target: float) -> list[Fi
     if clean is not None and (reason or not found):
         pairs = f"{clean.n:,} genuine pairs of {clean.people:,} people"
         if bounds is None:
-            text = f"Nothing is said of FNMR: {FEW} ({reason}; {pairs})."
+            text = f"No corruption can be called harmful or harmless: {FEW} for all cells at once ({reason}; {pairs})."
         else:
             text = (
                 f"No corruption changes FNMR beyond doubt; increases up to {100 * float(bounds.high.max()):.1f} "

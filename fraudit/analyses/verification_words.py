@@ -39,10 +39,11 @@ def unresolved(target: float, n: int, unit: str) -> str:
     return f"Not resolvable: FMR {rate(target)} would need {round(3 / target):,} {unit}; there are {n:,}"
 
 
-def with_interval(metric: Metric) -> str:
+def with_interval(metric: Metric, how: str = "") -> str:
     """`2.1 % (95 % interval 1.4 to 3.0 %; 1,204 genuine pairs)`."""
     found = metric.interval
-    inside = [f"95 % interval {interval_words(found.low, found.high, as_percent=True)}"] if found else []
+    bounds = interval_words(found.low, found.high, as_percent=True) if found else ""
+    inside = [f"95 % interval{how} {bounds}"] if found else []
     inside += [f"{metric.n:,} {metric.n_unit}"] if metric.n is not None else []
     inside += [] if found or not metric.interval_missing else ["no interval"]
     return f"{percent(metric.value)} ({'; '.join(inside)})"
@@ -151,7 +152,7 @@ def _fnmr(by_name: dict[str, Metric], judged: Sequence[Judged]) -> Finding | Non
     return Finding(
         severity,
         f"At the threshold for FMR {rate(at.target)} ({number(at.threshold.value, 3)}, chosen on other people), FNMR "
-        f"is {with_interval(metric)}.",
+        f"is {with_interval(metric, ', the choice included,')}.",
         (f"verification.fnmr@fmr={rate(at.target)}", metric.name),
         "verification.fnmr",
     )

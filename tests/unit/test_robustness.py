@@ -339,7 +339,7 @@ def test_a_handful_of_genuine_pairs_gives_no_headline(crowd) -> None:
     images, subjects = crowd
     context = FakeContext(images[:12], subjects[:12], loses_grey)
     result = ANALYSIS.run(context, Params(corruptions=("grey", "fog"), severities=(5,), probes=12))
-    assert result.headline.startswith("Nothing is said of FNMR: too few people carry the pairs")
+    assert result.headline.startswith("No corruption can be called harmful or harmless: too few people carry the pairs")
     assert {f.severity for f in result.findings} == {"info"}
     clean = metric(result, "robustness.fnmr.clean")
     assert clean.interval is None

@@ -175,7 +175,9 @@ def test_a_declared_protocol_stays_that_of_accuracy_and_gets_its_table() -> None
         same=declared.same[:40],
         fold=declared.fold[:40],
     )
-    result = run(FakeContext.of_vectors(vectors, subjects, pairs=few), Params())
+    whole = run(FakeContext.of_vectors(vectors, subjects, pairs=few), Params())
+    assert _metric(whole, "verification.accuracy").n == 40  # a short list that the set declares is its protocol
+    result = run(FakeContext.of_vectors(vectors, subjects, pairs=few, limited=True), Params())
     assert _metric(result, "verification.accuracy").n == len(pairs)
     assert any("Of the protocol's pairs only" in caveat for caveat in result.caveats)
 
