@@ -10,6 +10,7 @@ from fraudit.formatting import number, percent
 from fraudit.stats import verification as v
 from fraudit.stats.folds import FoldAccuracy
 from fraudit.stats.operating import ScoredPairs
+from fraudit.stats.pairs import MAX_IMPOSTOR
 from fraudit.types import Column, Figure, Finding, Interval, Metric, Severity, Table
 
 if TYPE_CHECKING:
@@ -36,7 +37,8 @@ def rate(value: float) -> str:
 
 def unresolved(target: float, n: int, unit: str) -> str:
     """Why a rate has no figure."""
-    return f"Not resolvable: FMR {rate(target)} would need {round(3 / target):,} {unit}; there are {n:,}"
+    have = f"{n:,} of them are listed" if n == MAX_IMPOSTOR else f"there are {n:,}"
+    return f"Not resolvable: FMR {rate(target)} would need {round(3 / target):,} {unit}; {have}"
 
 
 def with_interval(metric: Metric, how: str = "") -> str:
