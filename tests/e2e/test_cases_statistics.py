@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from pathlib import Path
 
 import pytest
@@ -52,10 +53,13 @@ def test_11_few_people_have_all_their_pairs(shell: Shell) -> None:  # noqa: F811
     ("function", "code"), [("needs_package", 4), ("asserts", 4), ("own_error", 4), ("none_for_no_face", 5)]
 )
 def test_21_an_error_in_one_s_own_function_is_one_s_own(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, function: str, code: int  # noqa: F811
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, function: str, code: int  # noqa: F811
 ) -> None:
     folder = shell.cases / "21-own-function-called-a-bug"
     monkeypatch.syspath_prepend(str(folder))
+    # Other tests have a module `mine` of their own: neither may find the other's.
+    monkeypatch.delitem(sys.modules, "mine", raising=False)
+    request.addfinalizer(lambda: sys.modules.pop("mine", None))
     words = f"analyze --embedder python:mine:{function} --dataset {shell.cases}/faces12 --only verification"
     told = shell.run([*shlex.split(words), "--out", "out/out", "--overwrite"])
     assert told.code == code, told.err
