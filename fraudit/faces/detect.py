@@ -103,7 +103,6 @@ def default_detector() -> str:
     )
 
 
-@functools.lru_cache(maxsize=4)
 def open_detector(name: str = "", model: Path | None = None) -> Detector:
     """The detector `name`, or the default one for ''.
 
@@ -121,14 +120,21 @@ def open_detector(name: str = "", model: Path | None = None) -> Detector:
     if model is None and (reason := missing(name)):
         kind = WeightsError if name in _FILES else PluginError
         raise kind(f"the detector '{name}' cannot run here: {reason}", _HINTS[name])
+    found = model or (_model_file(name) if name in _FILES else None)
+    return _opened(name, found and found.resolve())
+
+
+@functools.lru_cache(maxsize=4)
+def _opened(name: str, model: Path | None) -> Detector:
+    """By the name and the file that were found: which detector is the default may change while a process lives."""
     if name == "yunet":
         from fraudit.faces.yunet import YuNet
 
-        return YuNet(model or _model_file(name))  # type: ignore[arg-type]
+        return YuNet(model)  # type: ignore[arg-type]
     if name == "scrfd":
         from fraudit.faces.scrfd import Scrfd
 
-        return Scrfd(model or _model_file(name))  # type: ignore[arg-type]
+        return Scrfd(model)  # type: ignore[arg-type]
     if name == "dlib":
         from fraudit.faces.dlib_hog import DlibHog
 

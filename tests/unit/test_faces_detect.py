@@ -2,6 +2,7 @@
 
 import sqlite3
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -381,3 +382,18 @@ def test_a_cache_that_cannot_be_written_costs_nothing_but_time(tmp_path):
         assert locate(gray_set([1]), detector=fake, cache=cache).reasons == ("",)
     assert fake.calls == 2
     cache.close()
+
+
+def test_the_default_detector_follows_the_weights_that_are_there_now(
+    shared_weights: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A process that first ran without YuNet's model went on with the other detector after it was given.
+    pytest.importorskip("dlib")
+    monkeypatch.setenv("FRAUDIT_WEIGHTS_HOME", str(tmp_path))
+    monkeypatch.delenv("FRAUDIT_WEIGHTS", raising=False)
+    first = open_detector().fingerprint
+    monkeypatch.setenv("FRAUDIT_WEIGHTS", str(shared_weights))
+    second = open_detector()
+    assert second.fingerprint != first
+    assert "yunet" in second.fingerprint.lower()
+    assert open_detector() is second  # opened once
