@@ -45,10 +45,10 @@ def _varint(blob: memoryview, at: int) -> tuple[int, int]:
         shift += 7
 
 
-def _fields(blob: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """(field number, bytes) of the length-delimited fields of one message; numbers are skipped."""
-    at = 0
-    while at < len(blob):
+def _spans(blob: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """(number, start, end) of the length-delimited fields of the message in blob[start:end]; numbers are skipped."""
+    at = start
+    while at < end:
         tag, at = _varint(blob, at)
         wire = tag & 7
         if wire == 0:
@@ -57,14 +57,20 @@ def _fields(blob: memoryview) -> Iterator[tuple[int, memoryview]]:
             at += 8 if wire == 1 else 4
         elif wire == 2:
             length, at = _varint(blob, at)
-            if at + length > len(blob):
+            if at + length > end:
                 raise _Malformed
-            yield tag >> 3, blob[at : at + length]
+            yield tag >> 3, at, at + length
             at += length
         else:
             raise _Malformed
-    if at != len(blob):
+    if at != end:
         raise _Malformed
+
+
+def _fields(blob: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """(field number, bytes) of the length-delimited fields of one message."""
+    for number, start, end in _spans(blob, 0, len(blob)):
+        yield number, blob[start:end]
 
 
 def _locations(blob: memoryview, message: str, depth: int = 0) -> Iterator[str]:
@@ -166,21 +172,7 @@ def _first_axes(view: memoryview) -> list[int]:
 
 def _parts(view: memoryview, start: int, end: int, number: int) -> list[tuple[int, int]]:
     """(end, start) of every field `number` of the message in view[start:end]."""
-    at, found = start, []
-    while at < end:
-        tag, at = _varint(view, at)
-        wire = tag & 7
-        if wire == 0:
-            _, at = _varint(view, at)
-        elif wire in (1, 5):
-            at += 8 if wire == 1 else 4
-        elif wire == 2:
-            length, at = _varint(view, at)
-            found += [(at + length, at)] if tag >> 3 == number else []
-            at += length
-        else:
-            raise _Malformed
-    return found
+    return [(last, first) for found, first, last in _spans(view, start, end) if found == number]
 
 
 def sha256_of(path: Path) -> str:

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from fraudit.errors import InsufficientData
 from fraudit.stats.intervals import PairClusters, effective_interval, interval_or_reason, t_value
+from fraudit.stats.jackknife import jackknife_variance
 from fraudit.types import F64, I64, Bool, Interval
 
 Rows = NDArray[np.floating[Any]]
@@ -54,7 +55,7 @@ def frechet_distance(first: Rows, second: Rows) -> float:
 GROUPS = 10  # of people, left out in turn
 
 
-def jackknife_variance(statistic: Callable[[Bool], float], people: I64) -> float:
+def tenths_variance(statistic: Callable[[Bool], float], people: I64) -> float:
     """Variance of `statistic(keep bool[N])` by leaving out a tenth of the people at a time (Tukey).
 
     Raises:
@@ -64,8 +65,7 @@ def jackknife_variance(statistic: Callable[[Bool], float], people: I64) -> float
     if len(known) < GROUPS:
         raise InsufficientData(f"an interval needs at least {GROUPS} people; found {len(known)}")
     part = codes.ravel() % GROUPS
-    left_out = np.array([statistic(part != g) for g in range(GROUPS)])
-    return float((GROUPS - 1) / GROUPS * np.sum((left_out - left_out.mean()) ** 2))
+    return jackknife_variance(np.array([statistic(part != g) for g in range(GROUPS)]))
 
 
 def group_jackknife(statistic: Callable[[Bool], float], people: I64, level: float = 0.95) -> Interval:
@@ -78,7 +78,7 @@ def group_jackknife(statistic: Callable[[Bool], float], people: I64, level: floa
     """
     PairClusters(people, people).require()
     whole = statistic(np.ones(len(people), bool))
-    half = t_value(level, GROUPS - 1) * float(np.sqrt(jackknife_variance(statistic, people)))
+    half = t_value(level, GROUPS - 1) * float(np.sqrt(tenths_variance(statistic, people)))
     count = len(np.unique(people))
     return Interval(
         max(0.0, whole - half), whole + half, level, f"jackknife over {GROUPS} groups of {count} people"
@@ -144,7 +144,7 @@ def _share(
         spread = rate * (1 - rate) / len(inside)
         design = clusters.design(inside)
         if spread > 0:
-            design = max(design, jackknife_variance(again, known) / spread)
+            design = max(design, tenths_variance(again, known) / spread)
         words = ", manifold included, at least this certain (up to four times too wide)"
         return effective_interval(rate, len(inside), design, clusters.freedom(), what=words)
 

@@ -141,8 +141,9 @@ def _between(cells: _Cells, one: int, two: int, name: str) -> PersonSums | None:
 
 
 def impostor_rates(
-    unit: NDArray[np.floating], subjects: I64, groups: NDArray[np.str_], threshold: float, ok: Bool
-) -> tuple[tuple[GroupRate, ...], CrossGroup]:
+    unit: NDArray[np.floating], subjects: I64, groups: NDArray[np.str_], threshold: float, ok: Bool,
+    level: float = 0.95,
+) -> tuple[tuple[GroupRate, ...], CrossGroup]:  # fmt: skip
     """(FMR within each group, FMR between all groups) over all impostor pairs at `threshold`.
 
     Args:
@@ -164,7 +165,7 @@ def impostor_rates(
                 (within if a == b else between)[a, b] = sums
     if not within:
         raise InsufficientData("no impostor pair within any group")
-    return group_rates(list(within.values())), cross_group(tuple(map(str, names)), within, between)
+    return group_rates(list(within.values()), level), cross_group(tuple(map(str, names)), within, between)
 
 
 @dataclass(frozen=True, slots=True)

@@ -224,16 +224,6 @@ class PairClusters:
         """Subjects, or pairs where those are fewer."""
         return min(self.n_subjects, self.n_pairs)
 
-    @property
-    def people_effective(self) -> float:
-        """Kish's effective number of people: of genuine or of impostor pairs, whichever is smaller."""
-        return min((s.people for s in self._present()), default=0.0)
-
-    @property
-    def enough(self) -> bool:
-        """Whether enough people carry the pairs for an interval."""
-        return self.people_effective >= LEAST_PEOPLE
-
     def require(self) -> None:
         """Raise InsufficientData, with the reason, where too few people carry the pairs."""
         if self.n_pairs == 0:
@@ -354,47 +344,6 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) 
     )
 
 
-def sums_interval(
-    events: int, n: int, sums: ArrayLike, pairs: ArrayLike, identity_squares: float | None = None,
-    level: float = 0.95,
-) -> tuple[Interval, float, float]:  # fmt: skip
-    """(interval, variance, design effect) of a rate over impostor pairs of which only sums a person are known.
-
-    Args:
-        events: false matches among n impostor pairs, each counted once.
-        sums, pairs: f64[K], false matches and pairs that involve each person; both add up to twice the total.
-        identity_squares: squared false matches of each two people, summed; None: each match is taken as a pair of
-            people of its own, so that the variance is too large rather than too small.
-
-    The variance is that of `PairClusters.sum_variance`: identity pairs' own squares are in those of both people, and
-    are taken out once.
-
-    Raises:
-        InsufficientData: too few people carry the pairs.
-    """
-    shares = Shares.of(pairs)
-    require_people(shares)
-    hits, of = np.asarray(sums, np.float64), np.asarray(pairs, np.float64)
-    rate = events / n
-    squares = (hits - rate * of) ** 2
-    per_pair = max(1.0, float(of.sum()) / max(len(of) * (len(of) - 1), 1))  # pairs of two people, on average
-    single = n * rate * (1 - rate)
-    # sum (m - r n)^2 over two people's matches m and pairs n, n taken as its mean in the cross term.
-    known = single if identity_squares is None else identity_squares - rate * events * per_pair
-    own = max(known, single)
-    variance = max(float((squares / shares.expected).sum()) - own, own) / n**2
-    measured = variance * n**2 / single if single > 0 else 1.0
-    erring = float(min((hits > 0).sum(), (hits < of).sum())) / 2
-    stated = stated_design([per_pair])
-    design = steady_design(measured, erring, stated)
-    spread = rate * (1 - rate) / n
-    return (
-        effective_interval(rate, n, design, shares.freedom, level, "", stated),
-        max(variance, design * spread),
-        design,
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class Difference:
     """Second minus first, with its interval; `excludes_zero` tells whether the interval does."""
@@ -439,22 +388,3 @@ def paired_difference(
     low = max(min(value, centre - half), -base.high)
     high = min(max(value, centre + half), 1 - base.low)
     return Difference(value, Interval(float(low), float(high), level, method))
-
-
-def ratio_interval(
-    above: float, above_variance: float, below: float, below_variance: float, covariance: float = 0.0,
-    level: float = 0.95,
-) -> Interval:  # fmt: skip
-    """Interval of above / below by the delta method on the log ratio.
-
-    Raises:
-        InsufficientData: a rate is 0, where no log exists; floor it at its rule-of-three bound and say so.
-    """
-    if above <= 0 or below <= 0:
-        raise InsufficientData("a ratio's interval needs two rates above 0", "floor a zero rate at its bound")
-    log_variance = above_variance / above**2 + below_variance / below**2 - 2 * covariance / (above * below)
-    half = z_value(level) * np.sqrt(max(log_variance, 0.0))
-    centre = np.log(above / below)
-    return Interval(
-        float(np.exp(centre - half)), float(np.exp(centre + half)), level, "delta method on the log ratio"
-    )

@@ -15,16 +15,15 @@ from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
 from fraudit.stats import verification as v
+from fraudit.stats.groups import impostor_rates
 from fraudit.stats.intervals import (
     Difference,
     PairClusters,
     effective_interval,
     stated_design,
     steady_design,
-    sums_interval,
     t_value,
 )
-from fraudit.stats.pairs import count_matches
 from fraudit.types import F64, Bool, Interval
 
 
@@ -180,21 +179,15 @@ def all_pairs_fmr(
 ) -> tuple[float, int, Interval]:
     """(FMR, pairs, interval) over every pair of different people among the rows of f32[N,D], streamed.
 
-    Only sums per person are kept (`sums_interval`).
-
     Raises:
         InsufficientData: no pair of different people, or too few people carry them.
     """
-    people = np.asarray(subjects)
-    counts = count_matches(unit, people, threshold, np.zeros(len(people), np.int64), ok)
-    n, matches = int(counts.pairs[0, 0]), int(counts.matches[0, 0])
-    if not n:
-        raise InsufficientData("no pair of different people")
-    codes = np.unique(people, return_inverse=True)[1].ravel()
-    sums, pairs = (np.bincount(codes, weights=c[:, 0]) for c in (counts.face_matches, counts.face_pairs))
-    squares = None if counts.identity_squares is None else float(counts.identity_squares[0, 0])
-    use = pairs > 0
-    return matches / n, n, sums_interval(matches, n, sums[use], pairs[use], squares, level)[0]
+    people = np.asarray(subjects, np.int64)
+    use = np.ones(len(people), bool) if ok is None else ok
+    (found,), _ = impostor_rates(unit, people, np.full(len(people), "all"), threshold, use, level)
+    if found.interval is None:
+        raise InsufficientData(found.missing)
+    return found.rate, found.n, found.interval
 
 
 def tar_difference(

@@ -16,7 +16,6 @@ from fraudit.errors import InsufficientData
 from fraudit.types import F64, I64, Bool, PairList
 
 BLOCK = 2048
-MOST_MATCHES = 20_000_000  # matches of which `count_matches` remembers the people: 320 MB
 FOLDS, LEAST_FOLDS = 10, 2
 PERSON_PAIRS = 45  # genuine pairs of ten pictures
 MAX_GENUINE, MAX_IMPOSTOR = 200_000, 500_000
@@ -320,8 +319,6 @@ class MatchCounts:
     Attributes:
         groups: G labels. matches, pairs: i64[G,G], symmetric; the diagonal counts pairs within a group once.
         face_matches, face_pairs: i64[N,G], per face against each group (0 rows for faces without a vector).
-        identity_squares: f64[G,G], symmetric: squared matches of each two people within or across groups, summed;
-            None where there are more than `MOST_MATCHES` matches.
     """
 
     groups: tuple[str, ...]
@@ -329,18 +326,6 @@ class MatchCounts:
     pairs: I64
     face_matches: I64
     face_pairs: I64
-    identity_squares: F64 | None = None
-
-
-def _identity_squares(rows: I64, columns: I64, people: I64, codes: I64, groups: int) -> F64:
-    """f64[G,G] of matches i64[M] between faces `rows` and `columns` (each pair once)."""
-    span = int(people.max()) + 1
-    a, b = people[rows] * groups + codes[rows], people[columns] * groups + codes[columns]
-    key, counts = np.unique(np.minimum(a, b) * (span * groups) + np.maximum(a, b), return_counts=True)
-    first, second = (key // (span * groups)) % groups, key % groups
-    out = np.zeros((groups, groups))
-    np.add.at(out, (first, second), counts.astype(np.float64) ** 2)
-    return out + out.T - np.diag(np.diag(out))
 
 
 def count_matches(
@@ -353,15 +338,9 @@ def count_matches(
     codes, g = all_codes.ravel()[keep], len(names)
     hot = np.eye(g, dtype=np.float32)[codes]
     matched, paired = np.zeros((len(rows), g)), np.zeros((len(rows), g))
-    found: list[tuple[I64, I64]] = []
-    kept = 0
     for a, b in _blocks(len(rows), block):
         use = people[a][:, None] != people[b][None, :]
         hit = ((rows[a] @ rows[b].T) >= threshold) & use
-        if kept <= MOST_MATCHES:
-            i, j = np.nonzero(np.tril(hit, -1) if a == b else hit)
-            found.append((i + a.start, j + b.start))
-            kept += len(i)
         matched[a] += hit.astype(np.float32) @ hot[b]
         paired[a] += use.astype(np.float32) @ hot[b]
         if a != b:
@@ -374,9 +353,4 @@ def count_matches(
         totals.append(table)
     full = np.zeros((2, len(unit), g), np.int64)
     full[0, keep], full[1, keep] = np.rint(matched), np.rint(paired)
-    squares = None
-    if kept <= MOST_MATCHES:
-        i, j = (np.concatenate(part) for part in zip(*found, strict=True)) if found else (keep[:0], keep[:0])
-        persons = np.unique(people, return_inverse=True)[1].ravel().astype(np.int64)
-        squares = _identity_squares(i, j, persons, codes.astype(np.int64), g) if len(i) else np.zeros((g, g))
-    return MatchCounts(tuple(map(str, names)), totals[0], totals[1], full[0], full[1], squares)
+    return MatchCounts(tuple(map(str, names)), totals[0], totals[1], full[0], full[1])

@@ -206,8 +206,8 @@ def group_rates(groups: Sequence[PersonSums], level: float = 0.95) -> tuple[Grou
         interval, missing = None, ""
         if share.people < LEAST_PEOPLE:
             missing = (
-                f"too few people for an interval: the pairs of '{sums.group}' rest on {share.people:.1f} effective "
-                f"people of {len(sums.pairs)}; at least {LEAST_PEOPLE:.0f} are needed"
+                f"too few people for an interval: {len(sums.pairs)} in all, {share.people:.1f} effective by their "
+                f"shares of the pairs; at least {LEAST_PEOPLE:.0f} are needed"
             )
         else:
             interval = effective_interval(sums.rate, total, design, freedom, level)

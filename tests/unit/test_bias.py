@@ -221,6 +221,6 @@ def test_few_people_give_rates_with_a_reason_and_no_finding() -> None:
     result = normalise(run(context, Params(by=("group",), fmr=2e-2)))
     fnmr = {m.group: m for m in result.metrics if m.name == "bias.group.fnmr"}
     assert fnmr["b"].interval is None
-    assert "effective people" in fnmr["b"].interval_missing
+    assert "effective by their shares of the pairs" in fnmr["b"].interval_missing
     assert not any(f.rule == "bias.ratio" and "fnmr" in f.evidence[0] for f in result.findings)
     assert any(f.rule == "bias.too_few" for f in result.findings)

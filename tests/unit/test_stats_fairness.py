@@ -84,7 +84,7 @@ def test_groups_that_few_people_carry_are_named_and_not_compared() -> None:
     errors = groups == "few"
     few, many = f.rates_by_group(errors, groups, people, people)
     assert few.interval is None
-    assert "rest on 2.1 effective people of 25" in few.missing
+    assert "25 in all, 2.1 effective" in few.missing
     assert f.difference_p_value(few, many) == 1
     found = f.worst_over_best((few, many))
     assert (found.value, found.left_out) == (None, ("few",))

@@ -223,11 +223,3 @@ def test_rates_are_covered_where_few_people_carry_the_pairs(kind: str) -> None:
             covered += found.low <= 0.1 <= found.high
     assert kept > 200
     assert covered / kept >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / kept)
-
-
-def test_a_ratio_interval_is_symmetric_on_the_log_scale_and_refuses_zero() -> None:
-    found = iv.ratio_interval(0.2, 0.0004, 0.1, 0.0001)
-    assert np.sqrt(found.low * found.high) == pytest.approx(2)
-    assert np.log(found.high / 2) == pytest.approx(1.959964 * np.sqrt(0.01 + 0.01), rel=1e-6)
-    with pytest.raises(InsufficientData):
-        iv.ratio_interval(0.2, 0.1, 0.0, 0.0)

@@ -9,6 +9,7 @@ from scipy import stats
 from fraudit.stats.bootstrap import identity_bootstrap, weighted_rate
 from fraudit.stats.intervals import clustered_rate
 from fraudit.stats.operating import ScoredPairs, all_pairs_fmr, tar_difference
+from fraudit.stats.rates import group_rate
 
 WORLDS, PEOPLE = 200, 80
 SPREAD = np.sqrt(2 * 0.3 + 1)  # of impostor scores: two people's effects and noise
@@ -130,8 +131,10 @@ def test_the_fmr_over_all_pairs_and_its_interval_are_those_of_a_list_of_them() -
     use = (subjects[i] != subjects[j]) & ok[i] & ok[j]
     events = (unit @ unit.T)[i, j][use] >= 0.5
     assert (n, rate) == (use.sum(), pytest.approx(events.mean()))
-    exact = clustered_rate(events, subjects[i][use], subjects[j][use])
-    assert found.high - found.low == pytest.approx(exact.high - exact.low, rel=0.05)
+    exact = group_rate("all", events, subjects[i][use], subjects[j][use]).interval
+    assert (found.low, found.high) == pytest.approx((exact.low, exact.high), rel=1e-9)
+    clustered = clustered_rate(events, subjects[i][use], subjects[j][use])
+    assert found.high - found.low >= clustered.high - clustered.low  # its correction for few people goes further
     nothing = all_pairs_fmr(unit, subjects, 1.1, ok)
-    listed = clustered_rate(np.zeros(use.sum(), bool), subjects[i][use], subjects[j][use])
-    assert (nothing[0], nothing[2].high) == (0, pytest.approx(listed.high, rel=0.2))
+    listed = group_rate("all", np.zeros(use.sum(), bool), subjects[i][use], subjects[j][use]).interval
+    assert (nothing[0], nothing[2].high) == (0, pytest.approx(listed.high, rel=1e-9))
