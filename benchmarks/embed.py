@@ -21,12 +21,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.faces.align import align
 from fraudit.faces.detect import Locator, locate
 from fraudit.faces.sources import open_faces, take
-from fraudit.store import Store
+from fraudit.files.store import Store
 
 PACKAGES = ("fraudit", "numpy", "opencv-python-headless", "onnxruntime", "torch")
 

@@ -19,14 +19,14 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.baseline import freeze, read_side, thaw
+from fraudit.audit.stored_vectors import derived_run
+from fraudit.compare.baseline import freeze, read_side, thaw
 from fraudit.compare.evidence import read_vectors
+from fraudit.compare.gate.judging import run_gate
+from fraudit.compare.gate.output import as_dict
+from fraudit.compare.gate.rules import parse_rules
 from fraudit.compare.sides import run_side
-from fraudit.gate import run_gate
-from fraudit.gate_output import as_dict
-from fraudit.gate_rules import parse_rules
 from fraudit.stats.calibration import calibration_half
-from fraudit.vector_run import derived_run
 
 RULES = parse_rules(
     {

@@ -19,17 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.faces.align import align
 from fraudit.faces.detect import locate
 from fraudit.faces.sources import open_faces
+from fraudit.files.store import Store
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import cosine, reembed
 from fraudit.inverters.loading import load_inverter
 from fraudit.stats.inversion import replacement, success
 from fraudit.stats.pairs import impostor_histogram
-from fraudit.store import Store
 from fraudit.types import Embeddings, Located, PairList
 
 

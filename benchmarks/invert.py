@@ -25,9 +25,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from fraudit.diffusion.presets import preset_named
-from fraudit.diffusion.samplers import CHUNK, guided
-from fraudit.diffusion.unet import AttentionBlock, UNet, build_unet, with_conditions
+from fraudit.diffusion.model.unet import AttentionBlock, UNet, build_unet, with_conditions
+from fraudit.diffusion.sampling.samplers import CHUNK, guided
+from fraudit.diffusion.training.presets import preset_named
 
 DIM = 128
 PRIOR_SPREAD = 0.4  # about what the closed form leaves unexplained
@@ -172,7 +172,7 @@ def sampling(preset: str, pictures: int, device: str) -> dict[str, Any]:
 def similarities(inverter: str, embedder: str, dataset: str, faces: int, ancestral: int) -> dict[str, Any]:
     """Identity of 10 fast steps against the ancestral ones of the paper: guidance 2, the same faces and seeds."""
     from fraudit.api import open_inverter
-    from fraudit.diffusion.evaluate import summary
+    from fraudit.diffusion.training.evaluate import summary
     from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces, take
     from fraudit.inverters.inverting import invert_vectors

@@ -17,7 +17,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from fraudit.record import RunRecord, metric_rows
+from fraudit.report.record import RunRecord, metric_rows
 from fraudit.types import Metric
 
 # Question, metric name (`*`: any), and whether a plain ratio is shown as percent.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sample_model import CANVAS, F64, detect, face_detector
 
 from fraudit.api import open_inverter
-from fraudit.diffusion.upscaler_evaluate import made_large
+from fraudit.diffusion.training.upscaler_evaluate import made_large
 from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.geometry import landmarks_of
 

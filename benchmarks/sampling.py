@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.diffusion.evaluate import Probe, embed_pictures, summary
-from fraudit.diffusion.shards import load_shards
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
+from fraudit.diffusion.data.shards import load_shards
+from fraudit.diffusion.training.evaluate import Probe, embed_pictures, summary
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
+from fraudit.files.store import Store
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import invert_refined
 from fraudit.inverters.loading import load_inverter
-from fraudit.store import Store
 
 
 def main() -> None:

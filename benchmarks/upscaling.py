@@ -18,15 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.diffusion.evaluate import Probe, embed_pictures, held_out_rows, summary
-from fraudit.diffusion.shards import load_shards
-from fraudit.diffusion.upscaler_evaluate import detail, error_levels, made_large, made_small
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
+from fraudit.diffusion.data.shards import load_shards
+from fraudit.diffusion.training.evaluate import Probe, embed_pictures, held_out_rows, summary
+from fraudit.diffusion.training.upscaler_evaluate import detail, error_levels, made_large, made_small
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
+from fraudit.files.store import Store
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.loading import find_inverter
 from fraudit.inverters.upscaling import find_upscaler
-from fraudit.store import Store
 
 
 def main() -> None:

@@ -23,16 +23,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.faces.boxes import Detection, Detector
 from fraudit.faces.detect import LandmarkCache, Locator, locate, open_detector
 from fraudit.faces.sources import open_faces
+from fraudit.files.store import Store
 from fraudit.stats.folds import fold_accuracy
 from fraudit.stats.intervals import clustered_rate
 from fraudit.stats.operating import ScoredPairs
 from fraudit.stats.pairs import pair_cosines
-from fraudit.store import Store
 from fraudit.types import U8, FaceSet
 
 FAR = 1e-3

@@ -23,12 +23,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.worlds import KINDS, World, make
 from fraudit.compare.evidence import Vectors, evidence_of
+from fraudit.compare.gate.judging import run_gate
+from fraudit.compare.gate.plan import plan_rules
+from fraudit.compare.gate.rules import Rule
 from fraudit.compare.points import key_of, point_of, with_points
 from fraudit.compare.sides import Side
 from fraudit.errors import InsufficientData
-from fraudit.gate import run_gate
-from fraudit.gate_plan import plan_rules
-from fraudit.gate_rules import Rule
 from fraudit.scores import ScoreSet
 from fraudit.stats import verification as v
 from fraudit.stats.folds import fold_accuracy
@@ -172,8 +172,8 @@ def true_change(kind: str, people: int, name: str, damage: str, worlds: int = 12
 
 def planned(kind: str, people: int, worlds: int, name: str, first: int = 0) -> dict[str, object]:
     """How often damage of the promised size is found, by kind of damage, with the limit that would be suggested."""
-    from fraudit.gate_plan import equal_quality, measured
-    from fraudit.gate_suggest import PLANNED, rounded_up
+    from fraudit.compare.gate.plan import equal_quality, measured
+    from fraudit.compare.gate.suggest import PLANNED, rounded_up
 
     found: dict[str, object] = {"rule": name}
     curves = {damage: true_change(kind, people, name, damage) for damage in ("all", "tenth")}

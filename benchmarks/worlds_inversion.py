@@ -17,9 +17,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.worlds import Kind, World, make
 from fraudit.analyses.inversion import Params
-from fraudit.analyses.inversion_measure import MOST_FACES, Sources, verdict_of
-from fraudit.analyses.inversion_rates import Attack, Groups, attack, by_group, cloud
-from fraudit.analyses.inversion_words import findings
+from fraudit.analyses.inversion.measure import MOST_FACES, Sources, verdict_of
+from fraudit.analyses.inversion.rates import Attack, Groups, attack, by_group, cloud
+from fraudit.analyses.inversion.words import findings
 from fraudit.errors import InsufficientData
 from fraudit.stats.calibration import calibrate, calibration_half
 from fraudit.stats.family import FAMILY_LEVEL

@@ -18,9 +18,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.worlds import Kind, World, make
 from fraudit.analyses.robustness import Grid, build_grid, cells_level, group_masks
-from fraudit.analyses.robustness_cells import Answers
-from fraudit.analyses.robustness_findings import findings, gap_findings
-from fraudit.analyses.robustness_words import group_parts, mean_metrics
+from fraudit.analyses.robustness.cells import Answers
+from fraudit.analyses.robustness.findings import findings, gap_findings
+from fraudit.analyses.robustness.words import group_parts, mean_metrics
 from fraudit.errors import InsufficientData
 from fraudit.perturb.catalogue import CORRUPTIONS
 from fraudit.stats.calibration import calibrate, calibration_half

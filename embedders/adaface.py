@@ -18,7 +18,7 @@ from fraudit.types import ARCFACE_112, EmbedderPlugin, EmbedderSpec, LoadedEmbed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from embedders.networks.build import State
+    from fraudit.embedders.networks.build import State
 
 # ir_101 has as many units as ArcFace's r100.
 NAMES = {18: "ir_18", 34: "ir_34", 50: "ir_50", 100: "ir_101"}
@@ -80,10 +80,10 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
     Raises:
         WeightsError: no file, or it is truncated, of another network, or carries code.
     """
-    from embedders.networks.build import black_box, fill, given, without_prefix
-    from embedders.networks.iresnet import DEPTHS, IResNet
-    from fraudit.checkpoints import read_state
-    from fraudit.weights import sha256_of
+    from fraudit.embedders.networks.build import black_box, fill, given, without_prefix
+    from fraudit.embedders.networks.iresnet import DEPTHS, IResNet
+    from fraudit.weights.catalogue import sha256_of
+    from fraudit.weights.checkpoints import read_state
 
     path = given(weights, SPEC)
     state = without_prefix(read_state(path), "model.")
@@ -101,7 +101,7 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
 
 def _variant(state: State, file: str) -> int:
     """Depth by the widths of the blocks' first convolutions, in the order of the blocks."""
-    from embedders.networks.iresnet import WIDTHS, recognise
+    from fraudit.embedders.networks.iresnet import WIDTHS, recognise
 
     widths: dict[int, int] = {}
     for key, value in state.items():

@@ -15,7 +15,7 @@ from fraudit.errors import WeightsError
 from fraudit.types import ARCFACE_112, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
 if TYPE_CHECKING:
-    from embedders.networks.build import State
+    from fraudit.embedders.networks.build import State
 
 NAMES = {18: "r18", 34: "r34", 50: "r50", 100: "r100", 200: "r200"}
 
@@ -55,10 +55,10 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
     Raises:
         WeightsError: no file, or it is truncated, of another network, or carries code.
     """
-    from embedders.networks.build import black_box, fill, given, without_prefix
-    from embedders.networks.iresnet import DEPTHS, IResNet
-    from fraudit.checkpoints import read_state
-    from fraudit.weights import sha256_of
+    from fraudit.embedders.networks.build import black_box, fill, given, without_prefix
+    from fraudit.embedders.networks.iresnet import DEPTHS, IResNet
+    from fraudit.weights.catalogue import sha256_of
+    from fraudit.weights.checkpoints import read_state
 
     path = given(weights, SPEC)
     state = without_prefix(read_state(path), "module.")
@@ -75,7 +75,7 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
 
 
 def _variant(state: State, file: str) -> tuple[int, bool]:
-    from embedders.networks.iresnet import count_units, recognise
+    from fraudit.embedders.networks.iresnet import count_units, recognise
 
     for pattern, legacy in ((_UNIT, False), (_LEGACY_UNIT, True)):
 

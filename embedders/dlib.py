@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudit.cards import TEMPLATES
+from fraudit.embedding.cards import TEMPLATES
 from fraudit.errors import PluginError, WeightsError
 from fraudit.types import F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
@@ -75,7 +75,7 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
 
     import torch
 
-    from embedders.dlib_network import read_network
+    from fraudit.embedders.dlib_network import read_network
 
     network, mean = read_network(path)
     if not np.allclose(mean, SPEC.preprocess.mean, atol=1e-3):

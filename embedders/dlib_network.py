@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fraudit.doors import MODEL_BYTES, read_file
 from fraudit.errors import WeightsError
+from fraudit.files.doors import MODEL_BYTES, read_file
 from fraudit.types import F32
 
 SIZE_PX = 150

@@ -115,8 +115,8 @@ def _from_tensorflow(path: Path) -> dict[str, torch.Tensor]:
     """The frozen graph's constants as a state dict: HWIO -> OIHW, and a BatchNorm weight of ones."""
     import torch
 
-    from embedders.networks.inception import InceptionResnetV1
-    from fraudit.checkpoints import read_frozen_pb
+    from fraudit.embedders.networks.inception import InceptionResnetV1
+    from fraudit.weights.checkpoints import read_frozen_pb
 
     constants = read_frozen_pb(path)
     with torch.device("meta"):
@@ -150,10 +150,10 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
     Raises:
         WeightsError: no file, or it is truncated, of another network, or carries code.
     """
-    from embedders.networks.build import black_box, fill, given, without_prefix
-    from embedders.networks.inception import InceptionResnetV1
-    from fraudit.checkpoints import read_state
-    from fraudit.weights import sha256_of
+    from fraudit.embedders.networks.build import black_box, fill, given, without_prefix
+    from fraudit.embedders.networks.inception import InceptionResnetV1
+    from fraudit.weights.catalogue import sha256_of
+    from fraudit.weights.checkpoints import read_state
 
     path = given(weights, SPEC)
     frozen = _is_graph(path)

@@ -42,10 +42,10 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
     Raises:
         WeightsError: no file, or it is truncated, of another network, or carries code.
     """
-    from embedders.networks.build import black_box, fill, given, without_prefix
-    from embedders.networks.occlusion import OccNet
-    from fraudit.checkpoints import read_state
-    from fraudit.weights import sha256_of
+    from fraudit.embedders.networks.build import black_box, fill, given, without_prefix
+    from fraudit.embedders.networks.occlusion import OccNet
+    from fraudit.weights.catalogue import sha256_of
+    from fraudit.weights.checkpoints import read_state
 
     path = given(weights, SPEC)
     state = without_prefix(read_state(path), "module.")

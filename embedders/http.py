@@ -22,13 +22,13 @@ from typing import Any
 
 import numpy as np
 
-from embedders.http_answers import Shape, body, place, vectors_of
-from embedders.http_deadline import Overdue, within
-from embedders.http_paths import Rule, parse_path, parse_rules, says_no_face
-from fraudit.cards import Card, parse_card, short
+from fraudit.embedders.http_answers import Shape, body, place, vectors_of
+from fraudit.embedders.http_deadline import Overdue, within
+from fraudit.embedders.http_paths import Rule, parse_path, parse_rules, says_no_face
+from fraudit.embedding.cards import Card, parse_card, short
 from fraudit.errors import DataError, PluginError, UsageError
 from fraudit.redact import LONGEST, excerpt, remember, sounds_secret
-from fraudit.scorer_types import Meter
+from fraudit.scorers.types import Meter
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
@@ -302,7 +302,7 @@ class Box:
             self._sleep(start - now)
 
     def _request(self, images: Any) -> dict[str, Any]:
-        """What is sent; a scorer sends pairs instead (`fraudit.scorers`)."""
+        """What is sent; a scorer sends pairs instead (`fraudit.scorers.loading`)."""
         return body(images, self._shape, self._hidden)
 
     def _answer(self, content: bytes, count: int) -> Any:

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from embedders.http_paths import Nothing, parse_path, walk
-from fraudit.doors import BROKEN
+from fraudit.embedders.http_paths import Nothing, parse_path, walk
 from fraudit.errors import DataError, UsageError
+from fraudit.files.doors import BROKEN
 from fraudit.redact import excerpt
 from fraudit.types import F32, U8
 

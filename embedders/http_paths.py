@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from fraudit.cards import short
-from fraudit.doors import BROKEN
+from fraudit.embedding.cards import short
 from fraudit.errors import DataError, UsageError
+from fraudit.files.doors import BROKEN
 from fraudit.redact import redact
 
 

@@ -35,7 +35,7 @@ def load(weights: Path | str | None = None, threads: int = 0) -> LoadedEmbedder:
     Raises:
         WeightsError: no file, or not a model of this input and dimension.
     """
-    from embedders.onnx import load_model
+    from fraudit.embedders.onnx import load_model
 
     if weights is None:
         raise WeightsError(

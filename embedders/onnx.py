@@ -17,11 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from embedders.onnx_probe import batch_notes, made_up
-from embedders.onnx_slots import Drawn, choose_input, choose_output, constants, draw_card, refuse_other_sorts
-from fraudit.cards import parse_card
-from fraudit.doors import check_regular
+from fraudit.embedders.onnx_probe import batch_notes, made_up
+from fraudit.embedders.onnx_slots import (
+    Drawn,
+    choose_input,
+    choose_output,
+    constants,
+    draw_card,
+    refuse_other_sorts,
+)
+from fraudit.embedding.cards import parse_card
 from fraudit.errors import PluginError, UsageError, WeightsError
+from fraudit.files.doors import check_regular
 from fraudit.threads import thread_count
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
@@ -82,7 +89,7 @@ def _slots(session: Any) -> tuple[list[Any], list[Any]]:
 def card_for(model: Path) -> Drawn:
     """What a card of this file would say. Raises WeightsError, UsageError: no model, or one of another sort."""
     _found(model, "check the path", model.name)
-    from embedders.onnx_files import external_files
+    from fraudit.embedders.onnx_files import external_files
 
     external_files(model)  # nothing outside its folder is read
     inputs, outputs = _slots(_session(model, 1))
@@ -115,7 +122,7 @@ def load_model(
         WeightsError: not an ONNX model, files missing, or it does not answer as the spec says.
         UsageError: the model's input is of another size, or a name is unknown.
     """
-    from embedders.onnx_files import model_sha256, with_free_batch
+    from fraudit.embedders.onnx_files import model_sha256, with_free_batch
 
     _found(model, "paths in a card are relative to the card", spec.name)
     digest = model_sha256(model)

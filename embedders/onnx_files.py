@@ -12,8 +12,8 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from fraudit.doors import MODEL_BYTES, read_file
 from fraudit.errors import WeightsError
+from fraudit.files.doors import MODEL_BYTES, read_file
 
 # message -> {field number: message of that field}; from onnx.proto
 _FIELDS: dict[str, dict[int, str]] = {

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.cards import short
+from fraudit.embedding.cards import short
 from fraudit.errors import UsageError, suggest
 
 _DTYPES = {

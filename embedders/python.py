@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from embedders.onnx_probe import batch_notes, made_up
-from fraudit.cards import WHOLE_NAME, middle_of, template
+from fraudit.embedders.onnx_probe import batch_notes, made_up
+from fraudit.embedding.cards import WHOLE_NAME, middle_of, template
 from fraudit.errors import DataError, FrauditError, PluginError, UsageError, suggest
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 

@@ -35,9 +35,9 @@ from fraudit.types import (
 )
 
 if TYPE_CHECKING:
-    from fraudit.embedding import EmbedderRuntime
-    from fraudit.run import Run
-    from fraudit.runner import Reporter
+    from fraudit.audit.runner import Reporter
+    from fraudit.embedding.runtime import EmbedderRuntime
+    from fraudit.report.run import Run
 
 __all__ = [
     "ARCFACE_112",
@@ -97,7 +97,7 @@ def audit(
         quiet: say nothing; by default what takes longer than five seconds is told, in a notebook as a bar where
             tqdm is installed.
         reporter: told what is being done, in the place of that.
-        **plan: further fields of `fraudit.plan.AuditPlan` (judges, inverter, pictures, max_faces, ...).
+        **plan: further fields of `fraudit.audit.plan.AuditPlan` (judges, inverter, pictures, max_faces, ...).
 
     Returns:
         Run: `metrics`, `findings`, `tables` as pandas DataFrames, figures that show themselves in a
@@ -111,9 +111,9 @@ def audit(
     from fraudit.threads import settle
 
     settle()  # before anything is loaded that reads it
-    from fraudit.plan import plan_from_values
-    from fraudit.run import Run
-    from fraudit.runner import run_plan
+    from fraudit.audit.plan import plan_from_values
+    from fraudit.audit.runner import run_plan
+    from fraudit.report.run import Run
 
     values: dict[str, Any] = {"embedder": embedder, "dataset": str(dataset), "seed": seed, **plan}
     values |= {"only": tuple(only), "skip": tuple(skip), "params": params or {}}
@@ -147,11 +147,11 @@ def open_inverter(
     from fraudit.threads import settle
 
     settle()
-    from fraudit.embedders_load import load_embedder
-    from fraudit.embedding import EmbedderRuntime
+    from fraudit.embedding.loading import load_embedder
+    from fraudit.embedding.runtime import EmbedderRuntime
     from fraudit.errors import ArtifactError
+    from fraudit.files.store import Store
     from fraudit.inverters.loading import find_inverter
-    from fraudit.store import Store
 
     box = EmbedderRuntime(load_embedder(embedder, weights=Path(weights) if weights else None), Store())
     found, reason = find_inverter(inverter, box.loaded)
@@ -162,7 +162,7 @@ def open_inverter(
 
 def open_run(folder: str | Path) -> Run:
     """A finished run from its folder. Raises DataError or ArtifactError where it cannot be read."""
-    from fraudit.record import RunRecord
-    from fraudit.run import Run
+    from fraudit.report.record import RunRecord
+    from fraudit.report.run import Run
 
     return Run(RunRecord.load(Path(folder)), Path(folder))

@@ -1,6 +1,6 @@
 """Frozen domain types; numpy only, so that importing them stays instant.
 
-Figures are data, never plot objects: `fraudit.charts` draws them from the JSON alone. The schema of
+Figures are data, never plot objects: `fraudit.report.charts` draws them from the JSON alone. The schema of
 `Figure.data` for each kind is in docs/figures.md.
 """
 
@@ -160,7 +160,7 @@ class EmbedderSpec:
             fusion weights each view by its norm).
         distance: the model's own comparison, shown in provenance; scores are cosine throughout.
         variants: names of variants the file recognises from its tensors.
-        weights: name of the known weights in `fraudit.weights`, or None where none are needed.
+        weights: name of the known weights in `fraudit.weights.catalogue`, or None where none are needed.
         summary: one line for `fraudit embedders`.
     """
 

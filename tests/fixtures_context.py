@@ -1,6 +1,6 @@
 """A context for tests of analyses: faces from arrays, an embedder that is a function, no files.
 
-`FakeContext` honours what an analysis may ask of `fraudit.context.AnalysisContext`. Everything is computed in
+`FakeContext` honours what an analysis may ask of `fraudit.audit.context.AnalysisContext`. Everything is computed in
 memory, deterministic by `seed`, and fast enough for planted-truth tests over many people.
 """
 
@@ -15,7 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from fraudit.context import AnalysisContext
+from fraudit.audit.context import AnalysisContext
 from fraudit.errors import DataError
 from fraudit.progress import Progress
 from fraudit.types import (
@@ -97,7 +97,7 @@ def face_set(
 
 @dataclass(frozen=True, slots=True)
 class FakeLocated:
-    """As `fraudit.embedding.Located`."""
+    """As `fraudit.embedding.runtime.Located`."""
 
     points: np.ndarray | None
     reason: str = ""

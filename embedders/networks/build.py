@@ -145,7 +145,7 @@ def given(weights: Path | str | None, spec: EmbedderSpec) -> Path:
     Raises:
         WeightsError: none was given or it does not exist; the hint is the command that gets it.
     """
-    from fraudit.weights import missing_hint
+    from fraudit.weights.catalogue import missing_hint
 
     hint = missing_hint(spec.weights or spec.name)
     if weights is None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from embedders.networks.iresnet import DEPTHS, stage
+from fraudit.embedders.networks.iresnet import DEPTHS, stage
 
 PYRAMID = 256
 

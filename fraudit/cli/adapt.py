@@ -72,11 +72,11 @@ def adapt(
     """
     from fraudit.cli.console import Line
     from fraudit.cli.train import runtime_of
-    from fraudit.diffusion.adapting import adapt as adapted
-    from fraudit.diffusion.adapting import check_adaptable
-    from fraudit.diffusion.checkpoint import DTYPES, check_embedder, read_inverter_card
-    from fraudit.diffusion.drawn import drawn_faces
-    from fraudit.diffusion.shards import load_shards, ready_shards
+    from fraudit.diffusion.data.generated_faces import drawn_faces
+    from fraudit.diffusion.data.shards import load_shards, ready_shards
+    from fraudit.diffusion.model.checkpoint import DTYPES, check_embedder, read_inverter_card
+    from fraudit.diffusion.training.adapting import adapt as adapted
+    from fraudit.diffusion.training.adapting import check_adaptable
     from fraudit.errors import UsageError, suggest
     from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
     from fraudit.inverters.loading import load_inverter

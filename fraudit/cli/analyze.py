@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from fraudit.plan import AuditPlan
-    from fraudit.record import RunRecord
+    from fraudit.audit.plan import AuditPlan
+    from fraudit.report.record import RunRecord
 
 
 def split(values: list[str] | None) -> tuple[str, ...]:
@@ -65,8 +65,8 @@ def analyze(
 
     Example: fraudit analyze --embedder dlib --dataset sample --out runs/first
     """
+    from fraudit.audit.plan import parse_params, plan_from_toml, plan_from_values
     from fraudit.errors import UsageError
-    from fraudit.plan import parse_params, plan_from_toml, plan_from_values
 
     given: dict[str, Any] = {
         "embedder": embedder,
@@ -99,9 +99,9 @@ def analyze(
     if dry_run:
         return show_plan(chosen, quiet)
 
+    from fraudit.audit.runner import default_run_dir, run_plan, unreported
     from fraudit.cli.console import Line
-    from fraudit.render import render
-    from fraudit.runner import default_run_dir, run_plan, unreported
+    from fraudit.report.render import render
 
     folder = out or default_run_dir(chosen)
     done = None if overwrite else unreported(folder, chosen.as_dict())
@@ -115,9 +115,9 @@ def analyze(
 
 def show_plan(plan: AuditPlan, quiet: bool) -> int:
     """Print the resolved plan as JSON with what it will ask and how long that takes; the same in words beside it."""
+    from fraudit.audit.estimate import estimate
     from fraudit.cli.console import Line
     from fraudit.errors import FrauditError
-    from fraudit.estimate import estimate
 
     with Line(quiet, terse=True) as line:
         line.say("counting faces and questions")
@@ -135,7 +135,7 @@ def show_plan(plan: AuditPlan, quiet: bool) -> int:
 
 def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool) -> int:
     """Print what a run found and where its report is; the exit code."""
-    from fraudit.runner import exit_code
+    from fraudit.audit.runner import exit_code
 
     if as_json:
         summary = {
@@ -168,7 +168,7 @@ def analyses(as_json: Annotated[bool, typer.Option("--json", help="For scripts."
     import shutil
     import textwrap
 
-    from fraudit.params_help import explained
+    from fraudit.audit.params_help import explained
     from fraudit.plugins import ANALYSES
 
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
@@ -205,7 +205,7 @@ def render_run(
 
     Example: fraudit render runs/first
     """
-    from fraudit.render import render
+    from fraudit.report.render import render
 
     typer.echo(f"report: {render(run)}")
 

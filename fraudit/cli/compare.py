@@ -29,12 +29,12 @@ def compare(
     """
     from jinja2 import TemplateError
 
-    from fraudit.baseline import read_side
     from fraudit.cli.analyze import split
+    from fraudit.compare.baseline import read_side
     from fraudit.compare.outputs import as_dict, cards, difference_words, value_words, write
     from fraudit.compare.outputs import compare as put_side_by_side
-    from fraudit.doors import entering
     from fraudit.errors import DataError, UsageError
+    from fraudit.files.doors import entering
 
     if len(runs) < 2:
         raise UsageError(

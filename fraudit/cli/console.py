@@ -7,9 +7,9 @@ import threading
 import weakref
 from types import TracebackType
 
+from fraudit.audit.runner import Reporter
 from fraudit.cli.terminal import draw, one_line
 from fraudit.progress import TICK, Pace
-from fraudit.runner import Reporter
 
 CLEAR = "\r\x1b[2K"
 
@@ -93,7 +93,7 @@ class Line:
                 self._draw(text)
 
     def reporter(self) -> Reporter:
-        """For `fraudit.runner.run_plan`."""
+        """For `fraudit.audit.runner.run_plan`."""
         return Reporter(self.say, self.progress)
 
 
@@ -132,7 +132,7 @@ class Bars:
             self._bar = None
 
     def reporter(self) -> Reporter:
-        """For `fraudit.runner.run_plan`."""
+        """For `fraudit.audit.runner.run_plan`."""
         return Reporter(self.say, self.progress)
 
 

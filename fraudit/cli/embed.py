@@ -31,14 +31,14 @@ def embed(
 
     Example: fraudit embed --embedder dlib --images sample --out vectors.npz
     """
+    from fraudit.audit.runner import write_vectors
     from fraudit.cli.console import Line
-    from fraudit.embedders_load import load_embedder
-    from fraudit.embedding import EmbedderRuntime, check_flip
+    from fraudit.embedding.loading import load_embedder
+    from fraudit.embedding.runtime import EmbedderRuntime, check_flip
     from fraudit.errors import DataError, UsageError
     from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces
-    from fraudit.runner import write_vectors
-    from fraudit.store import Store
+    from fraudit.files.store import Store
 
     check_flip(flip)
     if out.suffix != ".npz":

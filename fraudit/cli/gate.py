@@ -29,12 +29,12 @@ def gate(
 
     Example: fraudit gate --base baseline.json --new runs/new --rules gate.toml --junit gate.xml
     """
+    from fraudit.compare.gate.rules import read_rules
     from fraudit.errors import UsageError
-    from fraudit.gate_rules import read_rules
 
     if suggest is not None:
-        from fraudit.baseline import read_side
-        from fraudit.gate_suggest import suggest_rules
+        from fraudit.compare.baseline import read_side
+        from fraudit.compare.gate.suggest import suggest_rules
 
         typer.echo(suggest_rules(read_side(suggest)), nl=False)
         return 0
@@ -43,11 +43,11 @@ def gate(
     known = read_rules(rules)
     if plan:
         return _plan(known, pairs, people, base, as_json)
-    from fraudit import gate_output
-    from fraudit.baseline import read_side
-    from fraudit.doors import entering
-    from fraudit.gate import run_gate
-    from fraudit.store import write_bytes_atomic
+    from fraudit.compare.baseline import read_side
+    from fraudit.compare.gate import output as gate_output
+    from fraudit.compare.gate.judging import run_gate
+    from fraudit.files.doors import entering
+    from fraudit.files.store import write_bytes_atomic
 
     if new is None:
         raise UsageError("no new run was given", "--new RUN (or --plan, to ask what could be detected)")
@@ -65,8 +65,8 @@ def gate(
 
 
 def _plan(rules: list, pairs: str, people: int, base: Path | None, as_json: bool) -> int:  # type: ignore[type-arg]
-    from fraudit.baseline import read_side
-    from fraudit.gate_plan import parse_counts, plan_rules, plan_text, tested_rules
+    from fraudit.compare.baseline import read_side
+    from fraudit.compare.gate.plan import parse_counts, plan_rules, plan_text, tested_rules
 
     side = read_side(base) if base else None
     rows = plan_rules(rules, side, parse_counts(pairs, people) if pairs else None)
@@ -83,10 +83,10 @@ def baseline(
 
     Example: fraudit baseline runs/old > baseline.json
     """
-    from fraudit.baseline import freeze
     from fraudit.cli.analyze import split
+    from fraudit.compare.baseline import freeze
     from fraudit.compare.sides import run_side
-    from fraudit.store import write_bytes_atomic
+    from fraudit.files.store import write_bytes_atomic
 
     text = freeze(run_side(run), split(only))
     if out:

@@ -12,7 +12,7 @@ import typer
 
 if TYPE_CHECKING:
     from fraudit.cli.sheet import Mark
-    from fraudit.embedding import EmbedderRuntime
+    from fraudit.embedding.runtime import EmbedderRuntime
     from fraudit.types import F32, Inverter
 
 Embedder = Annotated[
@@ -116,7 +116,7 @@ def _one_of(images: list[Path] | None, vectors: Path | None) -> None:
 def _options(
     guidance: float | None, steps: int, sampler: str | None, temperature: float | None
 ) -> dict[str, Any]:
-    from fraudit.diffusion.sampling_options import check_sampling
+    from fraudit.diffusion.sampling.options import check_sampling
 
     given = {"guidance": guidance, "steps": steps, "sampler": sampler, "temperature": temperature}
     # Before anything is loaded; the inverter's own check knows more.
@@ -416,12 +416,12 @@ def train_linear(
     """
     from fraudit.cli.analyze import split
     from fraudit.cli.console import Line
-    from fraudit.embedders_load import load_embedder
-    from fraudit.embedding import EmbedderRuntime
+    from fraudit.embedding.loading import load_embedder
+    from fraudit.embedding.runtime import EmbedderRuntime
     from fraudit.errors import UsageError, suggest
+    from fraudit.files.store import Store
     from fraudit.inverters.linear import save, train
     from fraudit.inverters.sources import training_pool
-    from fraudit.store import Store
 
     if features not in ("linear", "rbf"):
         raise UsageError(

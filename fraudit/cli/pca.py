@@ -29,9 +29,9 @@ def pca(
     Example: fraudit pca --embedder dlib --dataset sample --margin 0.02
     """
     from fraudit.api import audit
+    from fraudit.audit.plan import plan_from_values
+    from fraudit.audit.runner import default_run_dir, exit_code
     from fraudit.cli.console import Line
-    from fraudit.plan import plan_from_values
-    from fraudit.runner import default_run_dir, exit_code
 
     params: dict[str, Any] = {"margin": margin} | ({} if far is None else {"far": far})
     named = plan_from_values({"embedder": embedder, "dataset": dataset}, "fraudit pca")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from fraudit.record import RunRecord
+    from fraudit.report.record import RunRecord
     from fraudit.types import Metric
 
 HEADLINES = (
@@ -45,7 +45,7 @@ def runs(
     Example: fraudit runs
     """
     from fraudit.errors import DataError, FrauditError
-    from fraudit.record import RunRecord
+    from fraudit.report.record import RunRecord
 
     if not folder.is_dir():
         raise DataError(f"no folder {folder}", "fraudit analyze writes its runs to ./runs by default")
@@ -118,7 +118,7 @@ def show(
     """
     from fraudit.cli.terminal import one_line
     from fraudit.errors import UsageError, suggest
-    from fraudit.record import RunRecord
+    from fraudit.report.record import RunRecord
 
     record = RunRecord.load(run)
     wanted = [name.strip() for name in only.split(",") if name.strip()]

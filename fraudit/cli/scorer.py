@@ -20,13 +20,13 @@ def analyze_scorer(
     Raises:
         UsageError: an option that goes with embedders alone.
     """
+    from fraudit.audit.plan import plan_from_toml, plan_from_values
+    from fraudit.audit.runner import default_run_dir, unreported
     from fraudit.cli.analyze import tell
     from fraudit.cli.console import Line
     from fraudit.errors import UsageError
-    from fraudit.plan import plan_from_toml, plan_from_values
-    from fraudit.render import render
-    from fraudit.runner import default_run_dir, unreported
-    from fraudit.scorer_run import budget_text, prepare, run_scorer
+    from fraudit.report.render import render
+    from fraudit.scorers.run import budget_text, prepare, run_scorer
 
     for key in ("embedder", "weights", "judges", "inverter", "max_faces"):
         if key in given:

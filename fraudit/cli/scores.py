@@ -39,7 +39,7 @@ def scores(
     Example: fraudit scores scores-dev.csv --out runs/scores
     """
     from fraudit.analyses.verification import Params
-    from fraudit.analyses.verification_parts import Evidence, result_of
+    from fraudit.analyses.verification.parts import Evidence, result_of
     from fraudit.errors import UsageError
     from fraudit.scores import read_score_pair, read_scores
     from fraudit.scores.attacks import with_attacks
@@ -97,11 +97,11 @@ def _plain(result: Any) -> dict[str, Any]:
 
 
 def _write(out: Path, result: Any, found: Any) -> None:
-    from fraudit.charts import svg
-    from fraudit.doors import check_ours
     from fraudit.errors import UsageError
+    from fraudit.files.doors import check_ours
+    from fraudit.files.store import write_text_atomic
+    from fraudit.report.charts import svg
     from fraudit.scores import write_scores
-    from fraudit.store import write_text_atomic
 
     ours = check_ours(
         out / "verification.json",

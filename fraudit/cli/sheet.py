@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fraudit.embedding import EmbedderRuntime
+    from fraudit.embedding.runtime import EmbedderRuntime
 
 FMRS = (1e-3, 1e-2)  # the strictest that can be resolved
 AUTO = "sample"
@@ -72,13 +72,13 @@ def mark(choice: str, runtime: EmbedderRuntime) -> Mark:
 
 
 def _chosen_on(name: str, runtime: EmbedderRuntime) -> Mark:
+    from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.plan import AuditPlan
     from fraudit.cli.console import Line
-    from fraudit.context import AnalysisContext
     from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces
+    from fraudit.files.store import Store
     from fraudit.formatting import fmr_words
-    from fraudit.plan import AuditPlan
-    from fraudit.store import Store
 
     faces = open_faces(name)
     locate = None if faces.landmarks is not None else Locator()

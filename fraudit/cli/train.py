@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from fraudit.diffusion.options import TrainOptions
-    from fraudit.diffusion.presets import Preset
-    from fraudit.diffusion.workflow import Plan
-    from fraudit.embedding import EmbedderRuntime
+    from fraudit.diffusion.training.options import TrainOptions
+    from fraudit.diffusion.training.presets import Preset
+    from fraudit.diffusion.training.workflow import Plan
+    from fraudit.embedding.runtime import EmbedderRuntime
 
 
 Dataset = Annotated[
@@ -47,9 +47,9 @@ Json = Annotated[bool, typer.Option("--json", help="Plain JSON on standard outpu
 
 def runtime_of(name: str, weights: Path | None) -> EmbedderRuntime:
     """An embedder by name, with the cache."""
-    from fraudit.embedders_load import load_embedder
-    from fraudit.embedding import EmbedderRuntime
-    from fraudit.store import Store
+    from fraudit.embedding.loading import load_embedder
+    from fraudit.embedding.runtime import EmbedderRuntime
+    from fraudit.files.store import Store
 
     return EmbedderRuntime(load_embedder(name, weights=weights), Store())
 
@@ -71,8 +71,8 @@ def checked_options(
     **rest: Any,
 ) -> TrainOptions:
     """The options of a training; UsageError names the one that is out of range."""
-    from fraudit.diffusion.checkpoint import DTYPES
-    from fraudit.diffusion.options import PRECISIONS, TrainOptions
+    from fraudit.diffusion.model.checkpoint import DTYPES
+    from fraudit.diffusion.training.options import PRECISIONS, TrainOptions
     from fraudit.errors import UsageError, suggest
 
     if export and export not in DTYPES:
@@ -114,7 +114,7 @@ def plan_of(
     asks: int = 0,
 ) -> Plan:
     """The training that the command line asks for. UsageError: no data, or an evaluation set."""
-    from fraudit.diffusion.workflow import Plan
+    from fraudit.diffusion.training.workflow import Plan
     from fraudit.errors import UsageError
     from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
     from fraudit.inverters.sources import training_sets
@@ -153,8 +153,8 @@ def carry_out(
     import os
 
     from fraudit.cli.console import Line
-    from fraudit.diffusion.checkpoint import NAMES
-    from fraudit.diffusion.workflow import run_training
+    from fraudit.diffusion.model.checkpoint import NAMES
+    from fraudit.diffusion.training.workflow import run_training
 
     first = os.environ.get("RANK", "0") == "0"
     with Line(quiet or not first) as line:
@@ -216,8 +216,8 @@ def train(
 
     Example: fraudit train --embedder dlib --dataset celeba,utkface --preset small-64 --export int8 --out runs/dlib
     """
-    from fraudit.diffusion.attributes import attribute_names
-    from fraudit.diffusion.presets import preset_named
+    from fraudit.diffusion.data.attributes import attribute_names
+    from fraudit.diffusion.training.presets import preset_named
 
     recipe = preset_named(preset)
     if attributes:
@@ -255,7 +255,7 @@ def export_inverter(
 
     Example: fraudit export-inverter runs/dlib/inverter --out exported --dtype int8
     """
-    from fraudit.diffusion.checkpoint import export_inverter as export
+    from fraudit.diffusion.model.checkpoint import export_inverter as export
     from fraudit.errors import UsageError
 
     if max_mb <= 0:

@@ -71,7 +71,7 @@ def train_upscaler(
 
     Example: fraudit train-upscaler --dataset celeba,utkface --preset mini-128 --export int8 --out runs/upscaler
     """
-    from fraudit.diffusion.presets import UPSCALERS, preset_named
+    from fraudit.diffusion.training.presets import UPSCALERS, preset_named
 
     recipe = preset_named(preset, UPSCALERS)
     options = checked_options(

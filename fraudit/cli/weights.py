@@ -17,7 +17,7 @@ def listing(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")
 
     Example: fraudit weights list
     """
-    from fraudit.weights_fetch import describe_weights
+    from fraudit.weights.fetch import describe_weights
 
     rows = describe_weights()
     if as_json:
@@ -34,8 +34,8 @@ def listing(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")
 
 def _agree(name: str, accept: bool) -> None:
     """Show the licence, and ask for it once where a person is there to answer."""
-    from fraudit.weights import known
-    from fraudit.weights_fetch import accept_licence, accepted
+    from fraudit.weights.catalogue import known
+    from fraudit.weights.fetch import accept_licence, accepted
 
     entry = known(name)
     if accepted(entry):
@@ -55,9 +55,9 @@ def fetch(
     Example: fraudit weights fetch facenet-vggface2 --accept-licence
     """
     from fraudit.cli.terminal import draw
-    from fraudit.weights import known
-    from fraudit.weights_fetch import fetch as fetch_weights
-    from fraudit.weights_fetch import is_offline
+    from fraudit.weights.catalogue import known
+    from fraudit.weights.fetch import fetch as fetch_weights
+    from fraudit.weights.fetch import is_offline
 
     entry = known(name)
     if entry.url and not is_offline(offline):
@@ -84,8 +84,8 @@ def import_(
 
     Example: fraudit weights import adaface-ir50-ms1mv2 ~/Downloads/adaface_ir50_ms1mv2.ckpt
     """
-    from fraudit.weights import expected_sha256, known
-    from fraudit.weights_fetch import import_file
+    from fraudit.weights.catalogue import expected_sha256, known
+    from fraudit.weights.fetch import import_file
 
     entry = known(name)
     _agree(name, accept)
@@ -107,8 +107,8 @@ def verify(
     Example: fraudit weights verify
     """
     from fraudit.errors import WeightsError
-    from fraudit.weights import known, missing_hint
-    from fraudit.weights_fetch import describe_weights
+    from fraudit.weights.catalogue import known, missing_hint
+    from fraudit.weights.fetch import describe_weights
 
     chosen = [known(name).name] if name else None
     rows = [row for row in describe_weights(verify=True, names=chosen) if chosen or row["path"]]

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.doors import entering, open_arrays
 from fraudit.errors import DataError, InsufficientData
+from fraudit.files.doors import entering, open_arrays
 from fraudit.scores import ScoreSet, read_run_scores
 from fraudit.stats import verification as v
 from fraudit.stats.calibration import (

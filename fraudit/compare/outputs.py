@@ -14,12 +14,12 @@ from fraudit.compare import figures as drawn
 from fraudit.compare.deltas import Delta, deltas, importance
 from fraudit.compare.sameness import same_face
 from fraudit.compare.sides import Side, require_comparable
-from fraudit.doors import check_ours
 from fraudit.errors import InsufficientData, UsageError
+from fraudit.files.doors import check_ours
+from fraudit.files.store import write_bytes_atomic
 from fraudit.formatting import interval as interval_words
 from fraudit.formatting import number, printable
-from fraudit.render import Drawings, Pictures, environment
-from fraudit.store import write_bytes_atomic
+from fraudit.report.render import Drawings, Pictures, environment
 from fraudit.types import Figure, Gallery
 
 READINGS = {"worse": "Worse", "better": "Better", "changed": "Changed", "unclear": "No difference shown",

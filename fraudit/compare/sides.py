@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from fraudit.compare.evidence import Evidence, Key, read_evidence
-from fraudit.doors import entering
 from fraudit.errors import DataError, UsageError
-from fraudit.record import RunRecord
-from fraudit.summary import subject
+from fraudit.files.doors import entering
+from fraudit.report.record import RunRecord
+from fraudit.report.summary import subject
 from fraudit.types import Metric
 
 # Parameters that decide how much is drawn or how long it may take, not what is measured.

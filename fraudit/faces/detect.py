@@ -24,7 +24,7 @@ from fraudit.errors import DataError, PluginError, WeightsError, suggest
 from fraudit.faces.boxes import Detector, Policy, check_policy, choose
 from fraudit.faces.decode import room_for
 from fraudit.faces.members import open_table
-from fraudit.store import cache_root
+from fraudit.files.store import cache_root
 from fraudit.types import F32, U8, FaceSet, Located
 
 NO_FACE = "no face found"

@@ -17,12 +17,12 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.doors import BIN_BYTES, read_file
 from fraudit.errors import DataError
 from fraudit.faces.decode import picture_size
 from fraudit.faces.draft import Draft
-from fraudit.restricted_pickle import MALFORMED, Bounded, Call, Interpreter
+from fraudit.files.doors import BIN_BYTES, read_file
 from fraudit.types import ARCFACE_112, F32, I64, PairList
+from fraudit.weights.restricted_pickle import MALFORMED, Bounded, Call, Interpreter
 
 FOLDS = 10
 _ALIGNED = (112, 112)

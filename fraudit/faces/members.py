@@ -15,11 +15,11 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import IO, Protocol
 
-from fraudit.doors import BROKEN, cause, check_regular, read_file
 from fraudit.errors import DataError
 from fraudit.faces.decode import MAX_BYTES, TOO_LARGE
 from fraudit.faces.walking import walk
-from fraudit.store import cache_root
+from fraudit.files.doors import BROKEN, cause, check_regular, read_file
+from fraudit.files.store import cache_root
 
 MISSING = "missing file"
 UNREADABLE = "unreadable file"

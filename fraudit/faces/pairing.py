@@ -12,12 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudit.doors import TABLE_BYTES, read_file
 from fraudit.errors import DataError
 from fraudit.faces.draft import Draft
 from fraudit.faces.members import MAX_TABLE_BYTES, Members
 from fraudit.faces.picking import picked
 from fraudit.faces.protocols import IJB_HINT, NamedPairs, Reference, is_template_list, read_named_pairs
+from fraudit.files.doors import TABLE_BYTES, read_file
 from fraudit.types import I64, Bool, PairList
 
 _PAIR_FILE = re.compile(r"(^|[^a-z])pairs?([^a-z]|$)|pairs?(dev|view)|pair_label|pairs\d", re.IGNORECASE)

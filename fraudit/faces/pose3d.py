@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING
 import cv2
 import numpy as np
 
-from fraudit.checkpoints import read_state
 from fraudit.errors import WeightsError
 from fraudit.faces.detect import weights_folders
 from fraudit.types import F32, F64, U8
+from fraudit.weights.checkpoints import read_state
 
 if TYPE_CHECKING:
     import torch

@@ -12,7 +12,7 @@ from fraudit.errors import UsageError
 from fraudit.types import DEFAULT_GUIDANCE, F32, I64, U8, Inverter, InverterPlugin
 
 if TYPE_CHECKING:
-    from fraudit.diffusion.unet import UNet
+    from fraudit.diffusion.model.unet import UNet
 
 DEFAULT_STEPS = 10
 LIGHT_WORK = (
@@ -45,8 +45,8 @@ class Id3pm:
 
         import torch
 
-        from fraudit.diffusion.gaussian import GaussianDiffusion
-        from fraudit.diffusion.samplers import CHUNK
+        from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
+        from fraudit.diffusion.sampling.samplers import CHUNK
 
         self.card = dict(card)
         self.embedder_fingerprint: str = card["embedder_fingerprint"]
@@ -76,7 +76,7 @@ class Id3pm:
         Raises:
             UsageError: an inverter that takes none, an unknown attribute, or a value out of its range.
         """
-        from fraudit.diffusion.attributes import condition_vectors
+        from fraudit.diffusion.data.attributes import condition_vectors
 
         if not self.attribute_set:
             raise UsageError(
@@ -113,9 +113,9 @@ class Id3pm:
         """
         import torch
 
-        from fraudit.diffusion.conditioning import scaled_identity
-        from fraudit.diffusion.samplers import guided, sample_pictures
-        from fraudit.diffusion.sampling_options import check_sampling
+        from fraudit.diffusion.model.conditioning import scaled_identity
+        from fraudit.diffusion.sampling.options import check_sampling
+        from fraudit.diffusion.sampling.samplers import guided, sample_pictures
 
         scale = self.temperature if temperature is None else temperature
         strength = self.guidance if guidance is None else guidance
@@ -142,8 +142,8 @@ class Id3pm:
 
     def sample(self, seeds: I64, *, steps: int = DEFAULT_STEPS, sampler: str = "dpm++") -> U8:
         """u8[N,S,S,3]: faces at random, from the network's unconditional branch."""
-        from fraudit.diffusion.samplers import guided, sample_pictures
-        from fraudit.diffusion.sampling_options import check_sampling
+        from fraudit.diffusion.sampling.options import check_sampling
+        from fraudit.diffusion.sampling.samplers import guided, sample_pictures
 
         check_sampling(sampler, steps, self._process.train_steps)
         numbers = self._seeds(seeds, len(np.atleast_1d(seeds)))
@@ -161,7 +161,7 @@ class Id3pm:
         return numbers.astype(np.int64)
 
     def _attributes(self, attributes: F32 | Mapping[str, float] | None, count: int) -> F32 | None:
-        from fraudit.diffusion.attributes import vector_of
+        from fraudit.diffusion.data.attributes import vector_of
 
         width = self._network.config.attribute_dim
         if attributes is None:
@@ -189,7 +189,7 @@ def load(folder: Path | str, device: str = "") -> Inverter:
         ArtifactError: missing, truncated or changed files, or a card of another kind.
         WeightsError: tensors that do not fit the network.
     """
-    from fraudit.diffusion.checkpoint import load_inverter_network
+    from fraudit.diffusion.model.checkpoint import load_inverter_network
 
     network, card = load_inverter_network(Path(folder))
     return Id3pm(network, card, device)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.embedding import EmbedderRuntime
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.faces.align import as_shown
 from fraudit.inverters.geometry import landmarks_of
@@ -341,8 +341,8 @@ def write_sheet(
 
     from PIL import Image
 
+    from fraudit.files.store import write_atomic, write_text_atomic
     from fraudit.formatting import sheet_text
-    from fraudit.store import write_atomic, write_text_atomic
 
     for name, picture in {"sheet.png": sheet, **pictures}.items():
         image = Image.fromarray(picture)

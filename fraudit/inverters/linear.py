@@ -26,11 +26,11 @@ from typing import Any, Literal
 
 import numpy as np
 
-from fraudit.doors import BROKEN, check_ours
 from fraudit.errors import ArtifactError, DataError, UsageError
+from fraudit.files.doors import BROKEN, check_ours
+from fraudit.files.store import write_atomic, write_text_atomic
 from fraudit.inverters.eigenfaces import Eigenfaces, fit_eigenfaces
 from fraudit.progress import Progress, Show, nowhere
-from fraudit.store import write_atomic, write_text_atomic
 from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, InverterPlugin
 
 WEIGHTS = "weights.safetensors"

@@ -9,8 +9,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from fraudit.doors import entering, read_json
 from fraudit.errors import ArtifactError, UsageError
+from fraudit.files.doors import entering, read_json
 from fraudit.plugins import INVERTERS
 from fraudit.types import Inverter, LoadedEmbedder
 

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.doors import open_arrays, read_file
-from fraudit.embedding import EmbedderRuntime
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.align import align, as_shown
 from fraudit.faces.decode import MAX_BYTES, decode_picture
 from fraudit.faces.detect import Locator, locate
 from fraudit.faces.sources import open_faces
+from fraudit.files.doors import open_arrays, read_file
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.inverting import attribute_direction, principal_axis
 from fraudit.types import F32, I64, U8, FaceSet, Inverter, Located

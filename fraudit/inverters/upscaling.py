@@ -11,7 +11,7 @@ from fraudit.errors import UsageError
 from fraudit.types import I64, U8
 
 if TYPE_CHECKING:
-    from fraudit.diffusion.unet import UNet
+    from fraudit.diffusion.model.unet import UNet
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class Upscaler:
 
         import torch
 
-        from fraudit.diffusion.samplers import upscale
+        from fraudit.diffusion.sampling.samplers import upscale
 
         device = os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
         network = self.network.to(device, memory_format=torch.channels_last)
@@ -63,7 +63,7 @@ def bundled(size_px: int) -> Path:
     """Folder of the upscaler that is shipped for pictures of `size_px`. Raises UsageError where there is none."""
     from importlib.resources import files
 
-    from fraudit.diffusion.checkpoint import UPSCALER, read_inverter_card
+    from fraudit.diffusion.model.checkpoint import UPSCALER, read_inverter_card
 
     root = Path(str(files("fraudit") / "data" / "upscalers"))
     for path in sorted(root.glob("*/card.json")):
@@ -96,8 +96,8 @@ def open_upscaler(path: Path, size_px: int) -> Upscaler:
         WeightsError: no such file, not such a checkpoint, or tensors that do not fit.
         UsageError: not a super-resolution network, or one that does not enlarge pictures of `size_px`.
     """
-    from fraudit.diffusion.checkpoint import UPSCALER, load_inverter_network
-    from fraudit.diffusion.guided_checkpoint import load_guided_diffusion
+    from fraudit.diffusion.model.checkpoint import UPSCALER, load_inverter_network
+    from fraudit.diffusion.model.guided_checkpoint import load_guided_diffusion
 
     if path.is_dir():
         network, card = load_inverter_network(path, UPSCALER)

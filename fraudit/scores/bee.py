@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.doors import TABLE_BYTES, read_file
 from fraudit.errors import DataError
+from fraudit.files.doors import TABLE_BYTES, read_file
 from fraudit.scores.scoreset import ScoreSet
 
 MATCH, NON_MATCH, DONT_CARE = 0xFF, 0x7F, 0x00

@@ -22,15 +22,15 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.doors import TABLE_BYTES, check_regular, entering, read_file
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.packed import unpack
 from fraudit.faces.tables import decode_text
+from fraudit.files.doors import TABLE_BYTES, check_regular, entering, read_file
+from fraudit.files.store import write_atomic
 from fraudit.formatting import sheet_text
 from fraudit.scores.bee import bee_matrices, mask_path, matrix_bytes, read_bee
 from fraudit.scores.reading import Options, read_parquet_scores, read_text_scores, read_two_files, text_kind
 from fraudit.scores.scoreset import ScoreSet
-from fraudit.store import write_atomic
 
 FORMATS = ("bob4", "bob5", "bob-csv", "bee", "pairs-csv", "pairs-parquet")
 _NUMBERS = ("same", "fold", "score")

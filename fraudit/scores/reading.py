@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.doors import TABLE_BYTES, read_file
 from fraudit.errors import DataError
 from fraudit.faces import roles
 from fraudit.faces.packed import unpack
@@ -27,6 +26,7 @@ from fraudit.faces.tables import (
     sheet_columns,
     without_index,
 )
+from fraudit.files.doors import TABLE_BYTES, read_file
 from fraudit.formatting import printable, sheet_meaning
 from fraudit.scores.scoreset import AttackScores, ScoreSet
 from fraudit.types import Bool

@@ -12,7 +12,7 @@ from fraudit.scores.scoreset import ScoreSet
 from fraudit.stats.pairs import pair_cosines
 
 if TYPE_CHECKING:
-    from fraudit.context import AnalysisContext
+    from fraudit.audit.context import AnalysisContext
 
 
 def pair_scores(context: AnalysisContext) -> dict[str, np.ndarray[Any, Any]]:

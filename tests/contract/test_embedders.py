@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.embedders_load import describe_embedders, load_embedder
+from fraudit.embedding.loading import describe_embedders, load_embedder
 from fraudit.errors import FrauditError, PluginError, UsageError, WeightsError
 from fraudit.plugins import EMBEDDERS
 from fraudit.types import EmbedderPlugin
@@ -58,7 +58,7 @@ def test_spec_is_complete_and_true_to_its_name(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_known_weights_named_by_a_spec_exist_in_the_table(name: str) -> None:
-    from fraudit.weights import known
+    from fraudit.weights.catalogue import known
 
     weights = EMBEDDERS.get(name).spec.weights
     if weights is not None:
@@ -67,7 +67,7 @@ def test_known_weights_named_by_a_spec_exist_in_the_table(name: str) -> None:
 
 def test_plugins_import_neither_torch_nor_onnxruntime() -> None:
     code = (
-        "import sys; from fraudit.embedders_load import describe_embedders; describe_embedders();"
+        "import sys; from fraudit.embedding.loading import describe_embedders; describe_embedders();"
         "print([m for m in ('torch','onnxruntime','cv2','pandas','sklearn','scipy') if m in sys.modules])"
     )
     assert _python(code).strip() == "[]"
@@ -131,7 +131,7 @@ def test_third_party_package_appears_by_itself_and_runs() -> None:
     assert rows["toy"]["licence"] == "MIT"
     assert set(rows) >= EXPECTED
     code = (
-        "import numpy as np; from fraudit.embedders_load import load_embedder;"
+        "import numpy as np; from fraudit.embedding.loading import load_embedder;"
         "vectors = load_embedder('toy').forward(np.full((2, 112, 112, 3), 7, np.uint8));"
         "print(vectors.shape, vectors.max())"
     )

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedders import dlib
 from fraudit.api import open_inverter
 from fraudit.cli.main import run
-from fraudit.diffusion.shards import is_held_out
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
+from fraudit.diffusion.data.shards import is_held_out
+from fraudit.embedders import dlib
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.faces.detect import Locator, open_detector
 from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.inverting import cosine, reembed

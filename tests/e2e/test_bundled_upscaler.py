@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import pytest
 
-from embedders import dlib
 from fraudit.api import open_inverter
 from fraudit.cli.main import run
-from fraudit.diffusion.upscaler_evaluate import error_levels, made_large, made_small
+from fraudit.diffusion.training.upscaler_evaluate import error_levels, made_large, made_small
+from fraudit.embedders import dlib
 from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.inverting import cosine, reembed
 from fraudit.inverters.upscaling import bundled, find_upscaler

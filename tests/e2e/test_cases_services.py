@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudit.embedding import NO_FACE
+from fraudit.embedding.runtime import NO_FACE
 from tests.e2e.test_cases import Shell, Told, cases, runs, shell
 
 __all__ = ["cases", "shell"]  # fixtures

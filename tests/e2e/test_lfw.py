@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.faces.detect import Locator, open_detector
 from fraudit.faces.sources import open_faces, take
 from fraudit.stats.folds import fold_accuracy
@@ -76,7 +76,7 @@ def test_mobilefacenet_reaches_992_in_1000_on_all_pairs(lfw, locator, shared_wei
 
 @pytest.mark.slow
 def test_dlib_reaches_98_in_100_on_two_folds(lfw, locator):
-    from embedders import dlib
+    from fraudit.embedders import dlib
 
     if dlib.unavailable():
         pytest.skip(dlib.unavailable())

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.diffusion.training_state import read_losses
+from fraudit.diffusion.training.state import read_losses
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,8 +23,8 @@ import sys
 from pathlib import Path
 import torch
 torch.set_num_threads(1)
-from fraudit.diffusion.options import TrainOptions
-from fraudit.diffusion.workflow import Plan, run_training
+from fraudit.diffusion.training.options import TrainOptions
+from fraudit.diffusion.training.workflow import Plan, run_training
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from tests.unit.test_diffusion_training import SMALL, black_box, drawn_faces
 

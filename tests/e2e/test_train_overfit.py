@@ -13,14 +13,14 @@ import typer
 
 from fraudit.cli import invert as inverting
 from fraudit.cli import train as topic
-from fraudit.diffusion.evaluate import Probe
-from fraudit.diffusion.options import TrainOptions
-from fraudit.diffusion.presets import preset_named
-from fraudit.diffusion.processes import Processes
-from fraudit.diffusion.shards import build_shards, load_shards
-from fraudit.diffusion.training import Trainer
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
+from fraudit.diffusion.data.shards import build_shards, load_shards
+from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.evaluate import Probe
+from fraudit.diffusion.training.loop import Trainer
+from fraudit.diffusion.training.options import TrainOptions
+from fraudit.diffusion.training.presets import preset_named
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, FrauditError, UsageError
 from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of

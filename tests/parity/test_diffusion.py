@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
-from fraudit.diffusion.gaussian import GaussianDiffusion
-from fraudit.diffusion.guided_checkpoint import infer_config, load_guided_diffusion
-from fraudit.diffusion.unet import UNetConfig, build_unet
+from fraudit.diffusion.model.guided_checkpoint import infer_config, load_guided_diffusion
+from fraudit.diffusion.model.unet import UNetConfig, build_unet
+from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
 from fraudit.errors import WeightsError
 
 PROCESSES = [f"{s}_{r}" for s in ("cosine", "linear") for r in ("full", "250", "100", "10", "ddim25")]

@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 import torch
 
-import embedders.adaface as adaface
-import embedders.arcface as arcface
-import embedders.facenet as facenet
-import embedders.from_ as from_
+import fraudit.embedders.adaface as adaface
+import fraudit.embedders.arcface as arcface
+import fraudit.embedders.facenet as facenet
+import fraudit.embedders.from_ as from_
 from fraudit.errors import WeightsError
 from tests.parity.tensorflow_graph import frozen_graph
 
@@ -125,8 +125,8 @@ def test_from_answers_with_fc_mask(cases: dict[str, Case]) -> None:
 
 
 def test_the_occlusion_mask_of_from_equals_the_official_one(cases: dict[str, Case]) -> None:
-    from embedders.networks.build import fill
-    from embedders.networks.occlusion import OccNet
+    from fraudit.embedders.networks.build import fill
+    from fraudit.embedders.networks.occlusion import OccNet
 
     case = cases["from_p5"]
     network = fill(

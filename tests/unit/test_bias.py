@@ -7,7 +7,7 @@ import pytest
 
 from fraudit.analyses.bias import Params, attribute_groups, run
 from fraudit.errors import DataError, UsageError
-from fraudit.record import normalise
+from fraudit.report.record import normalise
 from fraudit.stats.groups import impostor_rates, join_labels, label_groups, own_threshold
 from fraudit.types import Interval
 from tests.fixtures_context import FakeContext

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.cards import TEMPLATES, parse_card, template
-from fraudit.embedders_load import load_embedder
+from fraudit.embedding.cards import TEMPLATES, parse_card, template
+from fraudit.embedding.loading import load_embedder
 from fraudit.errors import DataError, FrauditError, UsageError
 from fraudit.types import ARCFACE_112
 

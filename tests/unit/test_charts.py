@@ -9,15 +9,15 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from fraudit import charts
-from fraudit.charts.canvas import fit, text_px
-from fraudit.charts.frame import spread
-from fraudit.charts.heatmap import ink_on
-from fraudit.charts.panels import palette, styled
-from fraudit.charts.scales import scale_of
-from fraudit.charts.svgtext import ACCENT, SERIES
-from fraudit.charts.xy import densities, thinned
 from fraudit.errors import DataError
+from fraudit.report import charts
+from fraudit.report.charts.canvas import fit, text_px
+from fraudit.report.charts.frame import spread
+from fraudit.report.charts.heatmap import ink_on
+from fraudit.report.charts.panels import palette, styled
+from fraudit.report.charts.scales import scale_of
+from fraudit.report.charts.svgtext import ACCENT, SERIES
+from fraudit.report.charts.xy import densities, thinned
 from fraudit.types import Figure
 from tests.fixtures.run_record import HOSTILE, build_record
 

@@ -20,8 +20,8 @@ import numpy as np
 import pytest
 import torch
 
-from fraudit.checkpoints import read_state
 from fraudit.errors import WeightsError
+from fraudit.weights.checkpoints import read_state
 
 CONTAINERS = pytest.mark.parametrize("zipped", [True, False], ids=["zip", "legacy"])
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from fraudit.baseline import read_side
 from fraudit.compare import compare, run_side
+from fraudit.compare.baseline import read_side
+from fraudit.compare.gate.judging import run_gate
+from fraudit.compare.gate.rules import Rule
 from fraudit.compare.outputs import html_text
-from fraudit.gate import run_gate
-from fraudit.gate_rules import Rule
-from fraudit.record import SCHEMA_VERSION, RunRecord
-from fraudit.render import render
+from fraudit.report.record import SCHEMA_VERSION, RunRecord
+from fraudit.report.render import render
 
 FIXTURES = sorted((Path(__file__).parents[1] / "fixtures").glob("schema_v*"))
 

@@ -10,13 +10,13 @@ import pytest
 
 from fraudit.analyses import bias, robustness
 from fraudit.analyses.verification import Params, run
+from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, run_vectors
 from fraudit.compare import evidence as stored
 from fraudit.compare.sides import run_side
 from fraudit.errors import InsufficientData
 from fraudit.faces.sources import open_faces
 from fraudit.stats.calibration import calibrate, calibration_half, declared_people
 from fraudit.types import AnalysisResult, Metric, PairList
-from fraudit.vector_run import StoredVectors, derived_run, faces_of, run_vectors
 from tests.fixtures_context import FakeContext
 
 

@@ -10,12 +10,13 @@ import pytest
 import torch
 
 from fraudit.cli.main import run
-from fraudit.diffusion import adapting, drawn
-from fraudit.diffusion.adapting import adapt, fit_translation, translated_state
-from fraudit.diffusion.checkpoint import load_inverter_network, load_state, save_inverter
-from fraudit.diffusion.shards import build_shards, load_shards
-from fraudit.diffusion.unet import build_unet
-from fraudit.embedding import EmbedderRuntime
+from fraudit.diffusion.data import generated_faces as drawn
+from fraudit.diffusion.data.shards import build_shards, load_shards
+from fraudit.diffusion.model.checkpoint import load_inverter_network, load_state, save_inverter
+from fraudit.diffusion.model.unet import build_unet
+from fraudit.diffusion.training import adapting
+from fraudit.diffusion.training.adapting import adapt, fit_translation, translated_state
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.loading import load_inverter

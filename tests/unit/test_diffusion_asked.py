@@ -12,15 +12,15 @@ import pytest
 import torch
 
 from fraudit.cli.main import run
-from fraudit.diffusion.asked import BEYOND, Asked, asked_faces
-from fraudit.diffusion.checkpoint import read_inverter_card, save_inverter
-from fraudit.diffusion.options import TrainOptions
-from fraudit.diffusion.processes import Processes
-from fraudit.diffusion.shards import Shards, build_shards, load_shards
-from fraudit.diffusion.starting import check_start
-from fraudit.diffusion.training import Trainer
-from fraudit.diffusion.workflow import Plan, run_training
-from fraudit.embedding import EmbedderRuntime
+from fraudit.diffusion.data.shards import Shards, build_shards, load_shards
+from fraudit.diffusion.model.checkpoint import read_inverter_card, save_inverter
+from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.loop import Trainer
+from fraudit.diffusion.training.options import TrainOptions
+from fraudit.diffusion.training.student_questions import BEYOND, Asked, asked_faces
+from fraudit.diffusion.training.warm_start import check_start
+from fraudit.diffusion.training.workflow import Plan, run_training
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from tests.unit.test_diffusion_training import CARD, PRIOR, SMALL, TAUGHT, _trainer, black_box, drawn_faces

@@ -10,8 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from fraudit.diffusion import counter
-from fraudit.diffusion.attributes import (
+from fraudit.diffusion.data.attributes import (
     attribute_names,
     condition_vectors,
     ffhq_vector,
@@ -20,7 +19,8 @@ from fraudit.diffusion.attributes import (
     mirrored,
     vector_of,
 )
-from fraudit.diffusion.conditioning import drop_conditions, scaled_identity
+from fraudit.diffusion.model.conditioning import drop_conditions, scaled_identity
+from fraudit.diffusion.sampling import counter_noise as counter
 from fraudit.errors import DataError, UsageError
 from fraudit.types import FaceSet
 

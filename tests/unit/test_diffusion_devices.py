@@ -15,14 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from fraudit.diffusion import samplers
-from fraudit.diffusion.options import TrainOptions
-from fraudit.diffusion.presets import Preset
-from fraudit.diffusion.processes import Processes
-from fraudit.diffusion.shards import build_shards, load_shards
-from fraudit.diffusion.superres import TOLD
-from fraudit.diffusion.training import Trainer
-from fraudit.diffusion.unet import build_unet, with_conditions
+from fraudit.diffusion.data.shards import build_shards, load_shards
+from fraudit.diffusion.model.superres import TOLD
+from fraudit.diffusion.model.unet import build_unet, with_conditions
+from fraudit.diffusion.sampling import samplers
+from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.loop import Trainer
+from fraudit.diffusion.training.options import TrainOptions
+from fraudit.diffusion.training.presets import Preset
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.id3pm import Id3pm
 from fraudit.types import U8

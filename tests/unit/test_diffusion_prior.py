@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from fraudit.diffusion.checkpoint import load_inverter_network, save_inverter
-from fraudit.diffusion.gaussian import GaussianDiffusion
-from fraudit.diffusion.prior import Prior, PriorUNet, fit_prior
-from fraudit.diffusion.unet import UNet, UNetConfig, build_unet
+from fraudit.diffusion.model.checkpoint import load_inverter_network, save_inverter
+from fraudit.diffusion.model.closed_form import Prior, PriorUNet, fit_prior
+from fraudit.diffusion.model.unet import UNet, UNetConfig, build_unet
+from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
 from fraudit.errors import UsageError
 
 DIM, SIDE, SPREAD = 6, 16, 0.3

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from fraudit.diffusion.gaussian import GaussianDiffusion, dynamic_threshold
-from fraudit.diffusion.samplers import (
+from fraudit.diffusion.model.unet import UNetConfig, build_unet
+from fraudit.diffusion.sampling.gaussian import GaussianDiffusion, dynamic_threshold
+from fraudit.diffusion.sampling.samplers import (
     BRIGHTNESS,
     SeededNoise,
     guided,
@@ -21,8 +22,7 @@ from fraudit.diffusion.samplers import (
     without_blocks,
     without_tints,
 )
-from fraudit.diffusion.schedule import betas_of, respaced
-from fraudit.diffusion.unet import UNetConfig, build_unet
+from fraudit.diffusion.sampling.schedule import betas_of, respaced
 from fraudit.errors import UsageError
 
 MEAN, SPREAD = 0.1, 0.2  # of the Gaussian pictures whose exact denoiser is known; nothing is near -1 or 1

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fraudit.diffusion.student import (
+from fraudit.diffusion.training.student import (
     BRIGHTNESS,
     SHIFTS,
     Student,
@@ -120,8 +120,8 @@ def test_shifts_are_a_function_of_the_step_and_take_every_value() -> None:
 def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fraudit.diffusion.student.SAVE_EVERY", 4)
-    monkeypatch.setattr("fraudit.diffusion.student.SAY_EVERY", 6)
+    monkeypatch.setattr("fraudit.diffusion.training.student.SAVE_EVERY", 4)
+    monkeypatch.setattr("fraudit.diffusion.training.student.SAY_EVERY", 6)
     whole = fit(tmp_path / "whole", 12).state_dict()
 
     def stop(text: str) -> None:
@@ -130,7 +130,7 @@ def test_a_fit_that_was_stopped_goes_on_and_ends_the_same(
     with pytest.raises(KeyboardInterrupt):
         fit(tmp_path / "stopped", 12, stop)
     assert load_student(tmp_path / "stopped", ABOUT, SIDE, DIM, 12) is None  # 4 steps are kept, of 6 done
-    monkeypatch.setattr("fraudit.diffusion.student.SAY_EVERY", 2)
+    monkeypatch.setattr("fraudit.diffusion.training.student.SAY_EVERY", 2)
     told: list[str] = []
     again = fit(tmp_path / "stopped", 12, told.append).state_dict()
     assert len(told) == 4  # steps 5 to 12

@@ -12,20 +12,26 @@ import torch
 from scipy.ndimage import gaussian_filter
 
 from fraudit.cli.main import run
-from fraudit.diffusion.checkpoint import export_inverter, read_inverter_card
-from fraudit.diffusion.gaussian import GaussianDiffusion
-from fraudit.diffusion.options import TrainOptions
-from fraudit.diffusion.presets import MINI_128, PAPER_256, TINY_64, UPSCALERS
-from fraudit.diffusion.processes import Processes
-from fraudit.diffusion.samplers import upscale
-from fraudit.diffusion.shards import load_shards, read_index, ready_shards
-from fraudit.diffusion.superres import START, enlarged, small_pictures, unexplained
-from fraudit.diffusion.training import Trainer
-from fraudit.diffusion.training_report import read_evaluations
-from fraudit.diffusion.training_state import read_losses
-from fraudit.diffusion.unet import UNetConfig, build_unet
-from fraudit.diffusion.upscaler_evaluate import UpscalerProbe, detail, error_levels, made_large, made_small
-from fraudit.diffusion.workflow import Plan, run_training
+from fraudit.diffusion.data.shards import load_shards, read_index, ready_shards
+from fraudit.diffusion.model.checkpoint import export_inverter, read_inverter_card
+from fraudit.diffusion.model.superres import START, enlarged, small_pictures, unexplained
+from fraudit.diffusion.model.unet import UNetConfig, build_unet
+from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
+from fraudit.diffusion.sampling.samplers import upscale
+from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.loop import Trainer
+from fraudit.diffusion.training.options import TrainOptions
+from fraudit.diffusion.training.presets import MINI_128, PAPER_256, TINY_64, UPSCALERS
+from fraudit.diffusion.training.report import read_evaluations
+from fraudit.diffusion.training.state import read_losses
+from fraudit.diffusion.training.upscaler_evaluate import (
+    UpscalerProbe,
+    detail,
+    error_levels,
+    made_large,
+    made_small,
+)
+from fraudit.diffusion.training.workflow import Plan, run_training
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.upscaling import open_upscaler
@@ -141,7 +147,7 @@ def test_pictures_without_vectors_are_stored_for_super_resolution_alone(shards: 
     assert data.vectors.shape == (len(data), 0)
     assert read_index(shards)["embedder_fingerprint"] == ""
     spec = EmbedderSpec("box", 4, Preprocess((112, 112), ARCFACE_112), "MIT", "drawn here")
-    from fraudit.embedding import EmbedderRuntime
+    from fraudit.embedding.runtime import EmbedderRuntime
 
     box = EmbedderRuntime(LoadedEmbedder(spec, lambda x: np.ones((len(x), 4), np.float32), "w"))
     with pytest.raises(ArtifactError, match="without ID vectors"):

@@ -12,14 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load as from_bytes
 
-from fraudit.diffusion.checkpoint import export_inverter, load_inverter_network, quantised, save_inverter
-from fraudit.diffusion.ema import Ema
-from fraudit.diffusion.gaussian import GaussianDiffusion
-from fraudit.diffusion.options import TrainOptions
-from fraudit.diffusion.presets import PRESETS, TINY_32, preset_named
-from fraudit.diffusion.prior import load_prior
-from fraudit.diffusion.processes import Processes
-from fraudit.diffusion.shards import (
+from fraudit.diffusion.data.shards import (
     build_shards,
     check_shards,
     crop_face,
@@ -29,10 +22,22 @@ from fraudit.diffusion.shards import (
     visible_corners,
     visible_mask,
 )
-from fraudit.diffusion.training import Trainer
-from fraudit.diffusion.training_state import read_losses
-from fraudit.diffusion.unet import build_unet
-from fraudit.embedding import EmbedderRuntime
+from fraudit.diffusion.model.checkpoint import (
+    export_inverter,
+    load_inverter_network,
+    quantised,
+    save_inverter,
+)
+from fraudit.diffusion.model.closed_form import load_prior
+from fraudit.diffusion.model.unet import build_unet
+from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
+from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.ema import Ema
+from fraudit.diffusion.training.loop import Trainer
+from fraudit.diffusion.training.options import TrainOptions
+from fraudit.diffusion.training.presets import PRESETS, TINY_32, preset_named
+from fraudit.diffusion.training.state import read_losses
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError, WeightsError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.id3pm import load

@@ -13,7 +13,7 @@ from benchmarks.worlds import make
 from benchmarks.worlds_directions import labels, null_report
 from fraudit.analyses.directions import Params, run
 from fraudit.errors import InsufficientData, UsageError
-from fraudit.record import normalise
+from fraudit.report.record import normalise
 from fraudit.stats.contrasts import (
     Contrast,
     contrasts,

@@ -15,8 +15,8 @@ import pytest
 
 from fraudit.cli.main import run
 from fraudit.errors import ArtifactError
-from fraudit.scorers import ScoreCache
-from fraudit.store import Store, VectorCache
+from fraudit.files.store import Store, VectorCache
+from fraudit.scorers.loading import ScoreCache
 
 ROOT = Path(__file__).resolve().parents[2]
 VECTOR = np.arange(3, dtype=np.float32)

@@ -11,17 +11,17 @@ import numpy as np
 import pytest
 
 from fraudit.analyses import bias, directions, inversion
+from fraudit.audit.context import require_distinct
+from fraudit.audit.plan import AuditPlan, plan_from_toml
+from fraudit.audit.runner import exit_code
+from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, run_vectors
 from fraudit.cli.main import run
 from fraudit.compare.sides import run_side
-from fraudit.context import require_distinct
 from fraudit.errors import InsufficientData, UsageError
-from fraudit.plan import AuditPlan, plan_from_toml
-from fraudit.record import RunRecord, normalise
-from fraudit.render import render
-from fraudit.runner import exit_code
+from fraudit.report.record import RunRecord, normalise
+from fraudit.report.render import render
 from fraudit.stats.repeats import likely_repeats
 from fraudit.types import FaceSet
-from fraudit.vector_run import StoredVectors, derived_run, faces_of, run_vectors
 from tests.fixtures_context import FakeContext, identity_faces
 from tests.unit.test_directions import Painter
 from tests.unit.test_inversion import QUICK, Planted

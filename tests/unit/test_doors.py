@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fraudit import doors
 from fraudit.cli.main import run
 from fraudit.errors import ArtifactError, DataError, FrauditError
 from fraudit.faces import decode
 from fraudit.faces.members import NO_FILE, UNREADABLE, FolderMembers, ZipMembers
 from fraudit.faces.sources import open_faces
+from fraudit.files import doors
 
 
 def unreadable(folder: Path) -> dict[str, Path]:

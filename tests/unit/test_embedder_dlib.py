@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedders import dlib as plugin
+from fraudit.embedders import dlib as plugin
 from fraudit.errors import WeightsError
 
 

@@ -18,8 +18,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embedders import http as plugin
-from fraudit.embedders_load import load_embedder
+from fraudit.embedders import http as plugin
+from fraudit.embedding.loading import load_embedder
 from fraudit.errors import DataError, FrauditError, UsageError
 
 SIDE, DIM = 16, 3

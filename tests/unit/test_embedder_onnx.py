@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from embedders.onnx import thread_count
-from embedders.onnx_files import external_files, model_sha256
-from fraudit.embedders_load import load_embedder
+from fraudit.embedders.onnx import thread_count
+from fraudit.embedders.onnx_files import external_files, model_sha256
+from fraudit.embedding.loading import load_embedder
 from fraudit.errors import FrauditError, UsageError, WeightsError
 
 onnx = pytest.importorskip("onnx")

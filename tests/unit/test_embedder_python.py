@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import NO_FACE, EmbedderRuntime
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import NO_FACE, EmbedderRuntime
 from fraudit.errors import DataError, FrauditError, PluginError, UsageError
 
 CODE = """

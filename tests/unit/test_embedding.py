@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.embedding import EmbedderRuntime
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, UsageError
-from fraudit.store import Store
+from fraudit.files.store import Store
 from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Located, Preprocess
 
 SIZE = (112, 112)
@@ -131,8 +131,8 @@ from pathlib import Path
 import numpy as np
 sys.path.insert(0, {tests!r})
 from test_embedding import box, picture_set, quarters
-from fraudit.embedding import EmbedderRuntime
-from fraudit.store import Store
+from fraudit.embedding.runtime import EmbedderRuntime
+from fraudit.files.store import Store
 
 def slow(images):
     time.sleep(0.05)

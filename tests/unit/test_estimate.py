@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from fraudit.audit.estimate import Estimate, Work, estimate
+from fraudit.audit.plan import AuditPlan
+from fraudit.audit.runner import run_plan
 from fraudit.cli.main import run
-from fraudit.estimate import Estimate, Work, estimate
-from fraudit.plan import AuditPlan
-from fraudit.runner import run_plan
 
 BOX = "python:tests.fixtures_context:luma_pattern"
 PARAMS = {"robustness": {"corruptions": ("grey", "jpeg"), "severities": (1, 5), "probes": 12}}

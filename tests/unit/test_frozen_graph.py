@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fraudit.errors import WeightsError
-from fraudit.frozen_graph import read_frozen_pb
+from fraudit.weights.frozen_graph import read_frozen_pb
 
 
 def chunk(tag: int, content: bytes) -> bytes:

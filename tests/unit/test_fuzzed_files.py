@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.cli.main import run
-from fraudit.embedders_load import load_embedder
+from fraudit.embedding.loading import load_embedder
 from fraudit.errors import FrauditError
 from fraudit.inverters.loading import load_inverter
-from fraudit.vector_run import StoredVectors, faces_of, run_vectors
 from tests.fixtures.planted import people_vectors
 
 ODD = ["x", 1.5, None, [1, "a", None], {"a": 1}, True, -1, 10**400, "", [[]], {}, "\x1b[0m", 1e308]

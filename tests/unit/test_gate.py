@@ -11,11 +11,11 @@ import pytest
 
 from benchmarks.worlds import make
 from benchmarks.worlds_gate import noisy, side_of
+from fraudit.compare.gate.judging import GateReport, decide, each_of, run_gate, shared_words
+from fraudit.compare.gate.output import as_dict, junit, markdown, text
+from fraudit.compare.gate.plan import Counts, parse_counts, plan_rules
+from fraudit.compare.gate.rules import Rule, parse_rules, plain_name, read_rules, resolve, unknown
 from fraudit.errors import UsageError
-from fraudit.gate import GateReport, decide, each_of, run_gate, shared_words
-from fraudit.gate_output import as_dict, junit, markdown, text
-from fraudit.gate_plan import Counts, parse_counts, plan_rules
-from fraudit.gate_rules import Rule, parse_rules, plain_name, read_rules, resolve, unknown
 from fraudit.types import Interval, Metric
 from tests.fixtures.planted import people_vectors, planted_side
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from embedders.http import retry_after_s
 from fraudit.cli.main import run
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
+from fraudit.embedders.http import retry_after_s
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, UsageError
-from fraudit.scorers import BudgetSpent, ScorerRuntime, load_scorer
+from fraudit.scorers.loading import BudgetSpent, ScorerRuntime, load_scorer
 
 SECRET = "sk-THIS-IS-THE-SECRET-8d1f"
 SIDE = 16

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from embedders.http_paths import Nothing, parse_path, parse_rules, says_no_face, walk
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import NO_FACE, EmbedderRuntime
+from fraudit.embedders.http_paths import Nothing, parse_path, parse_rules, says_no_face, walk
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import NO_FACE, EmbedderRuntime
 from fraudit.errors import DataError, UsageError
+from fraudit.files.store import Store
 from fraudit.redact import forget
-from fraudit.scorers import load_scorer, score_of
-from fraudit.store import Store
+from fraudit.scorers.loading import load_scorer, score_of
 from tests.unit.test_embedder_http import DIM, SIDE, Server, _card, _faces, _means, server, waits
 from tests.unit.test_embedding import picture_set
 

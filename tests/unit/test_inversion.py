@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fraudit.analyses.inversion import ANALYSIS, Params, run
-from fraudit.analyses.inversion_extra import memory_excess
-from fraudit.analyses.inversion_rates import Success
-from fraudit.analyses.inversion_words import severity_of
+from fraudit.analyses.inversion import ANALYSIS, Params, extra, run
+from fraudit.analyses.inversion.extra import memory_excess
+from fraudit.analyses.inversion.rates import Success
+from fraudit.analyses.inversion.words import severity_of
 from fraudit.errors import InsufficientData
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.record import normalise
+from fraudit.report.record import normalise
 from fraudit.stats.inversion import (
     Figure,
     angular,
@@ -437,12 +437,11 @@ def test_the_analysis_needs_an_inverter_alone_and_refuses_wrong_options() -> Non
 
 
 def test_pose_and_expression_diversity_are_measured_or_say_why_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    from fraudit.analyses import inversion_extra
     from fraudit.faces import pose3d
 
     monkeypatch.setattr(pose3d, "missing", lambda: "no weights")
     shown = np.zeros((6, 64, 64, 3), np.uint8)
-    found = inversion_extra.pose_metrics(shown, 3, np.arange(2))
+    found = extra.pose_metrics(shown, 3, np.arange(2))
     assert [m.missing for m in found] == ["no weights", "no weights"]
 
     class Turning:
@@ -453,14 +452,14 @@ def test_pose_and_expression_diversity_are_measured_or_say_why_not(monkeypatch: 
     monkeypatch.setattr(pose3d, "missing", lambda: "")
     monkeypatch.setattr(pose3d, "open_pose3d", Turning)
     monkeypatch.setattr(pose3d, "angles", lambda p: p[:, :3].astype(float) * [1, 0, 0])
-    found = inversion_extra.pose_metrics(shown, 3, np.arange(2))
+    found = extra.pose_metrics(shown, 3, np.arange(2))
     # angles 0, 1, 2 and 3, 4, 5: pairwise 1, 2, 1
     assert found[0].value == pytest.approx(4 / 3)
     assert found[0].unit == "deg"
 
 
 def test_pairwise_distance_by_hand() -> None:
-    from fraudit.analyses.inversion_extra import pairwise_distance
+    from fraudit.analyses.inversion.extra import pairwise_distance
 
     rows = np.array([[0.0, 0], [3, 4], [1, 1], [1, 1]])
     assert pairwise_distance(rows, 2).tolist() == [5, 0]

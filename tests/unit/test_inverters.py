@@ -11,7 +11,7 @@ import pytest
 
 from fraudit.cli.invert import _sources
 from fraudit.cli.main import run
-from fraudit.embedding import EmbedderRuntime
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.inverters import inverting, linear
 from fraudit.inverters.geometry import landmarks_of

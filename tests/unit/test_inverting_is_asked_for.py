@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fraudit.plan import AuditPlan
+from fraudit.audit.plan import AuditPlan
 from fraudit.plugins import ANALYSES
 from fraudit.types import AnalysisResult
 from tests.fixtures_context import FakeContext, identity_faces

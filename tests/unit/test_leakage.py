@@ -18,10 +18,10 @@ from benchmarks.worlds_leakage import (
     planted_world,
 )
 from fraudit.analyses.leakage import Params, choose_rows, run
-from fraudit.analyses.leakage_mlp import mlp_folds
-from fraudit.analyses.leakage_targets import IDENTITY, NOT_IDENTITY, as_target, label_targets
+from fraudit.analyses.leakage.mlp import mlp_folds
+from fraudit.analyses.leakage.targets import IDENTITY, NOT_IDENTITY, as_target, label_targets
 from fraudit.errors import DataError, InsufficientData, UsageError
-from fraudit.record import normalise
+from fraudit.report.record import normalise
 from fraudit.stats.probes import identity_folds, person_weights
 from fraudit.types import ARCFACE_112
 from tests.fixtures_context import FakeContext, identity_faces

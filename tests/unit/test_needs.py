@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fraudit.context import AnalysisContext
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import EmbedderRuntime
-from fraudit.plan import AuditPlan
+from fraudit.audit.context import AnalysisContext
+from fraudit.audit.plan import AuditPlan
+from fraudit.audit.runner import run_one
+from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
+from fraudit.files.store import Store
 from fraudit.plugins import ANALYSES
-from fraudit.runner import run_one
-from fraudit.scorer_run import prepare, run_scorer
-from fraudit.store import Store
+from fraudit.scorers.run import prepare, run_scorer
 from fraudit.types import FaceSet
-from fraudit.vector_run import StoredVectors, faces_of, run_vectors
 from tests.fixtures_context import face_set, identity_faces, luma_pattern
 
 QUICK: dict[str, dict[str, Any]] = {

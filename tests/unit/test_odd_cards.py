@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.embedders_load import load_embedder
+from fraudit.embedding.loading import load_embedder
 from fraudit.errors import FrauditError
-from fraudit.scorers import load_scorer
+from fraudit.scorers.loading import load_scorer
 
 VALUES = (
     "3", "3.5", "true", '"x"', '""', '"a[0]"', "[]", "[1]", '["x"]', "{}", "{ a = 1 }", '{ a = "V" }', '{ "" = "V" }',

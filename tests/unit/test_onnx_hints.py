@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fraudit.cards import parse_card
-from fraudit.embedders_load import load_embedder
+from fraudit.embedding.cards import parse_card
+from fraudit.embedding.loading import load_embedder
 from fraudit.errors import UsageError, WeightsError
 from tests.unit.test_embedder_onnx import _card, _expected, _faces, _model, _with_external
 

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fraudit.audit.runner import claim_folder, unreported
 from fraudit.cli.main import run
 from fraudit.compare.outputs import write as write_comparison
-from fraudit.diffusion.checkpoint import read_inverter_card, save_inverter
-from fraudit.diffusion.shards import build_shards
+from fraudit.diffusion.data.shards import build_shards
+from fraudit.diffusion.model.checkpoint import read_inverter_card, save_inverter
 from fraudit.errors import ArtifactError, FrauditError, UsageError
-from fraudit.record import RunRecord
-from fraudit.runner import claim_folder, unreported
+from fraudit.report.record import RunRecord
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -169,7 +169,7 @@ def test_an_inverter_that_was_stopped_half_written_is_refused_and_can_be_written
 ) -> None:
     import torch
 
-    from fraudit.diffusion import checkpoint
+    from fraudit.diffusion.model import checkpoint
 
     def stop(*_: object) -> None:
         raise KeyboardInterrupt

@@ -9,8 +9,8 @@ from typing import Literal
 
 import pytest
 
+from fraudit.audit.plan import AuditPlan, build_params, parse_params, plan_from_toml
 from fraudit.errors import UsageError
-from fraudit.plan import AuditPlan, build_params, parse_params, plan_from_toml
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def test_folded_normalisation_equals_the_plain_network(network: pose3d.Pose3D, s
     import torch
     from torch import nn
 
-    from fraudit.checkpoints import read_state
+    from fraudit.weights.checkpoints import read_state
 
     state = {k.removeprefix("module."): v for k, v in
              read_state(shared_weights / pose3d.NETWORK_FILE).items()}  # fmt: skip

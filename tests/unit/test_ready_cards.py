@@ -18,9 +18,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fraudit.embedders_load import load_embedder
+from fraudit.embedding.loading import load_embedder
 from fraudit.redact import forget
-from fraudit.scorers import load_scorer
+from fraudit.scorers.loading import load_scorer
 
 CARDS = Path(__file__).parents[2] / "docs" / "cards"
 KEYS = {"COMPREFACE_KEY": "0000-key-of-a-service", "FACEPP_KEY": "key-of-facepp", "FACEPP_SECRET": "secret-of-facepp"}
@@ -214,8 +214,8 @@ def test_scores_below_the_limit_of_rekognition_are_zero_not_no_face(card: Any) -
 
 
 def test_the_card_of_the_documents_names_every_key_with_its_default(tmp_path: Path) -> None:
-    from embedders.http import Service, _fields
-    from embedders.http_answers import Shape
+    from fraudit.embedders.http import Service, _fields
+    from fraudit.embedders.http_answers import Shape
 
     text = (CARDS.parent / "cards.md").read_text().split("## A remote service")[1].split("```toml")[1].split("```")[0]
     (tmp_path / "documented.toml").write_text(text)

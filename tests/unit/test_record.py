@@ -8,9 +8,9 @@ import typing
 import numpy as np
 import pytest
 
-from fraudit import record as record_module
 from fraudit.errors import DataError, UsageError
-from fraudit.record import FILE_NAME, RunRecord, decode, encode, plain
+from fraudit.report import record as record_module
+from fraudit.report.record import FILE_NAME, RunRecord, decode, encode, plain
 from fraudit.types import AnalysisResult, Figure, Finding, Metric
 from tests.fixtures.run_record import HOSTILE, build_record
 
@@ -145,7 +145,7 @@ def test_a_failed_write_keeps_the_old_file_and_no_rest(tmp_path, monkeypatch):
     def broken(*_: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr("fraudit.store.os.replace", broken)
+    monkeypatch.setattr("fraudit.files.store.os.replace", broken)
     with pytest.raises(OSError, match="disk full"):
         empty(title="new").save(tmp_path)
     assert (tmp_path / FILE_NAME).read_bytes() == before

@@ -10,9 +10,9 @@ import urllib.parse
 import pytest
 
 from fraudit.errors import DataError
-from fraudit.record import RunRecord
+from fraudit.files.store import write_text_atomic
 from fraudit.redact import excerpt, redact, remember
-from fraudit.store import write_text_atomic
+from fraudit.report.record import RunRecord
 from fraudit.types import AnalysisResult, Finding
 
 SECRET = 'sk-"THIS"/is+the & <SECRET>%8d1f'

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fraudit.errors import PluginError
-from fraudit.plugins import EMBEDDERS
-from fraudit.registry import Registry
+from fraudit.plugins import EMBEDDERS, Registry
 
 
 def test_a_mistyped_name_gets_the_nearest_suggested() -> None:

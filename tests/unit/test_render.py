@@ -12,10 +12,11 @@ from html.parser import HTMLParser
 
 import pytest
 
-from fraudit import formatting, summary
+from fraudit import formatting
 from fraudit.errors import DataError
-from fraudit.record import RunRecord
-from fraudit.render import (
+from fraudit.report import summary
+from fraudit.report.record import RunRecord
+from fraudit.report.render import (
     PICTURE_BUDGET,
     Pictures,
     cell,
@@ -144,7 +145,7 @@ def test_rendering_needs_neither_torch_nor_weights_nor_pictures(tmp_path):
     build_record().save(tmp_path)
     code = (
         "import sys, pathlib\n"
-        "from fraudit.render import render\n"
+        "from fraudit.report.render import render\n"
         "render(pathlib.Path(sys.argv[1]))\n"
         "print([m for m in ('torch', 'onnxruntime', 'cv2', 'scipy', 'pandas', 'sklearn') if m in sys.modules])"
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fraudit.analyses.robustness import ANALYSIS, Params, group_masks
-from fraudit.analyses.robustness_cells import working_copy
+from fraudit.analyses.robustness.cells import working_copy
 from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.perturb.catalogue import CORRUPTIONS
 from fraudit.stats.robustness import (
@@ -415,7 +415,7 @@ def test_out_of_distribution_faces_are_compared_with_what_the_set_itself_does(cr
 
 
 def test_vectors_that_crowd_together_show_it() -> None:
-    from fraudit.analyses.robustness_extra import nearest_parts
+    from fraudit.analyses.robustness.extra import nearest_parts
 
     rng = np.random.default_rng(0)
     known = rng.normal(size=(60, 16))

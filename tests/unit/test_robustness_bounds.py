@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from fraudit.analyses.robustness import build_grid, cells_level
-from fraudit.analyses.robustness_cells import Answers
-from fraudit.analyses.robustness_findings import findings, increase_severity
+from fraudit.analyses.robustness.cells import Answers
+from fraudit.analyses.robustness.findings import findings, increase_severity
 from fraudit.errors import InsufficientData
 from fraudit.perturb.catalogue import CORRUPTIONS
 from fraudit.stats.robustness import (

@@ -14,14 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fraudit.audit.plan import AuditPlan
 from fraudit.cli.main import run
 from fraudit.errors import DataError, PluginError, UsageError
 from fraudit.faces.readers import LANDMARK_COLUMNS
-from fraudit.plan import AuditPlan
-from fraudit.record import RunRecord
-from fraudit.scorer_run import REASON, budget_text, prepare, run_scorer
-from fraudit.scorer_types import LoadedScorer, ScorerSpec
-from fraudit.scorers import BudgetSpent, ScoreCache, ScorerRuntime, load_scorer
+from fraudit.report.record import RunRecord
+from fraudit.scorers.loading import BudgetSpent, ScoreCache, ScorerRuntime, load_scorer
+from fraudit.scorers.run import REASON, budget_text, prepare, run_scorer
+from fraudit.scorers.types import LoadedScorer, ScorerSpec
 from tests.fixtures_context import identity_faces, luma_pattern
 
 PEOPLE, EACH = 72, 3
@@ -146,7 +146,7 @@ def test_a_second_audit_asks_nothing_and_a_dead_line_loses_nothing(
 def test_the_budget_is_kept_and_a_smaller_one_asks_a_part_of_the_larger(
     box, manifest: Path, tmp_path: Path
 ) -> None:
-    from fraudit.scorer_plan import keys_of
+    from fraudit.scorers.plan import keys_of
 
     full = _prepare(manifest, tmp_path / "run")
     half = _prepare(manifest, tmp_path / "run", full.budget.total // 2)

@@ -45,8 +45,8 @@ def test_a_threshold_is_a_number_a_set_or_none_and_a_service_is_not_asked_for_it
 
 
 def test_the_threshold_of_the_sample_has_its_rate_in_words() -> None:
-    from fraudit.embedders_load import load_embedder
-    from fraudit.embedding import EmbedderRuntime
+    from fraudit.embedding.loading import load_embedder
+    from fraudit.embedding.runtime import EmbedderRuntime
 
     found = mark("auto", EmbedderRuntime(load_embedder("python:tests.fixtures_context:luma_pattern")))
     assert found.value is not None

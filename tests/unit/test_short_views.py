@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from fraudit.audit.params_help import explained
 from fraudit.cli.main import run
-from fraudit.params_help import explained
 from fraudit.plugins import ANALYSES
-from fraudit.run import Run
+from fraudit.report.run import Run
 from fraudit.types import Figure
 from tests.fixtures.run_record import build_record
 
@@ -97,7 +97,7 @@ def test_a_docstring_may_explain_several_parameters_on_a_line() -> None:
 
 
 def test_a_figure_names_itself() -> None:
-    from fraudit.run import ShownFigure
+    from fraudit.report.run import ShownFigure
 
     figure = Figure("rates", "dots", "Error rates", "", "", {"rows": [{"value": 1.0}] * 1000})
     assert repr(ShownFigure(figure)) == "<figure 'Error rates'; in a notebook it draws itself>"

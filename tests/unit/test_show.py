@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from fraudit.audit.runner import exit_code
 from fraudit.cli.runs import show
 from fraudit.errors import UsageError
-from fraudit.runner import exit_code
 from fraudit.types import AnalysisResult
 from tests.fixtures.run_record import build_record, build_run
 

@@ -11,8 +11,8 @@ import pytest
 
 from fraudit.cli.main import run
 from fraudit.cli.terminal import Guarded, draw, guard, plain
-from fraudit.record import RunRecord
 from fraudit.redact import remember
+from fraudit.report.record import RunRecord
 from fraudit.scores import ScoreSet, read_run_scores, write_scores
 from fraudit.types import AnalysisResult, Finding
 

@@ -12,8 +12,8 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from fraudit.analyses.verification import ANALYSIS, Params, run
-from fraudit.analyses.verification_parts import Evidence, result_of
-from fraudit.analyses.verification_words import rate, unresolved
+from fraudit.analyses.verification.parts import Evidence, result_of
+from fraudit.analyses.verification.words import rate, unresolved
 from fraudit.errors import InsufficientData
 from fraudit.scores import ScoreSet, write_scores
 from fraudit.stats.folds import ten_folds

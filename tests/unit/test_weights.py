@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fraudit import weights, weights_fetch
-from fraudit.embedders_load import load_embedder
+from fraudit.embedding.loading import load_embedder
 from fraudit.errors import ArtifactError, UsageError, WeightsError
-from fraudit.weights import KnownWeights
+from fraudit.weights import catalogue as weights
+from fraudit.weights import fetch as weights_fetch
+from fraudit.weights.catalogue import KnownWeights
 
 CONTENT = np.random.default_rng(5).bytes(3_000_000)
 

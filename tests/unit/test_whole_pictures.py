@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.embedders_load import load_embedder
-from fraudit.embedding import NO_FACE
+from fraudit.audit.plan import AuditPlan
+from fraudit.audit.runner import run_plan
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import NO_FACE
 from fraudit.errors import UsageError
 from fraudit.faces.align import as_shown, fitted
-from fraudit.plan import AuditPlan
-from fraudit.runner import run_plan
 from fraudit.types import ARCFACE_112, Preprocess
 
 CODE = """

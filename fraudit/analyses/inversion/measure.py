@@ -1,0 +1,391 @@
+"""Makes reconstructions, shows them to every judge, and keeps what each said as plain arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fraudit.errors import InsufficientData
+from fraudit.faces.align import align
+from fraudit.files.store import digest_of
+from fraudit.inverters.geometry import landmarks_of
+from fraudit.inverters.inverting import Told, cosine, invert_refined, nobody, reembed
+from fraudit.stats.inversion import other_picture, sample_spread, spread_people
+from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, PairList
+
+if TYPE_CHECKING:
+    from fraudit.analyses.inversion import Params
+
+
+MOST_FACES = 5  # sources of one person: more would let a few people carry the rates
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How many of everything: sources, replaced pairs, people and samples of the diversity and guidance part.
+
+    `scale` is the share of the default sizes.
+    """
+
+    sources: int
+    pairs: int
+    people: int
+    samples: int
+    guidances: tuple[float, ...]
+    scale: float
+
+    def pictures(self, refine: int) -> int:
+        """Pictures made in all, each round of refinement making those of sources and pairs again."""
+        once = self.sources + self.pairs
+        return once * (1 + refine) + len(self.guidances) * self.people * self.samples
+
+
+def boxes(context: Any) -> tuple[Any, ...]:
+    """The audited model and every independent judge: all of them judge."""
+    return (context.embedder, *context.judges)
+
+
+def kin(context: Any) -> frozenset[str]:
+    """Judges, by name, for whose vectors this inverter or one before it was trained: not independent."""
+    ancestors, cards = set(), [getattr(context.inverter, "card", {})]
+    while cards:
+        found = cards.pop()
+        ancestors.add(found.get("embedder_fingerprint"))
+        cards += [found[key] for key in ("adapted_from", "init") if isinstance(found.get(key), dict)]
+    return frozenset(box.spec.name for box in context.judges if box.fingerprint in ancestors)
+
+
+def rows_of(context: Any) -> I64:
+    """i64[*]: judged faces that the audited model has a vector of and whose landmarks are known."""
+    found = np.array([not reason for reason in context.landmarks()[1]], bool)
+    rows = np.flatnonzero(context.embeddings().ok & ~context.calibration_mask() & found)
+    if len(np.unique(context.faces.subjects[rows])) < 2:
+        raise InsufficientData("fewer than two people outside the calibration half have a vector")
+    return rows
+
+
+def producer(inverter: Any) -> dict[str, Any] | None:
+    """What a stored picture of this inverter depends on, or None where that is not known."""
+    card = getattr(inverter, "card", {})
+    sha = card.get("weights_sha256") or card.get("sha256") or card.get("files")
+    return {"inverter": inverter.name, "card": digest_of(dict(card))} if sha else None
+
+
+def make(
+    context: Any, vectors: F32, seeds: I64, refine: int = 0, *, told: Told = nobody, **options: Any
+) -> U8:
+    """u8[N,S,S,3] pictures of f32[N,D] vectors; remembered where the inverter's weights are known by hash.
+
+    Args:
+        told: how many more pictures there are; those of every round of refinement count.
+    """
+    inverter = context.inverter
+    about = producer(inverter)
+    count = 0
+
+    def tell(more: int) -> None:
+        nonlocal count
+        count += more
+        told(more)
+
+    def pictures() -> U8:
+        return np.asarray(invert_refined(inverter, context.embedder, vectors, seeds, refine, tell, **options))
+
+    if about is None:
+        return pictures()
+    asked = options | ({"refine": refine} if refine else {})
+    parts = {**about, "vectors": digest_of(vectors), "seeds": digest_of(seeds), "options": repr(asked)}
+    found = context.store.arrays("inversions", parts, lambda: {"pictures": pictures()})
+    if not count:
+        told(len(vectors) * (1 + refine))
+    return np.asarray(found["pictures"])
+
+
+def shown_to(context: Any, box: Any, pictures: U8) -> Embeddings:
+    """What `box` says of u8[N,S,S,3] pictures, while the person is told how far it is."""
+    return reembed(box, pictures, context.part(f"showing pictures to {box.spec.name}", len(pictures)).add)
+
+
+def default_scale(inverter: Any) -> float:
+    """Share of the default sample sizes: stated by the inverter, never by the clock (docs/adr/0006)."""
+    return float(getattr(inverter, "share", 1.0))
+
+
+def choose_sizes(context: Any, params: Params, rows: I64) -> Sizes:
+    """The sample sizes of `params`, times their scale."""
+    scale = default_scale(context.inverter) if params.scale is None else params.scale
+    return Sizes(
+        sources=min(len(rows), context.max_faces(max(8, round(params.faces * scale)))),
+        pairs=context.max_faces(max(8, round(params.pairs * scale))),
+        people=context.max_faces(max(4, round(params.people * scale))),
+        samples=max(3, round(params.samples * min(1.0, 2 * scale))),
+        guidances=tuple(sorted({*params.guidances, params.guidance})),
+        scale=scale,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The inverted faces.
+
+    Attributes:
+        rows: i64[N], indices into the face set. people: i64[N], their subjects.
+        others: i64[N], another picture of the same person, -1 for none.
+        pictures: u8[N,S,S,3] reconstructions. real: u8[N,S,S,3], the sources at the inverter's resolution.
+    """
+
+    rows: I64
+    people: I64
+    others: I64
+    pictures: U8
+    real: U8
+
+
+def crops(context: Any, rows: Sequence[int] | I64) -> U8:
+    """u8[M,S,S,3]: faces `rows` in the inverter's geometry and resolution."""
+    size, points = context.inverter.size_px, context.landmarks()[0]
+    template = landmarks_of(size)
+    return np.stack([align(context.picture(int(i)), points[int(i)], (size, size), template) for i in rows])
+
+
+def invert_sources(context: Any, params: Params, sizes: Sizes, usable: I64, told: Told = nobody) -> Sources:
+    """A seeded sample of judged faces, inverted once each."""
+    subjects, embeddings = context.faces.subjects, context.embeddings()
+    rows = spread_people(subjects, usable, sizes.sources, context.rng("inversion/sources"), MOST_FACES)
+    pool = np.zeros(len(subjects), bool)
+    pool[usable] = True
+    others = other_picture(subjects, rows, pool, context.rng("inversion/others"))
+    seeds = context.seed + np.arange(len(rows))
+    made = make(
+        context, embeddings.vectors[rows], seeds, params.refine, told=told, guidance=params.guidance,
+        steps=params.steps,
+    )  # fmt: skip
+    return Sources(rows, subjects[rows], others, made, crops(context, rows))
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What one judge says of the reconstructions.
+
+    Attributes:
+        name: of the judge. own: whether it is the audited model itself.
+        thresholds: FMR -> Threshold, fixed on real pictures of other people.
+        source: f64[N], reconstruction to source, NaN where the reconstruction has no vector.
+        keep: bool[N], sources that this judge has a vector of; nothing is concluded from the others.
+        other, source_other: f64[N], reconstruction (and source) to another picture of the person; NaN: none.
+        has_other: bool[N], where there is another picture that this judge has a vector of.
+        real: f64[N], the source at the inverter's resolution to the source itself.
+        strangers: f64[N,N], reconstruction i to source j, NaN where it has no vector. strangers_other: the same
+            to the other picture of source j's person. strangers_real: source i to source j.
+        genuine, impostor: f64[*], scores of real pictures.
+        unit, unit_real, unit_made: f32[N,D] vectors of source, source at that resolution, reconstruction.
+        ok_real, ok_made: bool[N].
+    """
+
+    name: str
+    own: bool
+    thresholds: dict[float, Any]
+    source: F64
+    keep: Bool
+    other: F64
+    source_other: F64
+    has_other: Bool
+    real: F64
+    strangers: F64
+    strangers_other: F64
+    strangers_real: F64
+    genuine: F64
+    impostor: F64
+    unit: F32
+    unit_real: F32
+    unit_made: F32
+    ok_real: Bool
+    ok_made: Bool
+
+
+def judge(context: Any, params: Params, sources: Sources, box: Any) -> Verdict:
+    """Show reconstructions and sources at the same resolution to one model."""
+    thresholds = {fmr: context.threshold_or_reason(fmr, runtime=box) for fmr in params.fmrs}
+    made, real = (shown_to(context, box, pictures) for pictures in (sources.pictures, sources.real))
+    return verdict_of(
+        sources, context.embeddings(box), made, real, thresholds, box.spec.name, box is context.embedder,
+    )  # fmt: skip
+
+
+def verdict_of(
+    sources: Sources, known: Embeddings, made: Embeddings, real: Embeddings, thresholds: dict[float, Any],
+    name: str, own: bool,
+) -> Verdict:  # fmt: skip
+    """The scores of one judge from its vectors of the whole set, of reconstructions and of the sources again."""
+    unit, ok = known.unit(), known.ok
+    rows, others, people = sources.rows, sources.others, sources.people
+    keep, filled = ok[rows], np.maximum(others, 0)
+    has_other = keep & (others >= 0) & ok[filled]
+    made_unit, source_unit = made.unit().astype(np.float64), unit[rows].astype(np.float64)
+
+    def against(one: F32, good: Bool, faces: I64) -> F64:
+        return np.where(good, cosine(one, unit[faces]), np.nan)
+
+    def across(one: F64, faces: I64, good: Bool) -> F64:
+        found = one @ unit[faces].T.astype(np.float64)
+        found[~good] = np.nan
+        return np.asarray(found, np.float64)
+
+    between = across(source_unit, rows, keep)
+    upper = np.triu(people[:, None] != people[None], 1) & keep[:, None] & keep[None]
+    return Verdict(
+        name=name,
+        own=own,
+        thresholds=thresholds,
+        source=against(made.vectors, made.ok & keep, rows),
+        keep=keep,
+        other=against(made.vectors, made.ok & has_other, filled),
+        source_other=np.where(has_other, cosine(unit[rows], unit[filled]), np.nan),
+        has_other=has_other,
+        real=against(real.vectors, real.ok & keep, rows),
+        strangers=across(made_unit, rows, made.ok),
+        strangers_other=across(made_unit, filled, made.ok),
+        strangers_real=between,
+        genuine=cosine(unit[rows], unit[filled])[has_other],
+        impostor=between[upper],
+        unit=unit[rows],
+        unit_real=real.unit(),
+        unit_made=made.unit(),
+        ok_real=real.ok & keep,
+        ok_made=made.ok & keep,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """Scores of the replacement protocol by one judge, f64[P]; `plain` is the protocol untouched.
+
+    `real` has the replaced pictures at the inverter's resolution, `made` their reconstructions.
+    """
+
+    judge: str
+    own: bool
+    pairs: PairList
+    plain: F64
+    real: F64
+    made: F64
+
+
+def choose_pairs(context: Any, count: int) -> PairList:
+    """At most `count` genuine and as many impostor pairs of the protocol, seeded; folds are kept.
+
+    Raises:
+        InsufficientData: no identities, or fewer than two folds among the usable pairs.
+    """
+    pairs = context.pairs()
+    found = np.array([not reason for reason in context.landmarks()[1]], bool) & context.embeddings().ok
+    use = found[pairs.left] & found[pairs.right]
+    rng = context.rng("inversion/pairs")
+    chosen = []
+    for side in (pairs.same, ~pairs.same):
+        rows = rng.permutation(np.flatnonzero(side & use))
+        # round robin over folds, so that every fold keeps its share
+        rank = np.argsort(np.argsort(pairs.fold[rows], kind="stable"), kind="stable")
+        first = np.searchsorted(np.sort(pairs.fold[rows]), pairs.fold[rows])
+        chosen.append(rows[np.argsort(rank - first, kind="stable")][:count])
+    part = np.sort(np.concatenate(chosen))
+    if not len(chosen[0]) or not len(chosen[1]) or len(np.unique(pairs.fold[part])) < 2:
+        raise InsufficientData("the replacement protocol needs genuine and impostor pairs in two folds")
+    return PairList(pairs.left[part], pairs.right[part], pairs.same[part], pairs.fold[part])
+
+
+def replace_pairs(context: Any, params: Params, pairs: PairList, told: Told = nobody) -> list[Replaced]:
+    """The first picture of every genuine pair becomes its reconstruction (ID3PM, Table 2); by every judge."""
+    faces, at = np.unique(pairs.left[pairs.same], return_inverse=True)
+    embeddings = context.embeddings()
+    seeds = context.seed + np.arange(len(faces))
+    made = make(
+        context, embeddings.vectors[faces], seeds, params.refine, told=told, guidance=params.guidance,
+        steps=params.steps,
+    )  # fmt: skip
+    real = crops(context, faces)
+    found = []
+    for box in boxes(context):
+        known = context.embeddings(box)
+        plain = np.where(
+            known.ok[pairs.left] & known.ok[pairs.right],
+            cosine(known.vectors[pairs.left], known.vectors[pairs.right]),
+            np.nan,
+        )
+        scores = []
+        for pictures in (real, made):
+            again = shown_to(context, box, pictures)
+            right = pairs.right[pairs.same]
+            changed = plain.copy()
+            changed[pairs.same] = np.where(
+                again.ok[at] & known.ok[right], cosine(again.vectors[at], known.vectors[right]), np.nan
+            )
+            scores.append(changed)
+        found.append(Replaced(box.spec.name, box is context.embedder, pairs, plain, *scores))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """One guidance by one judge: f64[N] per source person.
+
+    Attributes:
+        each: f64[N,K], cosine of every sample to its source, NaN where it has no vector; similarity: its mean.
+        spread: mean pairwise angular distance among them.
+        pixels: mean pairwise root-mean-square difference of their pixels, 0..255.
+    """
+
+    judge: str
+    own: bool
+    guidance: float
+    people: I64
+    samples: int
+    each: F64
+    similarity: F64
+    spread: F64
+    pixels: F64
+
+
+def pixel_spread(pictures: U8, samples: int) -> F64:
+    """f64[N]: mean pairwise RMS difference of pixels among the `samples` pictures of each of N sources."""
+    out = np.zeros(len(pictures) // samples)
+    i, j = np.triu_indices(samples, 1)
+    for n in range(len(out)):
+        part = pictures[n * samples : (n + 1) * samples].reshape(samples, -1).astype(np.float32)
+        out[n] = np.sqrt(((part[i] - part[j]) ** 2).mean(axis=1)).mean()
+    return out
+
+
+def sweep(
+    context: Any, params: Params, sizes: Sizes, sources: Sources, told: Told = nobody
+) -> tuple[list[Sweep], dict[float, U8]]:
+    """K samples of N people at every guidance, judged by everyone; and the pictures by guidance."""
+    chosen = spread_people(
+        context.faces.subjects, sources.rows, sizes.people, context.rng("inversion/diversity")
+    )
+    k, vectors = sizes.samples, context.embeddings().vectors[chosen]
+    seeds = np.tile(context.seed + 10_000 + np.arange(k), len(chosen))
+    found: list[Sweep] = []
+    shown: dict[float, U8] = {}
+    for guidance in sizes.guidances:
+        pictures = make(
+            context, np.repeat(vectors, k, axis=0), seeds, told=told, guidance=guidance, steps=params.steps
+        )
+        shown[guidance] = pictures
+        pixels = pixel_spread(pictures, k)
+        for box in boxes(context):
+            known, again = context.embeddings(box), shown_to(context, box, pictures)
+            good = again.ok & np.repeat(known.ok[chosen], k)
+            to_source = np.where(good, cosine(again.vectors, np.repeat(known.vectors[chosen], k, 0)), np.nan)
+            each = to_source.reshape(-1, k)
+            counted = np.isfinite(each).sum(1)
+            similarity = np.where(counted > 0, np.nansum(each, 1) / np.maximum(counted, 1), np.nan)
+            spread = sample_spread(again.unit().astype(np.float64), k, again.ok)
+            found.append(
+                Sweep(box.spec.name, box is context.embedder, guidance, context.faces.subjects[chosen], k,
+                      each, similarity, spread, pixels)
+            )  # fmt: skip
+    return found, shown

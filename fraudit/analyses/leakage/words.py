@@ -1,0 +1,378 @@
+"""Words, tables and figures of the leakage analysis; computes no score."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from fraudit.analyses.leakage.targets import IDENTITY, NOT_IDENTITY
+from fraudit.formatting import number
+from fraudit.stats.jackknife import Estimate
+from fraudit.stats.probes import Chance
+from fraudit.types import I64, SEVERITIES, AnalysisResult, Column, Figure, Finding, Metric, Severity, Table
+
+if TYPE_CHECKING:
+    from fraudit.analyses.leakage import Params, Probe
+
+# Lower bound of the selectivity's interval at which a leak gets its severity.
+HIGH, MEDIUM = 0.5, 0.2
+NEGLIGIBLE = 0.05  # upper bound of the selectivity
+NAMED = 5  # leaks that get a sentence of their own
+FAMILY = "expression_"
+NO_IDENTITIES = "the set names no identities"
+
+
+def severity_of(low: float) -> Severity:
+    """Rule `leakage.readable` of docs/severity.md."""
+    return "high" if low >= HIGH else "medium" if low >= MEDIUM else "low"
+
+
+def is_read(params: Params, probe: Probe) -> bool:
+    """Whether the test says that the target can be read; how well is the interval's matter."""
+    return probe.p_holm < params.level
+
+
+def _kind(probe: Probe) -> str:
+    return "AUC" if probe.target.classes else "R2"
+
+
+def _number(value: float) -> str:
+    return number(value, 2)
+
+
+def _p(value: float) -> str:
+    return "below 0.0001" if value < 1e-4 else f"{value:.2g}"
+
+
+def _span(estimate: Estimate) -> str:
+    return f"{_number(estimate.interval.low)} to {_number(estimate.interval.high)}"
+
+
+def _unit(probe: Probe, estimate: Estimate) -> Estimate:
+    """The score from 0 (chance) to 1: R2, or 2 AUC - 1."""
+    return estimate.scaled(2, -1) if probe.target.classes else estimate
+
+
+def _chance(probe: Probe) -> float:
+    """The control task's score from 0 (chance) to 1."""
+    return 2 * probe.control.value - 1 if probe.target.classes else probe.control.value
+
+
+def _nonlinear(probe: Probe) -> str:
+    """Said where the nonlinear probe's interval lies above the linear one's."""
+    if probe.mlp is None or probe.mlp.interval.low <= probe.score.interval.high:
+        return ""
+    return f"; a small nonlinear probe reads more, {_kind(probe)} {_number(probe.mlp.value)}"
+
+
+def families(probes: Sequence[Probe]) -> list[list[Probe]]:
+    """Each probe on its own, but expression coefficients together, at the place of their clearest."""
+    found: list[list[Probe]] = []
+    family: list[Probe] = []
+    for probe in probes:
+        if not probe.target.name.startswith(FAMILY):
+            found.append([probe])
+        elif family:
+            family.append(probe)
+        else:
+            family = [probe]
+            found.append(family)
+    return found
+
+
+def sentence(family: Sequence[Probe], of: int) -> str:
+    """The finding in full; of several expression coefficients the clearest."""
+    probe = family[0]
+    about = f"{probe.target.words} can be read from the ID vector:"
+    if len(family) > 1:
+        about = (
+            f"Expression can be read from the ID vector ({len(family)} of {of} coefficients), most clearly "
+            f"coefficient {probe.target.name.removeprefix(FAMILY)}:"
+        )
+    people = "" if probe.no_share == NO_IDENTITIES else f" of {probe.people:,} people"
+    text = (
+        f"{about} {_kind(probe)} {_number(probe.score.value)} "
+        f"({_span(probe.score)}; n = {probe.n:,} faces{people}), "
+        f"control task {_number(probe.control.value)}{_nonlinear(probe)}"
+    )
+    if probe.selectivity.interval.low <= 0:
+        text += f"; p {_p(probe.p_holm)}: weak, a probe of this size may read nothing"
+    if probe.share is not None and probe.share.interval.low > 0:
+        text += (
+            f"; it explains {100 * probe.share.value:.2g} % ({100 * probe.share.interval.low:.2g} to "
+            f"{100 * probe.share.interval.high:.2g}) of what differs between pictures of one person"
+        )
+    return text + "."
+
+
+def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
+    """The strongest leaks one by one, the others together, then what is arguably identity, then nothing found."""
+    found: list[Finding] = []
+    leaks = [p for p in probes if p.target.group == NOT_IDENTITY]
+    read = [p for p in leaks if is_read(params, p)]
+    groups = families(read)
+    coefficients = sum(p.target.name.startswith(FAMILY) for p in leaks)
+    for group in groups[:NAMED]:
+        found.append(
+            Finding(
+                severity_of(group[0].selectivity.interval.low),
+                sentence(group, coefficients),
+                tuple(f"leakage.{p.target.name}.selectivity" for p in group),
+                "leakage.readable",
+            )
+        )
+    if rest := [p for group in groups[NAMED:] for p in group]:
+        found.append(
+            Finding(
+                severity_of(max(p.selectivity.interval.low for p in rest)),
+                f"Readable as well, less clearly: {_listed(rest)}.",
+                tuple(f"leakage.{p.target.name}.selectivity" for p in rest),
+                "leakage.readable",
+            )
+        )
+    if traits := [p for p in probes if p.target.group == IDENTITY and is_read(params, p)]:
+        found.append(
+            Finding(
+                "info",
+                f"What arguably is identity can be read too, for people the probe never saw: {_listed(traits)}.",
+                tuple(f"leakage.{p.target.name}.selectivity" for p in traits),
+                "leakage.trait",
+            )
+        )
+    hidden = [p for p in leaks if not is_read(params, p)]
+    small = [p for p in hidden if _most(p) <= NEGLIGIBLE]
+    if small:
+        found.append(
+            Finding(
+                "good",
+                f"At most {max(0.0, *map(_most, small)):.2f} above chance (0 to 1, upper bound of every probe): "
+                f"{_listed(small)}.",
+                tuple(f"leakage.{p.target.name}.selectivity" for p in small),
+                "leakage.negligible",
+            )
+        )
+    if unclear := [p for p in hidden if p not in small]:
+        found.append(
+            Finding(
+                "info",
+                f"Not shown to be readable (Holm-corrected p at least {params.level:g}): {_listed(unclear)}.",
+                tuple(f"leakage.{p.target.name}.selectivity" for p in unclear),
+                "leakage.unresolved",
+            )
+        )
+    return found
+
+
+def _most(probe: Probe) -> float:
+    """Upper bound of what any probe reads, 0 to 1."""
+    bounds = [probe.selectivity.interval.high]
+    if probe.mlp is not None:
+        bounds.append(_unit(probe, probe.mlp).interval.high)
+    return max(bounds)
+
+
+def _listed(probes: Sequence[Probe]) -> str:
+    parts = []
+    for group in families(probes):
+        p = group[0]
+        words = p.target.words[0].lower() + p.target.words[1:]
+        if len(group) > 1:
+            words = f"{len(group)} expression coefficients, most clearly {p.target.name.removeprefix(FAMILY)}"
+        parts.append(f"{words} ({_kind(p)} {_number(p.score.value)}, {_span(p.score)}{_nonlinear(p)})")
+    return ", ".join(parts)
+
+
+def metrics(probes: Sequence[Probe]) -> list[Metric]:
+    """Every score with n and interval, or the reason it is missing."""
+    rows: list[Metric] = []
+    for probe in probes:
+        name, words = f"leakage.{probe.target.name}", probe.target.words
+
+        def add(suffix: str, estimate: Estimate | Chance | None, label: str, missing: str = "", own: Probe = probe,
+                base: str = name) -> None:  # fmt: skip
+            if estimate is None:
+                rows.append(Metric(f"{base}.{suffix}", None, missing=missing, better="lower", label=label))
+            else:
+                rows.append(
+                    Metric(f"{base}.{suffix}", estimate.value, n=own.n, interval=estimate.interval,
+                           better="lower", label=label, n_unit="faces")
+                )  # fmt: skip
+
+        kind = _kind(probe).lower()
+        add(kind, probe.score, f"{words}, {_kind(probe)} out of fold, people weigh the same")
+        if probe.balanced is not None:
+            add(
+                "balanced_accuracy",
+                probe.balanced,
+                f"{words}, balanced accuracy out of fold, people weigh the same",
+            )
+        add(f"control_{kind}", probe.control, f"{words}, control task")
+        add("selectivity", probe.selectivity, f"{words}, score less control task")
+        rows.append(
+            Metric(f"{name}.p", probe.p_holm, n=probe.people, n_unit="people",
+                   interval_missing="a p value has none",
+                   label=f"{words}, sign-flip p, Holm-corrected")
+        )  # fmt: skip
+        add("within_share", probe.share, f"{words}, share of variance within people", probe.no_share)
+        if probe.mlp is not None:
+            add(f"mlp_{kind}", probe.mlp, f"{words}, nonlinear probe")
+    leaks = [p for p in probes if p.target.group == NOT_IDENTITY]
+    if leaks:
+        top = max(leaks, key=lambda p: p.selectivity.value)
+        rows.append(
+            Metric(
+                "leakage.strongest", top.selectivity.value, n=top.n, interval=top.selectivity.interval,
+                better="lower", n_unit="faces",
+                label=f"{top.target.words}: {_kind(top)} {top.score.value:.2f}, selectivity (0 to 1)",
+            )
+        )  # fmt: skip
+    else:
+        reason = "no target that is no part of identity could be judged"
+        rows.append(Metric("leakage.strongest", None, missing=reason, better="lower"))
+    return rows
+
+
+def ranking(probes: Sequence[Probe]) -> Figure:
+    """Task score against control task, ranked within its group."""
+    rows: list[dict[str, Any]] = []
+    for group in (NOT_IDENTITY, IDENTITY):
+        for place, probe in enumerate(p for p in probes if p.target.group == group):
+            score = _unit(probe, probe.score)
+            rows.append(
+                {
+                    "label": probe.target.words, "value": score.value, "low": score.interval.low,
+                    "high": score.interval.high, "n": probe.n, "group": group,
+                    "compare": _chance(probe), "compare_label": "control task",
+                    "accent": group == NOT_IDENTITY and place == 0,
+                }
+            )  # fmt: skip
+    top = rows[0]
+    return Figure(
+        "ranking", "dots", "What can be read from an ID vector",
+        "Filled: the linear probe on people it has never seen, with its 95 % interval. Hollow: the control task, "
+        "one random label a person. 0 is chance and 1 is perfect: R2 for numbers, 2 AUC - 1 for classes.",
+        f"{len(rows)} targets ranked by what a linear probe reads; the first is {top['label']} with "
+        f"{top['value']:.2f} against {top['compare']:.2f} for the control task.",
+        {"x": {"label": "score above chance (R2, or 2 AUC - 1)", "scale": "linear"}, "rows": rows},
+        main=True,
+    )  # fmt: skip
+
+
+def shares(probes: Sequence[Probe]) -> Figure | None:
+    """Share of within-person variance of each target."""
+    known = sorted(
+        (p for p in probes if p.share is not None),
+        key=lambda p: p.share.value if p.share else 0,
+        reverse=True,
+    )
+    if not known:
+        return None
+    rows = [
+        {"label": p.target.words, "value": p.share.value, "low": p.share.interval.low,
+         "high": p.share.interval.high, "n": p.n}
+        for p in known if p.share is not None
+    ]  # fmt: skip
+    return Figure(
+        "within", "dots", "What makes two pictures of one person differ",
+        "Share of the ID vectors' variance within people that each target explains linearly, one at a time: "
+        "targets that go together (such as smiling and an open mouth) share what they explain.",
+        "; ".join(f"{p.target.words} {100 * p.share.value:.2g} %" for p in known[:6] if p.share is not None),
+        {"x": {"label": "share of variance within people", "scale": "linear", "percent": True}, "rows": rows},
+    )  # fmt: skip
+
+
+def table(probes: Sequence[Probe]) -> Table:
+    """One row a target."""
+    rows = []
+    for p in probes:
+        rows.append(
+            {
+                "target": p.target.words, "group": p.target.group, "source": p.target.source,
+                "score": f"{_kind(p)} {number(p.score.value, 3)}",
+                "interval": [p.score.interval.low, p.score.interval.high],
+                "balanced": p.balanced.value if p.balanced else None, "control": p.control.value,
+                "selectivity": p.selectivity.value,
+                "selectivity_interval": [p.selectivity.interval.low, p.selectivity.interval.high],
+                "p": p.p_holm, "mlp": p.mlp.value if p.mlp else None,
+                "share": p.share.value if p.share else None,
+                "share_interval": [p.share.interval.low, p.share.interval.high] if p.share else None,
+                "n": p.n, "people": p.people,
+            }
+        )  # fmt: skip
+    return Table(
+        "targets",
+        "All targets",
+        (
+            Column("target", "Target"), Column("group", "Group"), Column("source", "Label by"),
+            Column("score", "Linear probe"), Column("interval", "95 % interval", "interval", 3),
+            Column("control", "Control", "number", 3), Column("selectivity", "Selectivity", "number", 3),
+            Column("selectivity_interval", "95 % interval", "interval", 3), Column("p", "p (Holm)", "number", 4),
+            Column("mlp", "MLP", "number", 3), Column("balanced", "Balanced acc.", "number", 3),
+            Column("share", "Within people", "percent", 2),
+            Column("share_interval", "95 % interval", "interval", 4),
+            Column("n", "Faces", "integer"), Column("people", "People", "integer"),
+        ),
+        tuple(rows),
+        "Selectivity is the score less that of the control task, with AUC taken as 2 AUC - 1. MLP: R2 or AUC of "
+        "the nonlinear probe. Within people: share of the vectors' variance that the target explains.",
+    )  # fmt: skip
+
+
+def result(
+    context: Any, params: Params, rows: I64, probes: Sequence[Probe], left_out: Sequence[str], no_pose: str,
+    mlp_control: tuple[float, float] | None,
+) -> AnalysisResult:  # fmt: skip
+    """The section of the report."""
+    ranked = sorted(probes, key=lambda p: p.selectivity.value, reverse=True)
+    found = findings(params, ranked)
+    caveats = [
+        "Labels measured by another model or given by a data set carry their errors: a low score can mean a "
+        "poor label.",
+        "A probe shows what can be read, not what the model uses; a stronger probe may read more.",
+        "Scores are those expected of a probe trained on this many people, each person weighing the same; more "
+        "people make better probes.",
+        *(f"Not judged: {reason}." for reason in left_out),
+    ]
+    if no_pose:
+        caveats.append(
+            f"Pose is judged by proxies from five landmarks, expression is not judged: {no_pose}."
+            if any(p.target.name.endswith("_proxy") for p in probes)
+            else f"Expression coefficients are not judged: {no_pose}."
+        )
+    if not context.faces.identified:
+        caveats.append(
+            "The set names no identities: every picture counts as its own person, so two pictures of one person "
+            "may lie in different folds."
+        )
+    method = (
+        f"{params.folds} identity-disjoint folds; every person weighs the same, in training and in scores, however "
+        "many pictures there are. Numbers: ridge regression, penalty by identity-disjoint cross-validation within the "
+        "training folds, R2 out of fold. Classes: ridge regression on 0/1, one class against the rest (a regularised "
+        "linear discriminant), AUC and balanced accuracy out of fold. Control task (Hewitt and Liang 2019, adapted): "
+        "every identity gets one random label for all its faces; with identity-disjoint folds it cannot be learnt, so "
+        "that it shows chance on these people. p: people's score contributions with random signs (Hemerik, Goeman and "
+        "Finos 2020), the highest of three ridge penalties, Holm-corrected over targets. Intervals: jackknife over the "
+        "folds' people, the probe trained again without each, so that its training is included; R2 never narrower than "
+        "the spread of the control tasks. Vectors as the model returns them, not normalised."
+    )
+    if mlp_control:
+        method += (
+            f" MLP: one hidden layer of 32 units a target; on control tasks it scores R2 {_number(mlp_control[0])} and "
+            f"AUC {mlp_control[1]:.2f}."
+        )
+    figures = [f for f in ((ranking(ranked), shares(ranked)) if ranked else ()) if f is not None]
+    return AnalysisResult(
+        "leakage",
+        "Leakage",
+        headline=min(found, key=lambda f: SEVERITIES.index(f.severity)).text
+        if found
+        else "No target could be judged.",
+        findings=tuple(found),
+        metrics=tuple(metrics(ranked)),
+        tables=(table(ranked),) if ranked else (),
+        figures=tuple(figures),
+        caveats=tuple(caveats),
+        method=method,
+        params={k: getattr(params, k) for k in params.__dataclass_fields__},
+        faces=len(rows),
+    )

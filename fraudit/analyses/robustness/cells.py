@@ -1,0 +1,146 @@
+"""Shows corrupted probes to the black box: which faces, at what cost, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import cv2
+import numpy as np
+
+from fraudit.errors import InsufficientData
+from fraudit.perturb.base import Corruption, eye_distance
+from fraudit.stats.robustness import ProbePairs, probe_pairs, protocol_pairs
+from fraudit.types import F32, U8, Bool
+
+if TYPE_CHECKING:
+    from fraudit.audit.context import AnalysisContext
+
+CHUNK = 16
+# A larger face is reduced to this inter-eye distance: 2.4 times what the largest known model input resolves.
+LARGEST_EYE_PX = 120.0
+WINDOW_EYES = 3.5
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Unit vectors f32[K,D] of one cell's probes; `ok` bool[K] marks those that were found and embedded."""
+
+    vectors: F32
+    ok: Bool
+
+
+def choose_pairs(context: AnalysisContext, limit: int) -> ProbePairs:
+    """Probes and their comparisons among the people that the threshold was not chosen on.
+
+    Raises:
+        InsufficientData: not enough usable faces.
+    """
+    faces, rng = context.faces, context.rng("robustness/probes")
+    usable = context.embeddings().ok & ~context.calibration_mask()
+    if context.declared is not None:
+        return protocol_pairs(context.declared, context.people(), usable, limit, rng)
+    return probe_pairs(faces.subjects, usable, limit, rng)
+
+
+def working_copy(picture: U8, points: F32, whole: bool) -> tuple[U8, F32]:
+    """The part of a picture that can reach the aligned face, its face no larger than LARGEST_EYE_PX.
+
+    Args:
+        whole: keep the whole frame, since a detector will look at it.
+    """
+    eye = eye_distance(points)
+    if not whole:
+        middle = points.mean(axis=0)
+        low = np.floor(np.maximum(middle - WINDOW_EYES * eye, 0)).astype(int)
+        high = np.ceil(middle + WINDOW_EYES * eye).astype(int)
+        picture = picture[low[1] : high[1], low[0] : high[0]]
+        points = points - low.astype(np.float32)
+    if eye > LARGEST_EYE_PX:
+        factor = LARGEST_EYE_PX / eye
+        size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
+        scale = np.array(size, np.float32) / np.array(picture.shape[1::-1], np.float32)
+        # The centre of the first pixel is at 0, its corner at -0.5.
+        points = (points + 0.5) * scale - 0.5
+        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+    return np.ascontiguousarray(picture), points.astype(np.float32)
+
+
+def measure(
+    context: AnalysisContext,
+    probes: Sequence[int],
+    corruptions: Sequence[Corruption],
+    severities: Sequence[int],
+    where: str,
+) -> dict[tuple[str, int], Answers]:
+    """The black box's answers to every probe under every corruption and severity.
+
+    Raises:
+        InsufficientData: a probe's face has no landmarks, though it was embedded (it cannot be placed).
+    """
+    dim = len(context.embeddings().vectors[0])
+    answers = {
+        (c.name, s): Answers(np.zeros((len(probes), dim), np.float32), np.zeros(len(probes), bool))
+        for c in corruptions
+        for s in severities
+    }
+    points, reasons = context.landmarks()
+    lost = [context.faces.ids[int(i)] for i in probes if reasons[int(i)]]
+    if lost:
+        raise InsufficientData(f"{len(lost)} probes have no landmarks, the first is {lost[0]}")
+    whole = context.embedder.spec.preprocess.whole
+    redetect = where == "picture" and context.has_detector and not whole
+    told = context.part("robustness: corrupted faces", len(probes) * len(answers))
+    for start in range(0, len(probes), CHUNK):
+        chunk = [int(i) for i in probes[start : start + CHUNK]]
+        rows = slice(start, start + len(chunk))
+        copies = [working_copy(context.picture(i), points[i], redetect or whole) for i in chunk]
+        crops = context.aligned(chunk)[0]
+        for corruption in corruptions:
+            for severity in severities:
+                found = _show(context, corruption, severity, chunk, copies, crops, where, redetect)
+                cell = answers[corruption.name, severity]
+                cell.vectors[rows], cell.ok[rows] = found.unit(), found.ok
+                told.add(len(chunk))
+    return answers
+
+
+def corrupted_crop(
+    context: AnalysisContext, corruption: Corruption, severity: int, face: int, crop: U8, copy: tuple[U8, F32]
+) -> U8:
+    """The aligned face as it looks under a corruption, for a gallery: u8[h,w,3]."""
+    template = context.embedder.spec.preprocess.template
+    if corruption.domain == "picture":
+        from fraudit.faces.align import as_shown
+
+        worse = corruption.apply(copy[0], severity, _rng(context, corruption, face), copy[1])
+        return as_shown(worse, copy[1], context.embedder.spec.preprocess)
+    return corruption.apply(crop, severity, _rng(context, corruption, face), template)
+
+
+def _rng(context: AnalysisContext, corruption: Corruption, face: int) -> np.random.Generator:
+    # The same draws at every severity: a cell differs from its neighbour by the strength alone.
+    return context.rng(f"robustness/{corruption.name}/{context.faces.ids[face]}")
+
+
+def _show(context, corruption, severity, chunk, copies, crops, where, redetect):  # type: ignore[no-untyped-def]
+    rngs = [_rng(context, corruption, face) for face in chunk]
+    if corruption.domain == "landmarks":
+        moved = [
+            corruption.move_landmarks(copy[1], severity, rng) for copy, rng in zip(copies, rngs, strict=True)
+        ]
+        return context.embed_pictures([copy[0] for copy in copies], np.stack(moved))
+    if corruption.domain == "aligned" or where == "aligned":
+        template = context.embedder.spec.preprocess.template
+        worse = [
+            corruption.apply(crop, severity, rng, template) for crop, rng in zip(crops, rngs, strict=True)
+        ]
+        return context.embed_aligned(np.stack(worse))
+    pictures = [corruption.apply(c[0], severity, rng, c[1]) for c, rng in zip(copies, rngs, strict=True)]
+    points = np.stack([copy[1] for copy in copies])
+    if redetect:
+        found = [context.locate_in(picture).points for picture in pictures]
+        nowhere = np.full((5, 2), np.nan, np.float32)
+        points = np.stack([nowhere if p is None else p for p in found]).astype(np.float32)
+    return context.embed_pictures(pictures, points)

@@ -1,0 +1,206 @@
+"""Error rates at a threshold that was chosen on other people."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from fraudit.analyses.verification.words import rate, unresolved
+from fraudit.errors import InsufficientData
+from fraudit.stats import verification as v
+from fraudit.stats.calibration import fmr_sums
+from fraudit.stats.intervals import clustered_rate, interval_or_reason
+from fraudit.stats.operating import all_pairs_fmr
+from fraudit.stats.pairs import pair_cosines
+from fraudit.stats.thresholds import (
+    calibration_fmr,
+    enough_for_threshold,
+    person_mean,
+    person_rate,
+    threshold_interval,
+    with_threshold,
+)
+from fraudit.types import F64, I64, Bool, Interval, Metric
+
+if TYPE_CHECKING:
+    from fraudit.audit.context import AnalysisContext, Threshold
+
+
+class Shown(NamedTuple):
+    """A figure with its interval, or why it has none."""
+
+    value: float
+    interval: Interval | None = None
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Error rates at a threshold that was chosen on other people.
+
+    Attributes:
+        target: FMR. missing: why there are no rates. provenance: how the threshold was chosen.
+        threshold: similarity. rates: over the judged genuine pairs.
+        fnmr: at the threshold as it is. with_threshold: the same value, its interval holds for the choice too.
+        per_person: every person weighs the same; people: how many.
+        scored: FNMR of pairs with vectors, where some have none.
+        fmr: reached at the threshold as it is, over n_impostor pairs. fmr_target: the same value, choice included.
+        n_calibration: impostor pairs that the threshold was chosen on.
+    """
+
+    target: float
+    missing: str = ""
+    provenance: str = ""
+    threshold: Shown | None = None
+    rates: v.Rates | None = None
+    fnmr: Shown | None = None
+    with_threshold: Shown | None = None
+    per_person: Shown | None = None
+    people: int = 0
+    scored: Shown | None = None
+    fmr: Shown | None = None
+    fmr_target: Shown | None = None
+    n_impostor: int = 0
+    n_calibration: int = 0
+
+    def metrics(self) -> list[Metric]:
+        """Every figure with n and interval, or the reason it is missing."""
+        at = f"@fmr={rate(self.target)}"
+        label = f"at the threshold for FMR {rate(self.target)}"
+        r, why = self.rates, self.missing
+        genuine = r.n_genuine if r else 0
+        acquired = genuine - (r.n_genuine_missing if r else 0)
+        rows = [
+            ("fnmr", self.fnmr, genuine, "genuine pairs", f"FNMR {label}"),
+            ("fnmr_target", self.with_threshold, genuine, "genuine pairs", f"FNMR {label}, its choice included"),
+            ("fnmr_per_person", self.per_person, self.people, "people", f"FNMR a person, mean over people, {label}"),
+            ("fmr", self.fmr, self.n_impostor, "impostor pairs", f"FMR reached {label}"),
+            (
+                "fmr_target", self.fmr_target, self.n_impostor, "impostor pairs",
+                f"FMR reached {label}, its choice included",
+            ),
+        ]  # fmt: skip
+        if self.scored is not None:
+            text = f"FNMR {label}, faces without a vector left out"
+            rows.insert(3, ("fnmr_scored", self.scored, acquired, "genuine pairs with vectors", text))
+        found = [
+            metric(f"verification.{name}{at}", shown, why, n, unit, text, "lower")
+            for name, shown, n, unit, text in rows
+        ]
+        if self.threshold is not None:
+            text = f"Threshold for FMR {rate(self.target)} ({self.provenance})"
+            name, n = f"verification.threshold{at}", self.n_calibration
+            found.append(metric(name, self.threshold, "", n, "calibration impostor pairs", text, "none"))
+        return found
+
+
+def metric(
+    name: str, shown: Shown | None, missing: str, n: int | None, unit: str, label: str, better: str
+) -> Metric:
+    """A metric of what is shown, or of why nothing is."""
+    if shown is None:
+        return Metric(name, None, missing=missing or "not measured", better=better, label=label)  # type: ignore[arg-type]
+    return Metric(
+        name, shown.value, n=n, n_unit=unit, interval=shown.interval, interval_missing=shown.why, better=better,  # type: ignore[arg-type]
+        label=label,
+    )  # fmt: skip
+
+
+def share(events: Bool, left: I64, right: I64) -> Shown:
+    """The share of bool[P] events, clustered by people."""
+    return Shown(float(np.mean(events)), *interval_or_reason(lambda: clustered_rate(events, left, right)))
+
+
+def judge_at(context: AnalysisContext, target: float) -> Judged:
+    """Rates at the threshold for `target` of the calibration people, over all pairs of the others."""
+    try:
+        threshold = context.threshold(target)
+    except InsufficientData as error:
+        return Judged(target, error.message)
+    if not threshold.resolvable:
+        return Judged(target, unresolved(target, threshold.n_impostor, "calibration impostor pairs"))
+    calibration = context.calibration()
+    try:
+        fmr: Interval | str = calibration_fmr(calibration, threshold.value)
+    except InsufficientData as error:
+        fmr = error.message
+    sure, unsure = enough_for_threshold(calibration.people)
+    pairs, people = context.judged_pairs(), context.people()
+    embeddings = context.embeddings()
+    scores = pair_cosines(embeddings.unit(), pairs.left, pairs.right, embeddings.ok)
+    reached = None if context.declared is not None else _all_pairs_fmr(context, threshold.value)
+    found = judged_rates(
+        threshold, calibration.impostor, fmr, scores, pairs.same, people[pairs.left], people[pairs.right], reached
+    )  # fmt: skip
+    return found if sure else replace(found, threshold=Shown(threshold.value, None, unsure))
+
+
+def _all_pairs_fmr(context: AnalysisContext, at: float) -> tuple[Shown, int] | None:
+    """(FMR, pairs) over all pairs of judged people; None where there is no such pair."""
+    others = ~context.calibration_mask()
+    embeddings, subjects = context.embeddings(), context.faces.subjects[others]
+    unit, ok = embeddings.unit()[others], embeddings.ok[others]
+    try:
+        value, n, interval = all_pairs_fmr(unit, subjects, at, ok)
+        return Shown(value, interval), n
+    except InsufficientData as error:
+        why = error.message
+    try:
+        value, n, _, _ = fmr_sums(unit, subjects, at, ok, np.unique(subjects))
+    except InsufficientData:
+        return None
+    return Shown(value, None, why), n
+
+
+def _chosen_too(figure: Shown, chosen: Shown, at_ends: Callable[[float], float], offset: float = 0.0) -> Shown:
+    """The same figure, its interval holding for the choice of the threshold too.
+
+    Args:
+        at_ends: threshold -> the rate there. offset: what to add to it (the figure less the rate at the threshold).
+    """
+    if figure.interval is None or chosen.interval is None:
+        return Shown(figure.value, None, figure.why or chosen.why)
+    low, high = (at_ends(end) + offset for end in (chosen.interval.low, chosen.interval.high))
+    return Shown(figure.value, with_threshold(figure.interval, figure.value, low, high))
+
+
+def judged_rates(
+    threshold: Threshold, calibration: F64, fmr: Interval | str, scores: F64, same: Bool, left: I64, right: I64,
+    reached: tuple[Shown, int] | None = None,
+) -> Judged:  # fmt: skip
+    """Rates of judged pairs f64[P] (NaN: no score) at a threshold chosen on other people.
+
+    Args:
+        calibration: f64[C] impostor scores that it was chosen on. fmr: interval of their FMR, or why there is none.
+        same: bool[P]. left, right: i64[P] people.
+        reached: (FMR at the threshold as it is, pairs) over more pairs than these; else over these.
+    """
+    at = threshold.value
+    chosen = Shown(at, None, fmr) if isinstance(fmr, str) else Shown(at, threshold_interval(calibration, fmr))
+    found = Judged(
+        threshold.fmr_target, "", threshold.provenance, chosen, v.rates_at(scores, same, at),
+        n_calibration=threshold.n_impostor,
+    )  # fmt: skip
+    impostor = ~same & ~np.isnan(scores)
+    if impostor.any():
+        strange = scores[impostor]
+        matched = share(strange >= at, left[impostor], right[impostor])
+        figure, n = reached or (matched, len(strange))
+        offset = figure.value - matched.value
+        target = _chosen_too(figure, chosen, lambda end: float(np.mean(strange >= end)), offset)
+        found = replace(found, fmr=figure, fmr_target=target, n_impostor=n)
+    if not same.any():
+        return replace(found, missing="no genuine pair lies outside the calibration people")
+    own, who = scores[same], left[same]
+    fnmr = share(~(own >= at), who, who)
+    mean, rates = person_mean(~(own >= at), who)
+    known = ~np.isnan(own)
+    return replace(
+        found, fnmr=fnmr, people=len(rates),
+        with_threshold=_chosen_too(fnmr, chosen, lambda end: float(np.mean(~(own >= end)))),
+        per_person=Shown(mean, *interval_or_reason(lambda: person_rate(~(own >= at), who)[1])),
+        scored=share(~(own[known] >= at), who[known], who[known]) if 0 < known.sum() < len(own) else None,
+    )  # fmt: skip

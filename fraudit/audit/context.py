@@ -1,0 +1,449 @@
+"""What an analysis is given: faces, the black box, judges, an inverter, and memory for what was computed."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from fraudit.audit.plan import AuditPlan
+from fraudit.embedding.runtime import EmbedderRuntime
+from fraudit.errors import DataError, InsufficientData, UsageError
+from fraudit.faces.align import as_shown
+from fraudit.files.store import Store, write_atomic
+from fraudit.formatting import fmr_words, percent
+from fraudit.progress import Progress, nowhere
+from fraudit.stats.calibration import (
+    DISTINCT,
+    UNKNOWN,
+    Calibration,
+    calibrate,
+    calibration_half,
+    declared_people,
+    judged,
+    labelled_rng,
+)
+from fraudit.stats.pairs import fold_count, make_pairs, rate_pairs
+from fraudit.stats.repeats import FAR, Repeats, likely_repeats
+from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located, PairList
+
+LEAST_PROTOCOL = 30  # declared pairs of each kind; with fewer left of an identified set, folds are drawn
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """A decision threshold and where it comes from.
+
+    Attributes:
+        value: cosine similarity; a pair matches at or above it.
+        fmr_target: the FMR asked for.
+        fmr_achieved: the FMR at `value` on the calibration pairs.
+        n_impostor: impostor pairs it was chosen on.
+        resolvable: whether the rule of three holds, n_impostor >= 3 / fmr_target.
+        provenance: one line for a report.
+        missing: why there is no threshold; `value` and `fmr_achieved` are then NaN.
+    """
+
+    value: float
+    fmr_target: float
+    fmr_achieved: float
+    n_impostor: int
+    resolvable: bool
+    provenance: str
+    missing: str = ""
+
+
+def threshold_of(found: Calibration, fmr: float, identified: bool = True) -> Threshold:
+    """The threshold for `fmr` of a calibration, and where it comes from in words."""
+    value, n = found.threshold(fmr), len(found.impostor)
+    achieved = float(np.mean(found.impostor >= value))
+    chosen = f"chosen for FMR {fmr_words(fmr)} on {n:,}"
+    if found.left is not None:
+        words = f"{chosen} impostor pairs that the set declares and that are not judged"
+    elif identified:
+        words = (
+            f"{chosen} impostor pairs among {len(found.rows):,} faces of {len(np.unique(found.people)):,} people "
+            "that are not judged"
+        )
+    else:
+        words = (
+            f"{chosen} pairs among {len(found.rows):,} pictures that are not judged; {DISTINCT}, too high where people "
+            "occur twice"
+        )
+    return Threshold(value, fmr, achieved, n, n >= 3 / fmr, f"{words} (achieved {achieved:.2g})")
+
+
+def repeat_words(found: Repeats) -> str:
+    """The statement that nobody is shown twice, beside the pairs that look otherwise."""
+    what = "one person shown twice (cosine above all that the bulk of both pictures' pairs explains)"
+    if not found.count:
+        return (
+            f"{DISTINCT.capitalize()}. None of {found.pairs:,} pairs looks like {what}; people in more than "
+            f"{percent(FAR)} of the pictures would not stand out."
+        )
+    looks = "pairs look" if found.count > 1 else "pair looks"
+    return (
+        f"{DISTINCT.capitalize()}. But {found.count:,} {looks} like {what}, of {found.pairs:,} pairs, in "
+        f"{found.pictures:,} pictures: where they are, thresholds are too high, attacks are understated and false "
+        "matches are counted that are none."
+    )
+
+
+def require_distinct(distinct: bool, faces: FaceSet) -> None:
+    """Raises UsageError where the set itself says who is another person."""
+    if distinct and (faces.identified or faces.pairs is not None):
+        says = "names its people" if faces.identified else "declares its pairs"
+        raise UsageError(
+            f"--distinct: expected a set without identities and pairs, but '{faces.name}' {says}", "leave it out"
+        )
+
+
+class AnalysisContext:
+    """Given to every analysis' `run(context, params)`.
+
+    Attributes:
+        faces: the face set.
+        embedder: the black box under audit.
+        judges: independent embedders, maybe none.
+        inverter: a trained inverter of `embedder`, or None.
+        inverter_missing: why there is no inverter.
+        store: artifacts by content.
+        seed: of everything random.
+        show_pictures: whether galleries may be made from this set.
+        reference: nothing outside this object is needed to run an analysis.
+    """
+
+    def __init__(
+        self,
+        plan: AuditPlan,
+        faces: FaceSet,
+        embedder: EmbedderRuntime,
+        *,
+        store: Store,
+        run_dir: Path,
+        locate: Callable[[int, bytes, U8], Located] | None = None,
+        judges: Sequence[EmbedderRuntime] = (),
+        inverter: Inverter | None = None,
+        inverter_missing: str = "no inverter was given",
+        say: Callable[[str], None] | None = None,
+        show_progress: Callable[[str, int, int], None] | None = None,
+    ) -> None:
+        self.plan = plan
+        self.faces = faces
+        self.embedder = embedder
+        self.store = store
+        self.run_dir = run_dir
+        self.judges = tuple(judges)
+        self.inverter = inverter
+        self.inverter_missing = inverter_missing
+        self.seed = plan.seed
+        self.distinct = plan.distinct
+        self.show_pictures = plan.pictures == "all" or (plan.pictures == "auto" and faces.synthetic)
+        self._locate = locate
+        self._say = say
+        self._show = show_progress
+        self._embeddings: dict[tuple[str, str], Embeddings] = {}
+        self._landmarks: tuple[F32, tuple[str, ...]] | None = None
+        self._calibrations: dict[str, Calibration] = {}
+        self._scores: dict[tuple[str, float], Threshold] = {}
+        self._rated: PairList | None = None
+        self._repeats: str | None = None
+
+    # -- randomness, limits, words
+
+    def rng(self, label: str) -> np.random.Generator:
+        """A generator of its own for every use, so that one analysis never shifts another's draws."""
+        return labelled_rng(self.seed, label)
+
+    def max_faces(self, default: int) -> int:
+        """How many faces an expensive analysis may take: its default, or less where the plan says so."""
+        return min(default, self.plan.max_faces) if self.plan.max_faces else default
+
+    @property
+    def inversion_planned(self) -> bool:
+        """Whether the audit has its inversion section."""
+        return self.plan.includes("inversion")
+
+    def pictures_asked(self, given: int | None, usual: int, parameter: str) -> tuple[int, str]:
+        """(how much is to be inverted, why nothing is): inverting takes long, so that it must be asked for.
+
+        An audit with the inversion section asks for it everywhere, as does `parameter` itself.
+
+        Args:
+            given: value of `parameter`, None where it was left open.
+            usual: its value where it was left open in an audit that inverts.
+            parameter: `analysis.name`, for the words.
+        """
+        if self.inverter is None:
+            return 0, self.inverter_missing
+        if given == 0:
+            return 0, f"{parameter} is 0"
+        if given is None and not self.inversion_planned:
+            how = f"--param {parameter}={usual} asks for it"
+            return 0, f"it was not asked for, since the inversion section is no part of this audit ({how})"
+        return (usual if given is None else given), ""
+
+    def progress(self, text: str) -> None:
+        """Tell the person what is being done."""
+        if self._say:
+            self._say(text)
+
+    def part(self, label: str, total: int) -> Progress:
+        """Counts a part that takes long, so that the person sees its rate and the time left."""
+        part = Progress(label, total, self._show or nowhere)
+        part.show(label, 0, total)
+        return part
+
+    # -- faces
+
+    def picture(self, index: int) -> U8:
+        """u8[H,W,3] RGB. Raises DataError where it cannot be decoded."""
+        return self.faces.read(index)
+
+    def landmarks(self) -> tuple[F32, tuple[str, ...]]:
+        """(f32[N,5,2] with NaN rows where no face was found, N reasons that are '' where it was)."""
+        if self._landmarks is None:
+            points = np.full((len(self.faces), 5, 2), np.nan, np.float32)
+            reasons = [""] * len(self.faces)
+            told = self.part("landmarks", len(self.faces))
+            for i in range(len(self.faces)):
+                told.add()
+                if self.faces.landmarks is not None:
+                    points[i] = self.faces.landmarks[i]
+                    reasons[i] = "" if np.isfinite(points[i]).all() else "no landmarks declared"
+                    continue
+                try:
+                    data = self.faces.read_bytes(i)
+                    found = self._located(i, data)
+                except DataError as error:
+                    reasons[i] = error.message
+                    continue
+                if found.points is None:
+                    reasons[i] = found.reason or "no face found"
+                else:
+                    points[i] = found.points
+            self._landmarks = (points, tuple(reasons))
+        return self._landmarks
+
+    def locate_in(self, picture: U8) -> Located:
+        """The five points a detector finds in any picture, for example a corrupted one."""
+        if self._locate is None:
+            return Located(None, "no detector")
+        return self._locate(-1, picture.tobytes(), picture)
+
+    @property
+    def has_detector(self) -> bool:
+        """Whether faces are found by a detector (False where the set declares its landmarks)."""
+        return self._locate is not None and self.faces.landmarks is None
+
+    def _located(self, index: int, data: bytes) -> Located:
+        if self._locate is None:
+            raise DataError("no detector for a set without landmarks", "choose one with --detector")
+        remembered = getattr(self._locate, "remembered", lambda data: None)(data)
+        return remembered or self._locate(index, data, self.faces.decode(data))
+
+    def aligned(
+        self, indices: Sequence[int] | I64, runtime: EmbedderRuntime | None = None
+    ) -> tuple[U8, Bool]:
+        """(u8[M,h,w,3], ok bool[M]) faces `indices` in the template of `runtime` (the audited model's)."""
+        preprocess = (runtime or self.embedder).spec.preprocess
+        height, width = preprocess.size
+        points, reasons = self.landmarks()
+        crops = np.zeros((len(indices), height, width, 3), np.uint8)
+        ok = np.zeros(len(indices), bool)
+        for row, index in enumerate(indices):
+            if not reasons[int(index)]:
+                crops[row] = as_shown(self.picture(int(index)), points[int(index)], preprocess)
+                ok[row] = True
+        return crops, ok
+
+    # -- vectors
+
+    def embeddings(self, runtime: EmbedderRuntime | None = None, flip: str = "none") -> Embeddings:
+        """Embeddings of all faces by the audited model (or by `runtime`), remembered."""
+        box = runtime or self.embedder
+        key = (box.fingerprint, flip)
+        if key not in self._embeddings:
+            told = self.part(f"embedding with {box.spec.name}", len(self.faces))
+            asked = box.queries
+            self._embeddings[key] = box.embed_faces(self.faces, flip=flip, locate=self._locate, progress=told)
+            remote = getattr(box.loaded, "close", None) is not None
+            if remote and box.queries == asked:
+                self.progress(
+                    f"note: every answer of {box.spec.name} is remembered from an earlier run; it was not asked now "
+                    "(FRAUDIT_CACHE=NEW_FOLDER asks again)"
+                )
+        return self._embeddings[key]
+
+    def embed_aligned(self, images: U8, runtime: EmbedderRuntime | None = None) -> Embeddings:
+        """u8[M,h,w,3] faces in the model's own template -> Embeddings, remembered by content."""
+        return (runtime or self.embedder).embed_aligned(images)
+
+    def embed_pictures(
+        self, images: Sequence[U8], landmarks: F32, runtime: EmbedderRuntime | None = None
+    ) -> Embeddings:
+        """M pictures with f32[M,5,2] points (NaN rows: no face) -> Embeddings, remembered by content."""
+        box = runtime or self.embedder
+        preprocess = box.spec.preprocess
+        found = np.isfinite(landmarks).all(axis=(1, 2))
+        vectors = np.zeros((len(images), box.spec.dim), np.float32)
+        reasons = np.array(["" if f else "no face found" for f in found], dtype=object)
+        rows = np.flatnonzero(found)
+        step = 8 * box.loaded.batch_size
+        for start in range(0, len(rows), step):
+            part = rows[start : start + step]
+            crops = np.stack([as_shown(images[i], landmarks[i], preprocess) for i in part])
+            answer = box.embed_aligned(crops)
+            vectors[part] = answer.vectors
+            reasons[part] = answer.reasons
+        ok = np.array([not reason for reason in reasons], bool)
+        return Embeddings(vectors, ok, tuple(reasons), box.fingerprint)
+
+    # -- people, pairs and thresholds
+
+    @property
+    def declared(self) -> PairList | None:
+        """The set's pairs where it names no identities: they alone say who is another person. Else None."""
+        return None if self.faces.identified else self.faces.pairs
+
+    @property
+    def unknown_people(self) -> str:
+        """Why no pair is known to be of two people, or ''."""
+        unknown = not (self.faces.identified or self.faces.pairs is not None or self.distinct)
+        return UNKNOWN if unknown else ""
+
+    def repeat_note(self) -> str:
+        """What the vectors say of the statement that every picture shows another person; '' where none was made."""
+        if not self.distinct:
+            return ""
+        if self._repeats is None:
+            found = self.embeddings()
+            try:
+                self._repeats = repeat_words(likely_repeats(found.unit(), found.ok, self.rng("repeats")))
+            except InsufficientData as error:
+                self._repeats = f"{DISTINCT.capitalize()} ({error.message} for a check)."
+        return self._repeats
+
+    def people(self) -> I64:
+        """i64[N] who is shown; without identities, pictures that declared genuine pairs link are one person."""
+        found = self.declared
+        return self.faces.subjects if found is None else declared_people(self.faces.subjects, found)
+
+    @property
+    def limited(self) -> bool:
+        """Whether a limit took pictures, and with them pairs, away from the set."""
+        return bool(self.plan.limit)
+
+    @property
+    def protocol_note(self) -> str:
+        """Why the set's own protocol is not used for accuracy, or ''."""
+        pairs = self.faces.pairs
+        if pairs is None or not self.faces.identified or not self.limited:
+            return ""  # only a limit takes pairs away: a short list that somebody declared stays the protocol
+        least = min(int(pairs.same.sum()), int((~pairs.same).sum()))
+        if least >= LEAST_PROTOCOL:
+            return ""
+        return (
+            f"Of the protocol's pairs only {int(pairs.same.sum())} genuine and {int((~pairs.same).sum())} impostor "
+            f"ones lie among these pictures; accuracy uses {self._folds()} folds drawn from all pairs instead."
+        )
+
+    def _folds(self) -> int:
+        return fold_count(len(np.unique(self.faces.subjects)))
+
+    def pairs(self, max_pairs: int | None = None) -> PairList:
+        """The pairs of the fold protocol: the set's own, else genuine and impostor ones in identity-disjoint folds.
+
+        There are ten folds, fewer with fewer than twenty people, none (`fold` -1) with fewer than four.
+
+        Raises:
+            InsufficientData: the set has no identities, or no pair of a kind.
+        """
+        if self.faces.pairs is not None and not self.protocol_note:
+            return self.faces.pairs
+        self._need_identities()
+        limit = max_pairs or 20_000
+        return make_pairs(self.faces.subjects, limit // 2, limit // 2, self.seed)
+
+    def rate_pairs(self) -> PairList:
+        """The pairs that rates are measured on: all there are (`stats.pairs.rate_pairs`), in no fold.
+
+        Where nobody is identified, the declared ones.
+
+        Raises:
+            InsufficientData: the set has no identities and no pairs, or no pair of a kind.
+        """
+        if self.declared is not None:
+            return self.declared
+        self._need_identities()
+        if self._rated is None:
+            self._rated = rate_pairs(self.faces.subjects, self.seed)
+        return self._rated
+
+    def _need_identities(self) -> None:
+        if not self.faces.identified:
+            raise InsufficientData(
+                f"the set '{self.faces.name}' names no identities, so it has no genuine pairs"
+            )
+
+    def calibration_mask(self) -> Bool:
+        """bool[N]: faces of the seeded half of the people (or declared pairs) that thresholds are chosen on."""
+        return calibration_half(self.faces.subjects, self.seed, self.declared)
+
+    def judged_pairs(self) -> PairList:
+        """The rate pairs whose two people both lie outside the calibration half."""
+        return judged(self.rate_pairs(), self.calibration_mask())
+
+    def calibration(self, runtime: EmbedderRuntime | None = None) -> Calibration:
+        """The impostor scores among the calibration half by the audited model (or by `runtime`), remembered.
+
+        Raises:
+            InsufficientData: no impostor pair among them, or it is not known who is shown.
+        """
+        if self.unknown_people:
+            raise InsufficientData(self.unknown_people)
+        box = runtime or self.embedder
+        if box.fingerprint not in self._calibrations:
+            found = self.embeddings(box)
+            self._calibrations[box.fingerprint] = calibrate(
+                found.unit(), self.faces.subjects, found.ok, self.seed, self.declared
+            )
+        return self._calibrations[box.fingerprint]
+
+    def threshold(self, fmr: float, runtime: EmbedderRuntime | None = None) -> Threshold:
+        """The threshold for `fmr`, chosen on impostor pairs of the calibration half alone.
+
+        Raises:
+            InsufficientData: no impostor pair among them, or it is not known who is shown.
+        """
+        box = runtime or self.embedder
+        key = (box.fingerprint, fmr)
+        if key not in self._scores:
+            self._scores[key] = threshold_of(self.calibration(box), fmr, self.faces.identified)
+        return self._scores[key]
+
+    def threshold_or_reason(self, fmr: float, runtime: EmbedderRuntime | None = None) -> Threshold:
+        """`threshold`, or one that is `missing` where it is not known who is shown: for what goes on without."""
+        if self.unknown_people:
+            nan = float("nan")
+            return Threshold(nan, fmr, nan, 0, False, f"none, since {self.unknown_people}", self.unknown_people)
+        return self.threshold(fmr, runtime)
+
+    # -- pictures for the report
+
+    def save_picture(self, image: U8, quality: int = 80) -> str:
+        """Write u8[H,W,3] RGB into the run's artifacts; the name a GalleryItem refers to."""
+        from PIL import Image
+
+        buffer = io.BytesIO()
+        Image.fromarray(image).save(buffer, "WEBP", quality=quality, method=4)
+        data = buffer.getvalue()
+        name = f"{hashlib.sha256(data).hexdigest()[:24]}.webp"
+        path = self.run_dir / "artifacts" / name
+        if not path.exists():
+            write_atomic(path, lambda p: p.write_bytes(data) and None)
+        return name

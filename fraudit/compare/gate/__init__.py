@@ -1,0 +1,1 @@
+"""Is the new model fit to replace the old one."""

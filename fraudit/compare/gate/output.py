@@ -1,0 +1,136 @@
+"""A gate's report as text, JSON, Markdown and JUnit XML."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
+
+from fraudit.compare.gate.judging import GateReport, Judgement, each_of
+from fraudit.formatting import printable
+from fraudit.types import Interval
+
+MARKS = {"pass": "pass", "pass with a warning": "warn", "insufficient evidence": "open", "fail": "FAIL"}
+
+
+def _bounds(interval: Interval | None) -> list[float] | None:
+    return None if interval is None else [interval.low, interval.high]
+
+
+def as_dict(report: GateReport) -> dict[str, Any]:
+    """Plain values, for `--json`."""
+    return {
+        "base": report.base,
+        "new": report.new,
+        "exit_code": report.exit_code,
+        "verdict": report.verdict,
+        "tested": report.tested,
+        "each_tested_at": each_of(report.tested),
+        "shared": report.shares,
+        "same_face": report.alike,
+        "rules": [
+            {
+                "rule": j.rule.name,
+                "metric": j.metric,
+                "group": j.group,
+                "label": j.label,
+                "severity": j.rule.severity,
+                "require_evidence": j.rule.require_evidence,
+                "outcome": j.outcome,
+                "checks": [
+                    {
+                        "kind": c.kind,
+                        "limit": c.limit,
+                        "value": c.value,
+                        "interval": _bounds(c.interval),
+                        "method": c.interval.method if c.interval else None,
+                        "how": c.how,
+                        "outcome": c.outcome,
+                        "text": c.text,
+                    }
+                    for c in j.checks
+                ],
+            }
+            for j in report.judgements
+        ],
+        "notes": list(report.notes),
+    }
+
+
+def text(report: GateReport) -> str:
+    """For the terminal: one line a check, the verdict last."""
+    lines = []
+    for j in report.judgements:
+        weight = "" if j.rule.severity == "error" else " (warning only)"
+        lines += [f"{MARKS[c.outcome]:4}  {j.name}{weight}: {c.text}" for c in j.checks]
+    lines += [report.alike] if report.alike else []
+    lines += [f"note: {note}" for note in report.notes]
+    return "\n".join([*lines, report.shares, report.verdict])
+
+
+def _cell(words: Any) -> str:
+    return " ".join(printable(words).split()).replace("|", "\\|").replace("<", "&lt;")
+
+
+def markdown(report: GateReport) -> str:
+    """For a pull request."""
+    lines = [f"**{_cell(report.verdict)}**", ""]
+    lines += (
+        [f"{_cell(report.new)} against {_cell(report.base)}", ""] if report.base else [_cell(report.new), ""]
+    )
+    lines += ["| | Rule | Found |", "|---|---|---|"]
+    for j in report.judgements:
+        weight = "" if j.rule.severity == "error" else " (warning only)"
+        for c in j.checks:
+            lines.append(f"| {MARKS[c.outcome]} | `{_cell(j.name)}`{weight} | {_cell(c.text)} |")
+    lines += ["", " ".join(_cell(words) for words in (report.shares, report.alike) if words)]
+    lines += ["", *[f"- {_cell(note)}" for note in report.notes]] if report.notes else []
+    return "\n".join(lines) + "\n"
+
+
+def junit(report: GateReport) -> str:
+    """JUnit XML with one test case a rule (and metric, where a rule means several).
+
+    A failed rule is a failure, an undecided one an error, both only with severity `error`; what is only a warning,
+    or passed with one, says so in its output.
+    """
+    cases = []
+    for j in report.judgements:
+        case = ElementTree.Element(
+            "testcase", classname=f"fraudit.gate.{j.metric.split('.')[0]}", name=_plain(j.name)
+        )
+        said = "\n".join(f"{c.outcome}: {c.text} [{c.how}]" for c in j.checks)
+        decides = j.rule.severity == "error"
+        if decides and j.outcome == "fail":
+            found = ElementTree.SubElement(case, "failure", type="regression", message=_plain(_worst(j)))
+            found.text = _plain(said)
+        elif decides and j.outcome == "insufficient evidence":
+            found = ElementTree.SubElement(
+                case, "error", type="insufficient evidence", message=_plain(_worst(j))
+            )
+            found.text = _plain(said)
+        else:
+            ElementTree.SubElement(case, "system-out").text = _plain(said)
+        cases.append(case)
+    return suite("fraudit gate", cases)
+
+
+def _worst(judgement: Judgement) -> str:
+    return next(c.text for c in judgement.checks if c.outcome == judgement.outcome)
+
+
+def _plain(words: str) -> str:
+    return printable(words).replace("\u202f", " ")
+
+
+def suite(name: str, cases: Sequence[ElementTree.Element]) -> str:
+    """A JUnit document of these test cases."""
+    failures, errors = (sum(case.find(tag) is not None for case in cases) for tag in ("failure", "error"))
+    element = ElementTree.Element(
+        "testsuite", name=name, tests=str(len(cases)), failures=str(failures), errors=str(errors), skipped="0"
+    )
+    element.extend(cases)
+    root = ElementTree.Element("testsuites")
+    root.append(element)
+    ElementTree.indent(root)
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"

@@ -1,0 +1,1 @@
+"""Faces and conditions as training reads them."""

@@ -1,0 +1,1 @@
+"""Networks of ID3PM and their checkpoints."""

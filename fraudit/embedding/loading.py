@@ -1,0 +1,176 @@
+"""From what a person types (name, card.toml, python:module:callable) to a black box that answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from fraudit.embedding.cards import parse_card
+from fraudit.errors import DataError, PluginError, UsageError, WeightsError, suggest
+from fraudit.plugins import EMBEDDERS
+from fraudit.types import EmbedderPlugin, LoadedEmbedder
+
+_NEEDS_TARGET = {
+    "onnx": "give the TOML card that describes your model: --embedder card.toml (--embedder model.onnx prints one)",
+    "http": "give the TOML card that describes your service: --embedder card.toml with kind http",
+    "python": "give the function: --embedder python:module:callable",
+}
+
+
+def load_embedder(name_or_card: str, weights: Path | str | None = None, **options: Any) -> LoadedEmbedder:
+    """The black box that `name_or_card` names, ready to answer.
+
+    Args:
+        name_or_card: a registered name, a path that ends in .toml, or `python:module:callable`.
+        weights: the model's weights file; None takes the known place (`fraudit weights list`).
+        options: plugin-specific, such as `device`.
+    Raises:
+        PluginError: unknown name, or an optional package is missing.
+        WeightsError: weights are missing or wrong; the hint is the command that gets them.
+        UsageError, DataError: a wrong card, weights for a box that takes none.
+    """
+    if name_or_card.startswith("python:"):
+        _no_weights(name_or_card, weights)
+        return EMBEDDERS.get("python").load(None, target=name_or_card.removeprefix("python:"), **options)
+    if name_or_card.lower().endswith(".toml"):
+        path = Path(name_or_card).expanduser()
+        if not path.exists():
+            raise DataError(f"no card {name_or_card}", _nearby(path))
+        _no_weights(path.name, weights)
+        card = parse_card(path)
+        if card.kind not in EMBEDDERS.names():
+            near = suggest(card.kind, EMBEDDERS.names())
+            raise UsageError(f"{path.name}: unknown kind '{card.kind}'", f"{near}use onnx or http")
+        return EMBEDDERS.get(card.kind).load(None, card=path, **options)
+    if name_or_card not in EMBEDDERS.names():
+        _is_a_model_file(name_or_card)
+    plugin = EMBEDDERS.get(name_or_card)
+    if plugin.name in _NEEDS_TARGET:
+        raise UsageError(f"embedder '{plugin.name}' needs to know what to audit", _NEEDS_TARGET[plugin.name])
+    path = Path(weights).expanduser() if weights is not None else _known_weights(plugin)
+    if path is not None and not path.is_file():
+        raise WeightsError(f"embedder '{plugin.name}': no weights file {path}", "check --weights")
+    if path is None:
+        reason = plugin.available() if plugin.available else ""
+        if reason:
+            extra = plugin.extra or plugin.name
+            raise PluginError(f"embedder '{plugin.name}': {reason}", f"pip install 'fraudit[{extra}]'")
+    return plugin.load(path, **options)
+
+
+_MODEL_FILES = (
+    ".onnx", ".pt", ".pth", ".ckpt", ".safetensors", ".h5", ".hdf5", ".keras", ".pb", ".tflite", ".engine", ".trt",
+    ".plan", ".mlmodel", ".mlpackage", ".caffemodel", ".params", ".pdparams", ".bin", ".dat",
+)  # fmt: skip
+
+
+def _is_a_model_file(name: str) -> None:
+    """Raises UsageError where a model's own file is named, with the way to audit it."""
+    path = Path(name).expanduser()
+    suffix = path.suffix.lower()
+    if suffix not in _MODEL_FILES:
+        return
+    if suffix != ".onnx":
+        raise UsageError(
+            f"{path.name}: a {suffix} file alone cannot be run",
+            "export it as ONNX and describe that with a card, or name a function of yours that runs it: "
+            "python:module:callable; weights of a known embedder go with --embedder NAME --weights FILE",
+        )
+    from fraudit.embedders.onnx import card_for
+
+    drawn = card_for(path)
+    missing = ", ".join(drawn.open)
+    raise UsageError(
+        f"{path.name}: an ONNX model needs a card, which says how its faces are made",
+        f"save this beside it as {path.stem[:60]}.toml, complete {missing}, and use --embedder {path.stem[:60]}.toml; "
+        "docs/cards.md",
+        drawn.text,
+    )
+
+
+def _no_weights(name: str, weights: Path | str | None) -> None:
+    if weights is not None:
+        raise UsageError(f"--weights does not go with {name}", "name the model file in the card")
+
+
+def _nearby(path: Path) -> str:
+    folder = path.parent
+    cards = [p.name for p in folder.glob("*.toml")] if folder.is_dir() else []
+    return f"{suggest(path.name, cards)}a card is a TOML file, see docs/cards.md"
+
+
+def _known_weights(plugin: EmbedderPlugin) -> Path | None:
+    """The file of the plugin's known weights, or None where it needs none.
+
+    Raises:
+        WeightsError: nothing is there (the hint says which command gets it), or the hash is wrong.
+    """
+    if plugin.spec.weights is None:
+        return None
+    from fraudit.weights.catalogue import check, locate_entry, missing_hint
+
+    found = locate_entry(plugin.spec.weights)
+    if found is None:
+        raise WeightsError(
+            f"embedder '{plugin.name}': its weights are not on this machine",
+            missing_hint(plugin.spec.weights),
+        )
+    entry, path = found
+    check(entry, path)
+    return path
+
+
+def describe_embedders() -> list[dict[str, Any]]:
+    """One plain dictionary per registered embedder; no weights are loaded and torch is not imported.
+
+    Keys: name, summary, dim, input ({height, width, channels, template}), licence, source, distance,
+    variants, weights ("present", "missing", "none needed" or "given by you"), weights_path, get (the command
+    that gets what is missing, or ''). A plugin that cannot be imported has `error` instead.
+    """
+    from fraudit.weights.catalogue import locate, missing_hint
+
+    rows: list[dict[str, Any]] = []
+    for name in EMBEDDERS.names():
+        try:
+            plugin = EMBEDDERS.get(name)
+        except PluginError as error:
+            rows.append({"name": name, "error": error.message})
+            continue
+        spec, pre = plugin.spec, plugin.spec.preprocess
+        own = name in _NEEDS_TARGET
+        row: dict[str, Any] = {
+            "name": name,
+            "summary": spec.summary,
+            "dim": None if own else spec.dim,
+            "input": None
+            if own
+            else {
+                "height": pre.size[0],
+                "width": pre.size[1],
+                "channels": pre.channels,
+                "template": pre.template_name,
+            },
+            "licence": spec.licence,
+            "source": spec.source,
+            "distance": spec.distance,
+            "variants": list(spec.variants),
+            "weights": "none needed",
+            "weights_path": None,
+            "get": "",
+        }
+        reason = plugin.available() if plugin.available else ""
+        if own:
+            row["weights"], row["get"] = "given by you", _NEEDS_TARGET[name]
+        elif spec.weights is not None:
+            found = locate(spec.weights)
+            row["weights"] = "present" if found else "missing"
+            row["weights_path"] = str(found) if found else None
+            row["get"] = "" if found else missing_hint(spec.weights)
+        elif reason:
+            row["weights"], row["get"] = "missing", f"pip install 'fraudit[{plugin.extra or name}]'"
+        elif plugin.extra:
+            row["weights"] = "present"
+        if reason:
+            row["unavailable"] = reason
+        rows.append(row)
+    return rows

@@ -1,0 +1,1 @@
+"""Opening what may be broken or hostile, and writing what must not be lost."""

@@ -1,0 +1,1 @@
+"""What a run found: its record, its summary, its pages."""

@@ -1,0 +1,59 @@
+"""Charts as inline SVG, drawn from `Figure.data` alone (docs/figures.md).
+
+Colours are CSS variables with a light default (`--fr-accent`, `--fr-s1`..`--fr-s6`, `--fr-muted`,
+`--fr-rule`, `--fr-paper`) and `currentColor`, so one drawing reads in light, dark and print.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+
+import matplotlib
+
+from fraudit.errors import DataError
+from fraudit.report.charts.canvas import RC, Canvas
+from fraudit.report.charts.heatmap import draw_heatmap
+from fraudit.report.charts.rows import draw_bars, draw_dots
+from fraudit.report.charts.svgtext import clean
+from fraudit.report.charts.xy import draw_histogram, draw_lines, draw_scatter
+from fraudit.types import Figure
+
+WIDE_PX = 760
+NARROW_PX = 350
+
+KINDS: dict[str, Callable[[dict, int], Canvas]] = {
+    "lines": draw_lines,
+    "dots": draw_dots,
+    "heatmap": draw_heatmap,
+    "histogram": draw_histogram,
+    "bars": draw_bars,
+    "scatter": draw_scatter,
+}
+
+
+def svg(figure: Figure, width_px: int = WIDE_PX, uid: str = "") -> str:
+    """One `<svg role="img">` element, its natural width `width_px`; the same text for the same figure.
+
+    Args:
+        uid: prefix of every id within; must differ between drawings of one page. Default: from the data.
+    Raises:
+        DataError: the figure's kind is unknown or its data does not follow docs/figures.md.
+    """
+    draw = KINDS.get(figure.kind)
+    if draw is None:
+        raise DataError(f"figure {figure.name}: unknown kind {figure.kind!r}; expected {', '.join(KINDS)}")
+    if not uid:
+        blob = json.dumps([figure.name, figure.title, figure.data], sort_keys=True, default=str)
+        uid = f"f{hashlib.sha256(blob.encode()).hexdigest()[:8]}-{width_px}"
+    with matplotlib.rc_context(RC):
+        try:
+            canvas = draw(dict(figure.data), width_px)
+            text = canvas.to_svg()
+        except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+            raise DataError(
+                f"figure {figure.name} ({figure.kind}) cannot be drawn: {type(error).__name__}: {error}",
+                "docs/figures.md describes the data of each kind",
+            ) from error
+    return clean(text, uid=uid, title=figure.title, description=figure.alt)

@@ -1,0 +1,215 @@
+"""Lines, scatter and histograms: two axes, series told apart by colour, dash and a label of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fraudit.formatting import printable
+from fraudit.report.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
+from fraudit.report.charts.frame import Box, draw_marks, grid, spread
+from fraudit.report.charts.panels import Layout, Series, panels_of, styled
+from fraudit.report.charts.scales import Scale, scale_of
+from fraudit.report.charts.svgtext import INK, MUTED
+
+MOST_POINTS = 240
+
+
+def _on(marks: list[dict], axis: str) -> list[float]:
+    return [mark["value"] for mark in marks if mark["axis"] == axis]
+
+
+def _marks_of(marks: list[dict], panel: str) -> list[dict]:
+    return [mark for mark in marks if mark.get("panel", panel) == panel]
+
+
+def _line_scale(data: dict, axis: str, panel: str, series: list[Series], marks: list[dict]) -> Scale:
+    """The panel's own scale of an axis, else the one all panels without their own share."""
+    overrides = data.get("panels") or {}
+    own = overrides.get(panel, {}).get(axis)
+    if own is None:
+        pool = [s for s in series if axis not in overrides.get(s.data.get("panel") or "", {})]
+    else:
+        pool = [s for s in series if (s.data.get("panel") or "") == panel]
+    keys = ("y", "low", "high") if axis == "y" else ("x",)
+    values = [v for s in pool for key in keys for v in s.data.get(key) or []]
+    pointed = axis == "x" and all(s.data.get("points") for s in pool)
+    return scale_of(own or data[axis], values, _on(marks, axis), zero=axis == "y", exact=pointed)
+
+
+def draw_lines(data: dict, width: int) -> Canvas:
+    """`lines`: series with interval bands or bars, small multiples by panel."""
+    series = styled(list(data.get("series", [])))
+    panels = panels_of(series)
+    marks = list(data.get("marks") or [])
+    layout = Layout(panels, width, 0.62, has_y=True, direct=True, marks=len(_on(marks, "x")))
+    canvas = Canvas(width, layout.height)
+    layout.draw_key(canvas, series, line=True)
+    for index, (name, members) in enumerate(panels):
+        x, y = (_line_scale(data, axis, name, series, marks) for axis in ("x", "y"))
+        box = layout.box(index)
+        ax = canvas.axes(*box)
+        layout.title(canvas, name, box)
+        layout.y_label(canvas, y.label, box)
+        grid(canvas, ax, x, y, box)
+        draw_marks(canvas, ax, _marks_of(marks, name), x, y, box)
+        for one in members:
+            _draw_line(ax, one, x, y)
+        if layout.direct:
+            _label_ends(canvas, members, x, y, box, max(60.0, layout.label_px))
+    return canvas
+
+
+def thinned(xs: NDArray[np.float64], ys: NDArray[np.float64], most: int = MOST_POINTS) -> NDArray[np.int64]:
+    """Indices of about `most` points, evenly spread along the drawn line, so that steep parts keep theirs."""
+    count = len(xs)
+    if count <= most:
+        return np.arange(count)
+    steps = np.zeros(count)
+    for values in (xs, ys):
+        reach = float(np.nanmax(values) - np.nanmin(values)) if np.isfinite(values).any() else 0.0
+        if reach > 0:
+            steps[1:] += np.nan_to_num(np.abs(np.diff(values))) / reach
+    along = np.cumsum(steps)
+    chosen = np.searchsorted(along, np.linspace(0, along[-1], most))
+    gaps = np.flatnonzero(~np.isfinite(ys))[: most // 4]
+    return np.unique(np.concatenate([[0], chosen.clip(0, count - 1), gaps, [count - 1]]))
+
+
+def _draw_line(ax: Any, one: Series, x: Scale, y: Scale) -> None:
+    data = one.data
+    xs, ys = x.place(data["x"]), y.place(data["y"])
+    keep = thinned(xs, ys)
+    xs, ys = xs[keep], ys[keep]
+    dotted = bool(data.get("points"))
+    if data.get("low") and data.get("high"):
+        lows, highs = (y.place(data[key], clip=True)[keep] for key in ("low", "high"))
+        if dotted and len(keep) <= 40:
+            ax.vlines(xs, lows, highs, color=one.colour, linewidth=1.4, alpha=0.7)
+        else:
+            ax.fill_between(xs, lows, highs, color=one.colour, alpha=0.16, linewidth=0)
+    marker = one.marker if dotted else ""
+    ax.plot(
+        xs,
+        ys,
+        color=one.colour,
+        linewidth=2,
+        linestyle=one.dash,
+        marker=marker,
+        markersize=5,
+        clip_on=not dotted,
+    )
+
+
+def _label_ends(canvas: Canvas, members: list[Series], x: Scale, y: Scale, box: Box, room_px: float) -> None:
+    left, top, width, height = box
+    ends = []
+    for one in members:
+        xs, ys = x.place(one.data["x"], clip=True), y.place(one.data["y"], clip=True)
+        good = np.flatnonzero(np.isfinite(ys) & np.isfinite(xs))
+        share = (
+            0.0 if not len(good) else (ys[good[np.argmax(xs[good])]] - y.span[0]) / (y.span[1] - y.span[0])
+        )
+        ends.append(top + height * (1 - float(share)))
+    texts = [fit(one.name, room_px, TEXT_PX, 2) for one in members]
+    gap = 15 * max((len(text) for text in texts), default=1)
+    places = spread(ends, gap, top + 4, top + height + 8)
+    for one, text, place in zip(members, texts, places, strict=True):
+        canvas.lines(left + width + 8, place, text, colour=one.colour, weight=700)
+
+
+def draw_scatter(data: dict, width: int) -> Canvas:
+    """`scatter`: points told apart by colour and marker, with their labels beside them."""
+    series = styled(list(data.get("series", [])))
+    marks = list(data.get("marks") or [])
+    layout = Layout([("", series)], width, 0.66, has_y=True, direct=False, marks=len(_on(marks, "x")))
+    canvas = Canvas(width, layout.height)
+    layout.draw_key(canvas, series, line=False)
+    x, y = (
+        scale_of(data[axis], [v for s in series for v in s.data[axis]], _on(marks, axis))
+        for axis in ("x", "y")
+    )
+    box = layout.box(0)
+    ax = canvas.axes(*box)
+    layout.y_label(canvas, y.label, box)
+    grid(canvas, ax, x, y, box)
+    draw_marks(canvas, ax, marks, x, y, box)
+    for one in series:
+        xs, ys = x.place(one.data["x"]), y.place(one.data["y"])
+        many = len(xs) > 60
+        look: dict[str, Any] = {
+            "markersize": 4 if many else 6.5,
+            "alpha": 0.6 if many else 1,
+            "markeredgewidth": 0,
+        }
+        ax.plot(xs, ys, linestyle="", marker=one.marker, color=one.colour, clip_on=False, **look)
+        for px, py, label in zip(xs, ys, one.data.get("labels") or [], strict=False):
+            if label and np.isfinite(px) and np.isfinite(py):
+                at_x = box[0] + box[2] * (px - x.span[0]) / (x.span[1] - x.span[0])
+                at_y = box[1] + box[3] * (1 - (py - y.span[0]) / (y.span[1] - y.span[0]))
+                text = fit(printable(label), 130, SMALL_PX, 1)[0]
+                left = at_x + 8 + text_px(text, SMALL_PX) > width
+                side: dict[str, Any] = {"align": "right"} if left else {}
+                canvas.text(at_x + (-8 if left else 8), at_y, text, size=SMALL_PX, **side)
+    return canvas
+
+
+def draw_histogram(data: dict, width: int) -> Canvas:
+    """`histogram`: step outlines of equal area, each labelled at its peak."""
+    series = styled(list(data.get("series", [])))
+    panels = panels_of(series)
+    marks = list(data.get("marks") or [])
+    layout = Layout(panels, width, 0.45, has_y=False, direct=False, marks=len(_on(marks, "x")))
+    canvas = Canvas(width, layout.height)
+    layout.draw_key(canvas, series, line=True)
+    x = scale_of(data["x"], [e for s in series for e in s.data["edges"]], _on(marks, "x"))
+    for index, (name, members) in enumerate(panels):
+        box = layout.box(index)
+        ax = canvas.axes(*box)
+        layout.title(canvas, name, box)
+        if index == 0 or layout.titled:
+            layout.y_label(canvas, "density (equal areas)" if len(members) > 1 else "density", box)
+        grid(canvas, ax, x, None, box)
+        draw_marks(canvas, ax, _marks_of(marks, name), x, None, box)
+        tops = [_outline(ax, one, x) for one in members]
+        ceiling = 1.16 * (max((top for _, top in tops), default=0.0) or 1.0)
+        ax.set_ylim(0, ceiling)
+        ax.axhline(0, color=INK, linewidth=1)
+        if not layout.key and len(members) > 1:
+            for one, (middle, top) in zip(members, tops, strict=True):
+                at = box[0] + box[2] * (middle - x.span[0]) / (x.span[1] - x.span[0])
+                room = text_px(one.name) / 2
+                at = min(max(at, box[0] + room), box[0] + box[2] - room)
+                y = box[1] + box[3] * (1 - top / ceiling) - 11
+                canvas.text(at, y, one.name, colour=one.colour, align="center", weight=700)
+    if not series:
+        canvas.text(0, 8, "no data", size=SMALL_PX, colour=MUTED)
+    return canvas
+
+
+def _outline(ax: Any, one: Series, x: Scale) -> tuple[float, float]:
+    """Draws the steps; (where, how high) the peak is."""
+    edges = x.place(one.data["edges"], clip=True)
+    heights = densities(one.data, edges)
+    filled = np.flatnonzero(heights)
+    if not len(filled):
+        return float(edges[0]), 0.0
+    first, last = filled[0], filled[-1] + 1
+    ax.stairs(heights, edges, color=one.colour, fill=True, alpha=0.13, linewidth=0)
+    outline = {"color": one.colour, "linewidth": 1.8, "linestyle": one.dash, "baseline": 0}
+    ax.stairs(heights[first:last], edges[first : last + 1], **outline)
+    peak = int(np.argmax(heights))
+    return float((edges[peak] + edges[peak + 1]) / 2), float(heights[peak])
+
+
+def densities(data: dict, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Heights that give every series the area 1, so that few and many pairs compare."""
+    given = data.get("density") or data.get("counts") or []
+    values = np.array([0.0 if v is None else v for v in given], float)
+    widths = np.diff(edges)
+    if not data.get("density"):
+        values = np.divide(values, widths, out=np.zeros_like(values), where=widths > 0)
+    area = float((values * widths).sum())
+    return values / area if area > 0 else values

@@ -1,0 +1,185 @@
+"""What the first screen of a report says, composed by rule from a record."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal
+
+from fraudit.report.record import RunRecord
+from fraudit.types import SEVERITIES, AnalysisResult, Finding, Metric
+
+MIN_CARDS, MAX_CARDS = 3, 6
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """One cell of the strip of key figures.
+
+    Attributes:
+        label: what the reader sees.
+        analysis: where it is computed, for the link and for the reason where it is missing.
+        patterns: metric names (`*` allowed) in order of preference; the first that matches decides.
+        choose: among metrics of that pattern: the first, the largest, or the one at the lowest FMR.
+        as_percent: show a plain ratio as percent.
+    """
+
+    label: str
+    analysis: str
+    patterns: tuple[str, ...]
+    choose: Literal["first", "largest", "lowest_fmr"] = "first"
+    as_percent: bool = False
+
+
+KEY_FIGURES: tuple[KeyFigure, ...] = (
+    KeyFigure(
+        "Accuracy, ten folds",
+        "verification",
+        ("verification.accuracy", "verification.accuracy.*", "verification.accuracy*"),
+        as_percent=True,
+    ),
+    KeyFigure(
+        "FNMR at the resolvable FMR",
+        "verification",
+        ("verification.fnmr@fmr=*",),
+        "lowest_fmr",
+        as_percent=True,
+    ),
+    KeyFigure(
+        "Worst group gap",
+        "bias",
+        ("bias.worst_gap", "bias.*max_over_min_fnmr", "bias.*max_over_min_fmr", "bias.*max_over_min*"),
+        "largest",
+    ),
+    KeyFigure(
+        "Worst corruption, FNMR",
+        "robustness",
+        ("robustness.worst_fnmr", "robustness.worst*", "robustness.fnmr.*"),
+        "largest",
+        as_percent=True,
+    ),
+    KeyFigure("Smallest safe dimension", "compression", ("compression.safe_dim", "compression.*safe*")),
+    KeyFigure(
+        "Strongest leak",
+        "leakage",
+        ("leakage.strongest", "leakage.*.selectivity", "leakage.*.r2", "leakage.*.auc"),
+        "largest",
+    ),
+    KeyFigure(
+        "Attack success",
+        "inversion",
+        ("inversion.attack_success*", "inversion.*sar*"),
+        "largest",
+        as_percent=True,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyValue:
+    """A key figure with its metric, or the reason there is none."""
+
+    figure: KeyFigure
+    metric: Metric | None
+    reason: str
+
+    @property
+    def note(self) -> str:
+        """Which metric it is, in its own words."""
+        if self.metric is None:
+            return ""
+        words = self.metric.label or self.metric.name.removeprefix(f"{self.figure.analysis}.")
+        words = f"{words[0].upper()}{words[1:]}"
+        return f"{words}, {self.metric.group}" if self.metric.group else words
+
+
+def _fmr_of(metric: Metric) -> float:
+    try:
+        return float(metric.name.rpartition("=")[2])
+    except ValueError:
+        return 1.0
+
+
+def key_figures(record: RunRecord) -> list[KeyValue]:
+    """The strip of key figures, in the order of `KEY_FIGURES`; each with a metric or a reason."""
+    return [_key_value(record, figure) for figure in KEY_FIGURES]
+
+
+def _key_value(record: RunRecord, figure: KeyFigure) -> KeyValue:
+    result = record.result(figure.analysis)
+    if result is None:
+        return KeyValue(figure, None, f"not run: {figure.analysis} was not asked for")
+    if result.status != "done":
+        return KeyValue(
+            figure, None, f"{result.status.replace('_', ' ')}: {result.reason or 'no reason given'}"
+        )
+    reason = ""
+    for pattern in figure.patterns:
+        matching = [m for m in result.metrics if fnmatchcase(m.name, pattern)]
+        present = [m for m in matching if m.value is not None and not m.group] or [
+            m for m in matching if m.value is not None
+        ]
+        if present:
+            if figure.choose == "largest":
+                return KeyValue(figure, max(present, key=lambda m: m.value or 0.0), "")
+            if figure.choose == "lowest_fmr":
+                return KeyValue(figure, min(present, key=_fmr_of), "")
+            return KeyValue(figure, present[0], "")
+        reason = reason or next((m.missing for m in matching if m.missing), "")
+    return KeyValue(figure, None, reason or f"{figure.analysis} ran and gave no such figure")
+
+
+def subject(record: RunRecord) -> str:
+    """Title of the run: its own, or model on dataset."""
+    if record.title:
+        return record.title
+    model = (record.inputs.get("embedder") or {}).get("name") or "unnamed model"
+    data = (record.inputs.get("dataset") or {}).get("name") or "unnamed data"
+    return f"{model} on {data}"
+
+
+def cards(record: RunRecord) -> tuple[list[tuple[AnalysisResult, Finding]], int]:
+    """Findings for the first screen, the most severe first, and how many are left to the sections.
+
+    Up to `MAX_CARDS` of severity low or above; the rest only fill up to `MIN_CARDS`, so that notes
+    never bury what needs a decision.
+    """
+    ranked = record.findings()
+    rated = sum(finding.severity in SEVERITIES[:3] for _, finding in ranked)
+    shown = ranked[: min(MAX_CARDS, max(MIN_CARDS, rated))]
+    return shown, len(ranked) - len(shown)
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def verdict(record: RunRecord) -> str:
+    """One sentence: how many findings of which severity, where, and what did not run."""
+    ranked = record.findings()
+    counts = Counter(finding.severity for _, finding in ranked)
+    parts = []
+    for severity in SEVERITIES[:3]:
+        if counts[severity]:
+            where = list(dict.fromkeys(result.title for result, f in ranked if f.severity == severity))
+            parts.append(f"{counts[severity]} of {severity} severity ({_listed(where)})")
+    done = [r for r in record.results if r.status == "done"]
+    total = sum(counts.values())
+    if parts:
+        rated = sum(counts[s] for s in SEVERITIES[:3])
+        lead = f"{rated} finding{'s' if rated > 1 else ''} to act on: {', '.join(parts)}"
+    elif not done:
+        lead = "No analysis ran to its end, so nothing can be concluded"
+    elif total:
+        lead = "No finding above the severity 'info'"
+    else:
+        lead = "The analyses that ran raised no finding"
+    missing = [f"{r.title} {'failed' if r.status == 'failed' else 'did not run'}"
+               for r in record.results if r.status != "done"]  # fmt: skip
+    if not done:
+        return f"{lead}."
+    all_ran = f"all {len(done)} analyses ran" if len(done) > 1 else "the one analysis asked for ran"
+    ran = f"{len(done)} of {len(record.results)} analyses ran" if missing else all_ran
+    tail = f"; {_listed(missing)}" if missing else ""
+    return f"{lead}. {ran[0].upper()}{ran[1:]}{tail}."

@@ -1,0 +1,1 @@
+"""Where weights come from, and reading checkpoints without running them."""
