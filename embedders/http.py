@@ -28,8 +28,16 @@ from fraudit.embedders.http_paths import Rule, parse_path, parse_rules, says_no_
 from fraudit.embedding.cards import Card, parse_card, short
 from fraudit.errors import DataError, PluginError, UsageError
 from fraudit.redact import LONGEST, excerpt, remember, sounds_secret
-from fraudit.scorers.types import Meter
-from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+from fraudit.types import (
+    ARCFACE_112,
+    F32,
+    U8,
+    EmbedderPlugin,
+    EmbedderSpec,
+    LoadedEmbedder,
+    Meter,
+    Preprocess,
+)
 
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

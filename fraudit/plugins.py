@@ -11,8 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from fraudit.errors import PluginError, suggest
-from fraudit.scorers.types import ScorerPlugin
-from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin
+from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin, ScorerPlugin
 
 T = TypeVar("T")
 

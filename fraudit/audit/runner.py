@@ -279,6 +279,7 @@ def unmet(analysis: Analysis, context: AnalysisContext) -> str:
         "inverter": "" if context.inverter else context.inverter_missing,
         "judge": "" if context.judges else "no independent judge was given (--judge)",
         "vectors": "",
+        "pictures": "",
     }
     return "; ".join(reasons[need] for need in analysis.needs if reasons[need])
 

@@ -19,8 +19,17 @@ from fraudit.errors import DataError, FrauditError, UsageError, suggest
 from fraudit.files.doors import BROKEN, CARD_BYTES, parse_toml, read_file
 from fraudit.files.store import SharedTable
 from fraudit.redact import excerpt, redact
-from fraudit.scorers.types import BudgetSpent, LoadedScorer, Meter, ScorerPlugin, ScorerSpec
-from fraudit.types import ARCFACE_112, F64, U8, Preprocess
+from fraudit.types import (
+    ARCFACE_112,
+    F64,
+    U8,
+    BudgetSpent,
+    LoadedScorer,
+    Meter,
+    Preprocess,
+    ScorerPlugin,
+    ScorerSpec,
+)
 
 INPUTS = ("picture", "aligned")
 SCORE_LIMIT = 1e18  # larger numbers are no scores

@@ -21,7 +21,7 @@ from fraudit.faces.readers import LANDMARK_COLUMNS
 from fraudit.report.record import RunRecord
 from fraudit.scorers.loading import BudgetSpent, ScoreCache, ScorerRuntime, load_scorer
 from fraudit.scorers.run import REASON, budget_text, prepare, run_scorer
-from fraudit.scorers.types import LoadedScorer, ScorerSpec
+from fraudit.types import LoadedScorer, ScorerSpec
 from tests.fixtures_context import identity_faces, luma_pattern
 
 PEOPLE, EACH = 72, 3

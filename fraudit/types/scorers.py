@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from fraudit.errors import UsageError
-from fraudit.types import F64, U8, Preprocess
+from fraudit.types.arrays import F64, U8
+from fraudit.types.boxes import Preprocess
 
 
 @dataclass(frozen=True, slots=True)

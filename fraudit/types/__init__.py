@@ -1,0 +1,72 @@
+"""Frozen domain types; numpy only, so that importing them stays instant."""
+
+from fraudit.types.arrays import F32, F64, I64, U8, Bool
+from fraudit.types.boxes import (
+    DEFAULT_GUIDANCE,
+    EmbedderSpec,
+    Embeddings,
+    Inverter,
+    LoadedEmbedder,
+    Preprocess,
+)
+from fraudit.types.faces import ARCFACE_112, FaceSet, Located, PairList
+from fraudit.types.plugins import NEEDS, Analysis, EmbedderPlugin, InverterPlugin, KeyFigure, Need, Work
+from fraudit.types.results import (
+    SEVERITIES,
+    AnalysisResult,
+    Column,
+    Figure,
+    Finding,
+    Gallery,
+    GalleryItem,
+    GalleryRow,
+    Interval,
+    Metric,
+    Severity,
+    Status,
+    Table,
+)
+from fraudit.types.scorers import BudgetSpent, LoadedScorer, Meter, ScorerPlugin, ScorerSpec
+
+__all__ = [
+    "ARCFACE_112",
+    "DEFAULT_GUIDANCE",
+    "F32",
+    "F64",
+    "I64",
+    "NEEDS",
+    "SEVERITIES",
+    "U8",
+    "Analysis",
+    "AnalysisResult",
+    "Bool",
+    "BudgetSpent",
+    "Column",
+    "EmbedderPlugin",
+    "EmbedderSpec",
+    "Embeddings",
+    "FaceSet",
+    "Figure",
+    "Finding",
+    "Gallery",
+    "GalleryItem",
+    "GalleryRow",
+    "Interval",
+    "Inverter",
+    "InverterPlugin",
+    "KeyFigure",
+    "LoadedEmbedder",
+    "LoadedScorer",
+    "Located",
+    "Meter",
+    "Metric",
+    "Need",
+    "PairList",
+    "Preprocess",
+    "ScorerPlugin",
+    "ScorerSpec",
+    "Severity",
+    "Status",
+    "Table",
+    "Work",
+]

@@ -1,0 +1,124 @@
+"""What joins from outside: a module with one value of one of these classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from fraudit.errors import PluginError, suggest
+from fraudit.types.boxes import EmbedderSpec, Inverter, LoadedEmbedder
+from fraudit.types.results import AnalysisResult
+
+Need = Literal["identities", "attributes", "landmarks", "pairs", "inverter", "judge", "vectors", "pictures"]
+NEEDS: tuple[str, ...] = get_args(Need)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFigure:
+    """One cell of the strip of key figures that opens a report.
+
+    Attributes:
+        label: what the reader sees.
+        patterns: metric names (`*` allowed) in order of preference; the first that matches decides.
+        choose: among metrics of that pattern: the first, the largest, or the one at the lowest FMR.
+        as_percent: show a plain ratio as percent.
+    """
+
+    label: str
+    patterns: tuple[str, ...]
+    choose: Literal["first", "largest", "lowest_fmr"] = "first"
+    as_percent: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What one part asks at most: faces shown to the model, pictures made by the inverter, faces looked for."""
+
+    questions: int = 0
+    pictures: int = 0
+    located: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """An analysis plugin: a package with one of these. Nothing else of fraudit knows it by name.
+
+    Attributes:
+        name: registry name, also the section's anchor.
+        title: the section's heading.
+        summary: one line for `fraudit analyses`.
+        order: position in the report.
+        params: frozen dataclass type whose fields have defaults and documentation.
+        run: (context, params) -> AnalysisResult.
+        needs: what must be there; otherwise the report says `not run` and why. An analysis that needs neither
+            `vectors` nor `pictures` runs over scored pairs and stored vectors too.
+        key_figures: its cells of the strip that opens a report.
+        cosmetic: parameters that decide how much is drawn or how long it may take, not what is measured: two runs
+            that differ in them can be compared.
+        from_vectors: its figures follow from the vectors of clean pictures: the same vectors give the same figures.
+        work: (context, params) -> Work, what it asks beyond one vector a face; None: nothing.
+        rules: metrics that `fraudit gate --suggest` makes a rule of, the most important first.
+        rates: patterns of metrics in the order in which a comparison lists them.
+        comparison: (named sides, their deltas) -> figures of a comparison, or None.
+    Raises:
+        PluginError: a need that fraudit does not know.
+    """
+
+    name: str
+    title: str
+    summary: str
+    order: int
+    params: type
+    run: Callable[[Any, Any], AnalysisResult]
+    needs: Sequence[Need] = ()
+    key_figures: tuple[KeyFigure, ...] = ()
+    cosmetic: frozenset[str] = frozenset()
+    from_vectors: bool = False
+    work: Callable[[Any, Any], Work] | None = None
+    rules: tuple[str, ...] = ()
+    rates: tuple[str, ...] = ()
+    comparison: Callable[..., Sequence[Any]] | None = None
+
+    def __post_init__(self) -> None:
+        for need in self.needs:
+            if need not in NEEDS:
+                raise PluginError(
+                    f"analysis '{self.name}': unknown need '{need}'",
+                    f"{suggest(need, NEEDS)}known: {', '.join(NEEDS)}",
+                )
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedderPlugin:
+    """An embedder plugin: one module with one of these; importing it must not import torch.
+
+    Attributes:
+        name: registry name.
+        spec: facts shown by `fraudit embedders` without loading anything.
+        load: (weights file or None, options) -> LoadedEmbedder. Options are plugin-specific strings
+            (`card` for a TOML card, `target` for python:module:callable).
+        extra: pip extra that brings the optional packages it needs, '' where it needs none.
+        available: () -> reason it cannot run here, or '' (weights missing is reported separately).
+    """
+
+    name: str
+    spec: EmbedderSpec
+    load: Callable[..., LoadedEmbedder]
+    extra: str = ""
+    available: Callable[[], str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InverterPlugin:
+    """An inverter plugin.
+
+    Attributes:
+        name: registry name, also `kind` in an inverter's card.
+        load: (folder or file of a trained inverter) -> Inverter.
+        summary: one line.
+    """
+
+    name: str
+    load: Callable[..., Inverter]
+    summary: str = ""

@@ -1,0 +1,163 @@
+"""What an analysis found.
+
+Figures are data, never plot objects: `fraudit.report.charts` draws them from the JSON alone. The schema of
+`Figure.data` for each kind is in docs/figures.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+
+Severity = Literal["high", "medium", "low", "info", "good"]
+SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low", "info", "good")
+Status = Literal["done", "not_run", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A confidence interval; `method` in words a report can print."""
+
+    low: float
+    high: float
+    level: float = 0.95
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure, or the reason it is missing: exactly one of `value` and `missing` is set.
+
+    Attributes:
+        name: dotted, stable, what `fraudit gate` rules name, such as `verification.fnmr@fmr=1e-3`.
+        value: the figure; never NaN.
+        unit: '' for a plain ratio, or `%`, `deg`, `px`, `s`, `bytes`, ...
+        n: how many pairs, faces or people it rests on; `n_unit` says of what.
+        interval: its confidence interval where one is defined.
+        interval_missing: why a value has no interval.
+        group: demographic group, '' for all.
+        missing: why there is no value.
+        better: direction that is better, for comparison and gates.
+        label: plain words for a report.
+    """
+
+    name: str
+    value: float | None
+    unit: str = ""
+    n: int | None = None
+    interval: Interval | None = None
+    group: str = ""
+    missing: str | None = None
+    better: Literal["higher", "lower", "none"] = "none"
+    label: str = ""
+    n_unit: str = ""
+    interval_missing: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.value is None) == (self.missing is None):
+            raise ValueError(f"metric {self.name}: exactly one of value and missing must be set")
+        if self.value is not None and not np.isfinite(self.value):
+            raise ValueError(f"metric {self.name}: {self.value} is not finite; state why it is missing")
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A table's column: `kind` decides alignment and format."""
+
+    key: str
+    label: str
+    kind: Literal["text", "number", "percent", "integer", "interval", "bytes"] = "text"
+    digits: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows of plain values; None is drawn as an em dash with `missing[key]` where a reason is known."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[Mapping[str, Any], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """Data of one chart. `kind` and the schema of `data` are described in docs/figures.md."""
+
+    name: str
+    kind: Literal["lines", "dots", "heatmap", "histogram", "bars", "scatter"]
+    title: str
+    caption: str
+    alt: str
+    data: Mapping[str, Any]
+    main: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryItem:
+    """One picture: an artifact's name in the run's folder, and the lines under it."""
+
+    artifact: str
+    alt: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class GalleryRow:
+    """One row of a contact sheet."""
+
+    label: str
+    items: tuple[GalleryItem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Gallery:
+    """A labelled contact sheet or film strip."""
+
+    name: str
+    title: str
+    caption: str
+    rows: tuple[GalleryRow, ...]
+    columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One plain, falsifiable sentence with its evidence.
+
+    Attributes:
+        severity: by documented rule (docs/severity.md), never by taste.
+        text: the sentence, with interval and n in it.
+        evidence: names of the metrics it rests on.
+        rule: name of the severity rule that fired.
+    """
+
+    severity: Severity
+    text: str
+    evidence: tuple[str, ...] = ()
+    rule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisResult:
+    """What one analysis found. `status` is `not_run` with a `reason` where its needs are not met."""
+
+    name: str
+    title: str
+    status: Status = "done"
+    reason: str = ""
+    headline: str = ""
+    findings: tuple[Finding, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    galleries: tuple[Gallery, ...] = ()
+    caveats: tuple[str, ...] = ()
+    method: str = ""
+    params: Mapping[str, Any] = field(default_factory=dict)
+    faces: int | None = None
+    seconds: float | None = None
+    queries: int | None = None
