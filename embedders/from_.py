@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
+
 from fraudit.errors import WeightsError
 from fraudit.types import ARCFACE_112, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
@@ -15,7 +17,10 @@ SPEC = EmbedderSpec(
     name="from",
     dim=512,
     preprocess=Preprocess(
-        size=(112, 96), template=ARCFACE_112 - [8, 0], channels="RGB", template_name="arcface-112x96"
+        size=(112, 96),
+        template=ARCFACE_112 - np.array([8, 0], np.float32),
+        channels="RGB",
+        template_name="arcface-112x96",
     ),
     licence="no licence stated by the authors; clean-room implementation",
     source="the official repository's model_p5_w1_9938_9470_6503.pth.tar",

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -350,7 +351,7 @@ class Box:
             self.meter.count(self._questions(images))
             try:
                 status, headers, content = within(
-                    self._service.timeout_s, lambda client=client: self._send(client, request), client.close
+                    self._service.timeout_s, partial(self._send, client, request), client.close
                 )
             except (httpx.TimeoutException, Overdue):
                 problem = f"no answer within {self._service.timeout_s:g} s"

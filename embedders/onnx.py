@@ -39,7 +39,7 @@ def _session_errors() -> tuple[type[BaseException], ...]:
     """What onnxruntime raises: its classes share no base but Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    names = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
+    names: tuple[str, ...] = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
     names += ("NotImplemented", "RuntimeException", "EPFail", "ModelLoaded", "EngineError")
     kinds = [getattr(state, name) for name in names if hasattr(state, name)]
     return (*kinds, RuntimeError, ValueError)

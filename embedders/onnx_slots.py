@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraudit.embedding.cards import short
 from fraudit.errors import UsageError, suggest
@@ -105,7 +106,7 @@ def constants(inputs: Sequence[Any], stated: Mapping[str, Any], where: str) -> d
             plain = isinstance(value, bool | int | float | list)
             if not plain or (is_bool != (dtype is np.bool_) and not isinstance(value, list)):
                 raise ValueError
-            array = np.asarray(value, dtype)
+            array: NDArray[Any] = np.asarray(value, dtype)
         except (ValueError, TypeError, OverflowError):
             raise UsageError(
                 f"{where}: inputs.{slot.name[:60]} must be {'true or false' if dtype is np.bool_ else 'a number'}, "
@@ -158,7 +159,7 @@ def sort_of(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
         (212, 192): "insightface's 2d106det, which finds 106 points of a face",
         (3, 96): "insightface's genderage, which estimates gender and age",
     }
-    return known.get((numbers(outputs[0]) or 0, side), "")
+    return known.get((numbers(outputs[0]) or 0, side or 0), "")
 
 
 def refuse_other_sorts(inputs: Sequence[Any], outputs: Sequence[Any], model: Path) -> None:

@@ -103,7 +103,7 @@ class Secrets:
         if not self._patterns or not text:
             return text
         for pattern, mark in self._patterns:
-            text = pattern.sub(lambda _, mark=mark: mark, text)
+            text = pattern.sub(mark.replace("\\", r"\\"), text)
         return self._without_parts(text)
 
     def _without_parts(self, text: str) -> str:

@@ -19,7 +19,7 @@ MIN_SPREAD_PX = 0.5  # RMS distance of the points from their mean; below it they
 MIN_SCALE = 1e-3
 
 
-def similarity_transforms(src: F32, dst: F32) -> tuple[F64, Bool]:
+def similarity_transforms(src: F32 | F64, dst: F32 | F64) -> tuple[F64, Bool]:
     """Similarity transforms that take each row of `src` nearest to `dst` in the least-squares sense.
 
     Args:
@@ -30,7 +30,7 @@ def similarity_transforms(src: F32, dst: F32) -> tuple[F64, Bool]:
         not finite, lie on one spot (RMS spread below 0.5 px) or have no relation to `dst`.
     """
     given = np.asarray(src, np.float64)
-    finite = np.isfinite(given).all(axis=(-2, -1))
+    finite: Bool = np.isfinite(given).all(axis=(-2, -1))
     src64 = np.where(finite[..., None, None], given, 0.0)
     dst64 = np.broadcast_to(np.asarray(dst, np.float64), src64.shape)
     z = src64[..., 0] + 1j * src64[..., 1]
@@ -110,7 +110,7 @@ def align_batch(
     """(u8[N,h,w,3], ok bool[N]) of N pictures and f32[N,5,2]; rows that cannot be aligned are black."""
     matrices, good = similarity_transforms(np.asarray(landmarks).reshape(len(images), -1, 2), template)
     crops = np.zeros((len(images), *size, 3), np.uint8)
-    for row in np.flatnonzero(good):
+    for row in map(int, np.flatnonzero(good)):
         crops[row] = _warp(images[row], matrices[row], size)
     return crops, good
 

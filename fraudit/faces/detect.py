@@ -23,6 +23,7 @@ import numpy as np
 from fraudit.errors import DataError, PluginError, WeightsError, suggest
 from fraudit.faces.boxes import Detector, Policy, check_policy, choose
 from fraudit.faces.decode import room_for
+from fraudit.faces.installed import package_file
 from fraudit.faces.members import open_table
 from fraudit.files.store import cache_root
 from fraudit.types import F32, U8, FaceSet, Located
@@ -53,15 +54,6 @@ def _model_file(name: str) -> Path | None:
         for file in _FILES[name]:
             if (folder / file).is_file():
                 return folder / file
-    return None
-
-
-def package_file(package: str, inside: str) -> Path | None:
-    """A data file of an installed package, found without importing it; None where it is not there."""
-    spec = find_spec(package)
-    for folder in (spec.submodule_search_locations or ()) if spec else ():
-        if (Path(folder) / inside).is_file():
-            return Path(folder) / inside
     return None
 
 

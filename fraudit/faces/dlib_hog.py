@@ -20,7 +20,7 @@ import numpy as np
 from fraudit.errors import PluginError, WeightsError
 from fraudit.faces.align import similarity_transforms
 from fraudit.faces.boxes import Detection
-from fraudit.faces.detect import package_file
+from fraudit.faces.installed import package_file
 from fraudit.types import F32, F64, U8
 
 # dlib looks for faces of 80 pixels and more. The first attempt finds a face in all of 200 LFW pictures, in 97 %

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from fraudit.errors import PluginError, WeightsError
 from fraudit.faces.boxes import Detection, non_maximum_suppression
-from fraudit.faces.detect import package_file
+from fraudit.faces.installed import package_file
 from fraudit.types import F64, U8
 
 MIN_FACE_PX = 20
@@ -86,7 +86,7 @@ def _crops(picture: Tensor, boxes: F64, size: int) -> tuple[Tensor, np.ndarray]:
     whole = np.trunc(boxes).astype(int)
     low, high = whole[:, :2] - 1, whole[:, 2:]
     inside = np.flatnonzero(((high > 0) & (low < [width, height]) & (high > low)).all(axis=1))
-    parts = [_part(picture, *low[i], *high[i], size) for i in inside]
+    parts = [_part(picture, *(int(x) for x in (*low[i], *high[i])), size) for i in inside]
     return (torch.cat(parts) if parts else picture.new_zeros(0, 3, size, size)), inside
 
 

@@ -241,9 +241,9 @@ def with_pairs(draft: Draft, lists: Sequence[NamedPairs], only_named: bool = Fal
         people, only_named = ["" for _ in files], True
         for one, i in place.items():
             people[i] = one[0]
-    found, new = set(files), {}
+    known, new = set(files), dict[str, int]()
     for one in absent:
-        name = _absent_name(one, found)
+        name = _absent_name(one, known)
         if name not in new:
             new[name] = len(files)
             files.append(name)

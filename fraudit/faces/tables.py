@@ -111,7 +111,8 @@ def read_sheet(data: bytes, where: str, known: Collection[str] = ()) -> Sheet:
         start += 1
     body = lines[start:]
     delimiter = delimiter or _sniff(body, known)
-    rows, numbers = [], []
+    rows: list[list[str]] = []
+    numbers: list[int] = []
     if delimiter == " ":
         for number, line in enumerate(body, start + 1):
             if (cells := line.split()) and not (rows and _remark(cells, rows[0])):

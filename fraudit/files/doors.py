@@ -183,7 +183,7 @@ def entering(
         yield
     except FrauditError:
         raise
-    except (*BROKEN, *more) as error:
+    except BROKEN + tuple(more) as error:
         raise kind(f"{what}: {cause(error)}", hint) from error
 
 

@@ -47,7 +47,7 @@ def digest_of(parts: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.ndarray):
-        return [str(value.dtype), list(value.shape), hashlib.sha256(np.ascontiguousarray(value)).hexdigest()]
+        return [str(value.dtype), list(value.shape), hashlib.sha256(np.ascontiguousarray(value).data).hexdigest()]
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Path):
@@ -55,7 +55,7 @@ def _plain(value: Any) -> Any:
     raise TypeError(f"a {type(value).__name__} cannot be part of a cache key")
 
 
-def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
+def write_atomic(path: Path, write: Callable[[Path], object]) -> None:
     """Call `write(temporary)` beside `path`, flush it to disk, rename it; on failure nothing is left."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(prefix=f".{path.stem}-", suffix=path.suffix, dir=path.parent)
@@ -81,7 +81,7 @@ def write_atomic(path: Path, write: Callable[[Path], None]) -> None:
 
 def write_bytes_atomic(path: Path, data: bytes) -> None:
     """`data` to `path`, atomically."""
-    write_atomic(path, lambda p: p.write_bytes(data) and None)
+    write_atomic(path, lambda p: p.write_bytes(data))
 
 
 def write_text_atomic(path: Path, text: str) -> None:
@@ -119,7 +119,7 @@ class Store:
         found = {name: np.asarray(value) for name, value in compute().items()}
         # A full or read-only disk costs time the next time, never the run.
         with contextlib.suppress(OSError):
-            write_atomic(path, lambda p: np.savez(p, **found))
+            write_atomic(path, lambda p: np.savez(p, **found))  # type: ignore[arg-type]
         return found
 
     def vectors(self, fingerprint: str) -> VectorCache:

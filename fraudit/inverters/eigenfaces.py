@@ -55,12 +55,12 @@ class Eigenfaces:
         for start in range(0, len(images), _CHUNK):
             part = images[start : start + _CHUNK].reshape(-1, mean.size).astype(np.float32) - mean
             out[start : start + _CHUNK] = part @ self.basis.T
-        return out / self.scale
+        return np.asarray(out / self.scale, np.float32)
 
     def decode(self, codes: F32) -> F32:
         """f32[N,k] -> f32[N,S,S,C] in pixel units, not clipped."""
         flat = (np.asarray(codes, np.float32) * self.scale) @ self.basis
-        return flat.reshape(len(flat), *self.mean.shape) + self.mean
+        return np.asarray(flat.reshape(len(flat), *self.mean.shape) + self.mean, np.float32)
 
 
 def _randomised_svd(

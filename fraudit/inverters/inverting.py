@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +91,9 @@ def invert_in_pieces(
     made = []
     for start in range(0, len(vectors), step):
         part = slice(start, start + step)
-        own = {k: v[part] if isinstance(v, np.ndarray) and v.ndim == 2 else v for k, v in options.items()}
+        own: dict[str, Any] = {
+            k: v[part] if isinstance(v, np.ndarray) and v.ndim == 2 else v for k, v in options.items()
+        }
         made.append(inverter.invert(vectors[part], seeds[part], **own))
         told(len(made[-1]))
     return np.concatenate(made)
@@ -346,7 +349,7 @@ def write_sheet(
 
     for name, picture in {"sheet.png": sheet, **pictures}.items():
         image = Image.fromarray(picture)
-        write_atomic(folder / name, lambda p, image=image: image.save(p, "PNG"))
+        write_atomic(folder / name, partial(image.save, format="PNG"))
     buffer = io.StringIO()
     writer = csv.DictWriter(buffer, fieldnames=list(table[0]), lineterminator="\n")
     writer.writeheader()

@@ -112,7 +112,7 @@ class LinearInverter:
             )
         y = scaled(vectors)
         phi = rbf_features(y, self.centres, self.width) if len(self.centres) else y
-        return (phi - self.mean_feature) @ self.weight
+        return np.asarray((phi - self.mean_feature) @ self.weight, np.float32)
 
     def invert(
         self,

@@ -21,10 +21,9 @@ def _coarsely(image: U8, extent_px: float, blurred: Callable[[U8, int], U8], mos
     if factor == 1:
         return blurred(image, 1)
     height, width = image.shape[:2]
-    small = cv2.resize(
-        image, (max(1, round(width / factor)), max(1, round(height / factor))), interpolation=cv2.INTER_AREA
-    )
-    return cv2.resize(blurred(small, factor), (width, height), interpolation=cv2.INTER_LINEAR)
+    side = (max(1, round(width / factor)), max(1, round(height / factor)))
+    small = np.asarray(cv2.resize(image, side, interpolation=cv2.INTER_AREA), np.uint8)
+    return np.asarray(cv2.resize(blurred(small, factor), (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def gaussian_blur(image: U8, sigma_eyes: float, rng: np.random.Generator, landmarks: F32) -> U8:
@@ -32,7 +31,7 @@ def gaussian_blur(image: U8, sigma_eyes: float, rng: np.random.Generator, landma
     sigma = sigma_eyes * eye_distance(landmarks)
 
     def blurred(small: U8, factor: int) -> U8:
-        return cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=_BORDER)
+        return np.asarray(cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=_BORDER), np.uint8)
 
     return _coarsely(image, sigma, blurred)
 
@@ -46,7 +45,7 @@ def defocus_blur(image: U8, radius_eyes: float, rng: np.random.Generator, landma
         offset = np.arange(-half, half + 1, dtype=np.float32)
         rim = radius / factor + 0.5 - np.hypot(offset[None, :], offset[:, None])
         kernel = np.clip(rim, 0, 1).astype(np.float32)
-        return cv2.filter2D(small, -1, kernel / kernel.sum(), borderType=_BORDER)
+        return np.asarray(cv2.filter2D(small, -1, kernel / kernel.sum(), borderType=_BORDER), np.uint8)
 
     return _coarsely(image, radius, blurred)
 
@@ -63,7 +62,7 @@ def motion_blur(image: U8, length_eyes: float, rng: np.random.Generator, landmar
         along = np.abs(x * np.cos(angle) + y * np.sin(angle))
         across = np.abs(-x * np.sin(angle) + y * np.cos(angle))
         kernel = (np.clip(reach / factor + 0.5 - along, 0, 1) * np.clip(1 - across, 0, 1)).astype(np.float32)
-        return cv2.filter2D(small, -1, kernel / kernel.sum(), borderType=_BORDER)
+        return np.asarray(cv2.filter2D(small, -1, kernel / kernel.sum(), borderType=_BORDER), np.uint8)
 
     # Across the motion the picture stays sharp: no more than halved.
     return _coarsely(image, reach, blurred, most=2)

@@ -17,15 +17,14 @@ def jpeg(image: U8, quality: float, rng: np.random.Generator, landmarks: F32) ->
     done, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, int(quality)])
     if not done:
         raise DataError(f"a picture of {image.shape[1]}x{image.shape[0]} px cannot be written as JPEG")
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    return np.ascontiguousarray(np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), np.uint8)[..., ::-1])
 
 
 def _reduced(image: U8, factor: float, interpolation: int) -> U8:
     height, width = image.shape[:2]
     small = (max(1, round(width * factor)), max(1, round(height * factor)))
-    return cv2.resize(
-        cv2.resize(image, small, interpolation=cv2.INTER_AREA), (width, height), interpolation=interpolation
-    )
+    reduced = cv2.resize(image, small, interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(reduced, (width, height), interpolation=interpolation), np.uint8)
 
 
 def pixelation(image: U8, block_eyes: float, rng: np.random.Generator, landmarks: F32) -> U8:
@@ -45,7 +44,7 @@ def colour_cast(image: U8, strength: float, rng: np.random.Generator, landmarks:
     sign = 1.0 if rng.random() < 0.5 else -1.0
     gains = np.array([1 + sign * strength, 1.0, 1 - sign * strength])
     values = np.arange(256)[:, None] * gains[None, :]
-    return cv2.LUT(image, np.clip(np.rint(values), 0, 255).astype(np.uint8)[:, None, :])
+    return np.asarray(cv2.LUT(image, np.clip(np.rint(values), 0, 255).astype(np.uint8)[:, None, :]), np.uint8)
 
 
 def grey(image: U8, share: float, rng: np.random.Generator, landmarks: F32) -> U8:

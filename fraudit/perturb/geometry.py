@@ -11,7 +11,8 @@ from fraudit.types import F32, U8
 
 def _warped(image: U8, matrix: np.ndarray) -> U8:
     height, width = image.shape[:2]
-    return cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    moved = cv2.warpAffine(image, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101)
+    return np.asarray(moved, np.uint8)
 
 
 def roll(image: U8, degrees: float, rng: np.random.Generator, landmarks: F32) -> U8:

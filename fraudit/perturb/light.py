@@ -15,7 +15,7 @@ _VALUES = np.arange(256, dtype=np.float64)
 
 
 def _mapped(image: U8, values: np.ndarray) -> U8:
-    return cv2.LUT(image, np.clip(np.rint(values), 0, 255).astype(np.uint8))
+    return np.asarray(cv2.LUT(image, np.clip(np.rint(values), 0, 255).astype(np.uint8)), np.uint8)
 
 
 def brightness(image: U8, stops: float, rng: np.random.Generator, landmarks: F32) -> U8:

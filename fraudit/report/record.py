@@ -307,7 +307,7 @@ def _tables_in(document: dict[str, Any]) -> dict[str, Any]:
     for name, parts in inside.items():
         table = document.get(name)
         for part in parts if isinstance(table, dict) else ():
-            if table.get(part) is not None and not isinstance(table[part], dict):
+            if isinstance(table, dict) and table.get(part) is not None and not isinstance(table[part], dict):
                 raise DataError(f"run.{name}.{part} is {table[part]!r:.60}; expected an object")
     inputs = document.get("inputs")
     lists = {

@@ -17,6 +17,7 @@ import csv
 import io
 import os
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ def write_scores(found: ScoreSet, path: Path | str, format: str = "pairs-csv") -
     if format == "bee":
         for target, matrix in zip((file, mask_path(file)), bee_matrices(found), strict=True):
             data = matrix_bytes(matrix)
-            write_atomic(target, lambda p, data=data: _put(p, data))
+            write_atomic(target, partial(_put, data=data))
         return
     if format.startswith("bob") and (found.left_subject is None or found.right_subject is None):
         raise DataError(f"{found.source or 'these scores'}: format '{format}' needs the people of every pair")
@@ -165,7 +166,7 @@ def _put(path: Path, data: bytes) -> None:
     path.write_bytes(data)
 
 
-def _columns(found: ScoreSet, format: str) -> dict[str, Sequence[Any]]:
+def _columns(found: ScoreSet, format: str) -> dict[str, Any]:
     # repr gives the shortest text that reads back as the same float64.
     score = ["nan" if np.isnan(s) else repr(float(s)) for s in found.score]
     if format == "bob4":
@@ -188,7 +189,7 @@ def _columns(found: ScoreSet, format: str) -> dict[str, Sequence[Any]]:
             "probe_subject_id": found.right_subject, "probe_template_id": found.right,
             "bio_ref_subject_id": found.left_subject, "bio_ref_template_id": found.left, "score": score,
         }  # fmt: skip
-    columns: dict[str, Sequence[Any]] = {"left": found.left, "right": found.right}
+    columns: dict[str, Any] = {"left": found.left, "right": found.right}
     if found.left_subject is not None and found.right_subject is not None:
         columns |= {"left_subject": found.left_subject, "right_subject": found.right_subject}
     columns["same"] = found.same.astype(int).tolist()

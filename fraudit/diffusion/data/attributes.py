@@ -117,7 +117,7 @@ _DEGREES = {
 _FFHQ = {entry.replace(".", "_"): entry for entry in _SET_3 if "." in entry} | {"gender_male": "gender"}
 
 
-def _numbers(values: Sequence[Any]) -> F32:
+def _numbers(values: Any) -> F32:
     """Numbers in float32, NaN where there is none."""
     array = np.asarray(values)
     if array.dtype.kind in "fiub":
@@ -140,9 +140,9 @@ def from_faces(faces: FaceSet, name: str) -> F32:
             numbers = _numbers(values)
             table[entry] = 1 - numbers if opposite else numbers
         elif column in _DEGREES:
-            table[_DEGREES[column]] = np.clip((_numbers(values) + 90) / 180, 0, 1)
+            table[_DEGREES[column]] = np.clip((_numbers(values) + 90) / np.float32(180), 0, 1).astype(np.float32)
         elif column.lower() == "age" and np.asarray(values).dtype.kind in "fiu":
-            table["age"] = np.clip(_numbers(values) / 100, 0, 1)
+            table["age"] = np.clip(_numbers(values) / np.float32(100), 0, 1).astype(np.float32)
         elif column.lower() in ("gender", "sex") and np.asarray(values).dtype.kind in "UO":
             words = [str(v).lower() for v in values]
             table["gender"] = np.array(
