@@ -16,7 +16,8 @@ from fraudit.errors import DataError
 from fraudit.faces.decode import decode_picture
 from fraudit.faces.members import Members
 from fraudit.faces.picking import picked
-from fraudit.types import F32, I64, FaceSet, PairList
+from fraudit.faces.templates import hashed_parts, shown_in
+from fraudit.types import F32, I64, FaceSet, PairList, Templates
 
 UNNAMED = "pictures that no list of the set names"
 
@@ -31,6 +32,7 @@ class Draft:
         read: index -> bytes; by default the member's.
         identities: () -> N strings that change with the content; by default the members'.
         left_out: reason -> count of what the reader left out. notes: how the set was read, for a person.
+        templates: of these pictures, each of one person; their `subjects` are filled in by `finish`.
     """
 
     members: Members | None
@@ -46,6 +48,7 @@ class Draft:
     identities: Callable[[], Sequence[str]] | None = None
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: Sequence[str] = ()
+    templates: Templates | None = None
 
     def leaving_out(self, reason: str, count: int) -> Draft:
         """The draft with `count` more left out for `reason`."""
@@ -86,6 +89,7 @@ class Draft:
             licence=self.licence,
             left_out=self._all_left_out(),
             notes=tuple(self.notes),
+            templates=None if self.templates is None else shown_in(self.templates, subjects),
         )
         if not digest:
             return faces
@@ -150,6 +154,8 @@ def with_digest(faces: FaceSet, identities: Sequence[str]) -> FaceSet:
     arrays += sorted(faces.attributes.items())
     if faces.pairs is not None:
         arrays += [(key, getattr(faces.pairs, key)) for key in ("left", "right", "same", "fold")]
+    if faces.templates is not None:
+        arrays += hashed_parts(faces.templates)
     for name, values in arrays:
         state.update(f"{name}:".encode())
         if values is None:

@@ -13,6 +13,7 @@ from fraudit.types import I64, FaceSet, PairList
 LEAST_PAIRS = 10  # of each kind; with fewer left, the set's own pairs are given up
 _MOST_PAIRS = 200_000  # looked at
 BEYOND, PAIRS_BEYOND = "pictures beyond --limit", "pairs beyond --limit"
+TEMPLATE_PAIRS_BEYOND = "pairs of templates beyond --limit"
 
 
 def first_people(faces: FaceSet, limit: int) -> FaceSet:
@@ -42,6 +43,9 @@ def first_people(faces: FaceSet, limit: int) -> FaceSet:
             )
             part = replace(part, pairs=None)
         gone[PAIRS_BEYOND] = len(faces.pairs) - (len(part.pairs) if part.pairs is not None else 0)
+    if faces.templates is not None and faces.templates.pairs is not None:
+        kept_pairs = part.templates.pairs if part.templates is not None else None
+        gone[TEMPLATE_PAIRS_BEYOND] = len(faces.templates.pairs) - (len(kept_pairs) if kept_pairs else 0)
     return replace(part, left_out={**faces.left_out, **gone}, notes=tuple(notes))
 
 

@@ -16,7 +16,7 @@ from fraudit.errors import DataError
 from fraudit.faces.draft import Draft
 from fraudit.faces.members import MAX_TABLE_BYTES, Members
 from fraudit.faces.picking import picked
-from fraudit.faces.protocols import IJB_HINT, NamedPairs, Reference, is_template_list, read_named_pairs
+from fraudit.faces.protocols import NamedPairs, Reference, is_template_list, read_named_pairs
 from fraudit.files.doors import TABLE_BYTES, read_file
 from fraudit.types import I64, Bool, PairList
 
@@ -126,8 +126,12 @@ def given_pairs(path: str | Path) -> NamedPairs:
     data = read_file(Path(path), TABLE_BYTES, "--pairs names a file of pairs")
     where = Path(path).name
     if is_template_list(data, where) and _TEMPLATES.search(where):
-        raise DataError(f"{where}: IJB's templates of several pictures are not supported", IJB_HINT)
+        raise DataError(f"{where}: pairs of IJB's templates, not of pictures", f"{_ijb(where)} reads them")
     return read_named_pairs(data, where)
+
+
+def _ijb(name: str) -> str:
+    return f"--dataset {'ijbb' if 'ijbb' in name.casefold() else 'ijbc'}:FOLDER"
 
 
 def own_pairs(members: Members, draft: Draft) -> Draft:
@@ -143,7 +147,7 @@ def own_pairs(members: Members, draft: Draft) -> Draft:
         try:
             data = members.read(name, MAX_TABLE_BYTES)
             if _TEMPLATES.search(name) and is_template_list(data, name):
-                unused.append(f"{name} (IJB's templates of several pictures are not supported)")
+                unused.append(f"{name} (IJB's templates of several pictures: {_ijb(name)} reads them)")
                 continue
             named = read_named_pairs(data, name)
         except DataError as error:
@@ -371,6 +375,9 @@ def _equal_files(draft: Draft, pairs: PairList) -> list[tuple[int, int]]:
     first: dict[str, int] = {}
     contents = draft.members.identities([draft.files[i] for i in used])
     return [(first.setdefault(content, i), i) for i, content in zip(used, contents, strict=True) if content]
+
+
+NO_PAIRS = PairList(*(np.zeros(0, np.int64) for _ in range(2)), np.zeros(0, bool), np.zeros(0, np.int64))
 
 
 def linked(count: int, pairs: PairList, more: Sequence[tuple[int, int]] = ()) -> I64:

@@ -33,7 +33,6 @@ from fraudit.types import I64, Bool
 
 FOLDS = 10
 Reference = str | tuple[str, int]  # a picture by name, or a person and the picture's number
-IJB_HINT = "fraudit compares single pictures: give pairs of pictures, or identities in a manifest.csv"
 
 
 @dataclass(frozen=True, slots=True)

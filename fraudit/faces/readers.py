@@ -17,7 +17,7 @@ from fraudit.faces.decode import SUFFIXES
 from fraudit.faces.draft import Draft
 from fraudit.faces.layout import read_layout
 from fraudit.faces.members import FolderMembers, Members
-from fraudit.faces.pairing import composed, given_pairs, pair_files, with_pairs
+from fraudit.faces.pairing import NO_PAIRS, composed, given_pairs, linked, pair_files, with_pairs
 from fraudit.faces.picking import picked, read_list
 from fraudit.faces.protocols import read_named_pairs
 from fraudit.faces.tables import (
@@ -31,7 +31,8 @@ from fraudit.faces.tables import (
     typed,
     without_index,
 )
-from fraudit.types import F32
+from fraudit.faces.templates import check_one_person, listed_templates, shared_templates, told
+from fraudit.types import F32, Templates
 
 LANDMARK_COLUMNS = tuple(f"{point}_{axis}" for point in ("le", "re", "nose", "ml", "mr") for axis in "xy")
 UTK_GENDERS = ("male", "female")
@@ -164,11 +165,12 @@ def read_manifest(members: Members, name: str) -> Draft:
 
     The columns may have other names (`fraudit.faces.roles`). le_x, le_y, re_x, re_y, nose_x, nose_y, ml_x, ml_y, mr_x,
     mr_y declare landmarks. Where `subject` is empty throughout nobody is identified. A missing picture is a failure to
-    acquire; a row that repeats another in full is left out and counted.
+    acquire; a row that repeats another in full is left out and counted. `template` groups pictures that are compared as
+    one, `medium` those of one video among them; a picture may be listed once a template.
 
     Raises:
         DataError: a column is missing, a path leaves the manifest's folder, a picture is listed twice with other
-            labels, only some subjects are known, or a landmark is no number.
+            labels, only some subjects are known, a landmark is no number, or a template shows two people.
     """
     columns = _manifest_table(read_list(members, name), name)
     path = roles.find_path(columns, name)
@@ -180,6 +182,15 @@ def read_manifest(members: Members, name: str) -> Draft:
     if repeated:
         files = [files[k] for k in kept]
         columns = {column: [cells[k] for k in kept] for column, cells in columns.items()}
+    grouped = roles.find(columns, roles.TEMPLATE, (path, subject))
+    templates = None
+    if grouped is not None:
+        medium = roles.find(columns, roles.MEDIUM, (path, subject, grouped))
+        cells, media = columns.pop(grouped), None if medium is None else columns.pop(medium)
+        rows = _first_rows(files, columns)
+        templates = listed_templates(files, [files[k] for k in rows], cells, media)
+        files = [files[k] for k in rows]
+        columns = {column: [cells[k] for k in rows] for column, cells in columns.items()}
     subjects = [unicodedata.normalize("NFC", cell) for cell in columns[subject]]
     named = [bool(one) for one in subjects]
     if any(named) and not all(named):
@@ -195,8 +206,20 @@ def read_manifest(members: Members, name: str) -> Draft:
         subjects if all(named) and named else None,
         attributes,
         _declared(columns, name, len(files)),
+        templates=templates,
     )
+    if templates is not None:
+        draft = _with_templates(draft, templates, name)
     return draft.leaving_out("rows that repeat another", repeated) if repeated else draft
+
+
+def _with_templates(draft: Draft, templates: Templates, name: str) -> Draft:
+    """A draft whose templates each show one person. Raises DataError where one shows two."""
+    if draft.people is None:  # a template is of one person, whoever that is
+        draft = replace(draft, subjects=linked(len(draft.files), NO_PAIRS, shared_templates(templates)))
+    else:
+        check_one_person(templates, draft.people, name)
+    return replace(draft, notes=(*draft.notes, told(templates, len(draft.files))))
 
 
 def _manifest_table(data: bytes, name: str) -> Columns:

@@ -54,13 +54,15 @@ PATH = (
     "imageid", "picture", "photo", "imagefilename", "relativepath",
 )  # fmt: skip
 SUBJECT = ("subject", "subjectid", "person", "personid", "identity", "identityid", "individual", "pid")
+TEMPLATE = ("template", "templateid", "tid")
+MEDIUM = ("medium", "media", "mediumid", "mediaid", "mid", "sightingid")
 # Words that may as well mean something else: they name people only where some value comes twice.
 WEAK_SUBJECT = ("id", "classid", "class", "label", "name", "target")
 
 # Names that tell a header from data; single letters may as well be data.
 KNOWN = frozenset(
     {name for pair in (*PICTURES, *PEOPLE) for name in pair if len(name) > 1}
-    | {*SAME, *SCORE, *DISTANCE, *FOLD, *ATTACK, *PATH, *SUBJECT, *WEAK_SUBJECT}
+    | {*SAME, *SCORE, *DISTANCE, *FOLD, *ATTACK, *PATH, *SUBJECT, *WEAK_SUBJECT, "template", "templateid"}
     | {"probesubjectid", "biorefsubjectid"}
 )
 

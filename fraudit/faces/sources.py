@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.celeba import find_file, looks_like_celeba, read_celeba
 from fraudit.faces.draft import Draft
+from fraudit.faces.ijb import IJB, read_ijb
 from fraudit.faces.members import Members, open_members
 from fraudit.faces.pairing import given_pairs, own_pairs, with_pairs
 from fraudit.faces.picking import picked
@@ -26,6 +28,7 @@ from fraudit.faces.readers import (
     read_pictures,
     read_utkface,
 )
+from fraudit.faces.templates import part_of
 from fraudit.types import FaceSet, PairList
 
 
@@ -99,10 +102,11 @@ def open_faces(name_or_path: str | Path, *, digest: bool = True, **options: Any)
     """The face set of a known name (`sample`, `lfw`, `celeba`, `utkface`) or of a path.
 
     Args:
-        name_or_path: a name, a folder, a zip, an insightface .bin, or a manifest (.csv, .tsv, .parquet, also packed).
+        name_or_path: a name, a folder, a zip, an insightface .bin, or a manifest (.csv, .tsv, .parquet, also packed);
+            `ijbb:FOLDER` and `ijbc:FOLDER` read the templates of IJB-B and IJB-C.
         digest: False leaves the digest empty, which is quicker for a folder: for counting only.
-        options: kind = `lfw`, `celeba`, `utkface`, `manifest`, `people` or `pictures` instead of what the
-            files look like; pairs = path of a file of pairs (docs/formats.md) instead of the set's own;
+        options: kind = `lfw`, `celeba`, `utkface`, `ijbb`, `ijbc`, `manifest`, `people` or `pictures` instead of what
+            the files look like; pairs = path of a file of pairs (docs/formats.md) instead of the set's own;
             layout = which folder names the person, such as `person/*` (`fraudit.faces.layout`);
             everything = LFW's pictures that no pair names, too; need_people = False takes pictures of folders that
             can be read in two ways as of unknown people, where only pictures are wanted.
@@ -117,6 +121,11 @@ def open_faces(name_or_path: str | Path, *, digest: bool = True, **options: Any)
             "known: kind, pairs, everything, layout, need_people",
         )
     text = str(name_or_path)
+    kind, _, folder = text.partition(":")
+    if text in IJB and not Path(text).exists():
+        raise UsageError(f"the set '{text}' needs its folder", f"pass {text}:FOLDER (docs/formats.md)")
+    if kind in IJB and folder:
+        return replace(_open_path(_existing(folder), digest, **{"kind": kind, **options}), name=kind)
     known = KNOWN.get(text)
     if known is None:
         return _open_path(_existing(text), digest, **options)
@@ -223,6 +232,7 @@ def _manifest_in(members: Members) -> Draft:
 
 
 _READERS: dict[str, Callable[[Members], Draft]] = {
+    **{name: partial(read_ijb, which=name) for name in IJB},
     "celeba": read_celeba,
     "utkface": read_utkface,
     "manifest": _manifest_in,
@@ -257,7 +267,8 @@ def _recognise(members: Members) -> str:
 
 
 def take(faces: FaceSet, indices: Sequence[int] | np.ndarray) -> FaceSet:
-    """The pictures `indices` of a set, in this order; pairs with a picture outside are left out.
+    """The pictures `indices` of a set, in this order; pairs with a picture outside are left out, templates are of the
+    pictures that stay.
 
     Raises:
         DataError: an index appears twice or there is none.
@@ -281,6 +292,7 @@ def take(faces: FaceSet, indices: Sequence[int] | np.ndarray) -> FaceSet:
         landmarks=None if faces.landmarks is None else faces.landmarks[order],
         pairs=pairs,
         read_bytes=lambda i: faces.read_bytes(int(order[i])),
+        templates=None if faces.templates is None else part_of(faces.templates, place),
     )
     from fraudit.faces.draft import with_digest
 

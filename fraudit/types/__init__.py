@@ -9,7 +9,7 @@ from fraudit.types.boxes import (
     LoadedEmbedder,
     Preprocess,
 )
-from fraudit.types.faces import ARCFACE_112, FaceSet, Located, PairList
+from fraudit.types.faces import ARCFACE_112, FaceSet, Located, PairList, TemplatePairs, Templates
 from fraudit.types.plugins import NEEDS, Analysis, EmbedderPlugin, InverterPlugin, KeyFigure, Need, Work
 from fraudit.types.results import (
     SEVERITIES,
@@ -68,5 +68,7 @@ __all__ = [
     "Severity",
     "Status",
     "Table",
+    "TemplatePairs",
+    "Templates",
     "Work",
 ]

@@ -38,6 +38,47 @@ class PairList:
 
 
 @dataclass(frozen=True, slots=True)
+class TemplatePairs:
+    """Pairs of templates of a 1:1 protocol: left, right i64[P], rows of `Templates.names`; same bool[P]."""
+
+    left: I64
+    right: I64
+    same: Bool
+
+    def __len__(self) -> int:
+        return len(self.left)
+
+
+@dataclass(frozen=True, slots=True)
+class Templates:
+    """Groups of pictures of one person that are compared as one, as in IJB-B and IJB-C.
+
+    A picture may be in several templates, so that membership is listed: row m says that picture `picture[m]` is in
+    template `template[m]`, where it belongs to medium `medium[m]` (one still, or one video with its frames).
+
+    Attributes:
+        names: T names, as the set's lists give them.
+        subjects: i64[T], who each template shows, in the numbers of `FaceSet.subjects`.
+        picture, template, medium: i64[M]. Pictures of one template with equal `medium` are of one medium.
+        pairs: the set's 1:1 protocol, or None.
+        galleries: name -> i64[K], templates that are enrolled together, each person once.
+        probes: i64[Q], templates that are searched for; people whom a gallery lacks are its non-mated searches.
+    """
+
+    names: tuple[str, ...]
+    subjects: I64
+    picture: I64
+    template: I64
+    medium: I64
+    pairs: TemplatePairs | None = None
+    galleries: Mapping[str, I64] = field(default_factory=dict)
+    probes: I64 | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+
+@dataclass(frozen=True, slots=True)
 class FaceSet:
     """Pictures of people, read lazily.
 
@@ -57,6 +98,7 @@ class FaceSet:
         licence: terms under which the pictures may be used, one line.
         left_out: reason -> count of files, links and rows that were found and are not in the set.
         notes: how the set was read where that is not plain, one line each.
+        templates: groups of pictures that the set compares as one, or None.
     """
 
     name: str
@@ -73,6 +115,7 @@ class FaceSet:
     licence: str = ""
     left_out: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    templates: Templates | None = None
 
     def __len__(self) -> int:
         return len(self.ids)

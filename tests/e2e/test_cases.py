@@ -238,5 +238,5 @@ def test_deep_pictures_are_seen(shell: Shell) -> None:
 def test_templates_of_ijb_are_named(shell: Shell) -> None:
     (told,) = runs(shell, "34-ijb-lists")
     assert told.code == 5
-    assert "templates of several pictures are not supported" in told.err
+    assert "templates of several pictures: --dataset ijbc:FOLDER reads them" in told.err
     assert "ijbc_template_pair_label.txt" in told.err

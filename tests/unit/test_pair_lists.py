@@ -183,8 +183,8 @@ def test_templates_of_several_pictures_are_not_taken_for_pairs(tmp_path):
     files["meta/ijbc_template_pair_label.txt"] = "0 1 1\n1 2 0\n"
     faces = open_faces(lay_out(tmp_path / "s", files))
     assert faces.pairs is None
-    assert any("templates of several pictures are not supported" in note for note in faces.notes)
-    with pytest.raises(DataError, match="templates of several pictures are not supported"):
+    assert any("templates of several pictures: --dataset ijbc:FOLDER" in note for note in faces.notes)
+    with pytest.raises(DataError, match="pairs of IJB's templates, not of pictures"):
         open_faces(tmp_path / "s", pairs=tmp_path / "s/meta/ijbc_template_pair_label.txt")
 
 

@@ -20,7 +20,6 @@ from fraudit.scores import (
     write_scores,
 )
 from fraudit.scores.formats import detect_format
-from fraudit.scores.ijb import read_face_tid_mid, read_template_pairs
 from tests.fixtures_context import FakeContext
 
 
@@ -182,25 +181,6 @@ def test_people_are_the_named_ones_or_those_that_genuine_pairs_link() -> None:
     assert not known
     assert ((left == right) == named.same).all()
     assert len(np.unique(np.r_[left, right])) == 6
-
-
-def test_ijb_lists_are_read_and_their_lines_checked(tmp_path: Path) -> None:
-    faces, pairs = tmp_path / "face_tid_mid.txt", tmp_path / "template_pair_label.txt"
-    faces.write_text("img/1.jpg 1 10\nimg/2.jpg 1 11\nimg/3.jpg 2 12\n")
-    pairs.write_text("1 2 0\n1 1 1\n")
-    names, templates, media = read_face_tid_mid(faces)
-    assert (names[2], templates.tolist(), media.tolist()) == ("img/3.jpg", [1, 1, 2], [10, 11, 12])
-    left, right, same = read_template_pairs(pairs)
-    assert (left.tolist(), right.tolist(), same.tolist()) == ([1, 1], [2, 1], [False, True])
-    pairs.write_text("1 2 0\n1 2\n")
-    with pytest.raises(DataError, match="line 2: expected 3 fields"):
-        read_template_pairs(pairs)
-    pairs.write_text("1 2 2\n")
-    with pytest.raises(DataError, match="label 0 or 1, found 2"):
-        read_template_pairs(pairs)
-    faces.write_text("img/1.jpg one 10\n")
-    with pytest.raises(DataError, match="whole numbers"):
-        read_face_tid_mid(faces)
 
 
 def test_a_runs_scores_are_the_cosines_of_its_pairs(tmp_path: Path) -> None:
