@@ -17,13 +17,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.worlds import Kind, World, make
 from fraudit.analyses.inversion import Params
+from fraudit.analyses.inversion.distribution import cloud
 from fraudit.analyses.inversion.measure import MOST_FACES, Sources, verdict_of
-from fraudit.analyses.inversion.rates import Attack, Groups, attack, by_group, cloud
-from fraudit.analyses.inversion.words import findings
+from fraudit.analyses.inversion.rates import Attack, Groups, attack, by_group
+from fraudit.analyses.inversion.report import findings
 from fraudit.errors import InsufficientData
 from fraudit.stats.calibration import calibrate, calibration_half
+from fraudit.stats.estimates import Estimate
 from fraudit.stats.family import FAMILY_LEVEL
-from fraudit.stats.inversion import Figure, other_picture, spread_people, success
+from fraudit.stats.inversion import other_picture, spread_people, success
 from fraudit.types import Embeddings, Interval
 
 STATED_SHARE = FAMILY_LEVEL
@@ -102,7 +104,7 @@ def figures(seed: int, people: int, kind: Kind) -> dict[str, tuple[float, Interv
     """Name -> (value, interval) of what a report prints where people's success is Beta(2, 2), half on average."""
     counted, groups, sources, verdict = _audit(seed, people, kind, (2.0, 2.0))
     point = counted.points[0]
-    found: dict[str, Figure | None] = {"similarity": counted.similarity}
+    found: dict[str, Estimate | None] = {"similarity": counted.similarity}
     for name, one in (("type1", point.one), ("type2", point.two)):
         if one is not None:
             found |= {name: one.own, f"{name}_excess": one.excess, f"{name}_chance": one.chance}

@@ -141,7 +141,7 @@ def _groups(world: World, comparisons: Comparisons, grid: Grid) -> Any:
     who = world.subjects[probes]
     groups: dict[str, Any] = {
         label: (mask, {}, len(np.unique(who[mask])))
-        for label, mask in group_masks(world.groups[probes], who).items()
+        for label, mask in group_masks(world.groups[probes]).items()
     }
     metrics, _, _, increase, large = group_parts(grid, comparisons, groups, GROUP_FLOOR)
     return increase, large, metrics

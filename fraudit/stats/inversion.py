@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.estimates import Estimate
 from fraudit.stats.folds import fold_accuracy
 from fraudit.stats.intervals import (
     PairClusters,
@@ -28,23 +29,12 @@ from fraudit.stats.strangers import Trials, strangers_interval
 from fraudit.types import F64, I64, Bool, Interval
 
 
-@dataclass(frozen=True, slots=True)
-class Figure:
-    """A rate or mean, its interval or `reason` why it has none, the comparisons it rests on and the people in them."""
-
-    value: float
-    interval: Interval | None
-    n: int
-    people: int
-    reason: str = ""
-
-
 def angular(cosines: ArrayLike) -> F64:
     """arccos(cosine) / pi in [0, 1]: 0.5 is a right angle (ID3PM, Fig. 4 and Table 3). NaN stays NaN."""
     return np.asarray(np.arccos(np.clip(np.asarray(cosines, np.float64), -1, 1)) / np.pi)
 
 
-def tally(events: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95) -> Figure:
+def tally(events: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95) -> Estimate:
     """Share of bool[P] events over pairs of subjects `left`, `right` i64[P], with its interval or why it has none.
 
     Raises:
@@ -56,10 +46,10 @@ def tally(events: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0
     a, b = np.asarray(left), np.asarray(right)
     people = len(np.unique(np.concatenate([a, b])))
     interval, reason = interval_or_reason(lambda: clustered_rate(found, a, b, level))
-    return Figure(float(found.mean()), interval, len(found), people, reason)
+    return Estimate(float(found.mean()), interval, len(found), people, reason)
 
 
-def tally_at(trials: Trials, real: Trials, level: float = 0.95) -> Figure:
+def tally_at(trials: Trials, real: Trials, level: float = 0.95) -> Estimate:
     """Share of trials of strangers that match, with the error of the threshold (`strangers_interval`).
 
     Raises:
@@ -70,7 +60,7 @@ def tally_at(trials: Trials, real: Trials, level: float = 0.95) -> Figure:
     return replace(plain, interval=interval, reason=reason)
 
 
-def success(scores: ArrayLike, threshold: float, left: ArrayLike, right: ArrayLike) -> Figure:
+def success(scores: ArrayLike, threshold: float, left: ArrayLike, right: ArrayLike) -> Estimate:
     """Share of f64[P] similarities >= threshold with its interval; NaN (no vector) never matches.
 
     Args:
@@ -84,7 +74,7 @@ def success(scores: ArrayLike, threshold: float, left: ArrayLike, right: ArrayLi
     return found
 
 
-def mean_of(values: ArrayLike, people: ArrayLike, level: float = 0.95) -> Figure:
+def mean_of(values: ArrayLike, people: ArrayLike, level: float = 0.95) -> Estimate:
     """Mean of f64[N] values, NaN left out, with an interval clustered by person or why it has none.
 
     Raises:
@@ -95,11 +85,11 @@ def mean_of(values: ArrayLike, people: ArrayLike, level: float = 0.95) -> Figure
     if not good.any():
         raise InsufficientData("nobody has a value")
     interval, reason = interval_or_reason(lambda: clustered_mean(v[good], p[good], level))
-    return Figure(float(v[good].mean()), interval, int(good.sum()), len(np.unique(p[good])), reason)
+    return Estimate(float(v[good].mean()), interval, int(good.sum()), len(np.unique(p[good])), reason)
 
 
 def mover(
-    parts: tuple[Figure, Figure], correlation: float, method: str
+    parts: tuple[Estimate, Estimate], correlation: float, method: str
 ) -> tuple[float, Interval | None, str]:
     """First less second of two figures in [0, 1] or [-1, 1], from their intervals (Zou and Donner, 2008).
 
@@ -120,7 +110,7 @@ def mover(
     return value, Interval(max(low, -1.0), min(high, 1.0), a.level, method), ""
 
 
-def excess(own: Trials, strange: Trials, level: float = 0.95) -> Figure:
+def excess(own: Trials, strange: Trials, level: float = 0.95) -> Estimate:
     """Success less chance: the share of `own` trials that match, less that of `strange` ones.
 
     Args:
@@ -132,7 +122,7 @@ def excess(own: Trials, strange: Trials, level: float = 0.95) -> Figure:
     chance = tally(strange.events, strange.made, strange.shown, level)
     method = "success less chance by MOVER, identity-clustered, paired"
     value, interval, reason = mover((one, chance), _correlation(own, strange), method)
-    return Figure(value, interval, one.n, one.people, reason)
+    return Estimate(value, interval, one.n, one.people, reason)
 
 
 def _correlation(own: Trials, strange: Trials) -> float:
@@ -151,12 +141,12 @@ def _correlation(own: Trials, strange: Trials) -> float:
     return float(np.clip(shared / np.sqrt(a * b), 0.0, 1.0))
 
 
-def group_gap(first: Figure, second: Figure) -> Figure:
+def group_gap(first: Estimate, second: Estimate) -> Estimate:
     """Excess of one group less that of another, from the figures of two groups without common people."""
     value, interval, reason = mover(
         (first, second), 0.0, "difference of two groups by MOVER, identity-clustered"
     )
-    return Figure(value, interval, first.n + second.n, first.people + second.people, reason)
+    return Estimate(value, interval, first.n + second.n, first.people + second.people, reason)
 
 
 def other_pairs(made: I64, shown: I64, usable: Bool, limit: int, rng: np.random.Generator) -> tuple[I64, I64]:

@@ -37,7 +37,7 @@ def jackknife_variance(deleted: F64) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Estimate:
+class Jackknifed:
     """A figure and what it is without each group of people.
 
     Attributes:
@@ -57,7 +57,7 @@ class Estimate:
     def of(
         cls, value: float, deleted: F64, floor: float = -np.inf, ceiling: float = np.inf,
         judging: tuple[float, float] = (0.0, 0.0), level: float = 0.95,
-    ) -> Estimate:  # fmt: skip
+    ) -> Jackknifed:  # fmt: skip
         """Jackknife interval within [floor, ceiling]; groups without which the figure is not defined are left out.
 
         Args:
@@ -80,7 +80,7 @@ class Estimate:
         like = Interval(float(value), float(value), level, method)
         return _estimate(float(value), deleted, error, freedom, (floor, ceiling), like)
 
-    def scaled(self, factor: float, shift: float) -> Estimate:
+    def scaled(self, factor: float, shift: float) -> Jackknifed:
         """factor * figure + shift, for a positive factor."""
         return _estimate(
             factor * self.value + shift,
@@ -91,12 +91,12 @@ class Estimate:
             self.interval,
         )
 
-    def with_error(self, error: float) -> Estimate:
+    def with_error(self, error: float) -> Jackknifed:
         """The same figure with a standard error of at least `error`."""
         ends = (self.floor, self.ceiling)
         return _estimate(self.value, self.deleted, max(error, self.error), self.freedom, ends, self.interval)
 
-    def minus(self, other: float, error: float) -> Estimate:
+    def minus(self, other: float, error: float) -> Jackknifed:
         """Less a figure with a standard error of its own."""
         ends = (self.floor - other, self.ceiling - other)
         total = float(np.hypot(self.error, error))
@@ -105,11 +105,11 @@ class Estimate:
 
 def _estimate(
     value: float, deleted: F64, error: float, freedom: int, ends: tuple[float, float], like: Interval
-) -> Estimate:
+) -> Jackknifed:
     half = float(special.stdtrit(freedom, 0.5 + like.level / 2)) * error
     low, high = _ends(value, half, *ends)
     interval = Interval(min(float(low), value), max(float(high), value), like.level, like.method)
-    return Estimate(float(value), deleted, error, freedom, interval, *ends)
+    return Jackknifed(float(value), deleted, error, freedom, interval, *ends)
 
 
 def _ends(value: float, half: float, floor: float, ceiling: float) -> tuple[float, float]:

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.jackknife import Estimate, jackknife_variance, without_each
+from fraudit.stats.jackknife import Jackknifed, jackknife_variance, without_each
 from fraudit.types import F32, F64, I64, Bool, Interval
 
 # Ridge penalties, times the mean squared singular value of the training part; the largest answers the mean.
@@ -367,7 +367,7 @@ class Judge:
 
     def estimate(
         self, figure: Callable[[NDArray[Any], Bool], float], parts: Parts, floor: float, ceiling: float
-    ) -> Estimate:
+    ) -> Jackknifed:
         """Of a figure of the answers [n,...] for the faces that are judged, and of which they are, bool[N].
 
         Args:
@@ -388,9 +388,9 @@ class Judge:
             for of in (self.fold, self.block)
         )
         deleted = without_each(self.groups, without)
-        return Estimate.of(value, deleted, floor, ceiling, (coarse, fine))
+        return Jackknifed.of(value, deleted, floor, ceiling, (coarse, fine))
 
-    def r2(self, truth: NDArray[Any], parts: Parts) -> Estimate:
+    def r2(self, truth: NDArray[Any], parts: Parts) -> Jackknifed:
         """R2 of f64[N] by (prediction, training mean) [n,2] a fold."""
 
         def figure(answers: NDArray[Any], kept: Bool) -> float:
@@ -398,7 +398,7 @@ class Judge:
 
         return self.estimate(figure, parts, -np.inf, 1.0)
 
-    def auc(self, labels: I64, parts: Parts) -> Estimate:
+    def auc(self, labels: I64, parts: Parts) -> Jackknifed:
         """AUC of i64[N] classes by [n,C] scores a fold."""
 
         def figure(answers: NDArray[Any], kept: Bool) -> float:
@@ -406,7 +406,7 @@ class Judge:
 
         return self.estimate(figure, parts, 0.0, 1.0)
 
-    def balanced_accuracy(self, labels: I64, parts: Parts) -> Estimate:
+    def balanced_accuracy(self, labels: I64, parts: Parts) -> Jackknifed:
         """Balanced accuracy of i64[N] classes by [n,C] scores a fold, of which the highest decides."""
         classes = int(labels.max()) + 1
 
@@ -417,7 +417,7 @@ class Judge:
         return self.estimate(figure, parts, 0.0, 1.0)
 
 
-def within_person_share(vectors: NDArray[Any], values: F64, subjects: ArrayLike, fold: I64) -> Estimate:
+def within_person_share(vectors: NDArray[Any], values: F64, subjects: ArrayLike, fold: I64) -> Jackknifed:
     """Share of the vectors' variance within people that one attribute explains linearly.
 
     Vectors and attribute are centred per person; with c_p the mean of a z over a person's faces and s_p that of
@@ -457,4 +457,4 @@ def within_person_share(vectors: NDArray[Any], values: F64, subjects: ArrayLike,
         return float(slope * s.sum() / total[kept].sum())
 
     deleted = without_each(int(fold.max()) + 1, share)
-    return Estimate.of(share(None), deleted, -np.inf, 1.0)
+    return Jackknifed.of(share(None), deleted, -np.inf, 1.0)

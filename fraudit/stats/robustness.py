@@ -12,6 +12,7 @@ import numpy as np
 from scipy.special import stdtrit
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.estimates import Estimate
 from fraudit.stats.intervals import (
     LEAST_PEOPLE,
     Difference,
@@ -114,15 +115,7 @@ def protocol_pairs(
     return ProbePairs(probes, row, right, left_subject, np.where(same, left_subject, subjects[right]), same)
 
 
-@dataclass(frozen=True, slots=True)
-class Rate:
-    """A share of events, its interval or `reason` why it has none, n comparisons, and n people."""
-
-    value: float
-    interval: Interval | None
-    n: int
-    people: int
-    reason: str = ""
+Rate = Estimate  # its name in the robustness analysis
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +136,14 @@ class Cell:
 
     similarity: float | None
     similarity_interval: Interval | None
-    fnmr: Rate | None
-    fmr: Rate | None
+    fnmr: Estimate | None
+    fmr: Estimate | None
     increase: Difference | None
     fmr_increase_all: Difference | None
-    lost: Rate
+    lost: Estimate
     n: int
     similarity_reason: str = ""
-    recognised: Rate | None = None
+    recognised: Estimate | None = None
 
 
 def simultaneous_level(cells: int, error: float) -> float:
@@ -158,10 +151,10 @@ def simultaneous_level(cells: int, error: float) -> float:
     return 1 - 2 * error / max(cells, 1)
 
 
-def share(events: Bool, left: I64, right: I64, level: float = 0.95) -> Rate:
-    """Rate of bool[P] events, P >= 1, over pairs of subjects; people are those of `left`."""
+def share(events: Bool, left: I64, right: I64, level: float = 0.95) -> Estimate:
+    """Estimate of bool[P] events, P >= 1, over pairs of subjects; people are those of `left`."""
     interval, reason = interval_or_reason(lambda: clustered_rate(events, left, right, level))
-    return Rate(float(events.mean()), interval, len(events), len(np.unique(left)), reason)
+    return Estimate(float(events.mean()), interval, len(events), len(np.unique(left)), reason)
 
 
 class Comparisons:
@@ -190,7 +183,7 @@ class Comparisons:
         self.clean_fnmr = self._rate(self.clean_errors, pairs.same)
         self.clean_fmr = self._rate(self.clean_matches, ~pairs.same)
 
-    def _rate(self, events: Bool, mask: Bool) -> Rate | None:
+    def _rate(self, events: Bool, mask: Bool) -> Estimate | None:
         if not mask.any():
             return None
         left, right = self.pairs.left[mask], self.pairs.right[mask]
@@ -198,7 +191,7 @@ class Comparisons:
             return share(events[mask], left, right, self.level)
         found, clean = Trials(events[mask], left, right), Trials(self.clean_matches[mask], left, right)
         interval, reason = interval_or_reason(lambda: strangers_interval(found, clean, self.level))
-        return Rate(float(events[mask].mean()), interval, int(mask.sum()), len(np.unique(left)), reason)
+        return Estimate(float(events[mask].mean()), interval, int(mask.sum()), len(np.unique(left)), reason)
 
     def _cosines(self, probes: F32) -> F64:
         scores = probes.astype(np.float64) @ self._enrolled.T

@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from fraudit.analyses.compression import ANALYSIS, Params, resolvable_far
+from fraudit.analyses.compression import ANALYSIS, Params
 from fraudit.analyses.compression.costs import binary_attribute, match_costs
+from fraudit.analyses.compression.measure import resolvable_far
 from fraudit.types import AnalysisResult
 from tests.fixtures_context import FakeContext, identity_faces, luma_pattern
 

@@ -9,15 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fraudit.analyses.inversion import ANALYSIS, Params, extra, run
-from fraudit.analyses.inversion.extra import memory_excess
+from fraudit.analyses.inversion import ANALYSIS, Params, run
+from fraudit.analyses.inversion.memorised import memory_excess
+from fraudit.analyses.inversion.perceptual import pairwise_distance, pose_metrics
 from fraudit.analyses.inversion.rates import Success
-from fraudit.analyses.inversion.words import severity_of
+from fraudit.analyses.inversion.report import severity_of
 from fraudit.errors import InsufficientData
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.report.record import normalise
+from fraudit.stats.estimates import Estimate
 from fraudit.stats.inversion import (
-    Figure,
     angular,
     excess,
     group_gap,
@@ -176,8 +177,8 @@ def test_other_peoples_reconstructions_are_sampled_evenly_over_pictures() -> Non
     np.testing.assert_array_equal(i, again[0])
 
 
-def _figure(value: float, low: float, high: float) -> Figure:
-    return Figure(value, Interval(low, high), 100, 50)
+def _figure(value: float, low: float, high: float) -> Estimate:
+    return Estimate(value, Interval(low, high), 100, 50)
 
 
 def test_severity_looks_at_success_beyond_chance_and_good_needs_a_judge_that_sees() -> None:
@@ -191,7 +192,7 @@ def test_severity_looks_at_success_beyond_chance_and_good_needs_a_judge_that_see
     assert at(0.0) == ("info", "unresolved")
     assert at(-0.01, 0.02) == ("good", "safe")
     assert at(-0.01, 0.02, ceiling=0.4) == ("info", "blind")
-    few = Figure(1.0, None, 4, 2, "too few people")
+    few = Estimate(1.0, None, 4, 2, "too few people")
     assert severity_of(Success(few, few, few, few, few)) == ("info", "few")
 
 
@@ -441,7 +442,7 @@ def test_pose_and_expression_diversity_are_measured_or_say_why_not(monkeypatch: 
 
     monkeypatch.setattr(pose3d, "missing", lambda: "no weights")
     shown = np.zeros((6, 64, 64, 3), np.uint8)
-    found = extra.pose_metrics(shown, 3, np.arange(2))
+    found = pose_metrics(shown, 3, np.arange(2))
     assert [m.missing for m in found] == ["no weights", "no weights"]
 
     class Turning:
@@ -452,14 +453,12 @@ def test_pose_and_expression_diversity_are_measured_or_say_why_not(monkeypatch: 
     monkeypatch.setattr(pose3d, "missing", lambda: "")
     monkeypatch.setattr(pose3d, "open_pose3d", Turning)
     monkeypatch.setattr(pose3d, "angles", lambda p: p[:, :3].astype(float) * [1, 0, 0])
-    found = extra.pose_metrics(shown, 3, np.arange(2))
+    found = pose_metrics(shown, 3, np.arange(2))
     # angles 0, 1, 2 and 3, 4, 5: pairwise 1, 2, 1
     assert found[0].value == pytest.approx(4 / 3)
     assert found[0].unit == "deg"
 
 
 def test_pairwise_distance_by_hand() -> None:
-    from fraudit.analyses.inversion.extra import pairwise_distance
-
     rows = np.array([[0.0, 0], [3, 4], [1, 1], [1, 1]])
     assert pairwise_distance(rows, 2).tolist() == [5, 0]

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.jackknife import Estimate, jackknife_variance, without_each
+from fraudit.stats.jackknife import Jackknifed, jackknife_variance, without_each
 
 
 def test_the_error_of_a_mean_is_that_of_the_textbook() -> None:
     x = np.random.default_rng(1).standard_normal(12)
     deleted = without_each(12, lambda g: float(np.delete(x, g).mean()))
-    found = Estimate.of(float(x.mean()), deleted)
+    found = Jackknifed.of(float(x.mean()), deleted)
     assert found.error == pytest.approx(x.std(ddof=1) / np.sqrt(12))
     assert found.interval.high - found.value == pytest.approx(2.20099 * found.error, rel=1e-4)
 
@@ -20,27 +20,27 @@ def test_the_error_of_a_mean_is_that_of_the_textbook() -> None:
 def test_judging_may_be_known_from_more_groups() -> None:
     deleted = np.random.default_rng(2).standard_normal(10) * 0.1
     variance = jackknife_variance(deleted)
-    assert Estimate.of(0.0, deleted, judging=(0.4 * variance, 0.3 * variance)).error == pytest.approx(
+    assert Jackknifed.of(0.0, deleted, judging=(0.4 * variance, 0.3 * variance)).error == pytest.approx(
         np.sqrt(0.9 * variance)
     )
-    assert Estimate.of(0.0, deleted, judging=(2 * variance, 0.3 * variance)).error == pytest.approx(
+    assert Jackknifed.of(0.0, deleted, judging=(2 * variance, 0.3 * variance)).error == pytest.approx(
         np.sqrt(0.3 * variance)
     )
 
 
 def test_intervals_stay_in_the_range_and_hold_the_value() -> None:
     deleted = np.array([0.97, 0.99, 0.93, 1.0, 0.95])
-    auc = Estimate.of(0.97, deleted, 0.0, 1.0)
+    auc = Jackknifed.of(0.97, deleted, 0.0, 1.0)
     assert 0 < auc.interval.low < 0.97 < auc.interval.high < 1
     unit = auc.scaled(2, -1)
     assert (unit.interval.low, unit.interval.high) == pytest.approx(
         (2 * auc.interval.low - 1, 2 * auc.interval.high - 1)
     )
-    r2 = Estimate.of(0.9, deleted, -np.inf, 1.0)
+    r2 = Jackknifed.of(0.9, deleted, -np.inf, 1.0)
     assert r2.interval.low < 0.9 < r2.interval.high < 1
-    perfect = Estimate.of(1.0, np.ones(6), 0.0, 1.0)
+    perfect = Jackknifed.of(1.0, np.ones(6), 0.0, 1.0)
     assert (perfect.interval.low, perfect.interval.high) == (1.0, 1.0)
-    wide = Estimate.of(0.5, np.full(6, 0.5)).with_error(0.1)
+    wide = Jackknifed.of(0.5, np.full(6, 0.5)).with_error(0.1)
     assert wide.error == 0.1
     less = wide.minus(0.2, 0.1)
     assert less.value == pytest.approx(0.3)
@@ -54,4 +54,4 @@ def test_too_few_groups_have_no_interval() -> None:
         return 1.0
 
     with pytest.raises(InsufficientData, match="defined without 4 of 10 groups"):
-        Estimate.of(1.0, without_each(10, figure))
+        Jackknifed.of(1.0, without_each(10, figure))

@@ -378,12 +378,12 @@ def test_a_large_face_is_reduced_and_its_landmarks_follow() -> None:
 
 
 def test_groups_need_a_few_values() -> None:
-    masks = group_masks(np.array(["a", "b", "", "a"]), np.arange(4))
+    masks = group_masks(np.array(["a", "b", "", "a"]))
     assert {k: v.tolist() for k, v in masks.items()} == {
         "a": [True, False, False, True], "b": [False, True, False, False],
     }  # fmt: skip
-    assert group_masks(np.array([0.1, 0.2, np.nan]), np.arange(3)).keys() == {"0.1", "0.2"}
-    assert group_masks(np.linspace(0, 1, 30), np.arange(30)) == {}
+    assert group_masks(np.array([0.1, 0.2, np.nan])).keys() == {"0.1", "0.2"}
+    assert group_masks(np.linspace(0, 1, 30)) == {}
 
 
 def test_wrong_options_are_refused() -> None:

@@ -18,16 +18,14 @@ from numpy.typing import NDArray
 from scipy import special
 
 from fraudit.analyses.bias import view, withheld
-from fraudit.errors import InsufficientData, UsageError, suggest
+from fraudit.analyses.shared.attributes import demographic_groups
+from fraudit.errors import InsufficientData, UsageError
 from fraudit.stats.fairness import CrossGroup, Ratio, difference_p_value, worst_over_best
 from fraudit.stats.family import BIAS_LEVEL
 from fraudit.stats.groups import (
     OwnThreshold,
     impostor_rates,
-    join_labels,
-    label_groups,
     own_threshold,
-    word_groups,
 )
 from fraudit.stats.intervals import clustered_mean, clustered_rate, interval_or_reason, z_value
 from fraudit.stats.pairs import genuine_pairs
@@ -35,7 +33,6 @@ from fraudit.stats.rates import GroupRate, genuine_sums, group_rates
 from fraudit.stats.summaries import Summary, summary_intervals
 from fraudit.types import I64, Analysis, AnalysisResult, Bool, Interval
 
-USUAL = ("race", "ethnicity", "gender", "sex", "male", "age_group", "young")
 MAX_GENUINE = 200_000
 RECONSTRUCTIONS = 100  # faces of each group, where inverting is asked for
 
@@ -105,21 +102,6 @@ class Audit:
     ratios: dict[str, Ratio]
     tests: tuple[tuple[str, str, str, float], ...]
     rebuilt: tuple[GroupValue, ...]
-
-
-def choose_attributes(context: Any, by: Sequence[str]) -> tuple[str, ...]:
-    """The attributes to group by. Raises UsageError on one that the set does not have."""
-    known = list(context.faces.attributes)
-    for name in by:
-        if name not in known:
-            raise UsageError(
-                f"the set '{context.faces.name}' has no attribute '{name}'",
-                f"{suggest(name, known)}known: {', '.join(sorted(known))}",
-            )
-    if by:
-        return tuple(by)
-    spelt = {name.lower(): name for name in known}  # CelebA writes Male, Young
-    return tuple(spelt[name] for name in USUAL if name in spelt)[:3]
 
 
 def genuine_rates(
@@ -246,7 +228,7 @@ def _rebuilt(
     wanted, _ = pictures_asked(context, params)
     if not wanted:
         return ()
-    from fraudit.analyses.inversion.measure import default_scale
+    from fraudit.analyses.shared.reconstructions import default_scale
     from fraudit.inverters.inverting import invert_vectors
 
     embeddings, found = context.embeddings(), []
@@ -270,13 +252,7 @@ def _rebuilt(
 
 def attribute_groups(context: Any, params: Params) -> dict[str, NDArray[np.str_]]:
     """Attribute (and, where asked for, the intersection of the first two) -> str[N] groups."""
-    chosen = choose_attributes(context, params.by)
-    groups = {name: label_groups(np.asarray(context.faces.attributes[name])) for name in chosen}
-    named = {name: word_groups(name, labels) for name, labels in groups.items()}
-    if params.intersections and len(chosen) >= 2:
-        first, second = chosen[:2]
-        named[f"{first} x {second}"] = join_labels([named[first], named[second]])
-    return named
+    return demographic_groups(context.faces, params.by, params.intersections)
 
 
 def _without_threshold(

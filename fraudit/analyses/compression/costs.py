@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fraudit.analyses.robustness import USUAL_GROUPS, group_masks
+from fraudit.analyses.shared.attributes import group_masks
 from fraudit.stats.intervals import Difference, clustered_rate, interval_or_reason
-from fraudit.stats.pca import Variant, project
+from fraudit.stats.pca import Variant
 from fraudit.stats.probes import Judge, RidgeFolds, fold_parts, identity_folds, person_weights
 from fraudit.stats.robustness import group_gap
 from fraudit.types import F32, F64, I64, Bool, Interval, PairList
@@ -22,7 +22,6 @@ LEAK_FACES = 2000
 LEAK_CLASS = 30
 LEAK_FOLDS = 10
 LEAK_PENALTY = 0.1
-LEAKS = ("male", "Male", "gender", "young", "Young", "smiling", "Smiling", "eyeglasses", "Eyeglasses")
 _POPCOUNT = np.array([bin(i).count("1") for i in range(256)], np.uint8)
 
 
@@ -82,7 +81,7 @@ class Leak:
 
 def binary_attribute(values: np.ndarray) -> tuple[str, Bool, Bool] | None:
     """(label, known bool[N], positive bool[N]) of an attribute with few values; the commonest against the rest."""
-    masks = group_masks(values, np.arange(len(values)))
+    masks = group_masks(values)
     if not masks:
         return None
     known = np.any(list(masks.values()), axis=0)
@@ -155,7 +154,7 @@ def group_gaps(
     variants: Mapping[int, Variant], pairs: PairList, subjects: I64, values: np.ndarray, name: str, floor: int
 ) -> Gaps | None:
     """FNMR per group of at least `floor` people as d shrinks; None where fewer than two groups are that large."""
-    masks = group_masks(values, np.arange(len(values)))
+    masks = group_masks(values)
     reason = ""
     rates: dict[str, dict[int, tuple[float, Interval | None, int]]] = {}
     means: dict[str, dict[int, F64]] = {}
@@ -187,21 +186,3 @@ def _within(gap: Difference) -> Difference:
     """A difference of rates lies within -1 and 1."""
     ends = gap.interval
     return Difference(gap.value, Interval(max(ends.low, -1.0), min(ends.high, 1.0), ends.level, ends.method))
-
-
-def usual(
-    attributes: Mapping[str, np.ndarray], wanted: Sequence[str], known: Sequence[str], most: int
-) -> list[str]:
-    """`wanted` attributes, or for `auto` the first `most` of `known` that the set has."""
-    if list(wanted) == ["auto"]:
-        return [name for name in known if name in attributes][:most]
-    return [name for name in wanted if name in attributes]
-
-
-GROUPS = USUAL_GROUPS
-
-
-def projected_raw(vectors: F32, unit: F32, rows: Sequence[int], d: int, pca: object) -> F32:
-    """f32[K,D]: raw vectors of faces `rows` after projection of their unit vectors, at their own length."""
-    lengths = np.linalg.norm(vectors[list(rows)], axis=1, keepdims=True)
-    return (project(unit[list(rows)], pca, d) * lengths).astype(np.float32)  # type: ignore[arg-type]

@@ -5,59 +5,26 @@ ID3PM, sec. 3.2, 4.3, 5.2.2 and Figs. 13, 14, 16, 17. People are the unit: faces
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudit.errors import InsufficientData, UsageError, suggest
+from fraudit.analyses.directions.figures import figures
+from fraudit.analyses.directions.galleries import galleries
+from fraudit.analyses.directions.measure import picture, reach, vector_morphs, widen, work
+from fraudit.analyses.directions.params import PICTURED, Params
+from fraudit.analyses.directions.report import METHOD, caveats, findings, metrics, tables
+from fraudit.analyses.shared.attributes import require_attributes
+from fraudit.errors import InsufficientData
+from fraudit.inverters.inverting import guidance_of
+from fraudit.stats.contrasts import contrasts
+from fraudit.stats.directions import study
+from fraudit.stats.inversion import spread_people
 from fraudit.types import Analysis, AnalysisResult
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
-
-
-PICTURED = 3  # directions, where inverting is asked for
-
-
-@dataclass(frozen=True, slots=True)
-class Params:
-    """Options of the direction analysis.
-
-    Attributes:
-        by: attributes; all of the set by default. most: directions at most (the first of the set's order).
-        faces: faces the directions are found on. least: people a group must have.
-        axes: principal axes to relate to attributes.
-        fmr: operating point at which somebody is another person; the next looser where not resolvable.
-        pictured: directions that are inverted where an inverter exists, the surest first; by default 3 in an audit
-            with the inversion section, else none, and no paths either.
-        walkers: faces moved along each. gaps: how far, in gaps between the two groups.
-        paths, frames: slerp paths between people. guidance, steps: of the inverter; its own guidance by default.
-        scale: share of walkers and paths; by default 1, or what an inverter asks for that takes long (`share`).
-    """
-
-    by: tuple[str, ...] = ()
-    most: int = 20
-    faces: int = 4000
-    least: int = 5
-    axes: int = 5
-    fmr: float = 1e-3
-    pictured: int | None = None
-    walkers: int = 16
-    gaps: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
-    paths: int = 16
-    frames: int = 7
-    guidance: float | None = None
-    steps: int = 10
-    scale: float | None = None
-
-    def __post_init__(self) -> None:
-        if not 0 < self.fmr < 1:
-            raise ValueError(f"fmr: expected a rate in (0, 1), found {self.fmr}")
-        if self.frames < 3 or self.most < 1:
-            raise ValueError(f"expected frames >= 3 and most >= 1, found {self.frames} and {self.most}")
-        if min(self.gaps, default=0) < 0:
-            raise ValueError(f"gaps: expected >= 0, found {self.gaps}")
 
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:
@@ -67,24 +34,14 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         InsufficientData: no attribute has two groups of enough people.
         UsageError: an unknown attribute.
     """
-    from fraudit.analyses.directions import measure, words
-    from fraudit.analyses.directions.figures import figures
-    from fraudit.inverters.inverting import guidance_of
-    from fraudit.stats.contrasts import contrasts
-    from fraudit.stats.directions import study
-    from fraudit.stats.inversion import spread_people
-
-    known = list(context.faces.attributes)
-    for name in params.by:
-        if name not in known:
-            raise UsageError(
-                f"the set '{context.faces.name}' has no attribute '{name}'",
-                f"{suggest(name, known)}known: {', '.join(sorted(known))}",
-            )
+    require_attributes(context.faces, params.by)
     embeddings, subjects = context.embeddings(), context.faces.subjects
     there = np.flatnonzero(embeddings.ok)
     use = spread_people(subjects, there, context.max_faces(params.faces), context.rng("directions/faces"))
-    chosen = {name: np.asarray(context.faces.attributes[name])[use] for name in params.by or known}
+    chosen = {
+        name: np.asarray(context.faces.attributes[name])[use]
+        for name in params.by or context.faces.attributes
+    }
     found, skipped = contrasts(chosen, subjects[use], params.least)
     skipped += [f"{c.name}: only the first {params.most} are looked at" for c in found[params.most :]]
     if not found:
@@ -106,10 +63,10 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     local = unit[use]
     reaches, morph = [], None
     if not threshold.missing:
-        found_reaches = (measure.reach(d, local, subjects[use], rows, threshold.value) for d in result.directions)
-        reaches = [r for r in found_reaches if r is not None]
+        along = (reach(d, local, subjects[use], rows, threshold.value) for d in result.directions)
+        reaches = [r for r in along if r is not None]
         draws = context.rng("directions/morph")
-        morph = measure.vector_morphs(local, subjects[use], rows, threshold.value, draws)
+        morph = vector_morphs(local, subjects[use], rows, threshold.value, draws)
     pictured = None
     inverted, reason = context.pictures_asked(params.pictured, PICTURED, "directions.pictured")
     params = replace(params, pictured=inverted)
@@ -117,22 +74,22 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         if params.guidance is None:
             params = replace(params, guidance=guidance_of(context.inverter))
         ranked = sorted(result.directions, key=lambda d: (not d.exists, -d.stability))
-        full = [measure.widen(d, use, len(subjects)) for d in ranked[:inverted]]
+        full = [widen(d, use, len(subjects)) for d in ranked[:inverted]]
         ready = np.array([not r for r in context.landmarks()[1]], bool)
-        pictured = measure.picture(context, params, full, use[judged & ready[use]])
-    findings = words.findings(result, reaches, pictured, threshold)
+        pictured = picture(context, params, full, use[judged & ready[use]])
+    conclusions = findings(result, reaches, pictured, threshold)
     return AnalysisResult(
         "directions",
         "Directions and interpolation",
-        headline=findings[0].text,
-        findings=tuple(findings),
-        metrics=tuple(words.metrics(result, reaches, morph, pictured, reason, params, threshold.missing)),
-        tables=tuple(words.tables(result, reaches)),
+        headline=conclusions[0].text,
+        findings=tuple(conclusions),
+        metrics=tuple(metrics(result, reaches, morph, pictured, reason, params, threshold.missing)),
+        tables=tuple(tables(result, reaches)),
         figures=tuple(figures(result, reaches, pictured)),
-        galleries=tuple(words.galleries(context, params, pictured)),
-        caveats=tuple(words.caveats(context, skipped, threshold, pictured, reason, params)),
-        method=words.METHOD,
-        params={k: getattr(params, k) for k in params.__dataclass_fields__},
+        galleries=tuple(galleries(context, params, pictured)),
+        caveats=tuple(caveats(context, skipped, threshold, pictured, reason, params)),
+        method=METHOD,
+        params=asdict(params),
         faces=len(use),
     )
 
@@ -145,4 +102,7 @@ ANALYSIS = Analysis(
     params=Params,
     run=run,
     needs=("attributes",),
+    cosmetic=frozenset({"pictured"}),
+    from_vectors=True,
+    work=work,
 )

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from fraudit.analyses.directions.words import middle, significant
-from fraudit.analyses.inversion.words import mean_or_none, who
+from fraudit.analyses.directions.measure import Path, Pictured, Reach, Walk, half_way
+from fraudit.analyses.directions.report import significant
+from fraudit.analyses.shared.counted import chart_curve, chart_interval, mean_or_none
+from fraudit.analyses.shared.words import judge_name
 from fraudit.formatting import percent
 from fraudit.stats.directions import Study
-from fraudit.stats.inversion import Figure as Counted
-from fraudit.types import F64, Figure, Interval
-
-if TYPE_CHECKING:
-    from fraudit.analyses.directions.measure import Path, Pictured, Reach, Walk
-
-
-def _end(interval: Interval | None, side: str) -> float | None:
-    return getattr(interval, side) if interval else None
-
-
-def _bound(counted: Counted | None, side: str) -> float | None:
-    return _end(counted.interval, side) if counted else None
+from fraudit.types import F64, Figure
 
 
 def _cells(values: F64) -> list[list[float | None]]:
@@ -54,7 +44,7 @@ def _stability(study: Study) -> Figure:
     rows = [
         {
             "label": d.contrast.name, "value": d.stability,
-            "low": _end(d.stability_interval, "low"), "high": _end(d.stability_interval, "high"),
+            **chart_interval(d.stability_interval),
             "n": d.count, "accent": d.exists,
         }
         for d in sorted(study.directions, key=lambda d: -d.stability)
@@ -74,8 +64,7 @@ def _stability(study: Study) -> Figure:
 def _kept(reaches: Sequence[Reach]) -> Figure:
     rows = [
         {
-            "label": r.direction, "value": r.kept.value, "low": _bound(r.kept, "low"),
-            "high": _bound(r.kept, "high"), "n": r.kept.n,
+            "label": r.direction, "value": r.kept.value, **chart_interval(r.kept.interval), "n": r.kept.n,
         }
         for r in sorted(reaches, key=lambda r: r.kept.value)
     ]  # fmt: skip
@@ -94,13 +83,11 @@ def _walks(walks: Sequence[Walk]) -> Figure:
     series, marks = [], {}
     for w in walks:
         means = [mean_or_none(w.source[:, at], w.people) for at in range(len(w.gaps))]
-        panel = who(w.judge, w.own)
+        panel = judge_name(w.judge, w.own)
         series.append(
             {
                 "name": w.direction, "panel": panel, "points": True, "x": w.gaps.tolist(),
-                "y": [m.value if m else None for m in means],
-                "low": [_bound(m, "low") for m in means],
-                "high": [_bound(m, "high") for m in means],
+                **chart_curve(means),
             }
         )  # fmt: skip
         if not w.threshold.missing:
@@ -132,19 +119,17 @@ def _paths(paths: Sequence[Path]) -> Figure:
         series.append(
             {
                 "name": name, "panel": panel, "points": True, "x": x,
-                "y": [m.value if m else None for m in means],
-                "low": [_bound(m, "low") for m in means],
-                "high": [_bound(m, "high") for m in means],
+                **chart_curve(means),
             }
         )  # fmt: skip
 
     for p in paths:
-        panel = who(p.judge, p.own)
+        panel = judge_name(p.judge, p.own)
         add("to the first person", panel, p.first, p.people[:, 0])
         add("to the second person", panel, p.second, p.people[:, 0])
         if not p.threshold.missing:
             marks[panel] = {"axis": "y", "value": p.threshold.value, "label": "threshold", "panel": panel}
-        share = middle(p)
+        share = half_way(p)
         matched = f"{percent(share.value)} of middle frames match both" if share else "no threshold"
         words.append(f"{panel}: {matched}")
     return Figure(
@@ -182,8 +167,8 @@ def _axes(study: Study) -> Figure:
         {
             "rows": names, "columns": [f"axis {a + 1} ({percent(s)})" for a, s in enumerate(share)],
             "values": grid(lambda c: c.r),
-            "low": grid(lambda c: _end(c.interval, "low")),
-            "high": grid(lambda c: _end(c.interval, "high")), "unit": "", "scale": "diverging",
+            "low": grid(lambda c: chart_interval(c.interval)["low"]),
+            "high": grid(lambda c: chart_interval(c.interval)["high"]), "unit": "", "scale": "diverging",
         },
     )  # fmt: skip
 

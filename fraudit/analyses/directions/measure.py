@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fraudit.analyses.inversion.measure import boxes, default_scale, make, shown_to
+from fraudit.analyses.directions.params import PICTURED, Params
+from fraudit.analyses.shared.reconstructions import default_scale, judging_models, make_pictures, shown_to
 from fraudit.errors import DataError
 from fraudit.inverters.inverting import cosine, interpolate
 from fraudit.stats.directions import Direction, amount_until, morph_limit, moved_cosine
-from fraudit.stats.inversion import Figure, spread_people, tally
+from fraudit.stats.estimates import Estimate
+from fraudit.stats.inversion import spread_people, tally
 from fraudit.stats.pairs import impostor_pairs, pair_cosines
-from fraudit.types import F32, F64, I64, U8
+from fraudit.types import F32, F64, I64, U8, Work
 
 if TYPE_CHECKING:
-    from fraudit.analyses.directions import Params
+    from fraudit.audit.context import AnalysisContext
 
 MORPH_PAIRS = 20_000
 FEWEST = 4
@@ -33,7 +35,7 @@ class Reach:
     """
 
     direction: str
-    kept: Figure
+    kept: Estimate
     cosine: float
     limits: F64
 
@@ -61,7 +63,7 @@ def reach(direction: Direction, unit: F32, people: I64, rows: I64, threshold: fl
 class Morph:
     """Half-way vectors between two people: share that matches both ends, over impostor pairs."""
 
-    share: Figure
+    share: Estimate
     limit: float
 
 
@@ -96,6 +98,11 @@ class Walk:
     threshold: Any
 
 
+def kept_along(walk: Walk, at: int) -> Estimate:
+    """Share of pictures at the walk's amount number `at` that match their source."""
+    return tally(walk.source[:, at] >= walk.threshold.value, walk.people, walk.people)
+
+
 @dataclass(frozen=True, slots=True)
 class Path:
     """Pictures between two people, judged by one model: cosine of each frame to the first and second person.
@@ -115,6 +122,16 @@ class Path:
     threshold: Any
 
 
+def half_way(path: Path) -> Estimate | None:
+    """Share of pictures from half-way vectors that match both people; None without a path."""
+    if not len(path.people) or path.threshold.missing:
+        return None
+    at = path.first.shape[1] // 2
+    both = np.fmin(path.first[:, at], path.second[:, at])
+    both[~np.isfinite(path.first[:, at] + path.second[:, at])] = np.nan
+    return tally(both >= path.threshold.value, path.people[:, 0], path.people[:, 1])
+
+
 @dataclass(frozen=True, slots=True)
 class Pictured:
     """All that was made: walks and paths by judge, and the pictures for film strips."""
@@ -128,7 +145,7 @@ class Pictured:
 
 
 def picture_walks(
-    context: Any, params: Params, chosen: Sequence[Direction], rows: I64, walkers: int
+    context: AnalysisContext, params: Params, chosen: Sequence[Direction], rows: I64, walkers: int
 ) -> tuple[list[Walk], dict[str, U8]]:
     """Invert judged faces moved along each direction; every judge looks at every picture."""
     subjects, known = context.faces.subjects, context.embeddings()
@@ -151,9 +168,11 @@ def picture_walks(
         vectors = np.concatenate(moved).astype(np.float32)
         seeds = np.repeat(context.seed + np.arange(len(use)), len(gaps))
         told = context.part(f"directions: pictures along {name}", len(vectors)).add
-        pictures = make(context, vectors, seeds, told=told, guidance=params.guidance, steps=params.steps)
+        pictures = make_pictures(
+            context, vectors, seeds, told=told, guidance=params.guidance, steps=params.steps
+        )
         strips[name] = pictures
-        for box in boxes(context):
+        for box in judging_models(context):
             truth, again = context.embeddings(box), shown_to(context, box, pictures)
             good = again.ok & np.repeat(truth.ok[use], len(gaps))
             to_source = cosine(again.vectors, np.repeat(truth.vectors[use], len(gaps), axis=0))
@@ -170,7 +189,9 @@ def picture_walks(
     return walks, strips
 
 
-def picture_paths(context: Any, params: Params, rows: I64, count: int) -> tuple[list[Path], U8, I64]:
+def picture_paths(
+    context: AnalysisContext, params: Params, rows: I64, count: int
+) -> tuple[list[Path], U8, I64]:
     """Invert slerp frames between different people; (paths by judge, pictures, i64[N,2] faces)."""
     subjects, known = context.faces.subjects, context.embeddings()
     chosen = spread_people(subjects, rows, min(2 * count, len(rows)), context.rng("directions/paths"))
@@ -190,7 +211,7 @@ def picture_paths(context: Any, params: Params, rows: I64, count: int) -> tuple[
     vectors = np.concatenate(frames)
     seeds = np.repeat(context.seed + np.arange(len(ends)), params.frames)
     told = context.part("directions: pictures between people", len(vectors)).add
-    pictures = make(context, vectors, seeds, told=told, guidance=params.guidance, steps=params.steps)
+    pictures = make_pictures(context, vectors, seeds, told=told, guidance=params.guidance, steps=params.steps)
 
     def to_end(answers: F32, good: Any, truth: Any, side: int) -> F64:
         faces = np.repeat(ends[:, side], params.frames)
@@ -200,7 +221,7 @@ def picture_paths(context: Any, params: Params, rows: I64, count: int) -> tuple[
     everything = np.ones(len(vectors), bool)
     plain = [to_end(vectors, everything, known, side) for side in (0, 1)]
     found = []
-    for box in boxes(context):
+    for box in judging_models(context):
         truth, again = context.embeddings(box), shown_to(context, box, pictures)
         found.append(
             Path(
@@ -212,7 +233,7 @@ def picture_paths(context: Any, params: Params, rows: I64, count: int) -> tuple[
     return found, pictures, ends
 
 
-def picture(context: Any, params: Params, chosen: Sequence[Direction], rows: I64) -> Pictured:
+def picture(context: AnalysisContext, params: Params, chosen: Sequence[Direction], rows: I64) -> Pictured:
     """Walks and paths as pictures."""
     scale = default_scale(context.inverter) if params.scale is None else params.scale
     walkers, count = (max(FEWEST, round(n * scale)) for n in (params.walkers, params.paths))
@@ -227,3 +248,14 @@ def widen(direction: Direction, use: I64, faces: int) -> Direction:
     high, low = np.zeros(faces, bool), np.zeros(faces, bool)
     high[use], low[use] = c.high, c.low
     return replace(direction, contrast=replace(c, high=high, low=low))
+
+
+def work(context: AnalysisContext, params: Params) -> Work:
+    """What walks and paths ask as pictures, at most."""
+    count, _ = context.pictures_asked(params.pictured, PICTURED, "directions.pictured")
+    if not count:
+        return Work()
+    scale = default_scale(context.inverter) if params.scale is None else params.scale
+    walkers, paths = (max(FEWEST, round(n * scale)) for n in (params.walkers, params.paths))
+    made = count * walkers * len({0.0, *params.gaps}) + paths * params.frames
+    return Work(made, made)

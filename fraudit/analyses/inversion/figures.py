@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from fraudit.analyses.inversion.measure import Sweep, Verdict
 from fraudit.analyses.inversion.rates import Attack, Groups
-from fraudit.analyses.inversion.words import mean_or_none, who
-from fraudit.analyses.verification.words import rate
-from fraudit.formatting import percent
-from fraudit.stats.inversion import Figure as Counted
+from fraudit.analyses.shared.counted import chart_curve, chart_interval, mean_or_none
+from fraudit.analyses.shared.words import judge_name
+from fraudit.formatting import fmr_words, percent
 from fraudit.stats.inversion import angular
 from fraudit.types import Figure
-
-if TYPE_CHECKING:
-    from fraudit.analyses.inversion.measure import Sweep, Verdict
 
 
 def _histogram(verdicts: Sequence[Verdict], attacks: Sequence[Attack]) -> Figure:
@@ -24,7 +21,7 @@ def _histogram(verdicts: Sequence[Verdict], attacks: Sequence[Attack]) -> Figure
     edges = np.linspace(0, 1, 81)
     ends: list[float] = []
     for v in verdicts:
-        panel = who(v.name, v.own)
+        panel = judge_name(v.name, v.own)
         for name, scores in (
             ("strangers", v.impostor),
             ("same person", v.genuine),
@@ -44,7 +41,12 @@ def _histogram(verdicts: Sequence[Verdict], attacks: Sequence[Attack]) -> Figure
             if not p.missing:
                 value = float(angular(p.threshold.value))
                 marks.append(
-                    {"axis": "x", "value": value, "label": f"FMR {rate(p.fmr)}", "panel": who(a.judge, a.own)}
+                    {
+                        "axis": "x",
+                        "value": value,
+                        "label": f"FMR {fmr_words(p.fmr)}",
+                        "panel": judge_name(a.judge, a.own),
+                    }
                 )
                 ends.append(value)
     low, high = (min(ends), max(ends)) if ends else (0.0, 1.0)
@@ -67,23 +69,20 @@ def _histogram(verdicts: Sequence[Verdict], attacks: Sequence[Attack]) -> Figure
     )
 
 
-def _ends(found: Counted | None) -> dict[str, float | None]:
-    """The interval's ends as a chart takes them; None where there is none."""
-    known = found.interval if found else None
-    return {"low": known.low if known else None, "high": known.high if known else None}
-
-
 def _dots(attacks: Sequence[Attack]) -> Figure:
     rows: list[dict[str, Any]] = []
     for a in attacks:
         for p in a.points:
             for name, s in (("type I", p.one), ("type II", p.two)):
-                row: dict[str, Any] = {"label": f"{name}, FMR {rate(p.fmr)}", "group": who(a.judge, a.own)}
+                row: dict[str, Any] = {
+                    "label": f"{name}, FMR {fmr_words(p.fmr)}",
+                    "group": judge_name(a.judge, a.own),
+                }
                 if p.missing or s is None:
                     row |= {"value": None, "missing": p.missing or "none"}
                 else:
                     row |= {
-                        "value": s.own.value, **_ends(s.own), "n": s.own.n,
+                        "value": s.own.value, **chart_interval(s.own.interval), "n": s.own.n,
                         "accent": name == "type I", "compare": s.ceiling.value,
                         "compare_label": "real picture",
                     }  # fmt: skip
@@ -101,7 +100,7 @@ def _dots(attacks: Sequence[Attack]) -> Figure:
 
 def _groups(groups: Sequence[Groups], chosen: Attack) -> Figure | None:
     rows: list[dict[str, Any]] = [
-        {"label": r.group, "value": r.own.value, **_ends(r.own), "n": r.own.n, "group": g.attribute}
+        {"label": r.group, "value": r.own.value, **chart_interval(r.own.interval), "n": r.own.n, "group": g.attribute}
         for g in groups for r in g.rates
     ]  # fmt: skip
     if not rows:
@@ -110,8 +109,8 @@ def _groups(groups: Sequence[Groups], chosen: Attack) -> Figure | None:
         "inversion_groups",
         "dots",
         "Type I success by group",
-        f"At FMR {rate(groups[0].fmr)} by {who(chosen.judge, chosen.own)}. Where an inverter has seen less of a "
-        "group it recovers less of it: a low rate is no protection against a better inverter.",
+        f"At FMR {fmr_words(groups[0].fmr)} by {judge_name(chosen.judge, chosen.own)}. Where an inverter has seen "
+        "less of a group it recovers less of it: a low rate is no protection against a better inverter.",
         "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows),
         {"x": {"label": "success, type I", "scale": "linear", "percent": True}, "rows": rows},
     )
@@ -132,16 +131,14 @@ def _sweep(swept: Sequence[Sweep]) -> Figure | None:
             means = [mean_or_none(getattr(s, field), s.people) for s in mine]
             series.append(
                 {
-                    "name": who(judge, own), "panel": panel, "points": True,
+                    "name": judge_name(judge, own), "panel": panel, "points": True,
                     "x": [s.guidance for s in mine],
-                    "y": [m.value if m else None for m in means],
-                    "low": [_ends(m)["low"] for m in means],
-                    "high": [_ends(m)["high"] for m in means],
+                    **chart_curve(means),
                 }
             )  # fmt: skip
             if means[0] and means[-1]:
                 words.append(
-                    f"{panel} by {who(judge, own)}: {means[0].value:.3f} at {mine[0].guidance:g}, "
+                    f"{panel} by {judge_name(judge, own)}: {means[0].value:.3f} at {mine[0].guidance:g}, "
                     f"{means[-1].value:.3f} at {mine[-1].guidance:g}"
                 )
     return Figure(

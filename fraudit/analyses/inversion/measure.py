@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fraudit.analyses.inversion.params import Params
+from fraudit.analyses.shared.reconstructions import default_scale, judging_models, make_pictures, shown_to
 from fraudit.errors import InsufficientData
 from fraudit.faces.align import align
-from fraudit.files.store import digest_of
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.inverters.inverting import Told, cosine, invert_refined, nobody, reembed
+from fraudit.inverters.inverting import Told, cosine, guidance_of, nobody
 from fraudit.stats.inversion import other_picture, sample_spread, spread_people
-from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, PairList
+from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, PairList, Work
 
 if TYPE_CHECKING:
-    from fraudit.analyses.inversion import Params
-
+    from fraudit.audit.context import AnalysisContext, Threshold
+    from fraudit.embedding.runtime import EmbedderRuntime
 
 MOST_FACES = 5  # sources of one person: more would let a few people carry the rates
 
@@ -43,12 +44,7 @@ class Sizes:
         return once * (1 + refine) + len(self.guidances) * self.people * self.samples
 
 
-def boxes(context: Any) -> tuple[Any, ...]:
-    """The audited model and every independent judge: all of them judge."""
-    return (context.embedder, *context.judges)
-
-
-def kin(context: Any) -> frozenset[str]:
+def related_judges(context: AnalysisContext) -> frozenset[str]:
     """Judges, by name, for whose vectors this inverter or one before it was trained: not independent."""
     ancestors, cards = set(), [getattr(context.inverter, "card", {})]
     while cards:
@@ -58,7 +54,7 @@ def kin(context: Any) -> frozenset[str]:
     return frozenset(box.spec.name for box in context.judges if box.fingerprint in ancestors)
 
 
-def rows_of(context: Any) -> I64:
+def usable_rows(context: AnalysisContext) -> I64:
     """i64[*]: judged faces that the audited model has a vector of and whose landmarks are known."""
     found = np.array([not reason for reason in context.landmarks()[1]], bool)
     rows = np.flatnonzero(context.embeddings().ok & ~context.calibration_mask() & found)
@@ -67,54 +63,7 @@ def rows_of(context: Any) -> I64:
     return rows
 
 
-def producer(inverter: Any) -> dict[str, Any] | None:
-    """What a stored picture of this inverter depends on, or None where that is not known."""
-    card = getattr(inverter, "card", {})
-    sha = card.get("weights_sha256") or card.get("sha256") or card.get("files")
-    return {"inverter": inverter.name, "card": digest_of(dict(card))} if sha else None
-
-
-def make(
-    context: Any, vectors: F32, seeds: I64, refine: int = 0, *, told: Told = nobody, **options: Any
-) -> U8:
-    """u8[N,S,S,3] pictures of f32[N,D] vectors; remembered where the inverter's weights are known by hash.
-
-    Args:
-        told: how many more pictures there are; those of every round of refinement count.
-    """
-    inverter = context.inverter
-    about = producer(inverter)
-    count = 0
-
-    def tell(more: int) -> None:
-        nonlocal count
-        count += more
-        told(more)
-
-    def pictures() -> U8:
-        return np.asarray(invert_refined(inverter, context.embedder, vectors, seeds, refine, tell, **options))
-
-    if about is None:
-        return pictures()
-    asked = options | ({"refine": refine} if refine else {})
-    parts = {**about, "vectors": digest_of(vectors), "seeds": digest_of(seeds), "options": repr(asked)}
-    found = context.store.arrays("inversions", parts, lambda: {"pictures": pictures()})
-    if not count:
-        told(len(vectors) * (1 + refine))
-    return np.asarray(found["pictures"])
-
-
-def shown_to(context: Any, box: Any, pictures: U8) -> Embeddings:
-    """What `box` says of u8[N,S,S,3] pictures, while the person is told how far it is."""
-    return reembed(box, pictures, context.part(f"showing pictures to {box.spec.name}", len(pictures)).add)
-
-
-def default_scale(inverter: Any) -> float:
-    """Share of the default sample sizes: stated by the inverter, never by the clock (docs/adr/0006)."""
-    return float(getattr(inverter, "share", 1.0))
-
-
-def choose_sizes(context: Any, params: Params, rows: I64) -> Sizes:
+def choose_sizes(context: AnalysisContext, params: Params, rows: I64) -> Sizes:
     """The sample sizes of `params`, times their scale."""
     scale = default_scale(context.inverter) if params.scale is None else params.scale
     return Sizes(
@@ -144,14 +93,16 @@ class Sources:
     real: U8
 
 
-def crops(context: Any, rows: Sequence[int] | I64) -> U8:
+def crops(context: AnalysisContext, rows: Sequence[int] | I64) -> U8:
     """u8[M,S,S,3]: faces `rows` in the inverter's geometry and resolution."""
     size, points = context.inverter.size_px, context.landmarks()[0]
     template = landmarks_of(size)
     return np.stack([align(context.picture(int(i)), points[int(i)], (size, size), template) for i in rows])
 
 
-def invert_sources(context: Any, params: Params, sizes: Sizes, usable: I64, told: Told = nobody) -> Sources:
+def invert_sources(
+    context: AnalysisContext, params: Params, sizes: Sizes, usable: I64, told: Told = nobody
+) -> Sources:
     """A seeded sample of judged faces, inverted once each."""
     subjects, embeddings = context.faces.subjects, context.embeddings()
     rows = spread_people(subjects, usable, sizes.sources, context.rng("inversion/sources"), MOST_FACES)
@@ -159,7 +110,7 @@ def invert_sources(context: Any, params: Params, sizes: Sizes, usable: I64, told
     pool[usable] = True
     others = other_picture(subjects, rows, pool, context.rng("inversion/others"))
     seeds = context.seed + np.arange(len(rows))
-    made = make(
+    made = make_pictures(
         context, embeddings.vectors[rows], seeds, params.refine, told=told, guidance=params.guidance,
         steps=params.steps,
     )  # fmt: skip
@@ -187,7 +138,7 @@ class Verdict:
 
     name: str
     own: bool
-    thresholds: dict[float, Any]
+    thresholds: dict[float, Threshold]
     source: F64
     keep: Bool
     other: F64
@@ -206,7 +157,7 @@ class Verdict:
     ok_made: Bool
 
 
-def judge(context: Any, params: Params, sources: Sources, box: Any) -> Verdict:
+def judge(context: AnalysisContext, params: Params, sources: Sources, box: EmbedderRuntime) -> Verdict:
     """Show reconstructions and sources at the same resolution to one model."""
     thresholds = {fmr: context.threshold_or_reason(fmr, runtime=box) for fmr in params.fmrs}
     made, real = (shown_to(context, box, pictures) for pictures in (sources.pictures, sources.real))
@@ -216,7 +167,7 @@ def judge(context: Any, params: Params, sources: Sources, box: Any) -> Verdict:
 
 
 def verdict_of(
-    sources: Sources, known: Embeddings, made: Embeddings, real: Embeddings, thresholds: dict[float, Any],
+    sources: Sources, known: Embeddings, made: Embeddings, real: Embeddings, thresholds: dict[float, Threshold],
     name: str, own: bool,
 ) -> Verdict:  # fmt: skip
     """The scores of one judge from its vectors of the whole set, of reconstructions and of the sources again."""
@@ -274,7 +225,7 @@ class Replaced:
     made: F64
 
 
-def choose_pairs(context: Any, count: int) -> PairList:
+def choose_pairs(context: AnalysisContext, count: int) -> PairList:
     """At most `count` genuine and as many impostor pairs of the protocol, seeded; folds are kept.
 
     Raises:
@@ -297,18 +248,20 @@ def choose_pairs(context: Any, count: int) -> PairList:
     return PairList(pairs.left[part], pairs.right[part], pairs.same[part], pairs.fold[part])
 
 
-def replace_pairs(context: Any, params: Params, pairs: PairList, told: Told = nobody) -> list[Replaced]:
+def replace_pairs(
+    context: AnalysisContext, params: Params, pairs: PairList, told: Told = nobody
+) -> list[Replaced]:
     """The first picture of every genuine pair becomes its reconstruction (ID3PM, Table 2); by every judge."""
     faces, at = np.unique(pairs.left[pairs.same], return_inverse=True)
     embeddings = context.embeddings()
     seeds = context.seed + np.arange(len(faces))
-    made = make(
+    made = make_pictures(
         context, embeddings.vectors[faces], seeds, params.refine, told=told, guidance=params.guidance,
         steps=params.steps,
     )  # fmt: skip
     real = crops(context, faces)
     found = []
-    for box in boxes(context):
+    for box in judging_models(context):
         known = context.embeddings(box)
         plain = np.where(
             known.ok[pairs.left] & known.ok[pairs.right],
@@ -360,7 +313,7 @@ def pixel_spread(pictures: U8, samples: int) -> F64:
 
 
 def sweep(
-    context: Any, params: Params, sizes: Sizes, sources: Sources, told: Told = nobody
+    context: AnalysisContext, params: Params, sizes: Sizes, sources: Sources, told: Told = nobody
 ) -> tuple[list[Sweep], dict[float, U8]]:
     """K samples of N people at every guidance, judged by everyone; and the pictures by guidance."""
     chosen = spread_people(
@@ -371,12 +324,12 @@ def sweep(
     found: list[Sweep] = []
     shown: dict[float, U8] = {}
     for guidance in sizes.guidances:
-        pictures = make(
+        pictures = make_pictures(
             context, np.repeat(vectors, k, axis=0), seeds, told=told, guidance=guidance, steps=params.steps
         )
         shown[guidance] = pictures
         pixels = pixel_spread(pictures, k)
-        for box in boxes(context):
+        for box in judging_models(context):
             known, again = context.embeddings(box), shown_to(context, box, pictures)
             good = again.ok & np.repeat(known.ok[chosen], k)
             to_source = np.where(good, cosine(again.vectors, np.repeat(known.vectors[chosen], k, 0)), np.nan)
@@ -389,3 +342,12 @@ def sweep(
                       each, similarity, spread, pixels)
             )  # fmt: skip
     return found, shown
+
+
+def work(context: AnalysisContext, params: Params) -> Work:
+    """What inverting asks, at most: sources and replaced pictures are shown at the inverter's resolution as well."""
+    if params.guidance is None:
+        params = replace(params, guidance=guidance_of(context.inverter))
+    sizes = choose_sizes(context, params, np.arange(max(1, len(context.faces) // 2)))
+    made = sizes.pictures(params.refine)
+    return Work(made + sizes.sources + sizes.pairs, made)

@@ -8,28 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fraudit.analyses.verification.words import rate
-from fraudit.errors import InsufficientData
+from fraudit.analyses.inversion.measure import Sources, Verdict
+from fraudit.analyses.inversion.params import Params
+from fraudit.analyses.shared.attributes import demographic_groups
+from fraudit.analyses.shared.counted import mean_or_none
+from fraudit.formatting import fmr_words
+from fraudit.stats.estimates import Estimate
 from fraudit.stats.family import FAMILY_LEVEL
-from fraudit.stats.frechet import Coverage, frechet_distance, group_jackknife, precision_recall
 from fraudit.stats.intervals import interval_or_reason, paired_difference
-from fraudit.stats.inversion import (
-    Figure,
-    angular,
-    excess,
-    group_gap,
-    mean_of,
-    other_pairs,
-    tally,
-    tally_at,
-)
+from fraudit.stats.inversion import angular, excess, group_gap, other_pairs, tally, tally_at
 from fraudit.stats.strangers import Trials
-from fraudit.types import Interval
 
 if TYPE_CHECKING:
-    from fraudit.analyses.inversion import Params
-    from fraudit.analyses.inversion.measure import Sources, Verdict
-
+    from fraudit.audit.context import AnalysisContext, Threshold
 
 # Share of reports of an inverter that shows strangers in which any finding may be low or worse (docs/severity.md): half
 # of it for type I, an eighth for each of the four other rules. A finding looks at one end of an interval.
@@ -47,11 +38,11 @@ class Success:
             against the same pictures. excess: own less chance; sure: the same at the level of findings.
     """
 
-    own: Figure
-    ceiling: Figure
-    chance: Figure | None
-    excess: Figure | None
-    sure: Figure | None
+    own: Estimate
+    ceiling: Estimate
+    chance: Estimate | None
+    excess: Estimate | None
+    sure: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +57,11 @@ class Point:
     """
 
     fmr: float
-    threshold: Any
+    threshold: Threshold
     one: Success | None = None
     two: Success | None = None
-    strangers_real: Figure | None = None
-    generic: Figure | None = None
+    strangers_real: Estimate | None = None
+    generic: Estimate | None = None
     missing: str = ""
 
 
@@ -81,8 +72,8 @@ class Attack:
     judge: str
     own: bool
     points: tuple[Point, ...]
-    similarity: Figure | None
-    distance: Figure | None
+    similarity: Estimate | None
+    distance: Estimate | None
     not_seen: int
 
     @property
@@ -92,15 +83,15 @@ class Attack:
         return usable[-1] if usable else None
 
 
-def _mean(values: Any, people: Any) -> Figure | None:
-    try:
-        return mean_of(values, people)
-    except InsufficientData:
-        return None
-
-
 def _success(
-    scores: Any, ceiling: Any, across: Any, at: float, people: Any, usable: Any, pairs: Any, real: Any,
+    scores: Any,
+    ceiling: Any,
+    across: Any,
+    at: float,
+    people: Any,
+    usable: Any,
+    pairs: Any,
+    real: Any,
     level: float,
 ) -> Success | None:
     """Counts of one kind of picture; `pairs` (i, j) are the comparisons with other people's reconstructions.
@@ -125,7 +116,7 @@ def _success(
 
 def _generic(
     verdict: Verdict, at: float, real: Trials, pairs: Any
-) -> tuple[Figure | None, Figure | None]:
+) -> tuple[Estimate | None, Estimate | None]:
     """(real sources that match strangers, by how much more reconstructions do) over the same comparisons."""
     i, j = pairs
     if not len(i):
@@ -136,7 +127,7 @@ def _generic(
         lambda: paired_difference(real.events, made, left, right, OTHER_LEVEL).interval
     )
     count = len(np.unique(np.concatenate([left, right])))
-    more = Figure(float(made.mean() - real.events.mean()), found, len(i), count, reason)
+    more = Estimate(float(made.mean() - real.events.mean()), found, len(i), count, reason)
     return tally_at(real, real), more
 
 
@@ -152,7 +143,7 @@ def attack(verdict: Verdict, sources: Sources, params: Params, seed: int = 0) ->
         at = verdict.thresholds[fmr]
         if not at.resolvable:
             need = f"{round(3 / fmr):,}"
-            why = f"FMR {rate(fmr)} needs {need} impostor pairs to fix the threshold; there are {at.n_impostor:,}"
+            why = f"FMR {fmr_words(fmr)} needs {need} impostor pairs to fix the threshold; there are {at.n_impostor:,}"
             points.append(Point(fmr, at, missing=at.missing or why))
             continue
         v, (i, j), (all_pairs, other) = verdict, pairs[0], pairs
@@ -161,9 +152,19 @@ def attack(verdict: Verdict, sources: Sources, params: Params, seed: int = 0) ->
             Point(
                 fmr,
                 at,
-                _success(v.source, v.real, v.strangers, at.value, people, keep, all_pairs, real, ATTACK_LEVEL),
                 _success(
-                    v.other, v.source_other, v.strangers_other, at.value, people, has, other, real, OTHER_LEVEL
+                    v.source, v.real, v.strangers, at.value, people, keep, all_pairs, real, ATTACK_LEVEL
+                ),
+                _success(
+                    v.other,
+                    v.source_other,
+                    v.strangers_other,
+                    at.value,
+                    people,
+                    has,
+                    other,
+                    real,
+                    OTHER_LEVEL,
                 ),
                 *_generic(verdict, at.value, real, all_pairs),
                 missing="" if keep.any() else "this judge has no vector of any source",
@@ -173,8 +174,8 @@ def attack(verdict: Verdict, sources: Sources, params: Params, seed: int = 0) ->
         verdict.name,
         verdict.own,
         tuple(points),
-        _mean(verdict.source, people),
-        _mean(angular(verdict.source), people),
+        mean_or_none(verdict.source, people),
+        mean_or_none(angular(verdict.source), people),
         int((keep & ~verdict.ok_made).sum()),
     )
 
@@ -190,9 +191,9 @@ class GroupSuccess:
     """One group's type I success and its excess over chance; `sure`: at the level of all comparisons of groups."""
 
     group: str
-    own: Figure
-    excess: Figure | None
-    sure: Figure | None
+    own: Estimate
+    excess: Estimate | None
+    sure: Estimate | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,23 +210,20 @@ class Groups:
     fmr: float
     rates: tuple[GroupSuccess, ...]
     small: tuple[tuple[str, int], ...]
-    gap: Figure | None = None
+    gap: Estimate | None = None
     more: str = ""
     less: str = ""
 
 
 def by_group(
-    context: Any, params: Params, sources: Sources, verdicts: Sequence[Verdict], chosen: Attack
+    context: AnalysisContext, params: Params, sources: Sources, verdicts: Sequence[Verdict], chosen: Attack
 ) -> list[Groups]:
     """Success by group for the chosen judge, for attributes with two groups of enough people."""
-    from fraudit.analyses.bias import Params as BiasParams
-    from fraudit.analyses.bias import attribute_groups
-
     point = chosen.strictest
     if point is None or point.one is None or not context.faces.attributes:
         return []
     verdict = next(v for v in verdicts if v.name == chosen.judge and v.own == chosen.own)
-    named = attribute_groups(context, BiasParams(by=params.by, intersections=False))
+    named = demographic_groups(context.faces, params.by)
     parts = {name: _parts(labels[sources.rows], sources, verdict, params) for name, labels in named.items()}
     tests = sum(len(large) * (len(large) - 1) // 2 for large, _ in parts.values())
     level = 1 - 2 * OTHER_ERROR / max(tests, 1)
@@ -269,9 +267,9 @@ def _group(
     )
 
 
-def _widest(rates: Sequence[GroupSuccess]) -> tuple[Figure | None, str, str]:
+def _widest(rates: Sequence[GroupSuccess]) -> tuple[Estimate | None, str, str]:
     """The two groups whose difference has the highest lower bound."""
-    best: tuple[Figure | None, str, str] = (None, "", "")
+    best: tuple[Estimate | None, str, str] = (None, "", "")
     low = -np.inf
     for a in rates:
         for b in rates:
@@ -281,56 +279,3 @@ def _widest(rates: Sequence[GroupSuccess]) -> tuple[Figure | None, str, str]:
             if gap.interval is not None and gap.interval.low > low:
                 best, low = (gap, a.group, b.group), gap.interval.low
     return best
-
-
-@dataclass(frozen=True, slots=True)
-class Cloud:
-    """How the cloud of reconstructions lies to the cloud of real vectors in one judge's feature space.
-
-    `made` compares reconstructions with their sources, `real` the sources at the inverter's resolution:
-    what the resolution alone costs. Frechet distances are of unit vectors.
-    """
-
-    judge: str
-    own: bool
-    dim: int
-    n: int
-    made: float
-    made_interval: Interval | None
-    real: float
-    real_interval: Interval | None
-    coverage: Coverage
-    coverage_real: Coverage
-    reason: str = ""
-
-
-def cloud(params: Params, sources: Sources, verdict: Verdict) -> Cloud:
-    """Frechet distance, precision and recall.
-
-    Raises:
-        InsufficientData: too few vectors.
-    """
-    use = verdict.ok_real & verdict.ok_made
-    real, people = verdict.unit[use].astype(np.float64), sources.people[use]
-
-    def distance(other: Any) -> tuple[float, Interval | None, str]:
-        value = frechet_distance(real, other)
-        found, reason = interval_or_reason(
-            lambda: group_jackknife(lambda keep: frechet_distance(real[keep], other[keep]), people)
-        )
-        return value, found, reason
-
-    made, small = verdict.unit_made[use].astype(np.float64), verdict.unit_real[use].astype(np.float64)
-    k = params.neighbours
-    to_made, to_small = distance(made), distance(small)
-    return Cloud(
-        verdict.name,
-        verdict.own,
-        real.shape[1],
-        len(real),
-        *to_made[:2],
-        *to_small[:2],
-        precision_recall(real, made, people, people, k),
-        precision_recall(real, small, people, people, k),
-        to_made[2],
-    )

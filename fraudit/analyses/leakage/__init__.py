@@ -19,7 +19,7 @@ from fraudit.analyses.leakage.targets import MIN_FACES, MIN_PEOPLE, Target
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.stats.fairness import holm
 from fraudit.stats.family import FAMILY_LEVEL
-from fraudit.stats.jackknife import LEAST_GROUPS, Estimate
+from fraudit.stats.jackknife import LEAST_GROUPS, Jackknifed
 from fraudit.stats.probes import (
     Chance,
     Judge,
@@ -81,15 +81,15 @@ class Probe:
     target: Target
     n: int
     people: int
-    score: Estimate
+    score: Jackknifed
     control: Chance
-    selectivity: Estimate
-    balanced: Estimate | None
+    selectivity: Jackknifed
+    balanced: Jackknifed | None
     p: float
     p_holm: float
-    share: Estimate | None
+    share: Jackknifed | None
     no_share: str
-    mlp: Estimate | None = None
+    mlp: Jackknifed | None = None
 
 
 def choose_rows(context: Any, limit: int) -> I64:
@@ -151,7 +151,7 @@ class Bench:
         self.controls = CONTROLS
 
 
-def _number_scores(bench: Bench, values: np.ndarray, control: np.ndarray) -> tuple[Estimate, Chance]:
+def _number_scores(bench: Bench, values: np.ndarray, control: np.ndarray) -> tuple[Jackknifed, Chance]:
     """(R2, R2 of the control tasks)."""
     table = np.column_stack([values, control])
     read = bench.ridge.predict(table)
@@ -172,7 +172,7 @@ def _number_scores(bench: Bench, values: np.ndarray, control: np.ndarray) -> tup
 
 def _class_scores(
     bench: Bench, target: Target, values: np.ndarray, control: np.ndarray
-) -> tuple[Estimate, Chance, Estimate, np.ndarray]:
+) -> tuple[Jackknifed, Chance, Jackknifed, np.ndarray]:
     """(AUC, AUC of the control tasks, balanced accuracy, f64[N,C] of 0/1)."""
     names, labels = np.unique(values, return_inverse=True)
     count = len(names)
@@ -283,7 +283,7 @@ def _with_mlp(
     fold, parts = (of(subjects, MLP_FOLDS, context.seed) for of in (identity_folds, fold_parts))
     weights = person_weights(subjects)
     answers, bases = mlp_folds(vectors, table, classes, subjects, fold, weights, context.seed)
-    scores: list[Estimate] = []
+    scores: list[Jackknifed] = []
     everyone = np.ones(len(subjects), bool)
     for t, count in enumerate(classes):
         known = todo[t][1] if t < len(todo) else everyone

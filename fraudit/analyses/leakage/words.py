@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from fraudit.analyses.leakage.targets import IDENTITY, NOT_IDENTITY
 from fraudit.formatting import number
-from fraudit.stats.jackknife import Estimate
+from fraudit.stats.jackknife import Jackknifed
 from fraudit.stats.probes import Chance
 from fraudit.types import I64, SEVERITIES, AnalysisResult, Column, Figure, Finding, Metric, Severity, Table
 
@@ -44,11 +44,11 @@ def _p(value: float) -> str:
     return "below 0.0001" if value < 1e-4 else f"{value:.2g}"
 
 
-def _span(estimate: Estimate) -> str:
+def _span(estimate: Jackknifed) -> str:
     return f"{_number(estimate.interval.low)} to {_number(estimate.interval.high)}"
 
 
-def _unit(probe: Probe, estimate: Estimate) -> Estimate:
+def _unit(probe: Probe, estimate: Jackknifed) -> Jackknifed:
     """The score from 0 (chance) to 1: R2, or 2 AUC - 1."""
     return estimate.scaled(2, -1) if probe.target.classes else estimate
 
@@ -188,7 +188,7 @@ def metrics(probes: Sequence[Probe]) -> list[Metric]:
     for probe in probes:
         name, words = f"leakage.{probe.target.name}", probe.target.words
 
-        def add(suffix: str, estimate: Estimate | Chance | None, label: str, missing: str = "", own: Probe = probe,
+        def add(suffix: str, estimate: Jackknifed | Chance | None, label: str, missing: str = "", own: Probe = probe,
                 base: str = name) -> None:  # fmt: skip
             if estimate is None:
                 rows.append(Metric(f"{base}.{suffix}", None, missing=missing, better="lower", label=label))

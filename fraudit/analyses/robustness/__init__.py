@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from fraudit.analyses.shared.attributes import group_masks
 from fraudit.errors import DataError, InsufficientData
 from fraudit.files.doors import RECORD_BYTES, entering, read_json
 from fraudit.stats.family import FAMILY_LEVEL
@@ -132,16 +133,6 @@ def person_errors(
         split = both[:, :, 0], both[:, :, 1]
     clean = comparisons.person_sums(comparisons.clean_errors)
     return sums, clean, comparisons.person_sums(np.ones(len(comparisons.pairs.same), bool)), split
-
-
-def group_masks(values: np.ndarray, people: np.ndarray) -> dict[str, Bool]:
-    """Group label -> bool[K] of probes, for an attribute of few values. Empty for a continuous attribute."""
-    text = values.dtype.kind in "UOS"
-    known = np.array([str(v) != "" for v in values]) if text else np.isfinite(values.astype(float))
-    labels = np.unique(values[known])
-    if len(labels) < 2 or len(labels) > 8:
-        return {}
-    return {(str(v) if text else f"{float(v):g}"): known & (values == v) for v in labels}
 
 
 def reference_rates(path: str, grid: Grid, digest: str) -> tuple[F64, float]:
@@ -294,7 +285,7 @@ def _groups(
         known = ", ".join(sorted(attributes)) or "none"
         raise DataError(f"robustness.by: the set has no attribute '{name}'", f"known: {known}")
     probes = comparisons.pairs.probes
-    masks = group_masks(np.asarray(attributes[name])[probes], context.faces.subjects[probes])
+    masks = group_masks(np.asarray(attributes[name])[probes])
     if not masks:
         return {}, (f"No grid per group: '{name}' has no two to eight values among the probes.",)
     groups = {}

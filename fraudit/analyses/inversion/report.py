@@ -1,22 +1,22 @@
-"""Words, metrics, tables and figures of the inversion audit; computes no rate."""
+"""The inversion audit as findings and tables; rules of severity in docs/severity.md. Computes no rate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fraudit.analyses.inversion.measure import Sizes
+from fraudit.analyses.inversion.metrics import standing
+from fraudit.analyses.inversion.params import Params
 from fraudit.analyses.inversion.rates import Attack, Groups, Point, Success
-from fraudit.analyses.verification.words import rate
-from fraudit.errors import InsufficientData
+from fraudit.analyses.shared.words import interval_and_people, judge_key, judge_name, slug
+from fraudit.formatting import fmr_words, percent
 from fraudit.formatting import interval as interval_words
-from fraudit.formatting import percent
-from fraudit.stats.inversion import Figure as Counted
-from fraudit.stats.inversion import mean_of, replacement
-from fraudit.types import I64, Column, Finding, Metric, Severity, Table
+from fraudit.stats.estimates import Estimate
+from fraudit.types import Column, Finding, Metric, Severity, Table
 
 if TYPE_CHECKING:
-    from fraudit.analyses.inversion import Params
-    from fraudit.analyses.inversion.measure import Replaced, Sizes, Sweep
+    from fraudit.audit.context import AnalysisContext
 
 # Rules of docs/severity.md: bounds of success less chance. SEEN: share of real pictures at the inverter's resolution
 # that must match before an inverter's failure says anything.
@@ -36,191 +36,10 @@ METHOD = (
 )
 
 
-def slug(text: str) -> str:
-    """A name as part of a metric's name."""
-    return "".join(c if c.isalnum() else "_" for c in text).strip("_").lower()
-
-
-def key(judge: str, own: bool) -> str:
-    """Part of a metric's name: `self` for the audited model."""
-    return "self" if own else slug(judge)
-
-
-def who(judge: str, own: bool) -> str:
-    """The judge in a table."""
-    return f"{judge} (the audited model)" if own else judge
-
-
-def said(counted: Counted, unit: str) -> str:
-    """`95 % interval 60 to 75 %; 180 faces of 30 people`, or why there is no interval."""
-    n = f"{counted.n:,} {unit} of {counted.people:,} people"
-    if counted.interval is None:
-        return f"no interval: {counted.reason}; {n}"
-    bounds = interval_words(counted.interval.low, counted.interval.high, as_percent=True)
-    return f"95 % interval {bounds}; {n}"
-
-
-def points(counted: Counted) -> str:
+def difference_in_points(counted: Estimate) -> str:
     """`57.9 points (at least 50.2)`: a difference with its lower bound at the level of findings."""
     low = f" (at least {100 * counted.interval.low:.1f})" if counted.interval else ""
     return f"{100 * counted.value:+.1f} points{low}"
-
-
-def counted_metric(name: str, found: Counted | None, missing: str, label: str, **more: Any) -> Metric:
-    """A metric of a counted rate or mean, or the reason it is missing."""
-    if found is None:
-        return Metric(name, None, missing=missing, label=label, **more)
-    return Metric(
-        name, found.value, n=found.n, interval=found.interval, interval_missing=found.reason, label=label, **more
-    )  # fmt: skip
-
-
-def _standing(chosen: Attack, kin: frozenset[str]) -> str:
-    return "a related model" if chosen.judge in kin else "an independent judge"
-
-
-def attack_metrics(
-    attacks: Sequence[Attack], chosen: Attack, kin: frozenset[str] = frozenset()
-) -> list[Metric]:
-    """Success by judge, and `inversion.attack_success`, the report's key figure."""
-    point = chosen.strictest
-    by = "the model itself" if chosen.own else f"{_standing(chosen, kin)} ({chosen.judge})"
-    if point is None or point.one is None:
-        label, missing = f"type I by {by}", chosen.points[-1].missing
-        found = [Metric("inversion.attack_success", None, missing=missing, better="lower", label=label)]
-    else:
-        label = f"type I at FMR {rate(point.fmr)} by {by}"
-        found = [
-            counted_metric(
-                "inversion.attack_success", point.one.own, "", label, better="lower", n_unit="reconstructions"
-            )
-        ]
-    for attack in attacks:
-        base, name = f"inversion.{key(attack.judge, attack.own)}", who(attack.judge, attack.own)
-        for point in attack.points:
-            found += _point_metrics(point, base, f"at FMR {rate(point.fmr)} by {name}")
-        few = "no reconstruction has a vector"
-        found.append(
-            counted_metric(
-                f"{base}.similarity", attack.similarity, few, f"Mean cosine to the source by {name}",
-                better="lower", n_unit="reconstructions",
-            )
-        )  # fmt: skip
-        found.append(
-            counted_metric(
-                f"{base}.distance", attack.distance, few, f"Mean angular distance to the source by {name}",
-                better="higher", n_unit="reconstructions",
-            )
-        )  # fmt: skip
-    return found
-
-
-def _point_metrics(point: Point, base: str, words: str) -> list[Metric]:
-    """Type I and II with ceiling, chance and excess; strangers among real pictures."""
-    one, two = point.one, point.two
-    alone = point.missing or "nobody has another picture with a vector"
-    lonely = point.missing or "no pair of different people"
-    made, pictures, pairs = "reconstructions", "pictures", "pairs"
-    chance = "Chance: reconstructions of other people match"
-    parts: tuple[tuple[str, Counted | None, str, str, str], ...] = (
-        ("type1", one and one.own, "Type I", made, point.missing),
-        ("type1_real", one and one.ceiling, "Real picture at that resolution, type I", pictures, point.missing),
-        ("strangers", one and one.chance, f"{chance} the source", pairs, lonely),
-        ("strangers_real", point.strangers_real, "Real sources match other people's", pairs, lonely),
-        ("type1_excess", one and one.excess, "Type I less chance", made, lonely),
-        ("type2", two and two.own, "Type II", made, alone),
-        ("type2_real", two and two.ceiling, "Real source against the other picture", pictures, alone),
-        ("strangers2", two and two.chance, f"{chance} the other picture", pairs, alone),
-        ("type2_excess", two and two.excess, "Type II less chance", made, alone),
-    )
-    at = f"@fmr={rate(point.fmr)}"
-    lower = ("type1", "type2", "type1_excess", "type2_excess")
-    return [
-        counted_metric(
-            f"{base}.{part}{at}", counted, missing or "no vector", f"{text} {words}", n_unit=unit,
-            better="lower" if part in lower else "none",
-        )
-        for part, counted, text, unit, missing in parts
-    ]  # fmt: skip
-
-
-def group_metrics(groups: Sequence[Groups], chosen: Attack) -> list[Metric]:
-    """Type I and its excess over chance by group; small groups with the reason."""
-    found = []
-    for g in groups:
-        base, at = f"inversion.group.{slug(g.attribute)}", f"@fmr={rate(g.fmr)}"
-        end = f"by {g.attribute}, judged by {who(chosen.judge, chosen.own)}"
-        parts = (("type1", f"Type I {end}"), ("type1_excess", f"Type I less chance {end}"))
-        for name, label in parts:
-            for r in g.rates:
-                counted = r.own if name == "type1" else r.excess
-                found.append(
-                    counted_metric(f"{base}.{name}{at}", counted, "no pair of different people", label,
-                                   group=r.group, better="lower", n_unit="reconstructions")
-                )  # fmt: skip
-            for label_of, people in g.small:
-                why = f"{people} people, fewer than the floor: nothing is concluded"
-                found.append(
-                    Metric(f"{base}.{name}{at}", None, group=label_of, missing=why, better="lower", label=label)
-                )
-    return found
-
-
-def replacement_metrics(replaced: Sequence[Replaced], subjects: I64, missing: str) -> list[Metric]:
-    """Accuracy of the protocol untouched, at the inverter's resolution, and with reconstructions."""
-    if not replaced:
-        text = "Replacement protocol"
-        return [Metric("inversion.self.replacement", None, missing=missing, better="lower", label=text)]
-    found = []
-    for r in replaced:
-        left, right = subjects[r.pairs.left], subjects[r.pairs.right]
-        for part, scores, text in (
-            ("replacement", r.made, "first picture of genuine pairs replaced by its reconstruction"),
-            ("replacement_real", r.real, "first picture of genuine pairs at the inverter's resolution"),
-            ("replacement_none", r.plain, "the same pairs untouched"),
-        ):
-            a = replacement(scores, r.pairs.same, r.pairs.fold, left, right)
-            found.append(
-                Metric(
-                    f"inversion.{key(r.judge, r.own)}.{part}", a.accuracy, n=a.n, interval=a.interval,
-                    interval_missing=a.reason, better="lower" if part == "replacement" else "none", n_unit="pairs",
-                    label=f"Accuracy over {a.folds} folds by {who(r.judge, r.own)}: {text}",
-                )
-            )  # fmt: skip
-    return found
-
-
-def mean_or_none(values: Any, people: Any) -> Counted | None:
-    """The mean with its interval, or None where nobody has a value."""
-    try:
-        return mean_of(values, people)
-    except InsufficientData:
-        return None
-
-
-def sweep_metrics(swept: Sequence[Sweep], guidance: float) -> list[Metric]:
-    """Identity similarity and diversity at every guidance; the default guidance without `@`."""
-    found = []
-    few = "nobody has two reconstructions with a vector"
-    for s in swept:
-        at = "" if s.guidance == guidance else f"@guidance={s.guidance:g}"
-        base, name = f"inversion.{key(s.judge, s.own)}", who(s.judge, s.own)
-        words = f"at guidance {s.guidance:g} by {name}, {s.samples} samples a person"
-        for part, values, text in (
-            ("sample_similarity", s.similarity, "Mean cosine of samples to their source"),
-            ("diversity", s.spread, "Mean angular distance among samples of one vector"),
-        ):
-            found.append(
-                counted_metric(f"{base}.{part}{at}", mean_or_none(values, s.people), few, f"{text} {words}",
-                               n_unit="vectors")
-            )  # fmt: skip
-        if s.own:
-            text = f"RMS pixel difference among samples of one vector at guidance {s.guidance:g}"
-            found.append(
-                counted_metric(f"inversion.pixel_diversity{at}", mean_or_none(s.pixels, s.people), few, text,
-                               n_unit="vectors")
-            )  # fmt: skip
-    return found
 
 
 def severity_of(one: Success) -> tuple[Severity, str]:
@@ -266,13 +85,13 @@ def findings(
         text = f"Attack success cannot be given: {chosen.points[-1].missing}."
         return [Finding("info", text, ("inversion.attack_success",), "inversion.unresolved")]
     severity, ending = severity_of(point.one)
-    judge = "the model itself" if chosen.own else f"{_standing(chosen, kin)} ({chosen.judge})"
-    base, at = f"inversion.{key(chosen.judge, chosen.own)}", f"@fmr={rate(point.fmr)}"
+    judge = "the model itself" if chosen.own else f"{standing(chosen, kin)} ({chosen.judge})"
+    base, at = f"inversion.{judge_key(chosen.judge, chosen.own)}", f"@fmr={fmr_words(point.fmr)}"
     found = [
         Finding(
             severity,
             f"{percent(point.one.own.value)} of reconstructions match their source for {judge} at FMR "
-            f"{rate(point.fmr)} ({said(point.one.own, 'reconstructions')}){_beside(point.one)}: "
+            f"{fmr_words(point.fmr)} ({interval_and_people(point.one.own, 'reconstructions')}){_beside(point.one)}: "
             f"{ENDINGS[ending, chosen.own]}.",
             ("inversion.attack_success", f"{base}.type1_excess{at}", f"{base}.strangers{at}"),
             "inversion.attack_success",
@@ -287,9 +106,9 @@ def findings(
             Finding(
                 "medium" if g.gap.interval.low >= GROUP_MEDIUM else "low",
                 f"By {g.attribute}, reconstructions of '{g.more}' match their source beyond chance more often than "
-                f"those of '{g.less}': {points(g.gap)}, at a level for all findings of this section "
+                f"those of '{g.less}': {difference_in_points(g.gap)}, at a level for all findings of this section "
                 f"({people:,} people in the smallest group).",
-                (f"inversion.group.{slug(g.attribute)}.type1_excess@fmr={rate(g.fmr)}",),
+                (f"inversion.group.{slug(g.attribute)}.type1_excess@fmr={fmr_words(g.fmr)}",),
                 "inversion.group_gap",
             )
         )
@@ -317,7 +136,7 @@ def _beside(one: Success) -> str:
         return ""
     return (
         f"; reconstructions of other people match it in {percent(one.chance.value)}, a difference of "
-        f"{points(one.sure)}"
+        f"{difference_in_points(one.sure)}"
     )
 
 
@@ -329,7 +148,8 @@ def _type_two(point: Point, base: str, at: str) -> list[Finding]:
     level: Severity = "medium" if low >= HIGH else "low" if low > 0 else "info"
     text = (
         f"{percent(two.own.value)} of reconstructions match another picture of the same person "
-        f"({said(two.own, 'reconstructions')}){_beside(two)}; of the real sources {percent(two.ceiling.value)} do."
+        f"({interval_and_people(two.own, 'reconstructions')}){_beside(two)}; of the real sources "
+        f"{percent(two.ceiling.value)} do."
     )
     evidence = (f"{base}.type2{at}", f"{base}.type2_excess{at}", f"{base}.type2_real{at}")
     return [Finding(level, text, evidence, "inversion.type2")]
@@ -343,13 +163,15 @@ def _generic(point: Point, base: str, at: str) -> list[Finding]:
         return []
     text = (
         f"Reconstructions match strangers in {percent(point.one.chance.value)} of pairs "
-        f"({said(point.one.chance, 'pairs')}), real pictures of the same people in {percent(real.value)}: generic "
-        "faces match many."
+        f"({interval_and_people(point.one.chance, 'pairs')}), real pictures of the same people in "
+        f"{percent(real.value)}: generic faces match many."
     )
-    return [Finding("low", text, (f"{base}.strangers{at}", f"{base}.strangers_real{at}"), "inversion.generic")]
+    return [
+        Finding("low", text, (f"{base}.strangers{at}", f"{base}.strangers_real{at}"), "inversion.generic")
+    ]
 
 
-def _cells(found: Counted | None) -> dict[str, Any]:
+def _cells(found: Estimate | None) -> dict[str, Any]:
     if found is None:
         return {"value": None, "interval": None, "n": None, "people": None}
     bounds = [found.interval.low, found.interval.high] if found.interval else None
@@ -373,7 +195,7 @@ def tables(attacks: Sequence[Attack], metrics: Sequence[Metric]) -> list[Table]:
     one, two = [], []
     for a in attacks:
         for p in a.points:
-            row: dict[str, Any] = {"judge": who(a.judge, a.own), "fmr": rate(p.fmr)}
+            row: dict[str, Any] = {"judge": judge_name(a.judge, a.own), "fmr": fmr_words(p.fmr)}
             one.append(row | _success_cells(p.one))
             two.append(row | _success_cells(p.two))
     columns: tuple[Column, ...] = (
@@ -412,7 +234,7 @@ def tables(attacks: Sequence[Attack], metrics: Sequence[Metric]) -> list[Table]:
 
 
 def caveats(
-    context: Any,
+    context: AnalysisContext,
     params: Params,
     sizes: Sizes,
     attacks: Sequence[Attack],
@@ -453,13 +275,13 @@ def caveats(
     elif trained:
         found.append(f"The inverter was trained on {', '.join(map(str, trained))}.")
     for a in attacks:
-        found += dict.fromkeys(f"{who(a.judge, a.own)}: {p.missing}." for p in a.points if p.missing)
+        found += dict.fromkeys(f"{judge_name(a.judge, a.own)}: {p.missing}." for p in a.points if p.missing)
         if a.not_seen:
             found.append(
-                f"{a.not_seen} reconstructions gave {who(a.judge, a.own)} no vector and count as no match."
+                f"{a.not_seen} reconstructions gave {judge_name(a.judge, a.own)} no vector and count as no match."
             )
     if (point := chosen.strictest) is not None:
-        found.append(f"Threshold of {who(chosen.judge, chosen.own)}: {point.threshold.provenance}.")
+        found.append(f"Threshold of {judge_name(chosen.judge, chosen.own)}: {point.threshold.provenance}.")
     if sizes.scale < 1:
         found.append(f"Sample sizes are {percent(sizes.scale)} of the defaults (inversion.scale).")
     if not context.faces.identified:

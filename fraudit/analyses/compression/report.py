@@ -1,28 +1,26 @@
-"""The compression analysis as metrics, tables, figures and findings; rules of severity in docs/severity.md."""
+"""The compression analysis as metrics, tables and findings; rules of severity in docs/severity.md."""
 
 from __future__ import annotations
 
-import numpy as np
-
-from fraudit.analyses.compression import Measured
+from fraudit.analyses.compression.costs import REPEATS
+from fraudit.analyses.compression.measure import Measured
 from fraudit.formatting import group_words, percent
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.intervals import Difference
 from fraudit.stats.pca import CODES
 from fraudit.stats.template_loss import smallest_safe
-from fraudit.types import Column, Figure, Finding, Interval, Metric, Table
+from fraudit.types import Column, Finding, Interval, Metric, Table
+
+FULL = "float32"  # what every other way is compared with
 
 
-def _tar(m: Measured) -> str:
+def tar_name(m: Measured) -> str:
     return f"TAR@FAR={m.far:g}"
 
 
-def _margin(m: Measured) -> str:
+def _margin_words(m: Measured) -> str:
     points = 100 * m.margin
     return f"{points:g} point{'' if points == 1 else 's'}"
-
-
-FULL = "float32"  # what every other way is compared with
 
 
 def losses_by_dim(m: Measured, suffix: str = "") -> dict[int, Difference]:
@@ -51,7 +49,9 @@ def metrics(m: Measured) -> list[Metric]:
         ("effective_rank", s.entropy_rank, "Effective rank (entropy)"),
         ("participation_ratio", s.participation, "Participation ratio"),
     ]
-    spread += [(f"dims@variance={q:g}", v, f"Axes for {percent(q, 0)} of the variance") for q, v in s.dims.items()]
+    spread += [
+        (f"dims@variance={q:g}", v, f"Axes for {percent(q, 0)} of the variance") for q, v in s.dims.items()
+    ]
     found = [
         Metric(
             f"compression.{name}", value, "", s.people, interval, "", None, "none", label, "people", s.reason
@@ -73,7 +73,7 @@ def metrics(m: Measured) -> list[Metric]:
                     interval_missing=loss.reason,
                     better="higher",
                     n_unit=unit,
-                    label=f"{'Accuracy' if kind == 'accuracy' else _tar(m)}, {name}",
+                    label=f"{'Accuracy' if kind == 'accuracy' else tar_name(m)}, {name}",
                 )
             )
         if name == FULL:
@@ -87,7 +87,7 @@ def metrics(m: Measured) -> list[Metric]:
                 interval_missing=loss.reason,
                 better="lower",
                 n_unit="genuine pairs",
-                label=f"Loss of {_tar(m)} against the full vector, {name}",
+                label=f"Loss of {tar_name(m)} against the full vector, {name}",
             )
         )
     for name, (ratio, interval) in m.costs.items():
@@ -95,7 +95,7 @@ def metrics(m: Measured) -> list[Metric]:
             Metric(
                 f"compression.match_cost.{name}",
                 ratio,
-                n=7,
+                n=REPEATS,
                 interval=interval,
                 better="lower",
                 label=f"Time of a comparison relative to float32 in full, {name}",
@@ -133,7 +133,7 @@ def metrics(m: Measured) -> list[Metric]:
 
 
 def _dimension_metrics(m: Measured) -> list[Metric]:
-    label = f"Fewest axes within {_margin(m)} of {_tar(m)}"
+    label = f"Fewest axes within {_margin_words(m)} of {tar_name(m)}"
     names = ("compression.safe_dim", "compression.safe_dim_estimate")
     if not m.losses:
         return [Metric(name, None, missing=m.no_pairs, better="lower", label=label) for name in names]
@@ -172,7 +172,7 @@ def _dimension_metrics(m: Measured) -> list[Metric]:
     return found
 
 
-def _words(name: str) -> str:
+def template_words(name: str) -> str:
     kinds = {
         "float32": "float32, full",
         "float16": "float16",
@@ -185,13 +185,13 @@ def _words(name: str) -> str:
     return f"PCA {parts[1]}" + (" + int8" if len(parts) > 2 else "")
 
 
-def _pair(interval: Interval | None) -> str:
+def _interval_words(interval: Interval | None) -> str:
     return (
         "too few people" if interval is None else interval_words(interval.low, interval.high, as_percent=True)
     )
 
 
-def _points(difference: Difference | None) -> str:
+def _points_words(difference: Difference | None) -> str:
     if difference is None:
         return "too few people"
     return f"{100 * difference.interval.low:.2f} to {100 * difference.interval.high:.2f}"
@@ -203,15 +203,15 @@ def tables(m: Measured) -> tuple[Table, ...]:
     if m.losses:
         rows = [
             {
-                "template": _words(name),
+                "template": template_words(name),
                 "bytes": m.variants[name].size_bytes,
                 "accuracy": loss.accuracy[0],
-                "accuracy_interval": _pair(loss.accuracy[1]),
+                "accuracy_interval": _interval_words(loss.accuracy[1]),
                 "tar": loss.tar[0],
-                "tar_interval": _pair(loss.tar[1]),
+                "tar_interval": _interval_words(loss.tar[1]),
                 "fmr": loss.fmr,
                 "loss": None if name == FULL else 100 * loss.value,
-                "loss_interval": "the reference" if name == FULL else _points(loss.tar_loss),
+                "loss_interval": "the reference" if name == FULL else _points_words(loss.tar_loss),
                 "cost": m.costs[name][0] if name in m.costs else None,
                 "n": m.n_genuine,
             }
@@ -222,7 +222,7 @@ def tables(m: Measured) -> tuple[Table, ...]:
             Column("bytes", "Bytes", "integer"),
             Column("accuracy", "Accuracy", "percent"),
             Column("accuracy_interval", "95 %"),
-            Column("tar", _tar(m), "percent"),
+            Column("tar", tar_name(m), "percent"),
             Column("tar_interval", "95 %"),
             Column("fmr", "FMR achieved", "percent"),
             Column("loss", "Loss, points", "number", 2),
@@ -279,109 +279,18 @@ def tables(m: Measured) -> tuple[Table, ...]:
     return tuple(found)
 
 
-def _series(
-    name: str, panel: str, points: list[tuple[int, float, Interval | None]], accent: bool = False
-) -> dict:
-    return {
-        "name": name,
-        "panel": panel,
-        "accent": accent,
-        "points": True,
-        "x": [p[0] for p in points],
-        "y": [p[1] for p in points],
-        "low": [p[2].low if p[2] else None for p in points],
-        "high": [p[2].high if p[2] else None for p in points],
-    }
-
-
-def figures(m: Measured) -> tuple[Figure, ...]:
-    """Accuracy, leaks and gaps against d; TAR against bytes; the scree."""
-    axis_d = {"label": "axes kept", "scale": "log"}
-    share = {"label": "share", "scale": "linear", "percent": True}
-    series = []
-    if m.losses:
-        for label, suffix, accent in (("PCA", "", True), ("PCA + int8", "-int8", False)):
-            curve = [(d, *m.losses[f"pca-{d}{suffix}"].tar) for d in m.dims]
-            series.append(_series(label, _tar(m), curve, accent))
-        accuracy = [(d, *m.losses[f"pca-{d}"].accuracy) for d in m.dims]
-        series.append(_series("PCA", "accuracy", accuracy, True))
-    for leak in m.leaks:
-        series.append(_series(leak.attribute, "AUC of attributes", [(d, *v) for d, v in leak.auc.items()]))
-    if m.gaps:
-        said = group_words(m.gaps.fnmr)
-        for group, by in m.gaps.fnmr.items():
-            series.append(
-                _series(said[group], "FNMR by group", [(d, rate, i) for d, (rate, i, _) in by.items()])
-            )
-    found = []
-    if series:
-        d = safe(m)
-        marks = [{"axis": "x", "value": d, "label": f"d = {d}"}] if d else []
-        alt = f"Verification, readable attributes and group rates against the axes kept, of {m.dim}."
-        if m.losses:
-            at = min(16, m.dim)
-            alt += f" {_tar(m)} is {percent(m.losses['float32'].tar[0])} in full and "
-            alt += f"{percent(m.losses[f'pca-{at}'].tar[0])} with {at} axes." if at in m.dims else "as drawn."
-        data = {"x": axis_d, "y": share, "series": series, "marks": marks}
-        data["panels"] = {
-            "AUC of attributes": {"y": {"label": "AUC", "scale": "linear", "range": [0.4, 1.0]}}
-        }
-        caption = (
-            "Axes and probes are fitted on other people than they are judged on; "
-            "vertical lines are 95 % intervals."
-        )
-        found.append(
-            Figure("compression_sweep", "lines", "What is left with d axes", caption, alt, data, True)
-        )
-    if m.losses:
-        groups = (
-            ("PCA, float32", [f"pca-{d}" for d in m.dims]),
-            ("PCA + int8", [f"pca-{d}-int8" for d in m.dims]),
-            ("all axes: " + ", ".join(CODES), ["binary", "int8", "float16"]),
-        )
-        lines = []
-        for label, names in groups:
-            curve = [(m.variants[n].size_bytes, *m.losses[n].tar) for n in names]
-            lines.append(_series(label, "", curve, label == "PCA + int8"))
-        data = {
-            "x": {"label": "bytes a template", "scale": "log"},
-            "y": {**share, "label": _tar(m)},
-            "series": lines,
-        }
-        full = m.variants["float32"].size_bytes
-        alt = f"{_tar(m)} against the size of a template; the full one takes {full} bytes."
-        caption = "Up and to the left is better: fewer bytes for the same rate."
-        found.append(Figure("compression_bytes", "lines", "Bytes a template", caption, alt, data))
-    explained = np.cumsum(m.spectrum.variances) / m.spectrum.variances.sum()
-    axes = np.arange(1, m.dim + 1)
-    scree = {
-        "x": axis_d,
-        "y": share,
-        "series": [{"name": "cumulative", "x": axes.tolist(), "y": explained.tolist(), "accent": True}],
-        "marks": [
-            {"axis": "x", "value": v, "label": f"{percent(k, 0)}: {v}"}
-            for k, (v, _) in m.spectrum.dims.items()
-        ],
-    }
-    half = m.spectrum.dims[0.95][0]
-    alt = f"Cumulative variance of the principal axes: {half} of {m.dim} axes hold 95 %."
-    caption = f"Unit vectors of {m.spectrum.n:,} faces of {m.spectrum.people:,} people."
-    found.append(Figure("compression_scree", "lines", "Variance held by the first axes", caption, alt, scree))
-    return tuple(found)
-
-
 def findings(m: Measured) -> list[Finding]:
     """Smallest safe dimension and code, and what costs more than the margin beyond doubt."""
     if not m.losses:
         return []
     basis = f"{m.n_genuine:,} genuine pairs of {m.people:,} people"
-    within = f"within {_margin(m)}"
+    within = f"within {_margin_words(m)}"
     found = []
     d = safe(m)
     if d is not None and d < m.dim:
         loss = losses_by_dim(m)[d]
         text = (
-            f"{d} of {m.dim} dimensions keep {_tar(m)} {within}: loss {100 * loss.value:.2f} points, upper "
+            f"{d} of {m.dim} dimensions keep {tar_name(m)} {within}: loss {100 * loss.value:.2f} points, upper "
             "bound "
             f"{100 * loss.interval.high:.2f} ({basis})."
         )
@@ -392,7 +301,7 @@ def findings(m: Measured) -> list[Finding]:
     elif d is None:
         estimate = safe(m, bound=False)
         text = (
-            f"Not resolvable: with {m.people} people no template can be shown to keep {_tar(m)} {within}; "
+            f"Not resolvable: with {m.people} people no template can be shown to keep {tar_name(m)} {within}; "
             + (
                 f"{m.few}. "
                 if m.few
@@ -404,7 +313,10 @@ def findings(m: Measured) -> list[Finding]:
         evidence = ("compression.safe_dim_estimate",)
         found.append(Finding("info", text, evidence, "compression.unresolved"))
     elif d == m.dim:
-        text = f"No projection onto fewer than {m.dim} dimensions can be shown to keep {_tar(m)} {within} ({basis})."
+        text = (
+            f"No projection onto fewer than {m.dim} dimensions can be shown to keep {tar_name(m)} {within} "
+            f"({basis})."
+        )
         found.append(Finding("info", text, ("compression.safe_dim",), "compression.all_dimensions"))
     known = {name: loss for name, loss in m.losses.items() if loss.tar_loss is not None}
     codes = [c for c in CODES if c in known and m.losses[c].tar_loss.interval.high <= m.margin]
@@ -413,9 +325,8 @@ def findings(m: Measured) -> list[Finding]:
         loss = m.losses[best].tar_loss
         times = m.variants["float32"].size_bytes / m.variants[best].size_bytes
         text = (
-            f"{_words(best).capitalize()} makes templates {times:.0f} times smaller and keeps {_tar(m)} {within}: "
-            "loss "
-            f"{100 * loss.value:.2f} points, upper bound {100 * loss.interval.high:.2f} ({basis})."
+            f"{template_words(best).capitalize()} makes templates {times:.0f} times smaller and keeps {tar_name(m)} "
+            f"{within}: loss {100 * loss.value:.2f} points, upper bound {100 * loss.interval.high:.2f} ({basis})."
         )
         found.append(Finding("good", text, (f"compression.tar_loss.{best}",), "compression.safe_code"))
     # Among the halves and codes, only what a person may want to use: a d below the claim says nothing new.
@@ -423,10 +334,10 @@ def findings(m: Measured) -> list[Finding]:
     for name in (f"pca-{half}", *CODES):
         loss, strict = m.losses[name].tar_loss, m.losses[name].strict
         if loss is not None and strict is not None and strict.low > m.margin:
-            what = _words(name).capitalize() if name in CODES else _words(name)
+            what = template_words(name).capitalize() if name in CODES else template_words(name)
             text = (
-                f"{what} costs {100 * loss.value:.1f} points of {_tar(m)} (95 % interval "
-                f"{_points(loss)}; {basis})."
+                f"{what} costs {100 * loss.value:.1f} points of {tar_name(m)} (95 % interval "
+                f"{_points_words(loss)}; {basis})."
             )
             rule = "compression.costly_half" if name.startswith("pca") else "compression.costly_code"
             found.append(Finding("low", text, (f"compression.tar_loss.{name}",), rule))
@@ -442,7 +353,7 @@ def headline(m: Measured) -> str:
         return f"The vectors spread over an effective {rank:.0f}{ends} of {m.dim} dimensions."
     loss = losses_by_dim(m)[d]
     return (
-        f"{d} of {m.dim} dimensions keep {_tar(m)} within {_margin(m)} (loss "
+        f"{d} of {m.dim} dimensions keep {tar_name(m)} within {_margin_words(m)} (loss "
         f"{100 * loss.value:.2f}, upper bound "
         f"{100 * loss.interval.high:.2f}); effective rank {rank:.0f}{ends}."
     )
@@ -487,7 +398,7 @@ def method(m: Measured) -> str:
         return text
     return text + (
         "Axes and scales come from the training folds; scores of the test folds are pooled. Accuracy uses the "
-        f"threshold of the training folds, {_tar(m)} the threshold read off the pooled scores "
+        f"threshold of the training folds, {tar_name(m)} the threshold read off the pooled scores "
         f"({m.n_genuine:,} genuine, {m.n_impostor:,} impostor pairs). "
         "Losses are paired over the same pairs, clustered by identity, and include the uncertainty of both thresholds "
         "and of the axes, fitted again without each further fold (jackknife): they are those of axes learnt from as "

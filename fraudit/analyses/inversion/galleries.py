@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudit.analyses.inversion.words import who
+from fraudit.analyses.inversion.measure import Sources, Sweep, Verdict
+from fraudit.analyses.inversion.params import Params
+from fraudit.analyses.shared.words import judge_name
 from fraudit.faces.align import align
 from fraudit.inverters.geometry import CANVAS_PX, landmarks_of
 from fraudit.types import U8, Gallery, GalleryItem, GalleryRow
 
 if TYPE_CHECKING:
-    from fraudit.analyses.inversion import Params
-    from fraudit.analyses.inversion.measure import Sources, Sweep, Verdict
+    from fraudit.audit.context import AnalysisContext
 
 
-def sources_gallery(context: Any, params: Params, sources: Sources, verdicts: Sequence[Verdict]) -> Gallery:
+def sources_gallery(
+    context: AnalysisContext, params: Params, sources: Sources, verdicts: Sequence[Verdict]
+) -> Gallery:
     """Source and reconstruction, with the cosine by every judge under it. Seeded choice, never the best."""
     count = min(params.shown, len(sources.rows))
     chosen = np.sort(context.rng("inversion/gallery").choice(len(sources.rows), count, replace=False))
@@ -49,7 +52,7 @@ def sources_gallery(context: Any, params: Params, sources: Sources, verdicts: Se
 
 
 def samples_gallery(
-    context: Any, swept: Sequence[Sweep], shown: Mapping[float, U8], columns: int = 6
+    context: AnalysisContext, swept: Sequence[Sweep], shown: Mapping[float, U8], columns: int = 6
 ) -> Gallery:
     """Samples of one vector at every guidance: the same seeds in a column."""
     person = int(context.rng("inversion/samples").integers(len(swept[0].people)))
@@ -68,13 +71,13 @@ def samples_gallery(
     return Gallery(
         "inversion_guidance",
         "Samples of one vector",
-        f"A column has one seed. Under each: cosine to the source by {who(judge.judge, judge.own)}.",
+        f"A column has one seed. Under each: cosine to the source by {judge_name(judge.judge, judge.own)}.",
         tuple(rows),
     )
 
 
 def galleries(
-    context: Any, params: Params, sources: Sources, verdicts: Sequence[Verdict], swept: Sequence[Sweep],
+    context: AnalysisContext, params: Params, sources: Sources, verdicts: Sequence[Verdict], swept: Sequence[Sweep],
     shown: Mapping[float, U8],
 ) -> tuple[Gallery, ...]:  # fmt: skip
     """None at all where pictures may not be shown."""

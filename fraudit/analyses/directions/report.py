@@ -1,39 +1,27 @@
-"""Words, metrics, tables, figures and film strips of the direction analysis; computes no rate."""
+"""The direction analysis as metrics, tables and findings; computes no rate."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudit.analyses.inversion.words import counted_metric, key, said, slug, who
-from fraudit.analyses.verification.words import rate
+from fraudit.analyses.directions.measure import Morph, Path, Pictured, Reach, half_way, kept_along
+from fraudit.analyses.directions.params import Params
+from fraudit.analyses.shared.counted import counted_metric
+from fraudit.analyses.shared.words import interval_and_people, interval_ends, judge_key, judge_name, slug
+from fraudit.formatting import fmr_words, number, percent
 from fraudit.formatting import interval as interval_words
-from fraudit.formatting import number, percent
 from fraudit.stats.contrasts import FOUND_LEVEL
 from fraudit.stats.directions import Correlation, Direction, Study
 from fraudit.stats.family import FAMILY_LEVEL
-from fraudit.stats.inversion import Figure as Counted
-from fraudit.stats.inversion import tally
-from fraudit.types import (
-    Column,
-    Finding,
-    Gallery,
-    GalleryItem,
-    GalleryRow,
-    Interval,
-    Metric,
-    Severity,
-    Table,
-)
+from fraudit.types import Column, Finding, Interval, Metric, Severity, Table
 
 if TYPE_CHECKING:
-    from fraudit.analyses.directions import Params
-    from fraudit.analyses.directions.measure import Morph, Path, Pictured, Reach
+    from fraudit.audit.context import AnalysisContext, Threshold
 
 ALIKE_MEDIUM, ALIKE_LOW, MORPH_MEDIUM = 0.5, 0.25, 0.1
-STRIPS = 3
 METHOD = (
     "A direction is the difference of the mean unit vectors of two groups (ID3PM, sec. 4.3), every person weighing "
     "the same. Where pictures of one person differ in the label at least half as often as pictures of two people, "
@@ -79,7 +67,7 @@ def pair_interval(study: Study, a: int, b: int) -> Interval | None:
 
 
 def findings(
-    study: Study, reaches: Sequence[Reach], pictured: Pictured | None, threshold: Any
+    study: Study, reaches: Sequence[Reach], pictured: Pictured | None, threshold: Threshold
 ) -> list[Finding]:
     """The headline first; severities by the rules of docs/severity.md."""
     there = sorted((d for d in study.directions if d.exists), key=lambda d: -d.stability)
@@ -119,7 +107,8 @@ def findings(
             Finding(
                 "info",
                 f"Moved by the whole gap between the groups of '{r.direction}', {percent(r.kept.value)} of vectors "
-                f"still match themselves at FMR {rate(threshold.fmr_target)} ({said(r.kept, 'faces')}).",
+                f"still match themselves at FMR {fmr_words(threshold.fmr_target)} "
+                f"({interval_and_people(r.kept, 'faces')}).",
                 (f"directions.{slug(r.direction)}.kept",),
                 "directions.kept",
             )
@@ -143,7 +132,7 @@ def _entangled(study: Study) -> Finding | None:
     return Finding(
         level,
         f"The directions of '{first}' and '{second}' have cosine {number(value)} ({bounds}, Holm-corrected p < "
-        f"{'0.007' if study.p[a, b] < FAMILY_LEVEL else '0.05'}): moving along one "
+        f"{FAMILY_LEVEL if study.p[a, b] < FAMILY_LEVEL else 0.05:g}): moving along one "
         f"{'raises' if value > 0 else 'lowers'} the other.",
         (f"directions.cosine.{slug(first)}.{slug(second)}",),
         "directions.entangled",
@@ -165,18 +154,8 @@ def _axis(study: Study) -> Finding | None:
     )
 
 
-def middle(path: Path) -> Counted | None:
-    """Share of pictures from half-way vectors that match both people; None without a path."""
-    if not len(path.people) or path.threshold.missing:
-        return None
-    at = path.first.shape[1] // 2
-    both = np.fmin(path.first[:, at], path.second[:, at])
-    both[~np.isfinite(path.first[:, at] + path.second[:, at])] = np.nan
-    return tally(both >= path.threshold.value, path.people[:, 0], path.people[:, 1])
-
-
 def _morph_finding(path: Path) -> Finding | None:
-    share = middle(path)
+    share = half_way(path)
     if share is None or not path.threshold.resolvable:
         return None
     level: Severity = "medium" if share.interval and share.interval.low >= MORPH_MEDIUM else "info"
@@ -184,8 +163,8 @@ def _morph_finding(path: Path) -> Finding | None:
     return Finding(
         level,
         f"{percent(share.value)} of pictures made half way between two people match both for {judge} at FMR "
-        f"{rate(path.threshold.fmr_target)} ({said(share, 'pairs')}).",
-        (f"directions.morph.{key(path.judge, path.own)}",),
+        f"{fmr_words(path.threshold.fmr_target)} ({interval_and_people(share, 'pairs')}).",
+        (f"directions.morph.{judge_key(path.judge, path.own)}",),
         "directions.morph",
     )
 
@@ -215,9 +194,7 @@ def metrics(
             for d in study.directions
         ]  # fmt: skip
     for r in reaches:
-        label = (
-            f"Vectors that match themselves after the whole gap of '{r.direction}', FMR {rate(params.fmr)}"
-        )
+        label = f"Vectors that match themselves after the whole gap of '{r.direction}', FMR {fmr_words(params.fmr)}"
         found.append(
             counted_metric(f"directions.{slug(r.direction)}.kept", r.kept, "", label, n_unit="faces")
         )
@@ -240,7 +217,7 @@ def metrics(
                 Metric(f"directions.axis{c.axis}.{slug(c.contrast)}", c.r, n=c.people, interval=c.interval,
                        interval_missing=c.interval_missing, n_unit="people", label=label)
             )  # fmt: skip
-    text = f"Half-way vectors that match both people at FMR {rate(params.fmr)}"
+    text = f"Half-way vectors that match both people at FMR {fmr_words(params.fmr)}"
     found.append(
         counted_metric(
             "directions.morph.vector", morph.share if morph else None,
@@ -253,24 +230,18 @@ def metrics(
         found.append(Metric("directions.morph.self", None, missing=missing, better="lower", label=text))
         return found
     for p in pictured.paths:
-        label = f"{text} at FMR {rate(params.fmr)} by {who(p.judge, p.own)}"
+        label = f"{text} at FMR {fmr_words(params.fmr)} by {judge_name(p.judge, p.own)}"
         found.append(
-            counted_metric(f"directions.morph.{key(p.judge, p.own)}", middle(p), unknown or "no path", label,
+            counted_metric(f"directions.morph.{judge_key(p.judge, p.own)}", half_way(p), unknown or "no path", label,
                            n_unit="pairs", better="lower")
         )  # fmt: skip
     for w in pictured.walks:
         for at, gap in enumerate(w.gaps):
-            kept = None if unknown else tally(w.source[:, at] >= w.threshold.value, w.people, w.people)
-            name = f"directions.{slug(w.direction)}.{key(w.judge, w.own)}.pictures_kept@gaps={gap:g}"
-            label = (
-                f"Pictures {gap:g} gaps along '{w.direction}' that match the source by {who(w.judge, w.own)}"
-            )
+            kept = None if unknown else kept_along(w, at)
+            name = f"directions.{slug(w.direction)}.{judge_key(w.judge, w.own)}.pictures_kept@gaps={gap:g}"
+            label = f"Pictures {gap:g} gaps along '{w.direction}' that match the source by {judge_name(w.judge, w.own)}"
             found.append(counted_metric(name, kept, unknown, label, n_unit="pictures"))
     return found
-
-
-def _ends(interval: Interval | None) -> list[float] | None:
-    return [interval.low, interval.high] if interval else None
 
 
 def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
@@ -285,7 +256,7 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
                 "name": d.contrast.name, "how": d.contrast.how,
                 "people": f"{d.count:,} with both" if d.contrast.within else "{:,} / {:,}".format(*d.people),
                 "gap": d.gap, "p": d.p_adjusted, "stability": d.stability,
-                "interval": _ends(d.stability_interval),
+                "interval": interval_ends(d.stability_interval),
                 "kept": r.kept.value if r else None, "n": r.kept.n if r else None,
                 "limit": None if median is None or np.isinf(median) else median,            }
         )  # fmt: skip
@@ -308,7 +279,7 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
         best.setdefault(c.axis, []).append(c)
     rows = [
         {"axis": c.axis, "share": c.share, "name": c.contrast, "r": c.r,
-         "interval": _ends(c.interval), "p": c.p_adjusted, "n": c.people,
+         "interval": interval_ends(c.interval), "p": c.p_adjusted, "n": c.people,
          "kind": "within people" if c.within else "between people"}
         for axis in sorted(best) for c in sorted(best[axis], key=lambda x: -abs(x.r))[:3]
     ]  # fmt: skip
@@ -325,53 +296,10 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
     return [*found, Table("directions_axes", "Principal axes", columns, tuple(rows), text)]
 
 
-def galleries(context: Any, params: Params, pictured: Pictured | None) -> list[Gallery]:
-    """Film strips with the measured similarity under each frame; only where pictures may be shown."""
-    if pictured is None or not context.show_pictures:
-        return []
-    made = []
-    judges = sorted(pictured.paths, key=lambda p: p.own)
-    if judges:
-        p, frames = judges[0], judges[0].first.shape[1]
-        rows = []
-        for n in range(min(STRIPS, len(p.people))):
-            items = []
-            for f in range(frames):
-                lines = tuple(
-                    "no vector" if not np.isfinite(v) else f"{'first' if s == 0 else 'second'} {v:.2f}"
-                    for s, v in enumerate((p.first[n, f], p.second[n, f]))
-                )
-                name = context.save_picture(pictured.path_pictures[n * frames + f])
-                items.append(GalleryItem(name, f"frame {f + 1} of {frames}: {', '.join(lines)}", lines))
-            rows.append(GalleryRow(f"pair {n + 1}", tuple(items)))
-        text = f"From one person's vector to another's (slerp). Cosine to both by {who(p.judge, p.own)}."
-        made.append(Gallery("directions_paths", "Between two people", text, tuple(rows)))
-    ranked = sorted(pictured.walks, key=lambda w: w.own)
-    rows, gaps = [], None
-    for name, pictures in pictured.strips.items():
-        w = next(x for x in ranked if x.direction == name)
-        gaps = w.gaps
-        items = []
-        for at, gap in enumerate(w.gaps):
-            value = w.source[0, at]
-            line = f"{value:.2f}" if np.isfinite(value) else "no vector"
-            alt = f"{gap:g} gaps along {name}: cosine to the source {line}"
-            items.append(GalleryItem(context.save_picture(pictures[at]), alt, (line,)))
-        rows.append(GalleryRow(name, tuple(items)))
-    if rows and gaps is not None:
-        text = (
-            "One face moved towards the other group of each attribute. Under each: cosine to the source by "
-            f"{who(ranked[0].judge, ranked[0].own)}."
-        )
-        columns = tuple(f"{g:g} gaps" for g in gaps)
-        made.append(Gallery("directions_walks", "Along directions", text, tuple(rows), columns))
-    return made
-
-
 def caveats(
-    context: Any,
+    context: AnalysisContext,
     skipped: Sequence[str],
-    threshold: Any,
+    threshold: Threshold,
     pictured: Pictured | None,
     reason: str,
     params: Params,
@@ -383,7 +311,9 @@ def caveats(
         f"Threshold: {threshold.provenance}.",
     ]
     if not (threshold.resolvable or threshold.missing):
-        found.append(f"FMR {rate(params.fmr)} is not resolvable on {threshold.n_impostor:,} impostor pairs.")
+        found.append(
+            f"FMR {fmr_words(params.fmr)} is not resolvable on {threshold.n_impostor:,} impostor pairs."
+        )
     if not context.faces.identified:
         found.append(
             "The set names no identities: every picture counts as its own person, so p is too small and stability too "
