@@ -15,7 +15,8 @@ taken through the same two points of the curve, the largest gallery fitted and a
 
 The prediction is the middle of both on the scale log(-log(1 - rate)). `back_test` fits up to a quarter of the people
 and predicts all of them. The interval of an extrapolation holds what searchers and enrolled people leave open, the
-whole difference of both forms, and how far the back-test was off times the logarithm of the factor.
+whole difference of both forms, and how far the back-test was off (at least TOLERANCE), which grows with the square of
+the logarithm of the factor, as the error of a line through two points of a curve does.
 """
 
 from __future__ import annotations
@@ -133,9 +134,16 @@ def _curve(of: Counts, people: F64, without: int | None = None) -> F64:
     )
 
 
-def _rate(of: Counts, share: F64) -> F64:
-    """f64[J,n] or f64[n] chances -> with certain errors."""
-    return np.where(of.certain[:, None], 1.0, share)
+def expected(of: Counts, people: Sequence[int]) -> F64:
+    """f64[n]: the mean rate over all galleries of each size among the enrolled.
+
+    Raises:
+        UsageError: more people than are enrolled, or fewer than one.
+    """
+    sizes = np.array(people, np.float64)
+    if len(sizes) and (sizes.max() > of.enrolled or sizes.min() < 1):
+        raise UsageError(f"galleries between 1 and {of.enrolled} people can be drawn; found {list(people)}")
+    return np.asarray(np.where(of.certain[:, None], 1.0, _curve(of, sizes)).mean(axis=0), np.float64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,35 +162,32 @@ class GrowthPoint:
 
 
 def measured(of: Counts, people: Sequence[int], level: float = 0.95) -> tuple[GrowthPoint, ...]:
-    """The rate in smaller galleries, exact, each with an interval.
+    """The rate in smaller galleries, exact, each with an interval (with all enrolled: `fpir_rate`, `fnir_rate`).
 
     Raises:
-        UsageError: more people than are enrolled, or fewer than one beside the mate.
+        UsageError: as `expected`.
     """
-    sizes = np.array(people, np.float64)
-    if len(sizes) and (sizes.max() > of.enrolled or sizes.min() < 1):
-        raise UsageError(f"galleries between 1 and {of.enrolled} people can be drawn; found {list(people)}")
-    values = _rate(of, _curve(of, sizes)).mean(axis=0)
+    values, sizes = expected(of, people), np.array(people, np.float64)
     errors, missing = np.zeros(len(sizes)), ""
     shares = Shares.of(np.unique(of.searcher, return_counts=True)[1])
     freedom = min(shares.freedom, PARTS - 1.0)
+    erring = len(np.unique(of.searcher[of.certain | (of.counts.sum(axis=1) >= of.rank)]))
     try:
         require_people(shares)
+        if erring < LEAST_EVENTS:
+            raise InsufficientData(
+                f"{erring} people with an error: too few for an interval of smaller galleries"
+            )
         replicates = _replicates(of, sizes)
         errors = np.sqrt(sum(_spread(_log_scale(part.mean_rate(of))) for part in replicates))
     except InsufficientData as error:
         missing = error.message
     out = []
     for n, value, spread in zip(people, values, errors, strict=True):
-        interval = (
-            None
-            if missing
-            else _around(float(value), float(t_value(level, freedom) * spread), level, freedom)
-        )
-        reason = missing or (
-            "" if 0 < value < 1 else "no error, or nothing else, in any gallery of this size"
-        )
-        out.append(GrowthPoint(int(n), float(value), len(of.searcher), None if reason else interval, reason))
+        reason = missing or ("" if 0 < value < 1 else "no error, or nothing else, in galleries of this size")
+        half = float(t_value(level, freedom) * spread)
+        interval = None if reason else _around(float(value), half, level, freedom)
+        out.append(GrowthPoint(int(n), float(value), len(of.searcher), interval, reason))
     return tuple(out)
 
 
@@ -206,7 +211,7 @@ def _around(value: float, half: float, level: float, freedom: float, what: str =
 
 @dataclass(frozen=True, slots=True)
 class _Replicates:
-    """f64[G,J',n] summed already: mean curve among searches that are not certain errors, and their share."""
+    """Without each group: f64[G,n] mean curve of searches that are no certain errors, f64[G] share of these."""
 
     share: F64
     open_share: F64
@@ -379,7 +384,9 @@ def back_test(of: Counts, level: float = 0.95) -> BackTest:
     off = abs(x - float(_log_scale(value)))
     passed = interval.low <= value <= interval.high or off <= TOLERANCE
     binomial = float(1 - open_share * (1 - equal))
-    return BackTest(sizes[1], of.enrolled, float(_from_log_scale(x)), interval, value, passed, binomial, off)
+    return BackTest(
+        float(sizes[1]), of.enrolled, float(_from_log_scale(x)), interval, value, passed, binomial, off
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -434,7 +441,7 @@ def extrapolate(of: Counts, people: int, level: float = 0.95) -> Extrapolation:
         ]
         variance += float(_spread(np.array(values)))
     freedom = GROUPS - 1.0
-    model = 2 * forms + test.off * float(np.log(people / n) / np.log(STEP))
+    model = 2 * forms + max(test.off, TOLERANCE) * float(np.log(people / n) / np.log(STEP)) ** 2
     half = float(np.hypot(t_value(level, freedom) * np.sqrt(variance), model))
     value = float(_from_log_scale(x))
     each = 1 - open_share * (1 - _forms(points, draws, goal, of.rank))

@@ -17,7 +17,8 @@ from benchmarks.worlds_leakage import (
     planted_r2,
     planted_world,
 )
-from fraudit.analyses.leakage import Params, choose_rows, run
+from fraudit.analyses.leakage import Params, run
+from fraudit.analyses.leakage.measure import choose_rows
 from fraudit.analyses.leakage.mlp import mlp_folds
 from fraudit.analyses.leakage.targets import IDENTITY, NOT_IDENTITY, as_target, label_targets
 from fraudit.errors import DataError, InsufficientData, UsageError

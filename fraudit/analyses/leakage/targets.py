@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudit.analyses.shared.attributes import spellings
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.types import F64, I64, U8
+
+if TYPE_CHECKING:
+    from fraudit.audit.context import AnalysisContext
 
 NOT_IDENTITY = "No part of identity"
 IDENTITY = "Arguably identity"
@@ -98,7 +102,7 @@ def label_targets(
     """(targets from the set's labels, reasons of those left out)."""
     found: dict[str, Target] = {}
     left_out: list[str] = []
-    spelt = {name.lower(): name for name in attributes}
+    spelt = spellings(attributes)
     usual = {**NOT_IDENTITY_LABELS, **IDENTITY_LABELS}
     extra = [n.lower() for n in wanted] or [n for n in spelt if n.startswith("expression_")]
     for low in [*usual, *extra]:
@@ -135,7 +139,7 @@ EXPRESSIONS = {f"expression_{k + 1}": f"Expression coefficient {k + 1}" for k in
 MEASURED = (*POSE, *EXPRESSIONS, *PROXIES, *QUALITY)
 
 
-def check_names(context: Any, wanted: Sequence[str]) -> None:
+def require_targets(context: AnalysisContext, wanted: Sequence[str]) -> None:
     """Raises UsageError on a name that is neither a label of the set nor measured."""
     known = [*context.faces.attributes, *MEASURED]
     for name in wanted:
@@ -147,7 +151,7 @@ def check_names(context: Any, wanted: Sequence[str]) -> None:
 
 
 def measured_targets(
-    context: Any, rows: I64, wanted: Sequence[str], have: Sequence[str]
+    context: AnalysisContext, rows: I64, wanted: Sequence[str], have: Sequence[str]
 ) -> tuple[list[Target], str]:
     """(targets measured in faces `rows`, why 3DDFA_V2 is not among them or '')."""
     from fraudit.faces import pose3d, quality
@@ -199,7 +203,7 @@ def measured_targets(
     return targets, reason
 
 
-def _pictures(context: Any, rows: I64, label: str) -> Iterator[U8]:
+def _pictures(context: AnalysisContext, rows: I64, label: str) -> Iterator[U8]:
     told = context.part(label, len(rows))
     for row in rows:
         yield context.picture(int(row))

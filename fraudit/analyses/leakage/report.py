@@ -1,25 +1,26 @@
-"""Words, tables and figures of the leakage analysis; computes no score."""
+"""The leakage analysis as findings, metrics and a table; rules of severity in docs/severity.md. Computes no score."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from fraudit.analyses.leakage.measure import NO_IDENTITIES, Probe, above_chance
+from fraudit.analyses.leakage.params import Params
 from fraudit.analyses.leakage.targets import IDENTITY, NOT_IDENTITY
 from fraudit.formatting import number
 from fraudit.stats.jackknife import Jackknifed
 from fraudit.stats.probes import Chance
-from fraudit.types import I64, SEVERITIES, AnalysisResult, Column, Figure, Finding, Metric, Severity, Table
+from fraudit.types import SEVERITIES, Column, Finding, Metric, Severity, Table
 
 if TYPE_CHECKING:
-    from fraudit.analyses.leakage import Params, Probe
+    from fraudit.audit.context import AnalysisContext
 
 # Lower bound of the selectivity's interval at which a leak gets its severity.
 HIGH, MEDIUM = 0.5, 0.2
 NEGLIGIBLE = 0.05  # upper bound of the selectivity
 NAMED = 5  # leaks that get a sentence of their own
 FAMILY = "expression_"
-NO_IDENTITIES = "the set names no identities"
 
 
 def severity_of(low: float) -> Severity:
@@ -46,16 +47,6 @@ def _p(value: float) -> str:
 
 def _span(estimate: Jackknifed) -> str:
     return f"{_number(estimate.interval.low)} to {_number(estimate.interval.high)}"
-
-
-def _unit(probe: Probe, estimate: Jackknifed) -> Jackknifed:
-    """The score from 0 (chance) to 1: R2, or 2 AUC - 1."""
-    return estimate.scaled(2, -1) if probe.target.classes else estimate
-
-
-def _chance(probe: Probe) -> float:
-    """The control task's score from 0 (chance) to 1."""
-    return 2 * probe.control.value - 1 if probe.target.classes else probe.control.value
 
 
 def _nonlinear(probe: Probe) -> str:
@@ -167,7 +158,7 @@ def _most(probe: Probe) -> float:
     """Upper bound of what any probe reads, 0 to 1."""
     bounds = [probe.selectivity.interval.high]
     if probe.mlp is not None:
-        bounds.append(_unit(probe, probe.mlp).interval.high)
+        bounds.append(above_chance(probe, probe.mlp).interval.high)
     return max(bounds)
 
 
@@ -232,55 +223,6 @@ def metrics(probes: Sequence[Probe]) -> list[Metric]:
     return rows
 
 
-def ranking(probes: Sequence[Probe]) -> Figure:
-    """Task score against control task, ranked within its group."""
-    rows: list[dict[str, Any]] = []
-    for group in (NOT_IDENTITY, IDENTITY):
-        for place, probe in enumerate(p for p in probes if p.target.group == group):
-            score = _unit(probe, probe.score)
-            rows.append(
-                {
-                    "label": probe.target.words, "value": score.value, "low": score.interval.low,
-                    "high": score.interval.high, "n": probe.n, "group": group,
-                    "compare": _chance(probe), "compare_label": "control task",
-                    "accent": group == NOT_IDENTITY and place == 0,
-                }
-            )  # fmt: skip
-    top = rows[0]
-    return Figure(
-        "ranking", "dots", "What can be read from an ID vector",
-        "Filled: the linear probe on people it has never seen, with its 95 % interval. Hollow: the control task, "
-        "one random label a person. 0 is chance and 1 is perfect: R2 for numbers, 2 AUC - 1 for classes.",
-        f"{len(rows)} targets ranked by what a linear probe reads; the first is {top['label']} with "
-        f"{top['value']:.2f} against {top['compare']:.2f} for the control task.",
-        {"x": {"label": "score above chance (R2, or 2 AUC - 1)", "scale": "linear"}, "rows": rows},
-        main=True,
-    )  # fmt: skip
-
-
-def shares(probes: Sequence[Probe]) -> Figure | None:
-    """Share of within-person variance of each target."""
-    known = sorted(
-        (p for p in probes if p.share is not None),
-        key=lambda p: p.share.value if p.share else 0,
-        reverse=True,
-    )
-    if not known:
-        return None
-    rows = [
-        {"label": p.target.words, "value": p.share.value, "low": p.share.interval.low,
-         "high": p.share.interval.high, "n": p.n}
-        for p in known if p.share is not None
-    ]  # fmt: skip
-    return Figure(
-        "within", "dots", "What makes two pictures of one person differ",
-        "Share of the ID vectors' variance within people that each target explains linearly, one at a time: "
-        "targets that go together (such as smiling and an open mouth) share what they explain.",
-        "; ".join(f"{p.target.words} {100 * p.share.value:.2g} %" for p in known[:6] if p.share is not None),
-        {"x": {"label": "share of variance within people", "scale": "linear", "percent": True}, "rows": rows},
-    )  # fmt: skip
-
-
 def table(probes: Sequence[Probe]) -> Table:
     """One row a target."""
     rows = []
@@ -318,14 +260,22 @@ def table(probes: Sequence[Probe]) -> Table:
     )  # fmt: skip
 
 
-def result(
-    context: Any, params: Params, rows: I64, probes: Sequence[Probe], left_out: Sequence[str], no_pose: str,
-    mlp_control: tuple[float, float] | None,
-) -> AnalysisResult:  # fmt: skip
-    """The section of the report."""
-    ranked = sorted(probes, key=lambda p: p.selectivity.value, reverse=True)
-    found = findings(params, ranked)
-    caveats = [
+def headline(found: Sequence[Finding]) -> str:
+    """The most severe finding."""
+    if not found:
+        return "No target could be judged."
+    return min(found, key=lambda f: SEVERITIES.index(f.severity)).text
+
+
+def caveats(
+    context: AnalysisContext, probes: Sequence[Probe], left_out: Sequence[str], no_pose: str
+) -> list[str]:
+    """What limits the figures.
+
+    Args:
+        left_out: why targets were not judged. no_pose: why 3DDFA_V2 measured nothing, or ''.
+    """
+    found = [
         "Labels measured by another model or given by a data set carry their errors: a low score can mean a "
         "poor label.",
         "A probe shows what can be read, not what the model uses; a stronger probe may read more.",
@@ -334,17 +284,22 @@ def result(
         *(f"Not judged: {reason}." for reason in left_out),
     ]
     if no_pose:
-        caveats.append(
+        found.append(
             f"Pose is judged by proxies from five landmarks, expression is not judged: {no_pose}."
             if any(p.target.name.endswith("_proxy") for p in probes)
             else f"Expression coefficients are not judged: {no_pose}."
         )
     if not context.faces.identified:
-        caveats.append(
+        found.append(
             "The set names no identities: every picture counts as its own person, so two pictures of one person "
             "may lie in different folds."
         )
-    method = (
+    return found
+
+
+def method(params: Params, mlp_control: tuple[float, float] | None) -> str:
+    """How it was measured; `mlp_control`: (R2, AUC) of the nonlinear probe on control tasks."""
+    text = (
         f"{params.folds} identity-disjoint folds; every person weighs the same, in training and in scores, however "
         "many pictures there are. Numbers: ridge regression, penalty by identity-disjoint cross-validation within the "
         "training folds, R2 out of fold. Classes: ridge regression on 0/1, one class against the rest (a regularised "
@@ -356,23 +311,8 @@ def result(
         "the spread of the control tasks. Vectors as the model returns them, not normalised."
     )
     if mlp_control:
-        method += (
+        text += (
             f" MLP: one hidden layer of 32 units a target; on control tasks it scores R2 {_number(mlp_control[0])} and "
             f"AUC {mlp_control[1]:.2f}."
         )
-    figures = [f for f in ((ranking(ranked), shares(ranked)) if ranked else ()) if f is not None]
-    return AnalysisResult(
-        "leakage",
-        "Leakage",
-        headline=min(found, key=lambda f: SEVERITIES.index(f.severity)).text
-        if found
-        else "No target could be judged.",
-        findings=tuple(found),
-        metrics=tuple(metrics(ranked)),
-        tables=(table(ranked),) if ranked else (),
-        figures=tuple(figures),
-        caveats=tuple(caveats),
-        method=method,
-        params={k: getattr(params, k) for k in params.__dataclass_fields__},
-        faces=len(rows),
-    )
+    return text

@@ -1,0 +1,219 @@
+"""Impostor evidence near a threshold: the highest scores with their people, so that millions of pairs need no list.
+
+A threshold for an FMR of x is decided by the x highest scores alone. Kept are the pairs at or above a floor, ordered,
+and of all others only how many each person, and each pair of people, has. Error sums by person follow for every
+threshold above the floor (`fraudit.stats.rates.PersonSums`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from fraudit.errors import InsufficientData
+from fraudit.stats.pairs import BLOCK, count_impostor_pairs, impostor_histogram
+from fraudit.stats.rates import PersonSums
+from fraudit.types import F64, I64, Bool
+
+MOST_PAIRS = 8_000_000  # kept above the floor: 160 MB; larger sets are thinned by pictures
+
+
+@dataclass(frozen=True, slots=True)
+class Tail:
+    """The highest scores of comparisons that should not match, and who is in them.
+
+    Attributes:
+        scores: f64[K] descending, all at or above `floor`.
+        left, right: i32[K] codes 0..S-1 of the people of each; equal where one person makes each trial (a search).
+        edge: i32[K] code of the two people together, numbered as they first appear.
+        edge_sizes: f64[E] trials of each such pair of people in all, above the floor or not.
+        pairs: f64[S] trials that involve each person. people: i64[S] their numbers in the set, sorted.
+        squares: sum over all pairs of people of (their trials)^2.
+        floor: no trial at or above it is missing.
+        sides: people in a trial: 2 for an impostor pair, 1 for a search.
+        enrolled: i32[K] code of the enrolled person that a search found, or None. n_enrolled: people enrolled.
+        deeper: makes the same tail down to another floor, or None where everything is kept.
+    """
+
+    scores: F64
+    left: NDArray[np.int32]
+    right: NDArray[np.int32]
+    edge: NDArray[np.int32]
+    edge_sizes: F64
+    pairs: F64
+    people: I64
+    squares: float
+    floor: float
+    sides: int = 2
+    enrolled: NDArray[np.int32] | None = None
+    n_enrolled: int = 0
+    deeper: Callable[[float], Tail] | None = field(default=None, repr=False)
+
+    @property
+    def n(self) -> int:
+        """Trials in all."""
+        return round(float(self.pairs.sum()) / self.sides)
+
+    @property
+    def independent(self) -> float:
+        """Pairs of people (or searchers) that count as much as all trials, if those of one pair of people agree.
+
+        Kish's number n^2 / sum of squares.
+        """
+        return self.n**2 / self.squares
+
+    def reaching(self, threshold: float) -> Tail:
+        """A tail that holds every trial at or above `threshold`."""
+        return self if threshold >= self.floor or self.deeper is None else self.deeper(threshold)
+
+    def count(self, threshold: float) -> int:
+        """Trials with score >= threshold; `threshold` is at or above the floor."""
+        return int(np.searchsorted(-self.scores, -threshold, "right"))
+
+    def sums(self, count: int) -> PersonSums:
+        """Error sums by person where the `count` highest trials match."""
+        people = len(self.pairs)
+        hits = np.bincount(self.edge[:count]).astype(np.float64)
+        errors = np.bincount(self.left[:count], minlength=people).astype(np.float64)
+        if self.sides == 1:
+            return PersonSums("all", errors, self.pairs, 1)
+        errors += np.bincount(self.right[:count], minlength=people)
+        joint = float(hits @ hits), float(hits @ self.edge_sizes[: len(hits)]), self.squares
+        return PersonSums("all", errors, self.pairs, 2, joint)
+
+    def attraction(self, count: int) -> tuple[float, float]:
+        """How the matches of a search gather on few enrolled people: (variance, its degrees of freedom).
+
+        The variance is of the number of matches over galleries: sum_j (c_j - mean)^2 N / (N - 1) less what matches
+        dealt at random would give. Few people who attract most leave few degrees of freedom. (0, inf) for pairs.
+        """
+        if self.enrolled is None or self.n_enrolled < 2 or not count:
+            return 0.0, np.inf
+        found = np.bincount(self.enrolled[:count]).astype(np.float64)
+        mean = count / self.n_enrolled
+        squares = np.append((found - mean) ** 2, np.full(self.n_enrolled - len(found), mean**2))
+        total = float(squares.sum())
+        even = 2 * total**2 / max(float(squares @ squares), 1e-300) - 1
+        return max(0.0, total * self.n_enrolled / (self.n_enrolled - 1) - count), max(1.0, even)
+
+
+def _numbered(low: I64, high: I64, people: int) -> tuple[NDArray[np.int32], I64]:
+    """(i32[K] code of each unordered pair by first appearance, i64[E] its key low * people + high)."""
+    keys, first, inverse = np.unique(low * people + high, return_index=True, return_inverse=True)
+    order = np.argsort(first, kind="stable")
+    place = np.empty(len(keys), np.int32)
+    place[order] = np.arange(len(keys), dtype=np.int32)
+    return place[inverse.ravel()], keys[order]
+
+
+def tail_of_pairs(scores: ArrayLike, left: ArrayLike, right: ArrayLike) -> Tail:
+    """Of a list of impostor pairs: f64[P] similarities (NaN is left out), i64[P] people of both sides.
+
+    Raises:
+        InsufficientData: no pair with a score. ValueError: a pair of one person.
+    """
+    s = np.asarray(scores, np.float64).ravel()
+    a, b = np.asarray(left).ravel(), np.asarray(right).ravel()
+    use = ~np.isnan(s)
+    s, a, b = s[use], a[use], b[use]
+    if not len(s):
+        raise InsufficientData("no pair of different people has a score", "use a set with more people")
+    if (a == b).any():
+        raise ValueError("an impostor pair is of two people")
+    order = np.argsort(-s, kind="stable")
+    known, codes = np.unique(np.concatenate([a, b]), return_inverse=True)
+    codes = codes.reshape(2, -1).astype(np.int64)[:, order]
+    edge, _ = _numbered(codes.min(0), codes.max(0), len(known))
+    sizes = np.bincount(edge).astype(np.float64)
+    pairs = np.bincount(codes.ravel(), minlength=len(known)).astype(np.float64)
+    one, two = codes.astype(np.int32)
+    return Tail(s[order], one, two, edge, sizes, pairs, known.astype(np.int64), float(sizes @ sizes), -np.inf)
+
+
+def tail_of_vectors(
+    unit: NDArray[Any], subjects: ArrayLike, largest: float, ok: Bool | None = None, seed: int = 0
+) -> Tail:
+    """Of all impostor pairs of unit rows f32[N,D], streamed twice: memory is that of the highest `largest` share.
+
+    Args:
+        subjects: i64[N]. largest: FMR, in (0, 1], that the tail has to reach. ok: bool[N], rows with a vector.
+        seed: of the pictures that are drawn where more than `MOST_PAIRS` would be kept.
+    Raises:
+        InsufficientData: no pair of different people.
+    """
+    keep = np.arange(len(unit)) if ok is None else np.flatnonzero(ok)
+    people = np.asarray(subjects, np.int64)[keep]
+    expected = largest * count_impostor_pairs(people)
+    if expected > MOST_PAIRS:
+        some = int(len(keep) * np.sqrt(MOST_PAIRS / expected))
+        drawn = np.sort(np.random.default_rng([seed, 19]).choice(len(keep), some, replace=False))
+        keep, people = keep[drawn], people[drawn]
+    rows = np.ascontiguousarray(unit[keep], np.float32)
+    bins = impostor_histogram(rows, people)
+    return _collected(rows, people, bins.threshold(largest) - float(bins.edges[1] - bins.edges[0]))
+
+
+def _collected(rows: NDArray[np.float32], subjects: I64, floor: float) -> Tail:
+    known, person = np.unique(subjects, return_inverse=True)
+    person = person.ravel().astype(np.int64)
+    found: list[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]] = []
+    for i in range(0, len(rows), BLOCK):
+        for j in range(i, len(rows), BLOCK):
+            scores = rows[i : i + BLOCK] @ rows[j : j + BLOCK].T
+            hit = (scores >= floor) & (person[i : i + BLOCK, None] != person[None, j : j + BLOCK])
+            if i == j:
+                hit &= np.tri(len(hit), k=-1, dtype=bool)
+            a, b = np.nonzero(hit)
+            found.append((scores[hit], person[a + i].astype(np.int32), person[b + j].astype(np.int32)))
+    s, one, two = (np.concatenate([f[part] for f in found]) for part in range(3))
+    order = np.argsort(-s, kind="stable")
+    s, one, two = s[order], one[order], two[order]
+    edge, keys = _numbered(
+        np.minimum(one, two).astype(np.int64), np.maximum(one, two).astype(np.int64), len(known)
+    )
+    faces = np.bincount(person).astype(np.float64)
+    squares = faces**2
+    return Tail(
+        s.astype(np.float64), one, two, edge, faces[keys // len(known)] * faces[keys % len(known)],
+        faces * (faces.sum() - faces), known, float(squares.sum() ** 2 - (squares**2).sum()) / 2, floor,
+        deeper=lambda threshold: _collected(rows, subjects, threshold),
+    )  # fmt: skip
+
+
+def tail_of_searches(
+    top: ArrayLike, searchers: ArrayLike, found: ArrayLike | None = None, enrolled: int = 0
+) -> Tail:
+    """Of searches of people who are not enrolled: a trial is a search, a match any candidate at the threshold.
+
+    Args:
+        top: f64[S], each search's highest score over the gallery; NaN (no vector) never matches, and counts.
+        searchers: i64[S], who searches.
+        found: i64[S], the enrolled person of that score: whom the false positives gather on is then part of their
+            uncertainty. enrolled: people in the gallery; needed with `found`.
+    Raises:
+        InsufficientData: no search. ValueError: `found` without `enrolled`.
+    """
+    s = np.asarray(top, np.float64).ravel()
+    if not len(s):
+        raise InsufficientData(
+            "no search of a person who is not enrolled", "keep some people out of the gallery"
+        )
+    if found is not None and enrolled < 1:
+        raise ValueError("the number of people enrolled is needed beside whom each search found")
+    s = np.where(np.isnan(s), -np.inf, s)
+    order = np.argsort(-s, kind="stable")
+    known, codes = np.unique(np.asarray(searchers).ravel(), return_inverse=True)
+    who: NDArray[np.int32] = codes.ravel()[order].astype(np.int32)
+    pairs = np.bincount(who, minlength=len(known)).astype(np.float64)
+    made = Tail(
+        s[order], who, who, who, pairs, pairs, known.astype(np.int64), float(pairs @ pairs), -np.inf, 1,
+        n_enrolled=enrolled,
+    )  # fmt: skip
+    if found is None:
+        return made
+    whom = np.unique(np.asarray(found).ravel(), return_inverse=True)[1].ravel()[order].astype(np.int32)
+    return replace(made, enrolled=whom)
