@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fraudit.analyses.identification.measure import official
+from fraudit.analyses.identification.params import Params
+from fraudit.audit.context import AnalysisContext
+from fraudit.audit.plan import AuditPlan
+from fraudit.audit.stored_vectors import StoredVectors, faces_of
+from fraudit.files.store import Store
 from fraudit.stats.gallery import Templates, fuse, template_people
 from fraudit.stats.identification import Search, cmc, fnir, fpir, fpir_threshold, search
+from fraudit.types import Templates as ListedTemplates
 
 Case = tuple[Search, dict]
 
@@ -51,3 +59,32 @@ def test_thresholds_and_rates_are_those_of_brute_force(case: Case) -> None:
         assert fpir(got, threshold) == pytest.approx(row["fpir"], abs=1e-14)
         assert fnir(got, threshold, 1) == pytest.approx(row["fnir_rank1"], abs=1e-14)
         assert fnir(got, threshold, None) == pytest.approx(row["fnir_any_rank"], abs=1e-14)
+
+
+@pytest.mark.parametrize("name", ["small", "ties"])
+def test_the_analysis_reaches_the_same_over_a_set_with_templates(
+    name: str, shared_parity: Path, tmp_path: Path
+) -> None:
+    base = shared_parity / f"identification_{name}"
+    if not base.with_suffix(".npz").is_file():
+        pytest.skip(f"no {base.name}.npz in the parity folder")
+    data, want = dict(np.load(base.with_suffix(".npz"))), json.loads(base.with_suffix(".json").read_text())
+    names, template = np.unique(data["template"], return_inverse=True)
+    people = template_people(data["template"], data["subject"])
+    probe = template_people(data["template"], data["probe"].astype(np.int64)) == 1
+    listed = ListedTemplates(
+        tuple(map(str, names)), people, np.arange(len(template)), template, data["media"],
+        galleries={"G": np.flatnonzero(~probe)}, probes=np.flatnonzero(probe),
+    )  # fmt: skip
+    ids = [str(i) for i in range(len(template))]
+    faces = replace(faces_of("ijb", ids, data["subject"]), templates=listed)
+    model = StoredVectors("oracle", data["features"].astype(np.float32), np.ones(len(ids), bool))
+    plan = AuditPlan("oracle", "ijb", only=("identification",), pictures="none")
+    context = AnalysisContext(plan, faces, model, store=Store(tmp_path / "store"), run_dir=tmp_path)  # type: ignore[arg-type]
+    (got,) = official(
+        context, Params(targets=tuple(row["target"] for row in want["open_set"]), ranks=(1, 2, 5, 10, 20))
+    )
+    np.testing.assert_allclose([1 - rate.value for _, rate in got.ranks], want["cmc"], rtol=0, atol=1e-14)
+    for (_, threshold, missed), row in zip(got.tpir, want["open_set"], strict=True):
+        assert threshold == pytest.approx(row["threshold"], abs=1e-12)
+        assert missed.value == pytest.approx(row["fnir_any_rank"], abs=1e-14)

@@ -32,7 +32,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         metrics=tuple(metrics(found, params)),
         tables=tuple(tables(found)),
         figures=tuple(figures(found)),
-        caveats=tuple(caveats(found)),
+        caveats=tuple(caveats(found, context.faces.templates is not None)),
         method=METHOD,
         params=asdict(params),
         faces=len(context.faces),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from fraudit.analyses.identification.params import LEAST_ENROLLED, Params
 from fraudit.analyses.shared.attributes import demographic_groups
 from fraudit.errors import InsufficientData, UsageError
-from fraudit.stats.gallery import Rule, SearchPlan, enrol, plan_searches
+from fraudit.stats.gallery import Rule, SearchPlan, Templates, enrol, fuse, plan_searches
 from fraudit.stats.growth import (
     BackTest,
     Extrapolation,
@@ -23,7 +23,7 @@ from fraudit.stats.growth import (
 )
 from fraudit.stats.growth import measured as smaller_galleries
 from fraudit.stats.hubs import GroupShare, Hubs, group_shares, hubs, positives
-from fraudit.stats.identification import Search, search
+from fraudit.stats.identification import Search, fpir_threshold, search
 from fraudit.stats.search_rates import SearchRate, fnir_causes, fnir_rate, fpir_causes, rates_by_group
 from fraudit.stats.search_thresholds import (
     RuleDifference,
@@ -45,9 +45,9 @@ CONSTANT_NORM = 1e-3  # vectors whose lengths differ by less (relative) tell no 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """What is enrolled and searched: unit f32[N,D], subjects i64[N], ok bool[N], quality f64[N] or None."""
+    """What is enrolled and searched: unit f[N,D], subjects i64[N], ok bool[N], quality f64[N] or None."""
 
-    unit: F32
+    unit: F32 | F64
     subjects: I64
     ok: Bool
     quality: F64 | None
@@ -110,6 +110,23 @@ class GroupRates:
 
 
 @dataclass(frozen=True, slots=True)
+class Official:
+    """One gallery of a published protocol, its probes searched for as the official code does.
+
+    Thresholds are chosen on the searches they judge there, so that TPIR is comparable with published figures only.
+
+    Attributes:
+        gallery: name. enrolled: people. ranks: (rank, miss rate). tpir: (FPIR target, threshold, FNIR) of any rank.
+    """
+
+    gallery: str
+    enrolled: int
+    searches: int
+    ranks: tuple[tuple[int, SearchRate], ...]
+    tpir: tuple[tuple[float, float, SearchRate], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Found:
     """Everything that was measured; `main` is the smallest resolved target, None where none is."""
 
@@ -123,7 +140,7 @@ class Found:
     hubs_reason: str = ""
     groups: tuple[GroupRates, ...] = ()
     enrolments: tuple[Enrolment, ...] = ()
-    best: tuple[Enrolment, ...] = field(default_factory=tuple)
+    official: tuple[Official, ...] = ()
 
 
 def checked(params: Params) -> Params:
@@ -143,8 +160,13 @@ def checked(params: Params) -> Params:
 
 
 def vectors_of(context: AnalysisContext) -> Vectors:
-    """The set's vectors; their length serves as quality where it says something."""
+    """The set's vectors; their length serves as quality where it says something. Templates are fused to one each."""
     found = context.embeddings()
+    templates = context.faces.templates
+    if templates is not None:
+        at = templates.picture
+        fused = fuse(found.vectors[at], templates.template, templates.medium, found.ok[at])
+        return Vectors(fused.vectors, templates.subjects[fused.names], fused.ok, None)
     norms = np.linalg.norm(found.vectors.astype(np.float64), axis=1)
     used = norms[found.ok]
     steady = not len(used) or np.ptp(used) <= CONSTANT_NORM * max(float(used.mean()), 1e-12)
@@ -216,7 +238,7 @@ def measure_searches(context: AnalysisContext, params: Params) -> Found:
         (r, fnir_rate(judged, rank=r)) for r in sorted(set(params.ranks)) if r <= int(plan.people[1])
     )
     if main is None:
-        return Found(plan, judged, targets, None, ranks)
+        return Found(plan, judged, targets, None, ranks, official=official(context, params))
     dense = max((t for t in targets if t.resolved), key=lambda t: t.chosen.target)
     found_hubs, reason = _hubs(context, judged, dense.chosen.value)
     return Found(
@@ -225,7 +247,36 @@ def measure_searches(context: AnalysisContext, params: Params) -> Found:
         hubs=found_hubs, hubs_reason=reason,
         groups=tuple(_groups(context, params, judged, dense.chosen.value)),
         enrolments=tuple(_enrolments(context, v, plan, params, main.chosen.target, (calibration, judged))),
+        official=official(context, params),
     )  # fmt: skip
+
+
+def official(context: AnalysisContext, params: Params) -> tuple[Official, ...]:
+    """Every gallery of a set with templates, its probes, and how the official code would count them."""
+    templates = context.faces.templates
+    if templates is None or templates.probes is None:
+        return ()
+    v, out = vectors_of(context), []
+    probes = templates.probes
+    for name, rows in templates.galleries.items():
+        order = rows[np.argsort(v.subjects[rows], kind="stable")]
+        gallery = Templates(np.asarray(v.unit[order], np.float64), v.subjects[order], v.ok[order])
+        found = search(
+            gallery,
+            v.unit[probes],
+            v.subjects[probes],
+            ok=v.ok[probes],
+            depth=max(params.ranks),
+            seed=context.seed,
+        )
+        ranks = tuple((r, fnir_rate(found, rank=r)) for r in sorted(set(params.ranks)) if r <= len(order))
+        reached = []
+        if (~found.mated).any():
+            for target in params.targets:
+                threshold = fpir_threshold(found, target)
+                reached.append((target, threshold, fnir_rate(found, threshold, None)))
+        out.append(Official(name, len(found.people), len(probes), ranks, tuple(reached)))
+    return tuple(out)
 
 
 def _hubs(context: AnalysisContext, judged: Search, threshold: float) -> tuple[Hubs | None, str]:

@@ -8,7 +8,7 @@ from typing import Any
 from fraudit.analyses.identification.measure import Enrolment, Found, GroupRates, Growth, Target
 from fraudit.analyses.identification.params import Params
 from fraudit.analyses.shared.words import interval_ends, slug
-from fraudit.formatting import fmr_words, percent, probability
+from fraudit.formatting import fmr_words, number, percent, probability
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.search_rates import SearchRate
@@ -109,9 +109,25 @@ def metrics(found: Found, params: Params) -> Iterator[Metric]:
                     f"{kind.upper()} of searchers, {groups.attribute}",
                     group=name,
                 )
+    yield from _official_metrics(found)
     for e in found.enrolments:
         key = f"enrolment.{e.rule}.{e.pictures}"
         yield _metric(f"{key}.fnir", e.fnir, f"FNIR with {_rule_words(e)}")
+
+
+def _official_metrics(found: Found) -> Iterator[Metric]:
+    for o in found.official:
+        for rank, rate in o.ranks:
+            yield _metric(
+                f"{slug(o.gallery)}.cmc.rank={rank}",
+                _complement(rate),
+                f"gallery {o.gallery}: mate within rank {rank}",
+                "higher",
+            )
+        for target, _, rate in o.tpir:
+            at = fmr_words(target)
+            words = f"gallery {o.gallery}: TPIR at FPIR {at}, threshold chosen on the same searches"
+            yield _metric(f"{slug(o.gallery)}.tpir@fpir={at}", _complement(rate), words, "higher")
 
 
 def _complement(rate: SearchRate) -> SearchRate:
@@ -170,6 +186,8 @@ def tables(found: Found) -> list[Table]:
     out += [_group_table(g) for g in found.groups if g.fpir or g.fnir]
     if len(found.enrolments) > 1:
         out.append(_enrolment_table(found))
+    if found.official:
+        out.append(_official_table(found))
     return out
 
 
@@ -297,6 +315,42 @@ def _enrolment_table(found: Found) -> Table:
         "Every rule has its own threshold for the same FPIR; changes are paired over the same searches. People with "
         "fewer pictures enrol what they have (at most half of their pictures).",
     )  # fmt: skip
+
+
+def _official_table(found: Found) -> Table:
+    rows: list[dict[str, Any]] = []
+    for o in found.official:
+        given = {"gallery": o.gallery, "enrolled": o.enrolled, "searches": o.searches}
+        for rank, rate in o.ranks:
+            hit = _complement(rate)
+            rows.append(
+                {
+                    **given,
+                    "figure": f"rank {rank}",
+                    "value": hit.value,
+                    "interval": interval_ends(hit.interval),
+                }
+            )
+        for target, threshold, rate in o.tpir:
+            hit = _complement(rate)
+            what = f"TPIR at FPIR {fmr_words(target)} (threshold {number(threshold, 4)})"
+            rows.append(
+                {**given, "figure": what, "value": hit.value, "interval": interval_ends(hit.interval)}
+            )
+    return Table(
+        "identification_official",
+        "The set's own galleries and probes",
+        (
+            Column("gallery", "gallery"),
+            Column("enrolled", "people enrolled", "integer"),
+            Column("searches", "searches", "integer"),
+            Column("figure", "figure"),
+            Column("value", "value", "percent"),
+            Column("interval", "95 % interval", "interval"),
+        ),
+        tuple(rows),
+        "As the published protocol counts: thresholds are chosen on the searches that they judge.",
+    )
 
 
 def findings(found: Found, params: Params) -> list[Finding]:
@@ -441,9 +495,11 @@ def _enrolment(found: Found) -> Finding | None:
     )
 
 
-def caveats(found: Found) -> list[str]:
+def caveats(found: Found, templates: bool) -> list[str]:
     """What limits the section."""
-    out = [
+    fused = "A template is the mean of the model's vectors of each medium, summed over media (as IJB does)."
+    out = [fused] if templates else []
+    out += [
         f"{int(found.plan.people[1]):,} people are enrolled; rates hold for galleries of this size at this threshold, "
         "not for larger ones."
     ]
