@@ -21,11 +21,11 @@ import numpy as np
 
 from fraudit.audit.stored_vectors import derived_run
 from fraudit.compare.baseline import freeze, read_side, thaw
-from fraudit.compare.evidence import read_vectors
 from fraudit.compare.gate.judging import run_gate
 from fraudit.compare.gate.output import as_dict
 from fraudit.compare.gate.rules import parse_rules
 from fraudit.compare.sides import run_side
+from fraudit.scores.vectors import read_vectors
 from fraudit.stats.calibration import calibration_half
 
 RULES = parse_rules(

@@ -25,7 +25,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from fraudit.diffusion.model.unet import AttentionBlock, UNet, build_unet, with_conditions
+from fraudit.diffusion.model.building import build_unet
+from fraudit.diffusion.model.unet import AttentionBlock, UNet, with_conditions
 from fraudit.diffusion.sampling.samplers import CHUNK, guided
 from fraudit.diffusion.training.presets import preset_named
 
@@ -64,7 +65,7 @@ def network_of(preset: str, plain_attention: bool, channels_last: bool, device: 
     torch.manual_seed(0)
     recipe = preset_named(preset)
     shape = with_conditions(recipe.unet, DIM, None)
-    if recipe.prior:
+    if recipe.residual:
         shape = replace(shape, prior_spread=PRIOR_SPREAD, prior_schedule=recipe.schedule)
     network = build_unet(shape).eval()
     for parameter in network.parameters():
@@ -257,7 +258,9 @@ def main() -> None:
     print("identity similarity to the source, mean (95 %):")
     for name, value in found["similarity"].items():
         if isinstance(value, dict):
-            print(f"  {name:32s} {value['mean']:+.4f} ({value['low']:+.4f} to {value['high']:+.4f}; n = {value['n']})")
+            print(
+                f"  {name:32s} {value['mean']:+.4f} ({value['low']:+.4f} to {value['high']:+.4f}; n = {value['n']})"
+            )
         else:
             print(f"  {name:32s} {value}")
 

@@ -22,14 +22,16 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.worlds import KINDS, World, make
-from fraudit.compare.evidence import Vectors, evidence_of
+from fraudit.analyses.verification.printed import key_of
+from fraudit.compare.evidence import evidence_of
 from fraudit.compare.gate.judging import run_gate
 from fraudit.compare.gate.plan import plan_rules
 from fraudit.compare.gate.rules import Rule
-from fraudit.compare.points import key_of, point_of, with_points
-from fraudit.compare.sides import Side
+from fraudit.compare.points import point_of, with_points
+from fraudit.compare.values import Side
 from fraudit.errors import InsufficientData
 from fraudit.scores import ScoreSet
+from fraudit.scores.vectors import Vectors
 from fraudit.stats import verification as v
 from fraudit.stats.folds import fold_accuracy
 from fraudit.stats.intervals import PairClusters, interval_or_reason, wilson
@@ -80,7 +82,7 @@ def side_of(
         scored = ScoredPairs(scores, made.same, left, right)
         add("eer", v.eer(scored.genuine, scored.impostor).value, lambda: scored.eer()[1], "lower")
         add("auc", v.auc(scored.genuine, scored.impostor), lambda: scored.auc()[1], "higher")
-    evidence = evidence_of(stored, pairs, metrics, seed, 1e-3)
+    evidence = evidence_of(stored, pairs, metrics, seed, {})
     data = {"name": "world", "digest": "d", "n_faces": len(ids)}
     bare = Side(
         label, label, Path(label), {"dataset": data, "embedder": {"name": label}}, {"seed": seed, "limit": None},

@@ -35,8 +35,8 @@ from fraudit.types import (
 )
 
 if TYPE_CHECKING:
-    from fraudit.audit.runner import Reporter
     from fraudit.embedding.runtime import EmbedderRuntime
+    from fraudit.progress import Reporter
     from fraudit.report.run import Run
 
 __all__ = [
@@ -123,7 +123,7 @@ def audit(
     folder = Path(out) if out else Path(tempfile.mkdtemp(prefix="fraudit-"))
     if quiet or reporter is not None:
         return Run(run_plan(checked, folder, overwrite=overwrite, reporter=reporter), folder)
-    from fraudit.cli.console import of_a_call
+    from fraudit.progress.console import of_a_call
 
     line = of_a_call()
     try:

@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from fraudit.errors import PluginError, suggest
-from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin, ScorerPlugin
+from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin, Need, ScorerPlugin
 
 T = TypeVar("T")
 
@@ -80,6 +80,17 @@ class Registry(Generic[T]):
             self._loaded[name] = self._checked(name, self._load(point))
         return self._loaded[name]
 
+    def find(self, name: str) -> T | None:
+        """The plugin `name`, None where it is not installed or cannot be loaded: for what earlier runs hold."""
+        try:
+            return self.get(name)
+        except PluginError:
+            return None
+
+    def usable(self) -> list[T]:
+        """Every plugin that can be loaded, in alphabetical order."""
+        return [plugin for name in self.names() if (plugin := self.find(name)) is not None]
+
     def items(self) -> Iterator[tuple[str, T]]:
         """(name, plugin) in alphabetical order; imports every plugin."""
         for name in self.names():
@@ -107,3 +118,9 @@ EMBEDDERS: Registry[EmbedderPlugin] = Registry("fraudit.embedders", "embedder", 
 INVERTERS: Registry[InverterPlugin] = Registry("fraudit.inverters", "inverter", InverterPlugin)
 ANALYSES: Registry[Analysis] = Registry("fraudit.analyses", "analysis", Analysis)
 SCORERS: Registry[ScorerPlugin] = Registry("fraudit.scorers", "scorer", ScorerPlugin)
+
+
+def analyses_needing(need: Need) -> list[str]:
+    """Names of the installed analyses that need `need`, in report order."""
+    found = [analysis for analysis in ANALYSES.usable() if need in analysis.needs]
+    return [analysis.name for analysis in sorted(found, key=lambda a: (a.order, a.name))]

@@ -16,6 +16,7 @@ from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.faces.align import as_shown
 from fraudit.files.store import Store, write_atomic
 from fraudit.formatting import fmr_words, percent
+from fraudit.plugins import analyses_needing
 from fraudit.progress import Progress, nowhere
 from fraudit.stats.calibration import (
     DISTINCT,
@@ -165,13 +166,13 @@ class AnalysisContext:
 
     @property
     def inversion_planned(self) -> bool:
-        """Whether the audit has its inversion section."""
-        return self.plan.includes("inversion")
+        """Whether the audit has a section that needs an inverter."""
+        return any(map(self.plan.includes, analyses_needing("inverter")))
 
     def pictures_asked(self, given: int | None, usual: int, parameter: str) -> tuple[int, str]:
         """(how much is to be inverted, why nothing is): inverting takes long, so that it must be asked for.
 
-        An audit with the inversion section asks for it everywhere, as does `parameter` itself.
+        An audit with a section that needs an inverter asks for it everywhere, as does `parameter` itself.
 
         Args:
             given: value of `parameter`, None where it was left open.
@@ -184,7 +185,8 @@ class AnalysisContext:
             return 0, f"{parameter} is 0"
         if given is None and not self.inversion_planned:
             how = f"--param {parameter}={usual} asks for it"
-            return 0, f"it was not asked for, since the inversion section is no part of this audit ({how})"
+            section = " or ".join(analyses_needing("inverter")) or "inverting"
+            return 0, f"it was not asked for, since the {section} section is no part of this audit ({how})"
         return (usual if given is None else given), ""
 
     def progress(self, text: str) -> None:

@@ -7,7 +7,6 @@ nothing. Seconds a face and a picture are measured on this machine with grey fac
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,18 +24,12 @@ from fraudit.faces.limiting import first_people
 from fraudit.faces.sources import open_faces
 from fraudit.files.store import Store
 from fraudit.inverters.loading import find_inverter
+from fraudit.plugins import analyses_needing
 from fraudit.progress import duration
+from fraudit.types import Work
 
+USUAL_STEPS = 10
 TIMED_STEPS = 1  # of the sampler while an inverter is timed; a picture takes its steps times as long
-
-
-@dataclass(frozen=True, slots=True)
-class Work:
-    """What one part asks at most: faces shown to the model, pictures made by the inverter, faces looked for."""
-
-    questions: int = 0
-    pictures: int = 0
-    located: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,81 +101,6 @@ class Estimate:
         return "\n".join(lines)
 
 
-def _robustness(context: AnalysisContext, params: Any) -> Work:
-    from fraudit.analyses.robustness import RECONSTRUCTIONS
-    from fraudit.perturb.catalogue import resolve
-
-    corruptions = resolve(params.corruptions)
-    shown = min(context.max_faces(params.probes), len(context.faces)) * len(corruptions) * len(params.severities)
-    people, _ = context.pictures_asked(params.reconstructions, RECONSTRUCTIONS, "robustness.reconstructions")
-    made = people * (1 + len(corruptions))
-    return Work(shown + made, made, shown if params.where == "picture" and context.has_detector else 0)
-
-
-def _compression(context: AnalysisContext, params: Any) -> Work:
-    from fraudit.analyses.compression import RECONSTRUCTIONS
-    from fraudit.stats.pca import sweep_dims
-
-    people, _ = context.pictures_asked(params.reconstructions, RECONSTRUCTIONS, "compression.reconstructions")
-    made = people * len(sweep_dims(context.embedder.spec.dim))
-    return Work(made, made)
-
-
-def _bias(context: AnalysisContext, params: Any) -> Work:
-    from fraudit.analyses.bias import attribute_groups, pictures_asked
-    from fraudit.analyses.inversion.measure import default_scale
-
-    each, _ = pictures_asked(context, params)
-    if not each:
-        return Work()
-    most = context.max_faces(max(8, round(each * default_scale(context.inverter))))
-    judged = len(context.faces) // 2
-    made = 0
-    for labels in attribute_groups(context, params).values():
-        groups = np.unique(labels[labels != ""], return_counts=True)[1]
-        made += int(np.minimum(np.minimum(groups, judged), most).sum())
-    return Work(made, made)
-
-
-def _directions(context: AnalysisContext, params: Any) -> Work:
-    from fraudit.analyses.directions import PICTURED
-    from fraudit.analyses.directions.measure import FEWEST
-    from fraudit.analyses.inversion.measure import default_scale
-
-    count, _ = context.pictures_asked(params.pictured, PICTURED, "directions.pictured")
-    if not count:
-        return Work()
-    scale = default_scale(context.inverter) if params.scale is None else params.scale
-    walkers, paths = (max(FEWEST, round(n * scale)) for n in (params.walkers, params.paths))
-    made = count * walkers * len({0.0, *params.gaps}) + paths * params.frames
-    return Work(made, made)
-
-
-def _inversion(context: AnalysisContext, params: Any) -> Work:
-    from dataclasses import replace
-
-    from fraudit.analyses.inversion.measure import choose_sizes
-    from fraudit.inverters.inverting import guidance_of
-
-    if params.guidance is None:
-        params = replace(params, guidance=guidance_of(context.inverter))  # type: ignore[arg-type]
-    sizes = choose_sizes(context, params, np.arange(max(1, len(context.faces) // 2)))
-    made = sizes.pictures(params.refine)
-    # Sources and replaced pictures are shown at the inverter's resolution as well.
-    return Work(made + sizes.sources + sizes.pairs, made)
-
-
-def _verification(context: AnalysisContext, params: Any) -> Work:
-    mirrored = bool(set(params.modes) - {"exact"})
-    return Work(2 * len(context.faces) if mirrored else 0)
-
-
-COUNTS: dict[str, Callable[[AnalysisContext, Any], Work]] = {
-    "verification": _verification, "robustness": _robustness, "compression": _compression, "bias": _bias,
-    "directions": _directions, "inversion": _inversion,
-}  # fmt: skip
-
-
 def estimate(plan: AuditPlan) -> Estimate:
     """Count and time what `plan` will ask; a service is asked nothing.
 
@@ -210,7 +128,7 @@ def estimate(plan: AuditPlan) -> Estimate:
         try:
             if why:
                 raise InsufficientData(why)
-            parts[analysis.name] = COUNTS.get(analysis.name, lambda *_: Work())(context, params)
+            parts[analysis.name] = analysis.work(context, params) if analysis.work else Work()
         except (InsufficientData, UsageError) as error:
             skipped[analysis.name] = error.message
     remote = box.loaded.meter is not None
@@ -243,8 +161,14 @@ def _picture_seconds(inverter: Any, box: EmbedderRuntime, plan: AuditPlan) -> fl
     vectors = np.random.default_rng(0).normal(size=(count, box.spec.dim)).astype(np.float32)
     started = time.monotonic()
     inverter.invert(vectors, np.arange(count), steps=TIMED_STEPS)
-    steps = float(plan.params.get("inversion", {}).get("steps", 10)) if hasattr(inverter, "chunk") else 1
+    steps = _steps(plan) if hasattr(inverter, "chunk") else 1
     return (time.monotonic() - started) / count * steps / TIMED_STEPS
+
+
+def _steps(plan: AuditPlan) -> float:
+    """Steps of the sampler that the plan asks an analysis of the inverter for."""
+    given = [plan.params.get(name, {}).get("steps") for name in analyses_needing("inverter")]
+    return float(next((steps for steps in given if steps is not None), USUAL_STEPS))
 
 
 def _locating_seconds(context: AnalysisContext, locate: Locator) -> float | None:

@@ -16,8 +16,8 @@ import sys
 import time
 import traceback
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from fraudit.files.doors import check_ours, leaving
 from fraudit.files.store import Store, write_atomic
 from fraudit.inverters.loading import find_inverter
 from fraudit.plugins import ANALYSES
+from fraudit.progress import Reporter, silent
 from fraudit.report.record import FILE_NAME, SCHEMA, RunRecord, normalise
 from fraudit.types import Analysis, AnalysisResult, FaceSet
 
@@ -58,19 +59,6 @@ PLUGIN_FAULTS = (
 # What `write_atomic` leaves of a run's files where the process is killed between writing and renaming.
 _LEFT_OVER = re.compile(r"\.(run|scores|vectors)-[a-z0-9_]{8}\.(json|csv|npz)")
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "onnxruntime", "opencv-python-headless", "pillow")
-
-
-@dataclass(frozen=True, slots=True)
-class Reporter:
-    """How a run tells a person what it does; both may be silent."""
-
-    say: Callable[[str], None]
-    progress: Callable[[str, int, int], None]
-
-
-def silent() -> Reporter:
-    """A reporter that says nothing."""
-    return Reporter(lambda text: None, lambda label, done, total: None)
 
 
 def choose_analyses(plan: AuditPlan) -> list[Analysis]:

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from fraudit.audit.context import AnalysisContext, require_distinct
 from fraudit.audit.plan import AuditPlan, build_params
 from fraudit.audit.runner import claim_folder, environment, inputs, run_one, save_evidence
-from fraudit.compare.evidence import read_vectors
 from fraudit.errors import DataError, InsufficientData
 from fraudit.files.store import Store
 from fraudit.plugins import ANALYSES
 from fraudit.report.record import RunRecord
+from fraudit.scores.vectors import read_vectors
 from fraudit.types import (
     ARCFACE_112,
     F32,
@@ -38,7 +38,11 @@ from fraudit.types import (
     Preprocess,
 )
 
-CAPABLE = ("verification", "bias")
+
+def capable() -> tuple[str, ...]:
+    """Analyses that need nothing but vectors and what the set says, in report order."""
+    found = [a for a in ANALYSES.usable() if not {"pictures", "vectors", "inverter"} & {*a.needs}]
+    return tuple(a.name for a in sorted(found, key=lambda a: (a.order, a.name)))
 
 
 def _no_picture(*_: object) -> Any:
@@ -99,28 +103,30 @@ def faces_of(
 
 
 def run_vectors(
-    faces: FaceSet, model: StoredVectors, run_dir: Path, *, only: Sequence[str] = CAPABLE,
+    faces: FaceSet, model: StoredVectors, run_dir: Path, *, only: Sequence[str] | None = None,
     params: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0, overwrite: bool = False,
     distinct: bool = False,
 ) -> RunRecord:  # fmt: skip
     """Audit stored vectors into `run_dir`: run.json, scores.csv, vectors.npz.
 
     Args:
+        only: analyses; by default those that are `capable`.
         distinct: states that every picture of a set without identities and pairs shows another person.
     Raises:
         FrauditError: the vectors do not fit the faces; failures of single analyses are recorded.
     """
     if model.vectors.shape[0] != len(faces) or len(model.ok) != len(faces):
         raise DataError(f"expected vectors of {len(faces)} faces, found {len(model.vectors)}")
+    wanted = capable() if only is None else tuple(only)
     plan = AuditPlan(
-        model.name, faces.name, only=tuple(only), params=dict(params or {}), seed=seed, pictures="none",
+        model.name, faces.name, only=wanted, params=dict(params or {}), seed=seed, pictures="none",
         distinct=distinct,
     )  # fmt: skip
     require_distinct(distinct, faces)
     claim_folder(run_dir, overwrite)
     context = AnalysisContext(plan, faces, model, store=Store(run_dir / ".store"), run_dir=run_dir)  # type: ignore[arg-type]
     results, failures = [], []
-    for name in only:
+    for name in wanted:
         analysis = ANALYSES.get(name)
         result, failure = run_one(
             analysis, context, build_params(analysis.params, plan.params.get(name, {}), name)
@@ -161,7 +167,7 @@ def derived_run(
         data["name"], [str(i) for i in stored.ids], stored.subjects, stored.attributes,
         pairs, identified,
     )  # fmt: skip
-    done = [r.name for r in record.results if r.status == "done" and r.name in CAPABLE]
+    done = [r.name for r in record.results if r.status == "done" and r.name in capable()]
     made = run_vectors(
         faces, StoredVectors(name, np.asarray(vectors, np.float32), stored.ok), run_dir, only=done,
         params=record.plan.get("params") or {}, seed=int(record.plan.get("seed") or 0), overwrite=overwrite,

@@ -70,9 +70,8 @@ def adapt(
 
     Example: fraudit adapt --embedder card.toml --dataset celeba --out adapted
     """
-    from fraudit.cli.console import Line
     from fraudit.cli.train import runtime_of
-    from fraudit.diffusion.data.generated_faces import drawn_faces
+    from fraudit.diffusion.data.generated_faces import generated_faces
     from fraudit.diffusion.data.shards import load_shards, ready_shards
     from fraudit.diffusion.model.checkpoint import DTYPES, check_embedder, read_inverter_card
     from fraudit.diffusion.training.adapting import adapt as adapted
@@ -81,6 +80,7 @@ def adapt(
     from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
     from fraudit.inverters.loading import load_inverter
     from fraudit.inverters.sources import training_sets
+    from fraudit.progress.console import Line
 
     if dtype not in DTYPES:
         raise UsageError(
@@ -116,7 +116,7 @@ def adapt(
     with Line(quiet) as line:
         if draw:
             drawing = load_inverter(folder, first.loaded)
-            sets.append(drawn_faces(drawing, card, points, draw, line.progress))
+            sets.append(generated_faces(drawing, card, points, draw, line.progress))
         ready_shards(
             shards or out / "shards", sets, runtime, points, size, TEMPLATE_NAME,
             max_faces, line.progress,

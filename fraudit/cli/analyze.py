@@ -10,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from fraudit.audit.plan import AuditPlan
-    from fraudit.report.record import RunRecord
 
 
 def split(values: list[str] | None) -> tuple[str, ...]:
@@ -100,7 +99,8 @@ def analyze(
         return show_plan(chosen, quiet)
 
     from fraudit.audit.runner import default_run_dir, run_plan, unreported
-    from fraudit.cli.console import Line
+    from fraudit.cli.outcome import tell
+    from fraudit.progress.console import Line
     from fraudit.report.render import render
 
     folder = out or default_run_dir(chosen)
@@ -116,8 +116,8 @@ def analyze(
 def show_plan(plan: AuditPlan, quiet: bool) -> int:
     """Print the resolved plan as JSON with what it will ask and how long that takes; the same in words beside it."""
     from fraudit.audit.estimate import estimate
-    from fraudit.cli.console import Line
     from fraudit.errors import FrauditError
+    from fraudit.progress.console import Line
 
     with Line(quiet, terse=True) as line:
         line.say("counting faces and questions")
@@ -131,32 +131,6 @@ def show_plan(plan: AuditPlan, quiet: bool) -> int:
         typer.echo(words, err=True)
     typer.echo(json.dumps({**plan.as_dict(), "estimate": told}, indent=2))
     return 0
-
-
-def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool) -> int:
-    """Print what a run found and where its report is; the exit code."""
-    from fraudit.audit.runner import exit_code
-
-    if as_json:
-        summary = {
-            "run": str(folder),
-            "report": str(page),
-            "findings": [{"severity": f.severity, "text": f.text} for _, f in record.findings()],
-            "analyses": {r.name: r.status for r in record.results},
-            "left_out": (record.inputs.get("dataset") or {}).get("left_out") or {},
-        }
-        typer.echo(json.dumps(summary, indent=2))
-        return exit_code(record)
-    if not quiet:
-        for _, finding in record.findings()[:6]:
-            typer.echo(f"[{finding.severity}] {finding.text}")
-        for failure in record.failures:
-            typer.echo(f"[failed] {failure['analysis']}: {failure['error']}", err=True)
-    if not any(result.status == "done" for result in record.results):
-        for result in record.results:
-            typer.echo(f"[not run] {result.name}: {result.reason}", err=True)
-    typer.echo(f"report: {page}")
-    return exit_code(record)
 
 
 def analyses(as_json: Annotated[bool, typer.Option("--json", help="For scripts.")] = False) -> None:

@@ -64,8 +64,8 @@ def datasets(
         return
     from rich.table import Table
 
-    from fraudit.cli.terminal import show_table
     from fraudit.faces.sources import data_folder
+    from fraudit.progress.terminal import show_table
 
     cells = []
     for row in rows:

@@ -146,8 +146,8 @@ def _finish(upscale: str, inverter: Inverter, steps: int, sampler: str | None) -
 @contextmanager
 def _told(total: int) -> Iterator[Callable[[int], None]]:
     """Tells how many of `total` pictures are made, where that takes long."""
-    from fraudit.cli.console import Line
     from fraudit.progress import Progress
+    from fraudit.progress.console import Line
 
     with Line(terse=True) as line:
         part = Progress("pictures", total, line.progress)
@@ -415,13 +415,13 @@ def train_linear(
     Example: fraudit train-linear --embedder dlib --dataset celeba,utkface --out inverters/linear-dlib
     """
     from fraudit.cli.analyze import split
-    from fraudit.cli.console import Line
     from fraudit.embedding.loading import load_embedder
     from fraudit.embedding.runtime import EmbedderRuntime
     from fraudit.errors import UsageError, suggest
     from fraudit.files.store import Store
     from fraudit.inverters.linear import save, train
     from fraudit.inverters.sources import training_pool
+    from fraudit.progress.console import Line
 
     if features not in ("linear", "rbf"):
         raise UsageError(

@@ -17,8 +17,8 @@ from typing import Annotated, Any
 import typer
 
 import fraudit
-from fraudit.cli.terminal import guard
 from fraudit.errors import ArtifactError, FrauditError
+from fraudit.progress.terminal import guard
 from fraudit.threads import settle
 
 TOPICS = (

@@ -31,7 +31,7 @@ def pca(
     from fraudit.api import audit
     from fraudit.audit.plan import plan_from_values
     from fraudit.audit.runner import default_run_dir, exit_code
-    from fraudit.cli.console import Line
+    from fraudit.progress.console import Line
 
     params: dict[str, Any] = {"margin": margin} | ({} if far is None else {"far": far})
     named = plan_from_values({"embedder": embedder, "dataset": dataset}, "fraudit pca")

@@ -12,14 +12,6 @@ if TYPE_CHECKING:
     from fraudit.report.record import RunRecord
     from fraudit.types import Metric
 
-HEADLINES = (
-    ("accuracy", "verification.accuracy"),
-    ("eer", "verification.eer"),
-    ("worst corruption", "robustness.worst_fnmr"),
-    ("attack success", "inversion.attack_success"),
-)
-
-
 def _find(record: RunRecord, start: str) -> Metric | None:
     for metric in record.metrics():
         if metric.name.startswith(start) and not metric.group and metric.value is not None:
@@ -45,10 +37,13 @@ def runs(
     Example: fraudit runs
     """
     from fraudit.errors import DataError, FrauditError
+    from fraudit.plugins import ANALYSES
     from fraudit.report.record import RunRecord
 
     if not folder.is_dir():
         raise DataError(f"no folder {folder}", "fraudit analyze writes its runs to ./runs by default")
+    analyses = sorted(ANALYSES.usable(), key=lambda a: (a.order, a.name))
+    columns = [column for analysis in analyses for column in analysis.columns]
     rows: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*/run.json")):
         try:
@@ -63,7 +58,7 @@ def runs(
             "embedder": record.input_fact("embedder", "name"),
             "dataset": record.input_fact("dataset", "name"),
         }
-        for label, name in HEADLINES:
+        for label, name in columns:
             row[label] = _text(_find(record, name))
         rows.append(row)
     if as_json:
@@ -80,7 +75,7 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
     import shutil
     import textwrap
 
-    from fraudit.cli.terminal import one_line
+    from fraudit.progress.terminal import one_line
 
     keys = list(dict.fromkeys(key for row in rows for key in row))
     cells = [[one_line(row.get(key, "-")) for key in keys] for row in rows]
@@ -90,7 +85,7 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
         from rich import box
         from rich.table import Table
 
-        from fraudit.cli.terminal import show_table
+        from fraudit.progress.terminal import show_table
 
         table = Table(box=box.SIMPLE_HEAD)
         for key in keys:
@@ -116,8 +111,8 @@ def show(
 
     Example: fraudit show runs/first --only verification
     """
-    from fraudit.cli.terminal import one_line
     from fraudit.errors import UsageError, suggest
+    from fraudit.progress.terminal import one_line
     from fraudit.report.record import RunRecord
 
     record = RunRecord.load(run)

@@ -22,9 +22,9 @@ def analyze_scorer(
     """
     from fraudit.audit.plan import plan_from_toml, plan_from_values
     from fraudit.audit.runner import default_run_dir, unreported
-    from fraudit.cli.analyze import tell
-    from fraudit.cli.console import Line
+    from fraudit.cli.outcome import tell
     from fraudit.errors import UsageError
+    from fraudit.progress.console import Line
     from fraudit.report.render import render
     from fraudit.scorers.run import budget_text, prepare, run_scorer
 

@@ -39,10 +39,10 @@ def scores(
     Example: fraudit scores scores-dev.csv --out runs/scores
     """
     from fraudit.analyses.verification import Params
+    from fraudit.analyses.verification.attacks import with_attacks
     from fraudit.analyses.verification.parts import Evidence, result_of
     from fraudit.errors import UsageError
     from fraudit.scores import read_score_pair, read_scores
-    from fraudit.scores.attacks import with_attacks
 
     if (genuine is None) != (impostor is None) or (file is None) == (genuine is None):
         raise UsageError("expected FILE, or --genuine A with --impostor B", "fraudit scores scores.csv")

@@ -74,11 +74,11 @@ def mark(choice: str, runtime: EmbedderRuntime) -> Mark:
 def _chosen_on(name: str, runtime: EmbedderRuntime) -> Mark:
     from fraudit.audit.context import AnalysisContext
     from fraudit.audit.plan import AuditPlan
-    from fraudit.cli.console import Line
     from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces
     from fraudit.files.store import Store
     from fraudit.formatting import fmr_words
+    from fraudit.progress.console import Line
 
     faces = open_faces(name)
     locate = None if faces.landmarks is not None else Locator()

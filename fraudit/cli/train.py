@@ -152,9 +152,9 @@ def carry_out(
     import json
     import os
 
-    from fraudit.cli.console import Line
     from fraudit.diffusion.model.checkpoint import NAMES
     from fraudit.diffusion.training.workflow import run_training
+    from fraudit.progress.console import Line
 
     first = os.environ.get("RANK", "0") == "0"
     with Line(quiet or not first) as line:

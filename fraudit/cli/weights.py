@@ -54,7 +54,7 @@ def fetch(
 
     Example: fraudit weights fetch facenet-vggface2 --accept-licence
     """
-    from fraudit.cli.terminal import draw
+    from fraudit.progress.terminal import draw
     from fraudit.weights.catalogue import known
     from fraudit.weights.fetch import fetch as fetch_weights
     from fraudit.weights.fetch import is_offline

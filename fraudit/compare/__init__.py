@@ -1,8 +1,9 @@
 """Finished runs side by side: paired differences where the stored evidence allows them."""
 
-from fraudit.compare.deltas import Delta, Pairing, delta, deltas
+from fraudit.compare.deltas import Pairing, delta, deltas
 from fraudit.compare.outputs import Comparison, compare, write
-from fraudit.compare.sides import Side, differences, require_comparable, run_side
+from fraudit.compare.sides import differences, require_comparable, run_side
+from fraudit.compare.values import Delta, Side
 
 __all__ = [
     "Comparison",

@@ -20,11 +20,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.compare.evidence import SKETCHED, Events, Evidence, Key, Sketch, Sums, sketch_of
+from fraudit.compare.evidence import SKETCHED, sketch_of
+from fraudit.compare.hooks import comparisons
 from fraudit.compare.points import with_points
-from fraudit.compare.sides import Side, run_side
+from fraudit.compare.sides import run_side
+from fraudit.compare.values import Events, Evidence, Key, Side, Sketch, Sums
 from fraudit.errors import DataError
 from fraudit.files.doors import RECORD_BYTES, entering, read_file
+from fraudit.plugins import ANALYSES
 from fraudit.report.record import decode
 from fraudit.scores import ScoreSet
 from fraudit.types import F64, I64, Metric
@@ -102,8 +105,8 @@ def freeze(side: Side, only: Sequence[str] = ()) -> str:
     def kept(name: str) -> bool:
         return not only or name.split(".")[0] in only
 
-    if kept("verification"):
-        side = with_points(side, [f"fnmr@fmr={fmr:g}" for fmr in FMRS])
+    side = with_points(side, [f"fnmr@fmr={fmr:g}" for fmr in FMRS], filter(kept, ANALYSES.names()))
+    scored = any(comparison.pair_figures and kept(name) for name, comparison in comparisons())
     found = side.evidence
     document = {
         "schema": SCHEMA,
@@ -118,7 +121,7 @@ def freeze(side: Side, only: Sequence[str] = ()) -> str:
         "metrics": [_row(m) for m in side.metrics.values() if kept(m.name)],
         "pairs_digest": found.pairs_digest,
         "people_digest": found.people_digest,
-        "scores": _scores(found.pairs) if kept("verification") else None,
+        "scores": _scores(found.pairs) if scored else None,
         "sketch": _sketch(found, SKETCHED),
         "events": [
             [*key, len(e.events), _pack(np.packbits(e.events)), _half(e.tail), _people(e.left)]
@@ -175,9 +178,14 @@ def _fitting(document: dict[str, Any], found: Evidence) -> str:
     if len(text) > MAX_BYTES:
         raise DataError(
             f"the baseline would take {len(text):,} bytes; at most {MAX_BYTES:,} are meant for a repository",
-            "keep only what the rules need: --only verification,bias",
+            f"keep only what the rules need: --only {_of_pairs()}",
         )
     return text
+
+
+def _of_pairs() -> str:
+    """The analyses that rules about pairs name."""
+    return ",".join(name for name, comparison in comparisons() if comparison.evidence is not None)
 
 
 def _dump(document: Mapping[str, Any]) -> str:

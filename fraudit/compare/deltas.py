@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
 
 import numpy as np
 
-from fraudit.compare.evidence import Evidence, Key
-from fraudit.compare.sameness import FROM_VECTORS, same_model
-from fraudit.compare.sides import Side
+from fraudit.compare.hooks import comparison_of, figure_of_pairs, owner
+from fraudit.compare.hooks import importance as place_of
+from fraudit.compare.sameness import same_model
+from fraudit.compare.values import Delta, Evidence, Key, Side, Verdict
 from fraudit.errors import InsufficientData
+from fraudit.plugins import ANALYSES
 from fraudit.stats.intervals import Difference
 from fraudit.stats.operating import ScoredPairs, tar_difference
 from fraudit.stats.paired import (
@@ -25,53 +26,8 @@ from fraudit.stats.paired import (
 from fraudit.stats.verification import resolution
 from fraudit.types import Interval, Metric
 
-How = Literal["paired", "independent", "same model", "none"]
-Verdict = Literal["better", "worse", "changed", "unclear", "unknown"]
 LEVEL = 0.95
 FLIPPED = 2  # pairs that rounding may move in figures of other pictures than the vectors are of
-# Times depend on the machine and its load, so two runs say nothing about two models.
-TIMES = ("compression.match_cost.",)
-
-
-@dataclass(frozen=True, slots=True)
-class Delta:
-    """One metric of two runs.
-
-    Attributes:
-        base, new: the metric in each run; either may lack a value.
-        value: new minus base, None where one is missing. interval: of it, or None with `reason`.
-        how: `paired` on the same pairs or people, `independent` from both intervals, `same model` (numerically:
-            `fraudit.compare.sameness`), or `none`.
-        verdict: what the interval says of the difference: `better`, `worse`, `changed` (no direction is better),
-            `unclear` (0 lies inside) or `unknown` (no interval). In a comparison of many figures an interval of a
-            higher level than the one shown decides (`judged_together`).
-    """
-
-    name: str
-    group: str
-    base: Metric
-    new: Metric
-    value: float | None
-    interval: Interval | None
-    how: How
-    verdict: Verdict
-    reason: str = ""
-
-    @property
-    def key(self) -> Key:
-        """(metric, group)."""
-        return self.name, self.group
-
-    @property
-    def analysis(self) -> str:
-        """Which analysis the metric belongs to."""
-        return self.name.split(".")[0]
-
-    @property
-    def label(self) -> str:
-        """Plain words for the metric."""
-        words = (self.new.label or self.base.label or self.name).split(" (chosen")[0]
-        return f"{words} [{self.group}]" if self.group and self.group not in words else words
 
 
 class Pairing:
@@ -117,18 +73,18 @@ class Pairing:
                 return with_tails(found, s.tail, t.tail)
         if group or not self._same_pairs:
             return None
-        if name.startswith("verification.tar@far="):
+        figure = figure_of_pairs(name)
+        if figure.startswith("tar@far="):
             first, second = self.scored()
-            far = float(name.rpartition("=")[2])
+            far = float(figure.rpartition("=")[2])
             if resolution(int((~second.same & second.scored).sum()), far) == "no":
                 raise InsufficientData(f"the stored pairs cannot resolve FAR {far:g}")
             return tar_difference(
                 first.scores, second.scores, second.same, second.left, second.right, far, level
             )
-        for figure in ("eer", "auc", "d_prime"):
-            if name == f"verification.{figure}":
-                return curve_difference(*self.scored(), figure, level)  # type: ignore[arg-type]
-        if name == "verification.accuracy":
+        if figure in ("eer", "auc", "d_prime"):
+            return curve_difference(*self.scored(), figure, level)  # type: ignore[arg-type]
+        if figure == "accuracy":
             return self._accuracy(level)
         return None
 
@@ -167,6 +123,11 @@ def _same_model(key: Key, mine: Metric, theirs: Metric, value: float, why: str) 
     return Delta(*key, mine, theirs, value, within, "same model", "unclear")
 
 
+def _from_vectors(key: Key) -> bool:
+    analysis = ANALYSES.find(owner(key[0]))
+    return analysis is not None and analysis.from_vectors
+
+
 def delta(key: Key, base: Side, new: Side, pairing: Pairing, level: float = LEVEL) -> Delta:
     """One metric of both runs, its difference with an interval of `level`."""
     mine, theirs = base.metrics[key], new.metrics[key]
@@ -175,11 +136,10 @@ def delta(key: Key, base: Side, new: Side, pairing: Pairing, level: float = LEVE
         where = "base" if mine.value is None else "new"
         return Delta(*key, mine, theirs, None, None, "none", "unknown", f"{where}: {gone.missing}")
     value = theirs.value - mine.value
-    if key[0].startswith(TIMES):
+    # Times depend on the machine and its load, so two runs say nothing about two models.
+    if key[0].startswith(comparison_of(owner(key[0])).times):
         return Delta(*key, mine, theirs, value, None, "none", "unknown", "a time, depends on the machine")
-    if pairing.same and (
-        key[0].split(".")[0] in FROM_VECTORS or abs(value) <= FLIPPED / (theirs.n or np.inf)
-    ):
+    if pairing.same and (_from_vectors(key) or abs(value) <= FLIPPED / (theirs.n or np.inf)):
         return _same_model(key, mine, theirs, value, pairing.same)
     reason = ""
     try:
@@ -223,7 +183,7 @@ def judged_together(found: Sequence[Delta], base: Side, new: Side, pairing: Pair
 
 
 def deltas(base: Side, new: Side, only: tuple[str, ...] = (), skip: tuple[str, ...] = ()) -> list[Delta]:
-    """Every metric that both runs have, what matters most first (`IMPORTANCE`); verdicts by `judged_together`.
+    """Every metric that both runs have, what matters most first (`importance`); verdicts by `judged_together`.
 
     Args:
         only, skip: analyses.
@@ -233,20 +193,12 @@ def deltas(base: Side, new: Side, only: tuple[str, ...] = (), skip: tuple[str, .
         delta(key, base, new, pairing)
         for key in new.metrics
         if key in base.metrics
-        and key[0].split(".")[0] not in skip
-        and (not only or key[0].split(".")[0] in only)
+        and owner(key[0]) not in skip
+        and (not only or owner(key[0]) in only)
     ]
     return sorted(judged_together(found, base, new, pairing), key=importance)
 
 
-# What a reader asks first: error rates at a threshold in use, then at thresholds of the same pairs, then of groups.
-IMPORTANCE = (
-    "verification.fnmr@", "verification.fmr@", "verification.tar@", "verification.eer", "verification.accuracy",
-    "verification.", "bias.", "robustness.", "leakage.", "inversion.", "compression.", "directions.",
-)  # fmt: skip
-
-
-def importance(d: Delta) -> tuple[int, bool]:
+def importance(d: Delta) -> tuple[float, int, bool]:
     """Place of a figure in a list, figures of all faces and whole analyses before single cells."""
-    at = next((k for k, start in enumerate(IMPORTANCE) if d.name.startswith(start)), len(IMPORTANCE))
-    return at, d.name.count(".") > 2 or "similarity" in d.name
+    return *place_of(d.name), d.name.count(".") > 2 or "similarity" in d.name

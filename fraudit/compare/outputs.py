@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from fraudit.compare import figures as drawn
-from fraudit.compare.deltas import Delta, deltas, importance
+from fraudit.compare.deltas import deltas, importance
+from fraudit.compare.figures import galleries
+from fraudit.compare.hooks import comparison_of, mains
+from fraudit.compare.junit import document, suite
 from fraudit.compare.sameness import same_face
-from fraudit.compare.sides import Side, require_comparable
+from fraudit.compare.sides import require_comparable
+from fraudit.compare.values import Delta, Side
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.files.doors import check_ours
 from fraudit.files.store import write_bytes_atomic
@@ -128,23 +131,10 @@ def compare(sides: Sequence[Side], only: tuple[str, ...] = (), skip: tuple[str, 
     for new in others:
         require_comparable(base, new, wanted)
     changes = tuple(Change(new, tuple(deltas(base, new, only, skip)), _alike(base, new)) for new in others)
-    pairs = [(c.new.label, c.deltas) for c in changes]
-
-    def kept(*made: Figure | None) -> list[Figure]:
-        return [figure for figure in made if figure is not None]
-
-    shown: dict[str, Sequence[Figure]] = {
-        "verification": [
-            *kept(*(drawn.forest(c.new, c.deltas) for c in changes), drawn.det(named)),
-            *drawn.histograms(named),
-        ],
-        "robustness": drawn.heatmaps(named, pairs),
-        "compression": kept(drawn.compression(named)),
-        "bias": kept(*(drawn.group_rates(base, new) for new in others)),
-        "leakage": kept(*(drawn.leaks(base, new) for new in others)),
-    }
-    shown = {k: v for k, v in shown.items() if k in wanted}
-    return Comparison(base, changes, shown, tuple(drawn.galleries(named, wanted)))
+    pairs = [(c.new, c.deltas) for c in changes]
+    draws = {name: made for name in wanted if (made := comparison_of(name).figures) is not None}
+    shown = {name: made(named, pairs) for name, made in draws.items()}
+    return Comparison(base, changes, shown, tuple(galleries(named, wanted)))
 
 
 def _alike(base: Side, new: Side) -> str:
@@ -227,29 +217,22 @@ def as_dict(found: Comparison) -> dict[str, Any]:
 
 def junit(found: Comparison) -> str:
     """One test case a metric that has an interval; one that got worse fails."""
-    suites = ElementTree.Element("testsuites")
+    suites = []
     for change in found.changes:
-        told = [d for d in change.deltas if d.interval is not None]
-        suite = ElementTree.SubElement(
-            suites, "testsuite", name=printable(f"{change.new.label} against {found.base.label}"),
-            tests=str(len(told)), failures=str(sum(d.verdict == "worse" for d in told)), errors="0", skipped="0",
-        )  # fmt: skip
-        for d in told:
-            name = f"{d.name} [{d.group}]" if d.group else d.name
-            case = ElementTree.SubElement(
-                suite, "testcase", classname=f"fraudit.{d.analysis}", name=printable(name)
-            )
-            said = printable(
-                f"{value_words(d, 'base')} -> {value_words(d, 'new')}: {difference_words(d)} [{d.how}]"
-            )
-            if d.verdict == "worse":
-                ElementTree.SubElement(case, "failure", type="worse", message=said)
-            else:
-                ElementTree.SubElement(case, "system-out").text = said
-    ElementTree.indent(suites)
-    return (
-        '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(suites, encoding="unicode") + "\n"
-    )
+        cases = [_case(d) for d in change.deltas if d.interval is not None]
+        suites.append(suite(printable(f"{change.new.label} against {found.base.label}"), cases))
+    return document(suites)
+
+
+def _case(d: Delta) -> ElementTree.Element:
+    name = f"{d.name} [{d.group}]" if d.group else d.name
+    case = ElementTree.Element("testcase", classname=f"fraudit.{d.analysis}", name=printable(name))
+    said = printable(f"{value_words(d, 'base')} -> {value_words(d, 'new')}: {difference_words(d)} [{d.how}]")
+    if d.verdict == "worse":
+        ElementTree.SubElement(case, "failure", type="worse", message=said)
+    else:
+        ElementTree.SubElement(case, "system-out").text = said
+    return case
 
 
 class SeveralFolders:
@@ -283,6 +266,7 @@ def _context(found: Comparison) -> dict[str, Any]:
         "value_words": value_words,
         "difference_words": difference_words,
         "verdict_words": READINGS,
+        "mains": mains(),
     }
 
 

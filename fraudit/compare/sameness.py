@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fraudit.compare.evidence import Evidence, Sketch, digest_of
-from fraudit.compare.sides import Side
+from fraudit.compare.evidence import digest_of
+from fraudit.compare.values import Evidence, Side, Sketch
 from fraudit.errors import InsufficientData
 from fraudit.formatting import number
 from fraudit.stats.same_face import face_cosines, low_cosine, mean_cosine, projections, sketch_cosines
@@ -23,8 +23,6 @@ from fraudit.types import F64, I64, Interval
 
 SAME = 1e-4
 ENOUGH_PAIRS = 100  # scores speak for the whole model only where there are some
-# Analyses whose figures follow from the vectors of clean pictures: numerically the same vectors, the same figures.
-FROM_VECTORS = ("verification", "bias", "compression", "leakage", "directions")
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,50 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fraudit.compare.evidence import Evidence, Key, read_evidence
+from fraudit.compare.evidence import read_evidence
+from fraudit.compare.hooks import comparison_of
+from fraudit.compare.values import Side
 from fraudit.errors import DataError, UsageError
 from fraudit.files.doors import entering
+from fraudit.plugins import ANALYSES
 from fraudit.report.record import RunRecord
 from fraudit.report.summary import subject
-from fraudit.types import Metric
-
-# Parameters that decide how much is drawn or how long it may take, not what is measured.
-COSMETIC = {
-    "robustness": {"reconstructions"},
-    # which operating points are printed: others follow from what a run stored (fraudit.compare.points)
-    "verification": {"bins", "points", "fmrs", "fars"},
-    "bias": {"reconstructions"},
-    "compression": {"reconstructions"},
-    "directions": {"pictured"},
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Side:
-    """One run of a comparison, from its folder or from a baseline.
-
-    Attributes:
-        label: short name in tables. title: model on data. path: where it was read.
-        inputs, plan: as in the record. params: analysis -> its parameters.
-        status: analysis -> (status, reason). metrics: by (name, group). evidence: at the level of pairs.
-        record: the whole record, None for a baseline.
-    """
-
-    label: str
-    title: str
-    path: Path
-    inputs: Mapping[str, Any]
-    plan: Mapping[str, Any]
-    params: Mapping[str, Mapping[str, Any]]
-    status: Mapping[str, tuple[str, str]]
-    metrics: Mapping[Key, Metric]
-    evidence: Evidence
-    record: RunRecord | None = None
 
 
 def params_of(record: RunRecord) -> dict[str, dict[str, Any]]:
@@ -65,11 +33,10 @@ def run_side(path: Path, label: str = "") -> Side:
     metrics = {(m.name, m.group): m for m in record.metrics()}
     with entering(f"{path}: its plan cannot be read", "run the audit again"):
         params = params_of(record)
-        bias_fmr = float(params.get("bias", {}).get("fmr", 1e-3))
         seed = int(record.plan.get("seed") or 0)
     identified = bool((record.inputs.get("dataset") or {}).get("identified", True))
     distinct = bool(record.plan.get("distinct", False))
-    evidence = read_evidence(folder, metrics, seed, bias_fmr, identified, distinct)
+    evidence = read_evidence(folder, metrics, seed, params, identified, distinct)
     box = record.inputs.get("embedder") or {}
     return Side(
         label or box.get("name") or folder.name,
@@ -120,18 +87,29 @@ def differences(base: Side, new: Side, analyses: Sequence[str] | None = None) ->
     done = [n for n, (s, _) in base.status.items() if s == "done" and new.status.get(n, ("",))[0] == "done"]
     for name in done if analyses is None else [n for n in analyses if n in done]:
         a, b = base.params.get(name, {}), new.params.get(name, {})
-        for key in sorted({*a, *b} - COSMETIC.get(name, set())):
+        for key in sorted({*a, *b} - _cosmetic(name)):
             if a.get(key) != b.get(key) and str(a.get(key)) != str(b.get(key)):
                 found.append(f"parameter {name}.{key}: {_short(a.get(key))} against {_short(b.get(key))}")
-        if name == "inversion":
+        if comparison_of(name).judged:
             judges = [
                 sorted(j.get("fingerprint", "") for j in side.inputs.get("judges") or [])
                 for side in (base, new)
             ]
             if judges[0] != judges[1]:
                 names = [[j.get("name") for j in side.inputs.get("judges") or []] for side in (base, new)]
-                found.append(f"judges of inversion: {names[0]} against {names[1]}")
+                found.append(f"judges of {name}: {names[0]} against {names[1]}")
     return found
+
+
+def _meant(line: str) -> str:
+    """The analysis that a difference of parameters or judges is about."""
+    words = line.split()
+    return words[1].split(".")[0] if words[0] == "parameter" else words[2].rstrip(":")
+
+
+def _cosmetic(name: str) -> frozenset[str]:
+    analysis = ANALYSES.find(name)
+    return frozenset() if analysis is None else analysis.cosmetic
 
 
 def require_comparable(base: Side, new: Side, analyses: Sequence[str] | None = None) -> None:
@@ -139,9 +117,9 @@ def require_comparable(base: Side, new: Side, analyses: Sequence[str] | None = N
     found = differences(base, new, analyses)
     if found:
         only_params = all(line.startswith(("parameter", "judges")) for line in found)
-        names = sorted({line.split()[1].split(".")[0] for line in found if line.startswith("parameter")})
+        names = sorted({_meant(line) for line in found})
         hint = (
-            f"run one of them again with the same parameters, or leave it out: --skip {','.join(names) or 'inversion'}"
+            f"run one of them again with the same parameters, or leave it out: --skip {','.join(names)}"
             if only_params
             else "audit both models on the same data, with the same detector, seed and limit"
         )

@@ -23,7 +23,7 @@ from fraudit.errors import DataError, UsageError, suggest
 from fraudit.files.doors import RECORD_BYTES, cause, read_file
 from fraudit.files.store import write_bytes_atomic
 from fraudit.redact import redact_all
-from fraudit.types import SEVERITIES, AnalysisResult, Finding, Metric
+from fraudit.types import AnalysisResult, Finding, Metric, gravity
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -267,7 +267,7 @@ class RunRecord:
     def findings(self) -> list[tuple[AnalysisResult, Finding]]:
         """(its analysis, finding), the most severe first, in report order within a severity."""
         pairs = [(result, finding) for result in self.results for finding in result.findings]
-        return sorted(pairs, key=lambda pair: SEVERITIES.index(pair[1].severity))
+        return sorted(pairs, key=lambda pair: gravity(pair[1]))
 
     def frame(self) -> pd.DataFrame:
         """All metrics as a table, one row each; missing ones have no value but a reason."""

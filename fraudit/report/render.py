@@ -20,7 +20,7 @@ from fraudit.files.doors import check_regular, entering, read_file
 from fraudit.files.store import write_bytes_atomic
 from fraudit.report import charts, summary
 from fraudit.report.record import METRIC_COLUMNS, RunRecord, metric_rows
-from fraudit.types import SEVERITIES, Column, Figure, Finding, Metric, Table
+from fraudit.types import Column, Figure, Finding, Metric, Table, gravity
 
 PICTURE_BUDGET = 3_000_000  # bytes of artifacts inlined; base64 adds a third, the whole stays below 5 MB
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(webp|jpg|jpeg|png)")
@@ -168,8 +168,7 @@ def facts(value: Any, depth: int = 0) -> str:
 
 def ranked(findings: Iterable[Finding]) -> list[Finding]:
     """The gravest findings first, else in the analysis' own order."""
-    order = {severity: rank for rank, severity in enumerate(SEVERITIES)}
-    return sorted(findings, key=lambda finding: order[finding.severity])
+    return sorted(findings, key=gravity)
 
 
 def md(value: Any) -> str:

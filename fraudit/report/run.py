@@ -59,7 +59,7 @@ class Run:
     def _repr_html_(self) -> str:
         from fraudit.report.run_html import run_html
 
-        return run_html(self)
+        return run_html(self.record, self.folder)
 
     @property
     def results(self) -> dict[str, AnalysisResult]:

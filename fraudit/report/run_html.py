@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from html import escape
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from fraudit.formatting import printable
+from fraudit.report.record import RunRecord
 from fraudit.report.summary import subject
-
-if TYPE_CHECKING:
-    from fraudit.report.run import Run
 
 MOST = 8  # findings; the report has them all
 _CELL = "padding:.15em .8em .15em 0;text-align:left;vertical-align:top"
@@ -19,9 +17,8 @@ def _safe(text: object) -> str:
     return escape(printable(str(text)))
 
 
-def run_html(run: Run) -> str:
+def run_html(record: RunRecord, folder: Path) -> str:
     """Heading, the gravest findings and one line a section."""
-    record = run.record
     findings = record.findings()
     shown = "".join(f"<li><b>{_safe(f.severity)}</b> {_safe(f.text)}</li>" for _, f in findings[:MOST])
     more = f"<li>and {len(findings) - MOST} more: <code>run.findings</code></li>" if len(findings) > MOST else ""
@@ -33,5 +30,5 @@ def run_html(run: Run) -> str:
     )
     return (
         f"<h4>{_safe(subject(record))}</h4><ul>{shown}{more}</ul><table>{rows}</table>"
-        f"<p><code>run.render()</code> writes the report; folder {_safe(run.folder)}</p>"
+        f"<p><code>run.render()</code> writes the report; folder {_safe(folder)}</p>"
     )

@@ -5,81 +5,19 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Literal
 
+from fraudit.plugins import ANALYSES
 from fraudit.report.record import RunRecord
-from fraudit.types import SEVERITIES, AnalysisResult, Finding, Metric
+from fraudit.types import SEVERITIES, AnalysisResult, Finding, KeyFigure, Metric
 
 MIN_CARDS, MAX_CARDS = 3, 6
 
 
 @dataclass(frozen=True, slots=True)
-class KeyFigure:
-    """One cell of the strip of key figures.
-
-    Attributes:
-        label: what the reader sees.
-        analysis: where it is computed, for the link and for the reason where it is missing.
-        patterns: metric names (`*` allowed) in order of preference; the first that matches decides.
-        choose: among metrics of that pattern: the first, the largest, or the one at the lowest FMR.
-        as_percent: show a plain ratio as percent.
-    """
-
-    label: str
-    analysis: str
-    patterns: tuple[str, ...]
-    choose: Literal["first", "largest", "lowest_fmr"] = "first"
-    as_percent: bool = False
-
-
-KEY_FIGURES: tuple[KeyFigure, ...] = (
-    KeyFigure(
-        "Accuracy, ten folds",
-        "verification",
-        ("verification.accuracy", "verification.accuracy.*", "verification.accuracy*"),
-        as_percent=True,
-    ),
-    KeyFigure(
-        "FNMR at the resolvable FMR",
-        "verification",
-        ("verification.fnmr@fmr=*",),
-        "lowest_fmr",
-        as_percent=True,
-    ),
-    KeyFigure(
-        "Worst group gap",
-        "bias",
-        ("bias.worst_gap", "bias.*max_over_min_fnmr", "bias.*max_over_min_fmr", "bias.*max_over_min*"),
-        "largest",
-    ),
-    KeyFigure(
-        "Worst corruption, FNMR",
-        "robustness",
-        ("robustness.worst_fnmr", "robustness.worst*", "robustness.fnmr.*"),
-        "largest",
-        as_percent=True,
-    ),
-    KeyFigure("Smallest safe dimension", "compression", ("compression.safe_dim", "compression.*safe*")),
-    KeyFigure(
-        "Strongest leak",
-        "leakage",
-        ("leakage.strongest", "leakage.*.selectivity", "leakage.*.r2", "leakage.*.auc"),
-        "largest",
-    ),
-    KeyFigure(
-        "Attack success",
-        "inversion",
-        ("inversion.attack_success*", "inversion.*sar*"),
-        "largest",
-        as_percent=True,
-    ),
-)
-
-
-@dataclass(frozen=True, slots=True)
 class KeyValue:
-    """A key figure with its metric, or the reason there is none."""
+    """A key figure of an analysis with its metric, or the reason there is none."""
 
+    analysis: str
     figure: KeyFigure
     metric: Metric | None
     reason: str
@@ -89,7 +27,7 @@ class KeyValue:
         """Which metric it is, in its own words."""
         if self.metric is None:
             return ""
-        words = self.metric.label or self.metric.name.removeprefix(f"{self.figure.analysis}.")
+        words = self.metric.label or self.metric.name.removeprefix(f"{self.analysis}.")
         words = f"{words[0].upper()}{words[1:]}"
         return f"{words}, {self.metric.group}" if self.metric.group else words
 
@@ -101,19 +39,25 @@ def _fmr_of(metric: Metric) -> float:
         return 1.0
 
 
+def strip() -> list[tuple[str, KeyFigure]]:
+    """(analysis, key figure) of every installed analysis, in the order of the strip."""
+    analyses = sorted(ANALYSES.usable(), key=lambda a: (a.order, a.name))
+    found = [(a.order if f.place is None else f.place, a.name, f) for a in analyses for f in a.key_figures]
+    return [(name, figure) for _, name, figure in sorted(found, key=lambda one: one[0])]
+
+
 def key_figures(record: RunRecord) -> list[KeyValue]:
-    """The strip of key figures, in the order of `KEY_FIGURES`; each with a metric or a reason."""
-    return [_key_value(record, figure) for figure in KEY_FIGURES]
+    """The strip of key figures; each with a metric or a reason."""
+    return [_key_value(record, name, figure) for name, figure in strip()]
 
 
-def _key_value(record: RunRecord, figure: KeyFigure) -> KeyValue:
-    result = record.result(figure.analysis)
+def _key_value(record: RunRecord, name: str, figure: KeyFigure) -> KeyValue:
+    result = record.result(name)
     if result is None:
-        return KeyValue(figure, None, f"not run: {figure.analysis} was not asked for")
+        return KeyValue(name, figure, None, f"not run: {name} was not asked for")
     if result.status != "done":
-        return KeyValue(
-            figure, None, f"{result.status.replace('_', ' ')}: {result.reason or 'no reason given'}"
-        )
+        why = f"{result.status.replace('_', ' ')}: {result.reason or 'no reason given'}"
+        return KeyValue(name, figure, None, why)
     reason = ""
     for pattern in figure.patterns:
         matching = [m for m in result.metrics if fnmatchcase(m.name, pattern)]
@@ -122,12 +66,12 @@ def _key_value(record: RunRecord, figure: KeyFigure) -> KeyValue:
         ]
         if present:
             if figure.choose == "largest":
-                return KeyValue(figure, max(present, key=lambda m: m.value or 0.0), "")
+                return KeyValue(name, figure, max(present, key=lambda m: m.value or 0.0), "")
             if figure.choose == "lowest_fmr":
-                return KeyValue(figure, min(present, key=_fmr_of), "")
-            return KeyValue(figure, present[0], "")
+                return KeyValue(name, figure, min(present, key=_fmr_of), "")
+            return KeyValue(name, figure, present[0], "")
         reason = reason or next((m.missing for m in matching if m.missing), "")
-    return KeyValue(figure, None, reason or f"{figure.analysis} ran and gave no such figure")
+    return KeyValue(name, figure, None, reason or f"{name} ran and gave no such figure")
 
 
 def subject(record: RunRecord) -> str:

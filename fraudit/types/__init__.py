@@ -25,6 +25,7 @@ from fraudit.types.results import (
     Severity,
     Status,
     Table,
+    gravity,
 )
 from fraudit.types.scorers import BudgetSpent, LoadedScorer, Meter, ScorerPlugin, ScorerSpec
 
@@ -71,4 +72,5 @@ __all__ = [
     "TemplatePairs",
     "Templates",
     "Work",
+    "gravity",
 ]

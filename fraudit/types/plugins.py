@@ -23,12 +23,14 @@ class KeyFigure:
         patterns: metric names (`*` allowed) in order of preference; the first that matches decides.
         choose: among metrics of that pattern: the first, the largest, or the one at the lowest FMR.
         as_percent: show a plain ratio as percent.
+        place: position in the strip, by default the `order` of its analysis.
     """
 
     label: str
     patterns: tuple[str, ...]
     choose: Literal["first", "largest", "lowest_fmr"] = "first"
     as_percent: bool = False
+    place: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +56,13 @@ class Analysis:
         needs: what must be there; otherwise the report says `not run` and why. An analysis that needs neither
             `vectors` nor `pictures` runs over scored pairs and stored vectors too.
         key_figures: its cells of the strip that opens a report.
+        columns: its columns of `fraudit runs`, (heading, start of a metric's name) each.
         cosmetic: parameters that decide how much is drawn or how long it may take, not what is measured: two runs
             that differ in them can be compared.
         from_vectors: its figures follow from the vectors of clean pictures: the same vectors give the same figures.
         work: (context, params) -> Work, what it asks beyond one vector a face; None: nothing.
-        rules: metrics that `fraudit gate --suggest` makes a rule of, the most important first.
-        rates: patterns of metrics in the order in which a comparison lists them.
-        comparison: (named sides, their deltas) -> figures of a comparison, or None.
+        comparison: `module:name` of its `fraudit.compare.hooks.Comparison`, imported where runs are compared; '' for
+            an analysis that says nothing more about that.
     Raises:
         PluginError: a need that fraudit does not know.
     """
@@ -73,12 +75,11 @@ class Analysis:
     run: Callable[[Any, Any], AnalysisResult]
     needs: Sequence[Need] = ()
     key_figures: tuple[KeyFigure, ...] = ()
+    columns: tuple[tuple[str, str], ...] = ()
     cosmetic: frozenset[str] = frozenset()
     from_vectors: bool = False
     work: Callable[[Any, Any], Work] | None = None
-    rules: tuple[str, ...] = ()
-    rates: tuple[str, ...] = ()
-    comparison: Callable[..., Sequence[Any]] | None = None
+    comparison: str = ""
 
     def __post_init__(self) -> None:
         for need in self.needs:

@@ -141,6 +141,11 @@ class Finding:
     rule: str = ""
 
 
+def gravity(finding: Finding) -> int:
+    """Rank of a finding's severity, the gravest 0: a key to sort by."""
+    return SEVERITIES.index(finding.severity)
+
+
 @dataclass(frozen=True, slots=True)
 class AnalysisResult:
     """What one analysis found. `status` is `not_run` with a `reason` where its needs are not met."""

@@ -14,7 +14,7 @@ import typer
 from fraudit.cli import invert as inverting
 from fraudit.cli import train as topic
 from fraudit.diffusion.data.shards import build_shards, load_shards
-from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.evaluate import Probe
 from fraudit.diffusion.training.loop import Trainer
 from fraudit.diffusion.training.options import TrainOptions
@@ -51,7 +51,7 @@ def test_overfitting_brings_identities_back_and_ignoring_the_condition_does_not(
     data = load_shards(tmp_path / "shards")
     preset = preset_named("tiny-32")
     options = TrainOptions(steps=300, batch=16, log_every=100, checkpoint_every=1000, report_every=1000)
-    trainer = Trainer(tmp_path, data, preset, options, Processes("cpu"), {})
+    trainer = Trainer(tmp_path, data, preset, options, DistributedProcesses("cpu"), {})
     probe = Probe.of_people(
         data, False, 24,
         points=points, runtime=dlib, judge=None, unit_scaled=preset.unit_scaled, schedule=preset.schedule,

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.guided_checkpoint import infer_config, load_guided_diffusion
-from fraudit.diffusion.model.unet import UNetConfig, build_unet
+from fraudit.diffusion.model.unet import UNetConfig
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
 from fraudit.errors import WeightsError
 

@@ -33,7 +33,7 @@ ALLOWED = {
     "diffusion": BASE | {"faces", "embedding", "weights", *TELLING},
     "inverters": BASE | {"faces", "embedding", "plugins", "diffusion", *TELLING},
     "scores": BASE | {"stats", "faces", *TELLING},
-    "report": BASE | {"stats", *TELLING},
+    "report": BASE | {"plugins", "stats", *TELLING},
     "compare": BASE | {"report", "stats", "scores", "plugins", *TELLING},
     "audit": BASE
     | {"stats", "faces", "perturb", "embedding", "scorers", "inverters", "plugins", "scores", "report"}

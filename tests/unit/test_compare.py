@@ -269,7 +269,7 @@ def test_without_a_discordant_pair_the_interval_is_that_of_half_a_pair_each_way(
 def test_two_equal_models_differ_in_at_most_one_comparison_of_twenty() -> None:
     # Forty figures each; by themselves 5 % of them would differ, and 87 % of the comparisons have such a one.
     from fraudit.compare.deltas import Pairing, delta, judged_together
-    from fraudit.compare.evidence import Evidence
+    from fraudit.compare.values import Evidence
     from fraudit.types import Metric
 
     base, new, names = run_like(), run_like(), [f"leakage.t{k}.r2" for k in range(40)]
@@ -292,8 +292,7 @@ def test_two_equal_models_differ_in_at_most_one_comparison_of_twenty() -> None:
 
 
 def run_like() -> object:
-    from fraudit.compare.evidence import Evidence
-    from fraudit.compare.sides import Side
+    from fraudit.compare.values import Evidence, Side
 
     return Side("x", "x", Path("x"), {}, {}, {}, {}, {}, Evidence())
 

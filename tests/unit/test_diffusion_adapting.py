@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from fraudit.cli.main import run
-from fraudit.diffusion.data import generated_faces as drawn
+from fraudit.diffusion.data import generated_faces
 from fraudit.diffusion.data.shards import build_shards, load_shards
+from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.checkpoint import load_inverter_network, load_state, save_inverter
-from fraudit.diffusion.model.unet import build_unet
 from fraudit.diffusion.training import adapting
 from fraudit.diffusion.training.adapting import adapt, fit_translation, translated_state
 from fraudit.embedding.runtime import EmbedderRuntime
@@ -21,7 +21,7 @@ from fraudit.errors import ArtifactError, InsufficientData, UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.loading import load_inverter
 from fraudit.types import LoadedEmbedder
-from tests.unit.test_diffusion_prior import CONFIG, DIM, SIDE, network
+from tests.unit.test_diffusion_closed_form import CONFIG, DIM, SIDE, network
 from tests.unit.test_diffusion_training import PRIOR, _trainer, black_box, drawn_faces
 
 OTHER = 9  # numbers of the new box's vectors
@@ -161,16 +161,16 @@ def _files(folder: Path) -> list[dict[str, object]]:
     return json.loads((folder / "card.json").read_text())["files"]
 
 
-def test_drawn_faces_are_those_of_their_seeds_and_can_be_made_into_shards(
+def test_generated_faces_are_those_of_their_seeds_and_can_be_made_into_shards(
     trained: Path, tmp_path: Path
 ) -> None:
     inverter = load_inverter(trained / "inverter", black_box().loaded)
     said: list[int] = []
-    faces = drawn.drawn_faces(
+    faces = generated_faces.generated_faces(
         inverter, inverter.card, landmarks_of(16), 100, lambda label, done, total: said.append(done)
     )
     assert said == []  # what was stored before needs no drawing
-    again = drawn.drawn_faces(inverter, inverter.card, landmarks_of(16), 101)
+    again = generated_faces.generated_faces(inverter, inverter.card, landmarks_of(16), 101)
     assert faces.synthetic
     assert len(faces) == len(np.unique(faces.subjects)) == 100
     assert faces.digest != again.digest
@@ -182,7 +182,7 @@ def test_drawn_faces_are_those_of_their_seeds_and_can_be_made_into_shards(
     assert index["datasets"][0]["synthetic"]
     assert max(said) == 100
     with pytest.raises(UsageError, match="at least 100"):
-        drawn.drawn_faces(inverter, inverter.card, landmarks_of(16), 99)
+        generated_faces.generated_faces(inverter, inverter.card, landmarks_of(16), 99)
 
 
 def test_inverters_that_cannot_be_adapted_are_refused(trained: Path, tmp_path: Path) -> None:

@@ -16,10 +16,11 @@ import pytest
 import torch
 
 from fraudit.diffusion.data.shards import build_shards, load_shards
-from fraudit.diffusion.model.superres import TOLD
-from fraudit.diffusion.model.unet import build_unet, with_conditions
+from fraudit.diffusion.model.building import build_unet
+from fraudit.diffusion.model.superres import DEGRADATIONS
+from fraudit.diffusion.model.unet import with_conditions
 from fraudit.diffusion.sampling import samplers
-from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.loop import Trainer
 from fraudit.diffusion.training.options import TrainOptions
 from fraudit.diffusion.training.presets import Preset
@@ -44,7 +45,7 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Processes:
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> DistributedProcesses:
     """A process whose device is `ELSEWHERE`, which has no autocast and whose numbers cannot be fetched."""
     monkeypatch.setattr(torch, "autocast", lambda *args, **options: contextlib.nullcontext())
 
@@ -56,7 +57,7 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Processes:
     known = torch.Tensor.__float__
     # A sampler reads the time step that it asks for.
     monkeypatch.setattr(torch.Tensor, "__float__", lambda x: 500.0 if x.device == ELSEWHERE else known(x))
-    processes = Processes("cpu")
+    processes = DistributedProcesses("cpu")
     processes.device = ELSEWHERE
     return processes
 
@@ -74,10 +75,12 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> Processes:
     ],
 )
 def test_a_training_step_leaves_nothing_on_the_cpu(
-    tmp_path: Path, shards: Path, elsewhere: Processes, preset: Preset, options: dict[str, Any]
+    tmp_path: Path, shards: Path, elsewhere: DistributedProcesses, preset: Preset, options: dict[str, Any]
 ) -> None:
     data, wanted = load_shards(shards), TrainOptions(steps=6, batch=4, **options)
-    Trainer(tmp_path, data, preset, wanted, Processes("cpu"), {})  # a student is fitted by real numbers
+    Trainer(
+        tmp_path, data, preset, wanted, DistributedProcesses("cpu"), {}
+    )  # a student is fitted by real numbers
     trainer = Trainer(tmp_path, data, preset, wanted, elsewhere, {})
     loss = trainer._loss(0, 4)
     loss.backward()
@@ -89,7 +92,9 @@ def test_a_training_step_leaves_nothing_on_the_cpu(
 
 @pytest.mark.parametrize("sampler", ["dpm++", "ddim", "ancestral"])
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
-def test_sampling_leaves_nothing_on_the_cpu(elsewhere: Processes, sampler: str, temperature: float) -> None:
+def test_sampling_leaves_nothing_on_the_cpu(
+    elsewhere: DistributedProcesses, sampler: str, temperature: float
+) -> None:
     for shape in (
         replace(PRIOR.unet, identity_dim=DIM, prior_spread=0.4),
         replace(SMALL.unet, identity_dim=DIM, attribute_dim=11, learn_sigma=True),
@@ -104,8 +109,8 @@ def test_sampling_leaves_nothing_on_the_cpu(elsewhere: Processes, sampler: str, 
         assert len(inverter.sample(np.arange(2), sampler=sampler, steps=3)) == 2
 
 
-def test_enlarging_leaves_nothing_on_the_cpu(elsewhere: Processes) -> None:
-    shape = replace(with_conditions(UPSCALER.unet, None, len(TOLD)), prior_spread=0.1)
+def test_enlarging_leaves_nothing_on_the_cpu(elsewhere: DistributedProcesses) -> None:
+    shape = replace(with_conditions(UPSCALER.unet, None, len(DEGRADATIONS)), prior_spread=0.1)
     network = build_unet(shape).eval().to(ELSEWHERE)
     pictures = np.zeros((3, 8, 8, 3), np.uint8)
     made = samplers.upscale(
@@ -114,11 +119,18 @@ def test_enlarging_leaves_nothing_on_the_cpu(elsewhere: Processes) -> None:
     assert made.shape == (3, 16, 16, 3)
 
 
-def test_what_is_left_on_the_cpu_is_found(tmp_path: Path, shards: Path, elsewhere: Processes) -> None:
+def test_what_is_left_on_the_cpu_is_found(
+    tmp_path: Path, shards: Path, elsewhere: DistributedProcesses
+) -> None:
     trainer = Trainer(
-        tmp_path, load_shards(shards), replace(SMALL, min_snr=5.0), TrainOptions(steps=6, batch=4), elsewhere, {}
+        tmp_path,
+        load_shards(shards),
+        replace(SMALL, min_snr=5.0),
+        TrainOptions(steps=6, batch=4),
+        elsewhere,
+        {},
     )
-    trainer._feed._visible = trainer._feed._visible.new_ones(trainer._feed._visible.shape, device="cpu")
+    trainer._batches._visible = trainer._batches._visible.new_ones(trainer._batches._visible.shape, device="cpu")
     with pytest.raises(RuntimeError, match=r"device"):
         trainer._loss(0, 4)
 

@@ -13,12 +13,13 @@ from scipy.ndimage import gaussian_filter
 
 from fraudit.cli.main import run
 from fraudit.diffusion.data.shards import load_shards, read_index, ready_shards
+from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.checkpoint import export_inverter, read_inverter_card
-from fraudit.diffusion.model.superres import START, enlarged, small_pictures, unexplained
-from fraudit.diffusion.model.unet import UNetConfig, build_unet
+from fraudit.diffusion.model.superres import START_NOISE, enlarged, small_pictures, unexplained
+from fraudit.diffusion.model.unet import UNetConfig
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
 from fraudit.diffusion.sampling.samplers import upscale
-from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.loop import Trainer
 from fraudit.diffusion.training.options import TrainOptions
 from fraudit.diffusion.training.presets import MINI_128, PAPER_256, TINY_64, UPSCALERS
@@ -80,7 +81,9 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def _trainer(folder: Path, shards: Path, preset=PRESET, **options) -> Trainer:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {"steps": 8, "batch": 8, "identity": False, "log_every": 4, "checkpoint_every": 4, **options}
-    return Trainer(folder, load_shards(shards), preset, TrainOptions(**wanted), Processes("cpu"), {"a": 1})
+    return Trainer(
+        folder, load_shards(shards), preset, TrainOptions(**wanted), DistributedProcesses("cpu"), {"a": 1}
+    )
 
 
 def test_paper_256_is_table_2() -> None:
@@ -90,7 +93,7 @@ def test_paper_256_is_table_2() -> None:
     assert (shape.resblock_updown, shape.use_scale_shift_norm, shape.learn_sigma) == (True, True, True)
     assert not shape.use_new_attention_order
     assert (PAPER_256.schedule, PAPER_256.batch, PAPER_256.lr, PAPER_256.ema) == ("linear", 64, 1e-4, 0.9999)
-    assert (PAPER_256.steps, PAPER_256.small_size, PAPER_256.prior) == (50_000, 64, False)
+    assert (PAPER_256.steps, PAPER_256.small_size, PAPER_256.residual) == (50_000, 64, False)
     assert PAPER_256.departures == ()
     assert all(preset.departures for name, preset in UPSCALERS.items() if name != "paper-256")
     with torch.device("meta"):
@@ -178,7 +181,7 @@ def test_time_steps_lie_evenly_in_log_noise_below_ten_times_what_is_unexplained(
     t = trainer._times(torch.linspace(0.001, 0.999, 999)).numpy()
     a = trainer.process.alphas_cumprod
     sigma = np.sqrt((1 - a) / a)[t]
-    assert sigma.max() == pytest.approx(START * trainer.config.prior_spread, rel=0.05)
+    assert sigma.max() == pytest.approx(START_NOISE * trainer.config.prior_spread, rel=0.05)
     middle = np.exp((np.log(sigma.min()) + np.log(sigma.max())) / 2)
     assert np.mean(sigma < middle) == pytest.approx(0.5, abs=0.05)
 
@@ -217,7 +220,7 @@ def test_a_resumed_super_resolution_training_is_the_uninterrupted_one(tmp_path: 
 
 def test_the_papers_kind_of_network_trains_from_noise_alone(tmp_path: Path, shards: Path) -> None:
     shape = replace(PRESET.unet, learn_sigma=True, patch=1)
-    plain = replace(PRESET, unet=shape, prior=False, schedule="linear", decay="", warmup=0)
+    plain = replace(PRESET, unet=shape, residual=False, schedule="linear", decay="", warmup=0)
     trainer = _trainer(tmp_path, shards, plain, steps=40, log_every=40)
     assert (trainer.config.prior_spread, trainer.config.attribute_dim) == (0.0, None)
     t = trainer._times(torch.linspace(0, 0.9999, 5)).tolist()

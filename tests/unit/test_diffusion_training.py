@@ -22,16 +22,16 @@ from fraudit.diffusion.data.shards import (
     visible_corners,
     visible_mask,
 )
+from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.checkpoint import (
     export_inverter,
     load_inverter_network,
     quantised,
     save_inverter,
 )
-from fraudit.diffusion.model.closed_form import load_prior
-from fraudit.diffusion.model.unet import build_unet
+from fraudit.diffusion.model.closed_form import load_closed_form
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
-from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.ema import Ema
 from fraudit.diffusion.training.loop import Trainer
 from fraudit.diffusion.training.options import TrainOptions
@@ -45,7 +45,7 @@ from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Pr
 
 DIM = 12
 SMALL = replace(TINY_32, unet=replace(TINY_32.unet, image_size=16, channel_mult=(1, 1)), batch=4, warmup=2)
-PRIOR = replace(SMALL, unet=replace(SMALL.unet, patch=2), prior=True, decay="cosine", floor_snr=1.0)
+PRIOR = replace(SMALL, unet=replace(SMALL.unet, patch=2), residual=True, decay="cosine", floor_snr=1.0)
 TAUGHT = replace(PRIOR, student_steps=3, feature_weight=0.5, identity_weight=0.5)
 
 
@@ -98,7 +98,9 @@ def _trainer(folder: Path, shards: Path, preset=SMALL, **options) -> Trainer:
     folder.mkdir(parents=True, exist_ok=True)
     wanted = {"steps": 6, "batch": 4, "checkpoint_every": 3, "log_every": 2, "report_every": 100, **options}
     run = {"preset": preset.name, "batch": wanted["batch"]}
-    return Trainer(folder, load_shards(shards), preset, TrainOptions(**wanted), Processes("cpu"), run)
+    return Trainer(
+        folder, load_shards(shards), preset, TrainOptions(**wanted), DistributedProcesses("cpu"), run
+    )
 
 
 def test_paper_64_is_table_2_with_295_million_parameters() -> None:
@@ -265,12 +267,12 @@ def test_the_closed_form_within_a_network_is_fitted_to_people_trained_on_and_sta
     data.pictures[data.held_out] = 0
     data.vectors[data.held_out] = 1.0
     (tmp_path / "b").mkdir()
-    other = Trainer(tmp_path / "b", data, PRIOR, trainer.options, Processes("cpu"), {})
+    other = Trainer(tmp_path / "b", data, PRIOR, trainer.options, DistributedProcesses("cpu"), {})
     assert other.config == trainer.config
     assert other.network.prior.weight.equal(trainer.network.prior.weight)
     # Kept for resuming; fitted again where it is damaged or of other data.
     kept = tmp_path / "prior.safetensors"
-    assert load_prior(kept, "other data") is None
+    assert load_closed_form(kept, "other data") is None
     whole = kept.read_bytes()
     kept.write_bytes(whole[:-20])
     again = _trainer(tmp_path, shards, PRIOR, steps=40, batch=8, log_every=40)
@@ -301,17 +303,19 @@ def test_a_student_is_kept_fitted_again_where_damaged_and_moves_the_training(
     networks = {}
     for name, preset in {"taught": TAUGHT, "alone": replace(TAUGHT, student_steps=0)}.items():
         (tmp_path / name).mkdir()
-        trainer = Trainer(tmp_path / name, data, preset, options, Processes("cpu"), {}, said.append)
+        trainer = Trainer(
+            tmp_path / name, data, preset, options, DistributedProcesses("cpu"), {}, said.append
+        )
         trainer.run()
         networks[name] = trainer.network
     assert said[-1].startswith("student 3/3")
     assert not networks["taught"].out[2].weight.equal(networks["alone"].out[2].weight)
     kept = tmp_path / "taught" / "student.safetensors"
     before, whole = len(said), kept.read_bytes()
-    Trainer(tmp_path / "taught", data, TAUGHT, options, Processes("cpu"), {}, said.append)
+    Trainer(tmp_path / "taught", data, TAUGHT, options, DistributedProcesses("cpu"), {}, said.append)
     assert len(said) == before
     kept.write_bytes(whole[:-20])
-    Trainer(tmp_path / "taught", data, TAUGHT, options, Processes("cpu"), {}, said.append)
+    Trainer(tmp_path / "taught", data, TAUGHT, options, DistributedProcesses("cpu"), {}, said.append)
     assert len(said) > before
     tensors, again = from_bytes(whole), from_bytes(kept.read_bytes())
     assert tensors.keys() == again.keys()
@@ -320,7 +324,7 @@ def test_a_student_is_kept_fitted_again_where_damaged_and_moves_the_training(
     changed = load_shards(shards)
     changed.vectors[0] += 1
     before = len(said)
-    Trainer(tmp_path / "taught", changed, TAUGHT, options, Processes("cpu"), {}, said.append)
+    Trainer(tmp_path / "taught", changed, TAUGHT, options, DistributedProcesses("cpu"), {}, said.append)
     assert len(said) > before
 
 

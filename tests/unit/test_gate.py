@@ -397,7 +397,7 @@ def test_a_plan_says_what_cannot_be_resolved() -> None:
 
 
 def test_a_plan_for_groups_takes_the_smallest_group() -> None:
-    from fraudit.compare.evidence import Events
+    from fraudit.compare.values import Events
 
     rng = np.random.default_rng(1)
     side = planted_side(rng.normal(size=(60, 8)), np.repeat(np.arange(20), 3), label="base")

@@ -14,9 +14,9 @@ import pytest
 import fraudit.progress as progress
 from fraudit.api import audit
 from fraudit.audit.context import AnalysisContext
-from fraudit.cli.console import Bars, Line, in_notebook, of_a_call
 from fraudit.inverters.inverting import invert_in_pieces, invert_refined, reembed
 from fraudit.progress import Pace, Progress, duration, words
+from fraudit.progress.console import Bars, Line, in_notebook, of_a_call
 from tests.fixtures_context import FakeRuntime, luma_pattern
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fraudit.cli.main import run
-from fraudit.cli.terminal import Guarded, draw, guard, plain
+from fraudit.progress.terminal import Guarded, draw, guard, plain
 from fraudit.redact import remember
 from fraudit.report.record import RunRecord
 from fraudit.scores import ScoreSet, read_run_scores, write_scores

@@ -12,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 
 from fraudit.cli.invert import invert
-from fraudit.diffusion.model.unet import UNetConfig, build_unet
+from fraudit.diffusion.model.building import build_unet
+from fraudit.diffusion.model.unet import UNetConfig
 from fraudit.errors import UsageError, WeightsError
 from fraudit.faces.sources import open_faces
 from fraudit.inverters.upscaling import open_upscaler

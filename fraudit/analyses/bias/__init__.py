@@ -31,7 +31,7 @@ from fraudit.stats.intervals import clustered_mean, clustered_rate, interval_or_
 from fraudit.stats.pairs import genuine_pairs
 from fraudit.stats.rates import GroupRate, genuine_sums, group_rates
 from fraudit.stats.summaries import Summary, summary_intervals
-from fraudit.types import I64, Analysis, AnalysisResult, Bool, Interval
+from fraudit.types import I64, Analysis, AnalysisResult, Bool, Interval, KeyFigure, Work
 
 MAX_GENUINE = 200_000
 RECONSTRUCTIONS = 100  # faces of each group, where inverting is asked for
@@ -304,6 +304,22 @@ def run(context: Any, params: Params) -> AnalysisResult:
     return view.result(context, params, threshold, audits, skipped, notes)
 
 
+def work(context: Any, params: Params) -> Work:
+    """Reconstructions of every group, where those are asked for."""
+    from fraudit.analyses.shared.reconstructions import default_scale
+
+    each, _ = pictures_asked(context, params)
+    if not each:
+        return Work()
+    most = context.max_faces(max(8, round(each * default_scale(context.inverter))))
+    judged = len(context.faces) // 2
+    made = 0
+    for labels in attribute_groups(context, params).values():
+        groups = np.unique(labels[labels != ""], return_counts=True)[1]
+        made += int(np.minimum(np.minimum(groups, judged), most).sum())
+    return Work(made, made)
+
+
 ANALYSIS = Analysis(
     name="bias",
     title="Bias",
@@ -312,4 +328,16 @@ ANALYSIS = Analysis(
     params=Params,
     run=run,
     needs=("attributes",),
+    key_figures=(
+        KeyFigure(
+            "Worst group gap",
+            ("bias.worst_gap", "bias.*max_over_min_fnmr", "bias.*max_over_min_fmr", "bias.*max_over_min*"),
+            "largest",
+            place=15,
+        ),
+    ),
+    cosmetic=frozenset({"reconstructions"}),
+    from_vectors=True,
+    work=work,
+    comparison="fraudit.analyses.bias.comparison:COMPARISON",
 )

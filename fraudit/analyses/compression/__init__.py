@@ -56,8 +56,10 @@ ANALYSIS = Analysis(
     order=30,
     params=Params,
     run=run,
+    needs=("vectors",),
     key_figures=(KeyFigure("Smallest safe dimension", ("compression.safe_dim", "compression.*safe*")),),
     cosmetic=frozenset({"reconstructions"}),
     from_vectors=True,
     work=work,
+    comparison="fraudit.analyses.compression.comparison:COMPARISON",
 )

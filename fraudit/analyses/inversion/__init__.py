@@ -110,5 +110,7 @@ ANALYSIS = Analysis(
             "Attack success", ("inversion.attack_success*", "inversion.*sar*"), "largest", as_percent=True
         ),
     ),
+    columns=(("attack success", "inversion.attack_success"),),
     work=work,
+    comparison="fraudit.analyses.inversion.comparison:COMPARISON",
 )

@@ -73,6 +73,7 @@ ANALYSIS = Analysis(
     order=50,
     params=Params,
     run=run,
+    needs=("vectors", "pictures"),
     key_figures=(
         KeyFigure(
             "Strongest leak",
@@ -81,4 +82,5 @@ ANALYSIS = Analysis(
         ),
     ),
     from_vectors=True,
+    comparison="fraudit.analyses.leakage.comparison:COMPARISON",
 )

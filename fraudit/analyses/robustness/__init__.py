@@ -16,7 +16,7 @@ from fraudit.analyses.shared.attributes import group_masks
 from fraudit.errors import DataError, InsufficientData
 from fraudit.files.doors import RECORD_BYTES, entering, read_json
 from fraudit.stats.family import FAMILY_LEVEL
-from fraudit.types import F64, Analysis, AnalysisResult, Bool, Metric
+from fraudit.types import F64, Analysis, AnalysisResult, Bool, KeyFigure, Metric, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -296,6 +296,17 @@ def _groups(
     return groups, ()
 
 
+def work(context: AnalysisContext, params: Params) -> Work:
+    """Every probe under every corruption and severity, and reconstructions where those are asked for."""
+    from fraudit.perturb.catalogue import resolve
+
+    corruptions = resolve(params.corruptions)
+    shown = min(context.max_faces(params.probes), len(context.faces)) * len(corruptions) * len(params.severities)
+    people, _ = context.pictures_asked(params.reconstructions, RECONSTRUCTIONS, "robustness.reconstructions")
+    made = people * (1 + len(corruptions))
+    return Work(shown + made, made, shown if params.where == "picture" and context.has_detector else 0)
+
+
 ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
@@ -303,4 +314,17 @@ ANALYSIS = Analysis(
     order=20,
     params=Params,
     run=run,
+    needs=("pictures",),
+    key_figures=(
+        KeyFigure(
+            "Worst corruption, FNMR",
+            ("robustness.worst_fnmr", "robustness.worst*", "robustness.fnmr.*"),
+            "largest",
+            as_percent=True,
+        ),
+    ),
+    columns=(("worst corruption", "robustness.worst_fnmr"),),
+    cosmetic=frozenset({"reconstructions"}),
+    work=work,
+    comparison="fraudit.analyses.robustness.comparison:COMPARISON",
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fraudit.types import Analysis, AnalysisResult
+from fraudit.types import Analysis, AnalysisResult, KeyFigure, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -50,6 +50,12 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     return result_of(gather(context), params, judge(context, params))
 
 
+def work(context: AnalysisContext, params: Params) -> Work:
+    """Faces shown mirrored too, for the protocols that ask for that."""
+    mirrored = bool(set(params.modes) - {"exact"})
+    return Work(2 * len(context.faces) if mirrored else 0)
+
+
 ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
@@ -58,4 +64,18 @@ ANALYSIS = Analysis(
     params=Params,
     run=run,
     needs=("pairs",),
+    key_figures=(
+        KeyFigure(
+            "Accuracy, ten folds",
+            ("verification.accuracy", "verification.accuracy.*", "verification.accuracy*"),
+            as_percent=True,
+        ),
+        KeyFigure("FNMR at the resolvable FMR", ("verification.fnmr@fmr=*",), "lowest_fmr", as_percent=True),
+    ),
+    columns=(("accuracy", "verification.accuracy"), ("eer", "verification.eer")),
+    # which operating points are printed: others follow from what a run stored
+    cosmetic=frozenset({"bins", "points", "fmrs", "fars"}),
+    from_vectors=True,
+    work=work,
+    comparison="fraudit.analyses.verification.comparison:COMPARISON",
 )

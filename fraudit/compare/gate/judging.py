@@ -12,13 +12,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fraudit.compare.deltas import LEVEL, Delta, Pairing, delta
+from fraudit.compare.deltas import LEVEL, Pairing, delta
 from fraudit.compare.gate.rules import SAME_FACE, Key, Rule, resolve, unknown
+from fraudit.compare.hooks import owner
 from fraudit.compare.points import with_points
 from fraudit.compare.sameness import same_face, same_model
-from fraudit.compare.sides import Side, require_comparable
+from fraudit.compare.sides import require_comparable
+from fraudit.compare.values import Delta, Side
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.formatting import number
+from fraudit.plugins import ANALYSES
 from fraudit.stats.paired import at_level
 from fraudit.types import Interval, Metric
 
@@ -27,7 +30,6 @@ ORDER: tuple[Outcome, ...] = ("pass", "pass with a warning", "insufficient evide
 # A gate accuses at most this share of models that keep every limit; no rule is tested more loosely than its interval.
 BUDGET = 0.05
 EACH_AT_MOST = 0.025
-ANALYSES = ("verification", "robustness", "compression", "bias", "leakage", "directions", "inversion")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class Check:
     """One limit of a rule on one metric.
 
     Attributes:
-        kind: of `gate_rules.LIMITS`. limit: as written. value: what is held against it: the figure itself, or its
+        kind: of `rules.LIMITS`. limit: as written. value: what is held against it: the figure itself, or its
             increase or decrease; None where there is none. interval: of `value`, 95 %.
         outcome: see the module. text: one sentence with the numbers. how: paired, independent, or none.
     """
@@ -246,11 +248,11 @@ def _same_face(rule: Rule, gate: Gate) -> Judgement:
 
 def _not_run(rule: Rule, new: Side) -> str:
     """Why the analysis a rule names gave no metric, or '' where it is not that."""
-    first = rule.name.split(".")[0]
+    first = owner(rule.name)
     status = new.status.get(first)
     if status is not None and status[0] != "done":
         return f"{first} {status[0].replace('_', ' ')}: {status[1]}"
-    if first in ANALYSES and status is None:
+    if first in ANALYSES.names() and status is None:
         return f"{first} was not asked for in the new run"
     return ""
 
@@ -307,7 +309,7 @@ def run_gate(rules: Sequence[Rule], base: Side | None, new: Side) -> GateReport:
     pairing, alike = None, ""
     if base is not None:
         base = with_points(base, names)
-        named = {key[0].split(".")[0] for rule in rules for key in resolve(rule, new.metrics)}
+        named = {owner(key[0]) for rule in rules for key in resolve(rule, new.metrics)}
         require_comparable(base, new, sorted(named))
         pairing = Pairing(base.evidence, new.evidence, same_model(base, new))
         try:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from xml.etree import ElementTree
 
 from fraudit.compare.gate.judging import GateReport, Judgement, each_of
+from fraudit.compare.junit import document, suite
 from fraudit.formatting import printable
 from fraudit.types import Interval
 
@@ -112,7 +112,7 @@ def junit(report: GateReport) -> str:
         else:
             ElementTree.SubElement(case, "system-out").text = _plain(said)
         cases.append(case)
-    return suite("fraudit gate", cases)
+    return document([suite("fraudit gate", cases)])
 
 
 def _worst(judgement: Judgement) -> str:
@@ -121,16 +121,3 @@ def _worst(judgement: Judgement) -> str:
 
 def _plain(words: str) -> str:
     return printable(words).replace("\u202f", " ")
-
-
-def suite(name: str, cases: Sequence[ElementTree.Element]) -> str:
-    """A JUnit document of these test cases."""
-    failures, errors = (sum(case.find(tag) is not None for case in cases) for tag in ("failure", "error"))
-    element = ElementTree.Element(
-        "testsuite", name=name, tests=str(len(cases)), failures=str(failures), errors=str(errors), skipped="0"
-    )
-    element.extend(cases)
-    root = ElementTree.Element("testsuites")
-    root.append(element)
-    ElementTree.indent(root)
-    return '<?xml version="1.0" encoding="UTF-8"?>\n' + ElementTree.tostring(root, encoding="unicode") + "\n"

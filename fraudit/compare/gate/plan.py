@@ -17,13 +17,14 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from fraudit.compare.evidence import Events, Sums
 from fraudit.compare.gate.judging import LEVEL, each_of, shared_words
 from fraudit.compare.gate.rules import SAME_FACE, Key, Rule, resolve, unknown
+from fraudit.compare.hooks import figure_of_pairs, owner, short_name
 from fraudit.compare.points import point_of, with_points
-from fraudit.compare.sides import Side
+from fraudit.compare.values import Events, Side, Sums
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.formatting import fmr_words, number
+from fraudit.plugins import ANALYSES
 from fraudit.stats.intervals import z_value
 from fraudit.stats.power import (
     PLANNED,
@@ -170,8 +171,8 @@ def measured(key: Key, base: Side, level: float) -> Ground:
         if len(events.left) != len(events.events):
             raise InsufficientData("the baseline does not hold who shares a pair with whom: freeze it again")
         return _ground(events.events, events.left, events.right, _variance(events), level, where)
-    figure = key[0].removeprefix("verification.")
-    if key[1] or not (figure in CURVES or figure.startswith("tar@far=")) or pairs is None:
+    figure = figure_of_pairs(key[0])
+    if key[1] or not figure or pairs is None:
         raise InsufficientData("no figure of stored pairs: its precision is known only once it was measured")
     if not pairs.same.any():
         raise InsufficientData("the baseline does not hold who shares a pair with whom: freeze it again")
@@ -199,11 +200,17 @@ def _draws(pairs: int) -> int:
     return max(16, min(DRAWS, DRAWS * MANY // max(pairs, 1)))
 
 
+def _grouped(metric: str) -> bool:
+    """Whether its analysis is about groups of people."""
+    analysis = ANALYSES.find(owner(metric))
+    return analysis is not None and "attributes" in analysis.needs
+
+
 def _assumed(rule: Rule, counts: Counts, level: float, kind: str) -> Ground:
     """Made-up pairs of a set of this size. Raises InsufficientData where nothing can be assumed."""
-    name = rule.name.removeprefix("verification.")
+    name = short_name(rule.name)
     point = point_of(name)
-    if kind in ("max", "min") or rule.name.startswith("bias.") or rule.group is not None:
+    if kind in ("max", "min") or _grouped(rule.name) or rule.group is not None:
         raise InsufficientData(
             "how a model does, and how many pairs a group has, is known only from a run: give --base"
         )

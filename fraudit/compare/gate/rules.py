@@ -9,6 +9,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, Literal
 
+from fraudit.compare.hooks import mains, owner, short_name
 from fraudit.errors import UsageError, suggest
 from fraudit.files.doors import read_toml
 
@@ -144,7 +145,7 @@ def resolve(rule: Rule, keys: Iterable[Key]) -> list[Key]:
     found = [key for key, name in plain if name == wanted] or [
         key for key, name in plain if _fits(wanted, name)
     ]
-    short = [key for key in found if key[0].startswith("verification.")]
+    short = [key for key in found if owner(key[0]) in mains()]
     if "." not in rule.name.split("@")[0] and short:
         found = short
     if rule.group is not None:
@@ -164,7 +165,7 @@ def unknown(rule: Rule, keys: Iterable[Key]) -> UsageError:
                 f"{suggest(rule.group, groups)}known: {', '.join(groups)}",
             )
     names = list(dict.fromkeys(name for name, _ in known))
-    short = {name.removeprefix("verification."): name for name in names}
+    short = {short_name(name): name for name in names}
     near = suggest(rule.name, [*names, *short, *SAME_FACE])
     return UsageError(
         f"rule '{rule.name}': the new run has no such metric",

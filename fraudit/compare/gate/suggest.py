@@ -7,14 +7,13 @@ import math
 from fraudit.compare.gate.judging import each_of
 from fraudit.compare.gate.plan import equal_quality, measured
 from fraudit.compare.gate.rules import Key
+from fraudit.compare.hooks import comparisons, short_name
 from fraudit.compare.points import with_points
-from fraudit.compare.sides import Side
+from fraudit.compare.values import Side
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.formatting import number
 from fraudit.stats.power import PLANNED, POWER, detected
 
-# Rules worth having: what is refused at thresholds in use, and what separates at all.
-WANTED = ("fnmr@fmr=1e-3", "fnmr@fmr=1e-2", "tar@far=1e-3", "accuracy")
 SAME_FACE_AT_LEAST = 0.99
 
 
@@ -35,8 +34,9 @@ def suggest_rules(side: Side) -> str:
     Raises:
         UsageError: the run has no figure of pairs to make a rule of.
     """
-    side = with_points(side, WANTED)
-    keys = [(f"verification.{name}", "") for name in WANTED]
+    analyses = [(name, comparison) for name, comparison in comparisons() if comparison.rules]
+    keys = [(metric, "") for _, comparison in analyses for metric in comparison.rules]
+    side = with_points(side, [metric for metric, _ in keys])
     known = [key for key in keys if key in side.metrics and side.metrics[key].value is not None]
     # The smallest FMR that resolves stands for both.
     fnmrs = [key for key in known if "fnmr@" in key[0]]
@@ -47,10 +47,11 @@ def suggest_rules(side: Side) -> str:
         try:
             lines += _rule(key, side, level)
         except InsufficientData as error:
-            lines.append(f"# {key[0].removeprefix('verification.')}: {error.message}")
+            lines.append(f"# {short_name(key[0])}: {error.message}")
     if not any(line.startswith('"') for line in lines):
+        telling = " or ".join(name for name, _ in analyses)
         raise UsageError(
-            f"{side.path} has no figure that a rule could rest on", "give a finished run with verification"
+            f"{side.path} has no figure that a rule could rest on", f"give a finished run with {telling}"
         )
     share = f"{100 * POWER:.0f} %"
     head = [
@@ -71,5 +72,5 @@ def _rule(key: Key, side: Side, level: float) -> list[str]:
     kind = "max_decrease" if side.metrics[key].better == "higher" else "max_increase"
     sizes = [detected(ground.harsh, limit, damage, ground.draws) for damage in ("all", "tenth")]
     told = " and ".join(number(size) if size is not None else "none" for size in sizes)
-    name = key[0].removeprefix("verification.")
+    name = short_name(key[0])
     return [f'"{name}" = {{ {kind} = {limit:g} }}  # fails: {told}; {ground.n:,} pairs']

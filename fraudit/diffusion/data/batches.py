@@ -11,16 +11,16 @@ from torch import Tensor
 from fraudit.diffusion.data.attributes import attribute_names
 from fraudit.diffusion.data.shards import FULL_SET, Shards, mirrored_attributes
 from fraudit.diffusion.model.conditioning import scaled_identity
-from fraudit.diffusion.sampling import counter_noise as counter
+from fraudit.diffusion.sampling import counter_noise
 
 if TYPE_CHECKING:
     from fraudit.diffusion.training.options import TrainOptions
     from fraudit.diffusion.training.presets import Preset
 
-_MIRROR = 1  # a stream of `counter`; training.py has 0, 2 and 3
+_MIRROR = 1  # a stream of `counter_noise`; `training.loop` has 0, 2 and 3
 
 
-class Feed:
+class Batches:
     """Batches by position in the run; the data lies on the device as uint8."""
 
     def __init__(self, data: Shards, preset: Preset, options: TrainOptions, device: torch.device) -> None:
@@ -68,7 +68,7 @@ class Feed:
         positions = torch.arange(first, first + count)
         rows = self._rows(positions).to(self._device)
         positions = positions.to(self._device)
-        mirror = counter.uniform(self._seed, _MIRROR, positions, 1)[:, 0] < 0.5
+        mirror = counter_noise.uniform(self._seed, _MIRROR, positions, 1)[:, 0] < 0.5
         # Indexing NHWC and permuting gives channels_last without a copy.
         x = self._pictures[rows].permute(0, 3, 1, 2).float() / 127.5 - 1
         x = torch.where(mirror[:, None, None, None], x.flip(3), x)

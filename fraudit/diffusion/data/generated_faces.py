@@ -17,7 +17,7 @@ NAME = "drawn"
 CHUNK = 64
 
 
-def drawn_faces(
+def generated_faces(
     inverter: Any,
     card: Mapping[str, Any],
     points: F32,

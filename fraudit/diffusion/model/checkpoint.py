@@ -15,8 +15,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.guided_checkpoint import load_strictly
-from fraudit.diffusion.model.unet import UNet, UNetConfig, build_unet
+from fraudit.diffusion.model.unet import UNet, UNetConfig
 from fraudit.errors import ArtifactError, FrauditError, UsageError, suggest
 from fraudit.files.doors import check_ours, read_json
 from fraudit.files.store import write_atomic, write_text_atomic

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from fraudit.diffusion.model.residual_unet import RefiningUNet
+from fraudit.diffusion.model.residual_unet import ResidualUNet
 from fraudit.diffusion.model.unet import UNetConfig
 from fraudit.files.store import write_atomic
 from fraudit.types import F32, I64, U8
@@ -27,7 +27,7 @@ CHUNK = 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Prior:
+class ClosedForm:
     """A fitted closed form.
 
     Attributes:
@@ -44,7 +44,7 @@ class Prior:
     spread: float
 
 
-def fit_prior(pictures: U8, visible: U8, identity: F32, identity_mirror: F32, rows: I64) -> Prior:
+def fit_closed_form(pictures: U8, visible: U8, identity: F32, identity_mirror: F32, rows: I64) -> ClosedForm:
     """Ridge regression of pictures on ID vectors, over `rows` and their mirrors.
 
     Args:
@@ -93,7 +93,7 @@ def fit_prior(pictures: U8, visible: U8, identity: F32, identity_mirror: F32, ro
     def planes(picture: F32) -> F32:
         return np.ascontiguousarray(np.moveaxis(picture.reshape(*picture.shape[:-1], size, size, 3), -1, -3))
 
-    return Prior(
+    return ClosedForm(
         mean.astype(np.float32),
         scale.astype(np.float32),
         planes(face.ravel()).ravel(),
@@ -102,16 +102,16 @@ def fit_prior(pictures: U8, visible: U8, identity: F32, identity_mirror: F32, ro
     )
 
 
-def save_prior(path: Path, prior: Prior, data: str) -> None:
-    """Write `prior`, with the digest of what it was fitted to, atomically."""
+def save_closed_form(path: Path, fitted: ClosedForm, data: str) -> None:
+    """Write `fitted`, with the digest of what it was fitted to, atomically."""
     from safetensors.numpy import save_file
 
-    tensors = {name: getattr(prior, name) for name in ("mean", "scale", "face", "weight")}
-    about = {"spread": str(prior.spread), "data": data}
+    tensors = {name: getattr(fitted, name) for name in ("mean", "scale", "face", "weight")}
+    about = {"spread": str(fitted.spread), "data": data}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=about))
 
 
-def load_prior(path: Path, data: str) -> Prior | None:
+def load_closed_form(path: Path, data: str) -> ClosedForm | None:
     """The closed form in `path`; None where there is none, or it is damaged or of other data: fit it again."""
     from safetensors import SafetensorError, safe_open
 
@@ -123,12 +123,12 @@ def load_prior(path: Path, data: str) -> Prior | None:
             if about.get("data") != data:
                 return None
             tensors = {name: stored.get_tensor(name) for name in ("mean", "scale", "face", "weight")}
-            return Prior(**tensors, spread=float(about["spread"]))
+            return ClosedForm(**tensors, spread=float(about["spread"]))
     except (SafetensorError, OSError, ValueError, KeyError):
         return None
 
 
-class PriorUNet(RefiningUNet):
+class ClosedFormUNet(ResidualUNet):
     """Noise predictor that refines the closed-form picture; its parameters `prior`, `centre`, `spread` are fixed."""
 
     def __init__(self, config: UNetConfig) -> None:
@@ -141,12 +141,12 @@ class PriorUNet(RefiningUNet):
         self.spread = nn.Parameter(torch.ones(dim), requires_grad=False)
 
     @torch.no_grad()
-    def set_prior(self, prior: Prior) -> None:
+    def set_closed_form(self, fitted: ClosedForm) -> None:
         """Take over a fitted closed form."""
-        self.prior.weight.copy_(torch.from_numpy(prior.weight))
-        self.prior.bias.copy_(torch.from_numpy(prior.face))
-        self.centre.copy_(torch.from_numpy(prior.mean))
-        self.spread.copy_(torch.from_numpy(prior.scale))
+        self.prior.weight.copy_(torch.from_numpy(fitted.weight))
+        self.prior.bias.copy_(torch.from_numpy(fitted.face))
+        self.centre.copy_(torch.from_numpy(fitted.mean))
+        self.spread.copy_(torch.from_numpy(fitted.scale))
 
     def standardised(self, identity: Tensor) -> Tensor:
         """f32[B,D] ID vectors as the closed form and the student take them."""
@@ -168,4 +168,4 @@ class PriorUNet(RefiningUNet):
             told = identity.ne(0).any(1, keepdim=True)
             y = torch.where(told, self.standardised(identity), 0.0)
             p = self.prior(y).view_as(x)
-        return self.refined(x, timesteps, p, clean, identity=y, attributes=attributes, labels=labels)
+        return self.residual_forward(x, timesteps, p, clean, identity=y, attributes=attributes, labels=labels)

@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from fraudit.diffusion.model.unet import DEFAULT_MULTIPLIERS, UNet, UNetConfig, build_unet
+from fraudit.diffusion.model.building import build_unet
+from fraudit.diffusion.model.unet import DEFAULT_MULTIPLIERS, UNet, UNetConfig
 from fraudit.errors import UsageError, WeightsError
 
 

@@ -15,15 +15,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fraudit.diffusion.model.unet import (
-    AttentionBlock,
-    ResBlock,
-    Stage,
-    UNet,
-    UNetConfig,
-    build_unet,
-    timestep_embedding,
-)
+from fraudit.diffusion.model.building import build_unet
+from fraudit.diffusion.model.unet import AttentionBlock, ResBlock, Stage, UNet, UNetConfig, timestep_embedding
 
 TIMES = 1000
 UNEVEN = 0.5  # a copy's share of a weight, before they are made to add up to 1, is 1 -+ this

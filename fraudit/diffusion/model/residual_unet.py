@@ -19,8 +19,8 @@ from fraudit.diffusion.model.unet import UNet, UNetConfig
 from fraudit.diffusion.sampling.schedule import betas_of
 
 
-class RefiningUNet(UNet):
-    """A U-Net that can refine; `config.prior_spread` is s, `config.prior_schedule` the schedule it is bound to."""
+class ResidualUNet(UNet):
+    """A U-Net that can denoise a residual; `config.prior_spread` is s, `config.prior_schedule` its noise schedule."""
 
     def __init__(self, config: UNetConfig) -> None:
         super().__init__(config)
@@ -35,7 +35,7 @@ class RefiningUNet(UNet):
         log_snr = torch.lerp(table[low], table[high], t.float() - low)[:, None, None, None]
         return torch.sigmoid(log_snr), torch.sigmoid(-log_snr)
 
-    def refined(
+    def residual_forward(
         self,
         x: Tensor,
         timesteps: Tensor,

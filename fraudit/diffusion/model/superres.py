@@ -12,14 +12,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fraudit.diffusion.model.residual_unet import RefiningUNet
-from fraudit.diffusion.sampling import counter_noise as counter
+from fraudit.diffusion.model.residual_unet import ResidualUNet
+from fraudit.diffusion.sampling import counter_noise
 from fraudit.errors import UsageError
 from fraudit.types import I64, U8
 
-START = 10.0  # times what is unexplained: noisier pictures tell nothing that the small one does not
-TOLD = ("blur", "noise")  # what a network is told of its small pictures, as attributes
-_BLUR, _LEVEL, _NOISE = range(20, 23)  # streams of `counter`
+START_NOISE = 10.0  # times what is unexplained: noisier pictures tell nothing that the small one does not
+DEGRADATIONS = ("blur", "noise")  # what a network is told of its small pictures, as attributes
+_BLUR, _LEVEL, _NOISE = range(20, 23)  # streams of `counter_noise`
 _REACH = 3  # pixels each way of the blurring kernel
 
 
@@ -55,9 +55,9 @@ def small_pictures(
         noise: largest standard deviation, of pictures in [-1, 1]; 0: none.
     """
     low = F.avg_pool2d(pictures, pictures.shape[-1] // side)
-    told = torch.zeros(len(low), len(TOLD), device=low.device)
+    told = torch.zeros(len(low), len(DEGRADATIONS), device=low.device)
     if blur > 0:
-        told[:, :1] = counter.uniform(seed, _BLUR, positions, 1)
+        told[:, :1] = counter_noise.uniform(seed, _BLUR, positions, 1)
         sigma = blur * told[:, :1]
         places = torch.arange(-_REACH, _REACH + 1, device=low.device)
         taps = torch.exp(-0.5 * (places / sigma.clamp(min=0.05)) ** 2)
@@ -67,9 +67,9 @@ def small_pictures(
             rows = F.conv2d(rows, kernel, groups=len(taps))
         low = rows.view_as(low)
     if noise > 0:
-        told[:, 1:] = counter.uniform(seed, _LEVEL, positions, 1)
+        told[:, 1:] = counter_noise.uniform(seed, _LEVEL, positions, 1)
         level = noise * told[:, 1:, None, None]
-        low = low + level * counter.normal(seed, _NOISE, positions, tuple(low.shape[1:]))
+        low = low + level * counter_noise.normal(seed, _NOISE, positions, tuple(low.shape[1:]))
     return low, told
 
 
@@ -89,7 +89,7 @@ def unexplained(pictures: U8, visible: U8, rows: I64, side: int) -> float:
     return max(round((squares / max(count, 1.0)) ** 0.5, 4), 1e-3)
 
 
-class SuperResUNet(RefiningUNet):
+class SuperResUNet(ResidualUNet):
     """Noise predictor of the large picture, given the small one."""
 
     def forward(
@@ -111,7 +111,7 @@ class SuperResUNet(RefiningUNet):
             raise UsageError("a super-resolution network needs `low_res`, the small pictures in [-1, 1]")
         large = enlarged(low_res, x.shape[-1])
         if self.config.prior_spread > 0:
-            return self.refined(
+            return self.residual_forward(
                 x, timesteps, large, clean, identity=identity, attributes=attributes, labels=labels
             )
         return super().forward(torch.cat([x, large], dim=1), timesteps, identity, attributes, labels)

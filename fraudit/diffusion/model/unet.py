@@ -390,17 +390,6 @@ class UNet(nn.Module):
         return F.pixel_shuffle(self.out(h.to(x.dtype)), self.config.patch)
 
 
-def build_unet(config: UNetConfig | Mapping[str, Any]) -> UNet:
-    """The network of `config` (a `UNetConfig` or its plain values), of the kind it describes."""
-    from fraudit.diffusion.model.closed_form import PriorUNet
-    from fraudit.diffusion.model.superres import SuperResUNet
-
-    shape = config if isinstance(config, UNetConfig) else UNetConfig.from_dict(config)
-    if shape.low_res_channels:
-        return SuperResUNet(shape)
-    return PriorUNet(shape) if shape.prior_spread > 0 else UNet(shape)
-
-
 def with_conditions(config: UNetConfig, identity_dim: int | None, attribute_dim: int | None) -> UNetConfig:
     """`config` conditioned on vectors of these lengths."""
     return replace(config, identity_dim=identity_dim, attribute_dim=attribute_dim)

@@ -328,7 +328,9 @@ def sample_pictures(
                 temperature=temperature,
             )
             real = min(chunk, len(numbers) - start)
-            out[start : start + real] = to_pictures((without_tints(without_blocks(x)) if patch == 2 else x)[:real])
+            out[start : start + real] = to_pictures(
+                (without_tints(without_blocks(x)) if patch == 2 else x)[:real]
+            )
             if told is not None:
                 told(start + real, len(numbers))
     return out
@@ -354,7 +356,7 @@ def upscale(
     Args:
         told: blur and noise of the small pictures, 0..1 each, to a network that was trained to be told.
     """
-    from fraudit.diffusion.model.superres import START, enlarged, planes
+    from fraudit.diffusion.model.superres import START_NOISE, enlarged, planes
 
     config = network.config
     process = GaussianDiffusion(schedule, learn_sigma=config.learn_sigma)
@@ -371,7 +373,7 @@ def upscale(
     if config.prior_spread > 0:
         started = {
             "first_of": lambda rows: enlarged(low[rows].to(device), config.image_size),
-            "sigma_max": START * config.prior_spread,
+            "sigma_max": START_NOISE * config.prior_spread,
         }
     return sample_pictures(
         network_of,

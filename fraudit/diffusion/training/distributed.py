@@ -9,7 +9,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 
-class Processes:
+class DistributedProcesses:
     """This process among those of torchrun; alone where there is no torchrun."""
 
     def __init__(self, device: str = "") -> None:

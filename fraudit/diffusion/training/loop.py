@@ -21,15 +21,22 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fraudit.diffusion.data.batches import Feed
+from fraudit.diffusion.data.batches import Batches
 from fraudit.diffusion.data.shards import Shards
-from fraudit.diffusion.model.closed_form import Prior, PriorUNet, fit_prior, load_prior, save_prior
+from fraudit.diffusion.model.building import build_unet
+from fraudit.diffusion.model.closed_form import (
+    ClosedForm,
+    ClosedFormUNet,
+    fit_closed_form,
+    load_closed_form,
+    save_closed_form,
+)
 from fraudit.diffusion.model.conditioning import drop_conditions, scaled_identity
-from fraudit.diffusion.model.superres import START, small_pictures, unexplained
-from fraudit.diffusion.model.unet import UNet, build_unet
-from fraudit.diffusion.sampling import counter_noise as counter
+from fraudit.diffusion.model.superres import START_NOISE, small_pictures, unexplained
+from fraudit.diffusion.model.unet import UNet
+from fraudit.diffusion.sampling import counter_noise
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
-from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.ema import Ema
 from fraudit.diffusion.training.options import TrainOptions, computes_in_bf16
 from fraudit.diffusion.training.presets import Preset
@@ -42,14 +49,14 @@ from fraudit.diffusion.training.student import (
     recognition_loss,
     shift_of,
 )
-from fraudit.diffusion.training.student_questions import Asked
-from fraudit.diffusion.training.warm_start import conditioned, starting_weights
+from fraudit.diffusion.training.student_questions import StudentQuestions
+from fraudit.diffusion.training.warm_start import conditioned, warm_start_weights
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.files.store import write_atomic
 
-PRIOR = "prior.safetensors"
+CLOSED_FORM = "prior.safetensors"
 STUDENT = "student.safetensors"
-_TIME, _DROP, _NOISE = 0, 2, 3  # streams of `counter`; feed.py has 1
+_TIME, _DROP, _NOISE = 0, 2, 3  # streams of `counter_noise`; `data.batches` has 1
 
 
 class Trainer:
@@ -59,7 +66,7 @@ class Trainer:
         folder: where state and losses go.
         run: plain facts that must be the same for a resumed run (preset, data, embedder, batch, seed, ...).
         say: one line of progress while the student is fitted.
-        asked: pictures that the black box was asked about besides, which the student learns from as well.
+        questions: pictures that the black box was asked about besides, which the student learns from as well.
     """
 
     def __init__(
@@ -68,10 +75,10 @@ class Trainer:
         data: Shards,
         preset: Preset,
         options: TrainOptions,
-        processes: Processes,
+        processes: DistributedProcesses,
         run: Mapping[str, Any],
         say: Callable[[str], None] = lambda text: None,
-        asked: Asked | None = None,
+        questions: StudentQuestions | None = None,
     ) -> None:
         if options.batch < 1 or options.batch % processes.world:
             raise UsageError(
@@ -85,17 +92,19 @@ class Trainer:
         torch.manual_seed(options.seed)
         self.config = conditioned(preset, options, data.vectors.shape[1])
         people = hashlib.sha256(data.vectors.tobytes() + data.held_out.tobytes()).hexdigest()
-        prior = self._fitted(data, people) if preset.prior and options.identity else None
-        if prior is not None:
-            self.config = replace(self.config, prior_spread=prior.spread, prior_schedule=preset.schedule)
-        elif preset.prior and preset.small_size:
+        closed_form = self._fitted_closed_form(data, people) if preset.residual and options.identity else None
+        if closed_form is not None:
+            self.config = replace(
+                self.config, prior_spread=closed_form.spread, prior_schedule=preset.schedule
+            )
+        elif preset.residual and preset.small_size:
             spread = unexplained(
                 data.pictures, data.visible, np.flatnonzero(~data.held_out), preset.small_size
             )
             self.config = replace(self.config, prior_spread=spread, prior_schedule=preset.schedule)
         network = build_unet(self.config)
-        if prior is not None and isinstance(network, PriorUNet):
-            network.set_prior(prior)
+        if closed_form is not None and isinstance(network, ClosedFormUNet):
+            network.set_closed_form(closed_form)
         self.network = network.to(self.device, memory_format=torch.channels_last).train()
         self.process = GaussianDiffusion(preset.schedule, learn_sigma=self.config.learn_sigma)
         self.ema = Ema(self.network, preset.ema)
@@ -115,9 +124,11 @@ class Trainer:
             model = DistributedDataParallel(model, device_ids=[self.device] if cuda else None)
         self._model = model
         self._bf16 = computes_in_bf16(self.device, options.precision)
-        self._feed = Feed(data, preset, options, self.device)
+        self._batches = Batches(data, preset, options, self.device)
         self._student = (
-            self._taught(people, asked, say) if prior is not None and preset.student_steps else None
+            self._fitted_student(people, questions, say)
+            if closed_form is not None and preset.student_steps
+            else None
         )
         self._pending: list[Tensor] = []
         self._snr = (
@@ -129,11 +140,11 @@ class Trainer:
     def _loss(self, first: int, count: int) -> Tensor:
         """Mean loss of samples first..first+count-1 of the run."""
         seed, preset = self.options.seed, self.preset
-        x0, mask, identity, attributes, positions = self._feed.batch(first, count)
-        t = self._times(counter.uniform(seed, _TIME, positions, 1)[:, 0])
-        draw = counter.uniform(seed, _DROP, positions, 1)[:, 0]
+        x0, mask, identity, attributes, positions = self._batches.batch(first, count)
+        t = self._times(counter_noise.uniform(seed, _TIME, positions, 1)[:, 0])
+        draw = counter_noise.uniform(seed, _DROP, positions, 1)[:, 0]
         identity, attributes = drop_conditions(identity, attributes, draw, preset.drop)
-        noise = counter.normal(seed, _NOISE, positions, tuple(x0.shape[1:]))
+        noise = counter_noise.normal(seed, _NOISE, positions, tuple(x0.shape[1:]))
         noise = noise.contiguous(memory_format=torch.channels_last)
         x_t = self.process.q_sample(x0, t, noise)
         clean = self.config.prior_spread > 0
@@ -161,7 +172,7 @@ class Trainer:
         if not (self.preset.small_size and self.config.prior_spread > 0):
             return (share * (last + 1)).long().clamp(max=last)
         rising = -self._snr.log()
-        highest = 2 * math.log(START * self.config.prior_spread)
+        highest = 2 * math.log(START_NOISE * self.config.prior_spread)
         wanted = rising[0] + share * (highest - rising[0])
         return torch.searchsorted(rising, wanted).clamp(max=last)
 
@@ -188,7 +199,7 @@ class Trainer:
             weight = weight.clamp(min=preset.floor_snr)
         terms = ((x0 - made).square() * mask).flatten(1).mean(1) * weight
         network = self.network
-        if self._student is not None and identity is not None and isinstance(network, PriorUNet):
+        if self._student is not None and identity is not None and isinstance(network, ClosedFormUNet):
             told = identity.ne(0).any(1)
             wanted = network.standardised(identity)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
@@ -196,21 +207,23 @@ class Trainer:
             terms = terms + preset.feature_weight * features + preset.identity_weight * person * told
         return terms.mean()
 
-    def _taught(self, people: str, asked: Asked | None, say: Callable[[str], None]) -> Student:
+    def _fitted_student(
+        self, people: str, questions: StudentQuestions | None, say: Callable[[str], None]
+    ) -> Student:
         """The student of the black box; kept in the folder, so that resuming is quick."""
         path, config, options, network = self.folder / STUDENT, self.config, self.options, self.network
         steps, dim = self.preset.student_steps, config.identity_dim
         assert dim is not None
-        assert isinstance(network, PriorUNet)  # the only kind that has a student
+        assert isinstance(network, ClosedFormUNet)  # the only kind that has a student
         about = {"data": people, "steps": str(steps), "seed": str(options.seed), "form": STUDENT_FORM}
-        if asked is not None:
-            about["asked"] = asked.digest
+        if questions is not None:
+            about["asked"] = questions.digest
 
         def batch(first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-            x, _, identity, _, positions = self._feed.batch(first, count)
+            x, _, identity, _, positions = self._batches.batch(first, count)
             assert identity is not None
-            if asked is not None:
-                more, theirs, places = asked.batch(positions[::2], options.seed)
+            if questions is not None:
+                more, theirs, places = questions.batch(positions[::2], options.seed)
                 told = torch.from_numpy(scaled_identity(theirs, dim, self.preset.unit_scaled)).to(x.device)
                 x, identity = torch.cat([x, more]), torch.cat([identity, told])
                 positions = torch.cat([positions, places])
@@ -231,13 +244,13 @@ class Trainer:
             raise ArtifactError(f"{path} cannot be read back", "the folder must be shared by all processes")
         return student.to(self.device)
 
-    def _fitted(self, data: Shards, people: str) -> Prior:
+    def _fitted_closed_form(self, data: Shards, people: str) -> ClosedForm:
         """The closed form of the people that are trained on; kept in the folder, so that resuming is quick."""
-        path, dim, scaled = self.folder / PRIOR, data.vectors.shape[1], self.preset.unit_scaled
-        kept = load_prior(path, people)
+        path, dim, scaled = self.folder / CLOSED_FORM, data.vectors.shape[1], self.preset.unit_scaled
+        kept = load_closed_form(path, people)
         if kept is not None:
             return kept
-        prior = fit_prior(
+        closed_form = fit_closed_form(
             data.pictures,
             data.visible,
             scaled_identity(data.vectors, dim, scaled),
@@ -245,8 +258,8 @@ class Trainer:
             np.flatnonzero(~data.held_out),
         )
         if self.processes.first:
-            save_prior(path, prior, people)
-        return prior
+            save_closed_form(path, closed_form, people)
+        return closed_form
 
     def _rate_share(self) -> float:
         """Learning rate of this step as a share of the preset's."""
@@ -367,9 +380,9 @@ class Trainer:
         return "bf16" if self._bf16 else "fp32"
 
     def begin_from(self, folder: Path) -> None:
-        """Take over the weights of a finished network; see `starting.starting_weights`, and what it raises."""
+        """Take over the weights of a finished network; see `warm_start.warm_start_weights`, and what it raises."""
         mine = dict(self.network.named_parameters())
-        theirs = starting_weights(folder, self.preset, self.config, self.options.seed, mine)
+        theirs = warm_start_weights(folder, self.preset, self.config, self.options.seed, mine)
         with torch.no_grad():
             for name, value in theirs.items():
                 mine[name].copy_(value)

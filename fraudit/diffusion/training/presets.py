@@ -28,18 +28,18 @@ class Preset:
         steps: default length of a training.
         min_snr: gamma of the min-SNR weighting (Hang et al. 2023), or None for the plain objective.
         floor_snr: the weight of the clean picture's error is at least this at any noise (Salimans and Ho 2022
-            take 1): what the first steps of sampling decide is then trained as well. Only with `prior`.
+            take 1): what the first steps of sampling decide is then trained as well. Only with `residual`.
         decay: `cosine` lowers the learning rate to 0 at the last step; '' keeps it.
         student_steps: steps of 64 pictures by which a student of the black box is distilled from its answers, whose
-            features and answer join the loss (`fraudit.diffusion.training.student`); 0: none. Only with `prior`.
+            features and answer join the loss (`fraudit.diffusion.training.student`); 0: none. Only with `residual`.
         feature_weight, identity_weight: of the student's two losses.
-        prior: refine the closed-form picture of the ID vector (`fraudit.diffusion.model.closed_form`).
+        residual: refine the closed-form picture of the ID vector (`fraudit.diffusion.model.closed_form`).
         weight_decay: of AdamW.
         drop: fraction of training samples whose condition is replaced by the null vector.
         unit_scaled: ID vectors are scaled to norm sqrt(D) instead of being used raw.
         guidance: default guidance scale of sampling.
         temperature: of sampling by default, see `samplers.tempered`.
-        small_size: side of the pictures that super-resolution starts from; 0: no super-resolution. With `prior` it
+        small_size: side of the pictures that super-resolution starts from; 0: no super-resolution. With `residual` it
             refines the enlarged picture.
         low_res_blur, low_res_noise: see `superres.small_pictures`; a network that is shown such is told how much.
         low_res_told: what it is told, 0..1 each, of an inverter's pictures.
@@ -57,7 +57,7 @@ class Preset:
     min_snr: float | None = None
     floor_snr: float = 0.0
     decay: str = ""
-    prior: bool = False
+    residual: bool = False
     student_steps: int = 0
     feature_weight: float = 0.0
     identity_weight: float = 0.0
@@ -117,7 +117,7 @@ SMALL_64 = Preset(
     min_snr=5.0,
     floor_snr=1.0,
     decay="cosine",
-    prior=True,
+    residual=True,
     student_steps=5_500,
     feature_weight=0.5,
     identity_weight=2.0,
@@ -235,7 +235,7 @@ MINI_128 = Preset(
     ema=0.999,
     steps=3_000,
     decay="cosine",
-    prior=True,
+    residual=True,
     weight_decay=0.01,
     temperature=0.3,
     small_size=64,

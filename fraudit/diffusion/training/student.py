@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fraudit.diffusion.sampling import counter_noise as counter
+from fraudit.diffusion.sampling import counter_noise
 from fraudit.diffusion.sampling.samplers import BRIGHTNESS
 from fraudit.files.store import write_atomic
 
@@ -114,7 +114,7 @@ class Student(nn.Module):
 
 def shift_of(seed: int, step: int) -> tuple[int, int]:
     """(right, down) in pixels, 0..`SHIFTS` - 1, of a training's step: the same for every part of its batch."""
-    draw = counter.uniform(seed, _SHIFT, torch.tensor([step]), 2)[0]
+    draw = counter_noise.uniform(seed, _SHIFT, torch.tensor([step]), 2)[0]
     right, down = (draw * SHIFTS).long().clamp(max=SHIFTS - 1).tolist()
     return right, down
 
@@ -184,8 +184,8 @@ def fit_student(
     start = _taken_up(path, about, student, optimizer)
     for step in range(start, steps):
         x, wanted, positions = batch(step * BATCH, BATCH)
-        sigma = NOISE * counter.uniform(seed, _SIGMA, positions, 1).square()[:, :, None, None]
-        x = x + sigma * counter.normal(seed, _WHITE, positions, tuple(x.shape[1:]))
+        sigma = NOISE * counter_noise.uniform(seed, _SIGMA, positions, 1).square()[:, :, None, None]
+        x = x + sigma * counter_noise.normal(seed, _WHITE, positions, tuple(x.shape[1:]))
         for group in optimizer.param_groups:
             share = min(1.0, (step + 1) / WARMUP) * 0.5 * (1 + math.cos(math.pi * step / steps))
             group["lr"] = LR * share

@@ -20,9 +20,9 @@ import torch
 
 from fraudit.diffusion.data.shards import Shards, data_digest
 from fraudit.diffusion.model.checkpoint import load_inverter_network, read_inverter_card
-from fraudit.diffusion.model.closed_form import PriorUNet
+from fraudit.diffusion.model.closed_form import ClosedFormUNet
 from fraudit.diffusion.model.conditioning import scaled_identity
-from fraudit.diffusion.sampling import counter_noise as counter
+from fraudit.diffusion.sampling import counter_noise
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
 from fraudit.diffusion.training.evaluate import embed_pictures
 from fraudit.embedding.runtime import EmbedderRuntime
@@ -30,17 +30,17 @@ from fraudit.errors import ArtifactError, UsageError
 from fraudit.files.store import write_atomic
 from fraudit.types import F32, U8
 
-ASKED = "asked.safetensors"
+QUESTIONS_FILE = "asked.safetensors"
 FORM = "asked-1"  # of how pictures are predicted: those of another form are asked about again
 CHUNK = 64
 BEYOND = 2**40
-_ROW, _TIME, _NOISE, _LESSON = range(20, 24)  # streams of `counter`
+_ROW, _TIME, _NOISE, _QUESTION = range(20, 24)  # streams of `counter_noise`
 
 Say = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class StudentQuestions:
     """Predicted pictures and what the black box answered.
 
     Attributes:
@@ -54,13 +54,13 @@ class Asked:
 
     def batch(self, positions: torch.Tensor, seed: int) -> tuple[torch.Tensor, F32, torch.Tensor]:
         """f32[B,3,S,S] pictures in [-1, 1], f32[B,D] vectors, and i64[B] positions that no sample of the data has."""
-        share = counter.uniform(seed, _LESSON, positions, 1)[:, 0].cpu().numpy()
+        share = counter_noise.uniform(seed, _QUESTION, positions, 1)[:, 0].cpu().numpy()
         rows = (share * len(self.pictures)).astype(np.int64)
         x = torch.from_numpy(self.pictures[rows]).to(positions.device).permute(0, 3, 1, 2).float() / 127.5 - 1
         return x, self.vectors[rows], positions + BEYOND
 
 
-def check_askable(init: Path, runtime: EmbedderRuntime) -> dict[str, Any]:
+def require_same_black_box(init: Path, runtime: EmbedderRuntime) -> dict[str, Any]:
     """The card of the inverter in `init`. Raises UsageError where it is of another kind, or of another black box."""
     card = read_inverter_card(init)
     if not card["unet"].get("prior_spread", 0) > 0:
@@ -76,14 +76,14 @@ def check_askable(init: Path, runtime: EmbedderRuntime) -> dict[str, Any]:
     return card
 
 
-def asked_digest(init: Path, data: Shards, count: int, seed: int) -> str:
-    """What `asked_faces` would make its pictures by and from."""
+def questions_digest(init: Path, data: Shards, count: int, seed: int) -> str:
+    """What `ask_about_predictions` would make its pictures by and from."""
     weights = [entry["sha256"] for entry in read_inverter_card(init)["files"]]
     told = json.dumps([weights, data_digest(data.index), count, seed, FORM])
     return hashlib.sha256(told.encode()).hexdigest()
 
 
-def asked_faces(
+def ask_about_predictions(
     path: Path,
     init: Path,
     data: Shards,
@@ -97,7 +97,7 @@ def asked_faces(
     make: bool = True,
     wait: Callable[[], None] = lambda: None,
     say: Say = lambda label, done, total: None,
-) -> Asked:
+) -> StudentQuestions:
     """`count` pictures that the inverter in `init` predicts of people trained on, with their ID vectors.
 
     Kept in `path` and read from there by a training that goes on. Pictures of which the black box gives no vector are
@@ -112,10 +112,10 @@ def asked_faces(
         UsageError: an inverter of another kind, or of another black box.
         ArtifactError: what was written cannot be read back.
     """
-    card, digest = check_askable(init, runtime), asked_digest(init, data, count, seed)
+    card, digest = require_same_black_box(init, runtime), questions_digest(init, data, count, seed)
     if make and _read(path, digest) is None:
         network = load_inverter_network(init)[0]
-        assert isinstance(network, PriorUNet)
+        assert isinstance(network, ClosedFormUNet)
         network.to(device, memory_format=torch.channels_last)
         process = GaussianDiffusion(card["schedule"], learn_sigma=False)
         rows = np.flatnonzero(~data.held_out)
@@ -137,7 +137,7 @@ def asked_faces(
 
 @torch.inference_mode()
 def _predicted(
-    network: PriorUNet,
+    network: ClosedFormUNet,
     process: GaussianDiffusion,
     data: Shards,
     rows: np.ndarray,
@@ -148,13 +148,20 @@ def _predicted(
 ) -> U8:
     """u8[B,S,S,3]: x_0 predicted at time steps drawn evenly; the real picture stands in where it is not visible."""
     device = next(network.parameters()).device
-    chosen = rows[(counter.uniform(seed, _ROW, positions, 1)[:, 0].numpy() * len(rows)).astype(np.int64)]
+    chosen = rows[
+        (counter_noise.uniform(seed, _ROW, positions, 1)[:, 0].numpy() * len(rows)).astype(np.int64)
+    ]
     real = torch.from_numpy(data.pictures[chosen]).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
     mask = torch.from_numpy(data.visible[chosen]).to(device)[:, None].float()
     vectors = scaled_identity(data.vectors[chosen], data.vectors.shape[1], unit_scaled)
     steps = process.num_timesteps
-    t = (counter.uniform(seed, _TIME, positions, 1)[:, 0] * steps).long().clamp(max=steps - 1).to(device)
-    noise = counter.normal(seed, _NOISE, positions, tuple(real.shape[1:])).to(device)
+    t = (
+        (counter_noise.uniform(seed, _TIME, positions, 1)[:, 0] * steps)
+        .long()
+        .clamp(max=steps - 1)
+        .to(device)
+    )
+    noise = counter_noise.normal(seed, _NOISE, positions, tuple(real.shape[1:])).to(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
         made = network(process.q_sample(real, t, noise), t, torch.from_numpy(vectors).to(device), clean=True)
     seen = (made.float() * mask + real * (1 - mask)).clamp(-1, 1)
@@ -168,7 +175,7 @@ def _write(path: Path, pictures: U8, vectors: F32, digest: str) -> None:
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"digest": digest}))
 
 
-def _read(path: Path, digest: str) -> Asked | None:
+def _read(path: Path, digest: str) -> StudentQuestions | None:
     """What is kept in `path`; None where there is none, or it is damaged or of something else: ask again."""
     from safetensors import SafetensorError, safe_open
 
@@ -178,6 +185,6 @@ def _read(path: Path, digest: str) -> Asked | None:
         with safe_open(path, "numpy") as stored:
             if (stored.metadata() or {}).get("digest") != digest:
                 return None
-            return Asked(stored.get_tensor("pictures"), stored.get_tensor("vectors"), digest)
+            return StudentQuestions(stored.get_tensor("pictures"), stored.get_tensor("vectors"), digest)
     except (SafetensorError, OSError, ValueError):
         return None

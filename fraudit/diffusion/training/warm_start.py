@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from fraudit.diffusion.data.attributes import attribute_names
+from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.checkpoint import KIND, UPSCALER, load_state, read_inverter_card
 from fraudit.diffusion.model.net2net import can_grow, grown_state
-from fraudit.diffusion.model.superres import TOLD
-from fraudit.diffusion.model.unet import UNetConfig, build_unet, with_conditions
+from fraudit.diffusion.model.superres import DEGRADATIONS
+from fraudit.diffusion.model.unet import UNetConfig, with_conditions
 from fraudit.diffusion.training.options import TrainOptions
 from fraudit.diffusion.training.presets import Preset
 from fraudit.errors import UsageError
@@ -29,12 +30,12 @@ def conditioned(preset: Preset, options: TrainOptions, identity_dim: int) -> UNe
     """The preset's network with the conditions that are trained; `identity_dim` is the length of ID vectors."""
     attribute_dim = len(attribute_names(options.attributes)) if options.attributes else None
     if preset.low_res_blur or preset.low_res_noise:
-        attribute_dim = len(TOLD)
+        attribute_dim = len(DEGRADATIONS)
     return with_conditions(preset.unet, identity_dim if options.identity else None, attribute_dim)
 
 
-def check_start(folder: Path, preset: Preset, options: TrainOptions) -> None:
-    """Raise what `starting_weights` will: before anything is made, asked or fitted, which takes minutes.
+def require_warm_start(folder: Path, preset: Preset, options: TrainOptions) -> None:
+    """Raise what `warm_start_weights` will: before anything is made, asked or fitted, which takes minutes.
 
     Raises:
         UsageError: its network has another shape, and not a smaller one that can grow.
@@ -42,14 +43,14 @@ def check_start(folder: Path, preset: Preset, options: TrainOptions) -> None:
     """
     card = _card(folder, preset)
     theirs, mine = UNetConfig.from_dict(card["unet"]), conditioned(preset, options, 1)
-    if preset.prior and (options.identity or preset.small_size):
+    if preset.residual and (options.identity or preset.small_size):
         mine = replace(mine, prior_spread=1.0)  # how large is known only once the closed form is fitted
     if not can_grow(theirs, mine):
         _check_shapes(folder, card, preset, _shapes(mine), _shapes(theirs))
     load_state(folder, card)
 
 
-def starting_weights(
+def warm_start_weights(
     folder: Path, preset: Preset, config: UNetConfig, seed: int, mine: Mapping[str, Tensor]
 ) -> dict[str, Tensor]:
     """What a training's network takes over from a finished one, of whichever black box; a smaller network's grow.
@@ -63,7 +64,7 @@ def starting_weights(
         mine: its weights by name.
 
     Raises:
-        UsageError: its network has another shape, and not a smaller one that can grow (`growing.can_grow`).
+        UsageError: its network has another shape, and not a smaller one that can grow (`net2net.can_grow`).
         ArtifactError: files missing, truncated or changed.
     """
     card = _card(folder, preset)
@@ -96,7 +97,9 @@ def _shapes(config: UNetConfig) -> Shapes:
         return {name: value.shape for name, value in build_unet(config).named_parameters()}
 
 
-def _check_shapes(folder: Path, card: Mapping[str, Any], preset: Preset, mine: Shapes, theirs: Shapes) -> None:
+def _check_shapes(
+    folder: Path, card: Mapping[str, Any], preset: Preset, mine: Shapes, theirs: Shapes
+) -> None:
     free = {name for name in mine if name.startswith(CONDITIONS)}
     odd = sorted(
         name

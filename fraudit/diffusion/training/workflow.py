@@ -25,7 +25,7 @@ from fraudit.diffusion.model.checkpoint import (
     read_inverter_card,
     save_inverter,
 )
-from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.evaluate import Probe, report_of
 from fraudit.diffusion.training.loop import Trainer
 from fraudit.diffusion.training.options import TrainOptions, computes_in_bf16
@@ -39,13 +39,13 @@ from fraudit.diffusion.training.report import (
 )
 from fraudit.diffusion.training.state import LOG, STATE, check_resumable, read_losses, state_in
 from fraudit.diffusion.training.student_questions import (
-    ASKED,
-    Asked,
-    asked_digest,
-    asked_faces,
-    check_askable,
+    QUESTIONS_FILE,
+    StudentQuestions,
+    ask_about_predictions,
+    questions_digest,
+    require_same_black_box,
 )
-from fraudit.diffusion.training.warm_start import check_start
+from fraudit.diffusion.training.warm_start import require_warm_start
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import UsageError
 from fraudit.types import F32, FaceSet
@@ -92,7 +92,7 @@ class Plan:
 
 
 def prepare_data(
-    plan: Plan, runtime: EmbedderRuntime | None, processes: Processes, progress: Progress
+    plan: Plan, runtime: EmbedderRuntime | None, processes: DistributedProcesses, progress: Progress
 ) -> None:
     """Make the shards where there are none; refuse those of another embedder, size or data."""
     ready_shards(
@@ -210,16 +210,20 @@ def _check_asks(plan: Plan, runtime: EmbedderRuntime | None) -> None:
             "with a student that learns from the answers",
             "give --init and --preset small-64 or mini-64, or leave --asks out",
         )
-    check_askable(plan.init, runtime)
+    require_same_black_box(plan.init, runtime)
 
 
-def _asked(
-    plan: Plan, data: Shards, runtime: EmbedderRuntime | None, processes: Processes, progress: Progress
-) -> Asked | None:
+def _questions(
+    plan: Plan,
+    data: Shards,
+    runtime: EmbedderRuntime | None,
+    processes: DistributedProcesses,
+    progress: Progress,
+) -> StudentQuestions | None:
     if not plan.asks or plan.init is None or runtime is None:
         return None
-    return asked_faces(
-        plan.out / ASKED, plan.init, data, runtime, plan.points, plan.asks,
+    return ask_about_predictions(
+        plan.out / QUESTIONS_FILE, plan.init, data, runtime, plan.points, plan.asks,
         seed=plan.options.seed, device=processes.device,
         bf16=computes_in_bf16(processes.device, plan.options.precision),
         make=processes.first, wait=processes.wait, say=progress,
@@ -242,7 +246,7 @@ def run_training(
         UsageError: `out` holds a training already, or --resume finds none or another one.
         ArtifactError: shards of another embedder, truncated shards or state.
     """
-    processes = Processes(plan.options.device)
+    processes = DistributedProcesses(plan.options.device)
     try:
         if (plan.out / STATE).is_file() and not plan.resume:
             raise UsageError(f"{plan.out} holds a training already", "add --resume, or choose another --out")
@@ -253,7 +257,7 @@ def run_training(
             if plan.resume:  # goes on from its own weights: those of the start may be gone
                 read_inverter_card(plan.init, plan.kind)
             else:
-                check_start(plan.init, plan.preset, plan.options)
+                require_warm_start(plan.init, plan.preset, plan.options)
         if plan.asks:
             _check_asks(plan, runtime)
         prepare_data(plan, runtime, processes, progress)
@@ -272,11 +276,11 @@ def run_training(
         if plan.init is not None:
             run["init"] = origin_of(plan.init, plan.kind)
         if plan.asks and plan.init is not None:
-            run["asks"] = asked_digest(plan.init, data, plan.asks, options.seed)
+            run["asks"] = questions_digest(plan.init, data, plan.asks, options.seed)
         if plan.resume:
             check_resumable(plan.out, run)
-        asked = _asked(plan, data, runtime, processes, progress)
-        trainer = Trainer(plan.out, data, preset, options, processes, run, say, asked)
+        questions = _questions(plan, data, runtime, processes, progress)
+        trainer = Trainer(plan.out, data, preset, options, processes, run, say, questions)
         if plan.resume:
             trainer.resume()
             say(f"resumed at step {trainer.step}")

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
+from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.net2net import can_grow, grown_state
-from fraudit.diffusion.model.unet import UNet, UNetConfig, build_unet
+from fraudit.diffusion.model.unet import UNet, UNetConfig
 
 SMALL = UNetConfig(
     image_size=32, num_channels=32, num_res_blocks=1, channel_mult=(1, 2, 3), attention_resolutions=(16, 8),

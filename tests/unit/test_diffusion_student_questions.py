@@ -14,11 +14,11 @@ import torch
 from fraudit.cli.main import run
 from fraudit.diffusion.data.shards import Shards, build_shards, load_shards
 from fraudit.diffusion.model.checkpoint import read_inverter_card, save_inverter
-from fraudit.diffusion.training.distributed import Processes
+from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.loop import Trainer
 from fraudit.diffusion.training.options import TrainOptions
-from fraudit.diffusion.training.student_questions import BEYOND, Asked, asked_faces
-from fraudit.diffusion.training.warm_start import check_start
+from fraudit.diffusion.training.student_questions import BEYOND, StudentQuestions, ask_about_predictions
+from fraudit.diffusion.training.warm_start import require_warm_start
 from fraudit.diffusion.training.workflow import Plan, run_training
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, UsageError
@@ -41,8 +41,8 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def asked(path: Path, begun: Path, data: Shards, box: EmbedderRuntime, count: int = 70) -> Asked:
-    return asked_faces(
+def asked(path: Path, begun: Path, data: Shards, box: EmbedderRuntime, count: int = 70) -> StudentQuestions:
+    return ask_about_predictions(
         path, begun / "inverter", data, box, landmarks_of(16), count,
         seed=1, device=torch.device("cpu"), bf16=False,
     )  # fmt: skip
@@ -104,7 +104,9 @@ def test_a_student_learns_from_the_answers_too(begun: Path, tmp_path: Path) -> N
     for name, more in (("with", found), ("without", None)):
         (tmp_path / name).mkdir()
         options = TrainOptions(steps=2, batch=4)
-        trainer = Trainer(tmp_path / name, data, TAUGHT, options, Processes("cpu"), {}, asked=more)
+        trainer = Trainer(
+            tmp_path / name, data, TAUGHT, options, DistributedProcesses("cpu"), {}, questions=more
+        )
         students.append(trainer._student)
     assert not students[0].head.weight.equal(students[1].head.weight)
 
@@ -155,19 +157,22 @@ def test_what_cannot_grow_is_refused_before_anything_is_made(
 ) -> None:
     options = TrainOptions(steps=1, batch=8)
     wide = replace(PRIOR, unet=replace(PRIOR.unet, num_channels=64, num_res_blocks=2))
-    check_start(begun / "inverter", wide, options)
-    check_start(begun / "inverter", PRIOR, options)
-    for preset in (replace(PRIOR, unet=replace(PRIOR.unet, channel_mult=(1,))), replace(wide, prior=False)):
+    require_warm_start(begun / "inverter", wide, options)
+    require_warm_start(begun / "inverter", PRIOR, options)
+    for preset in (
+        replace(PRIOR, unet=replace(PRIOR.unet, channel_mult=(1,))),
+        replace(wide, residual=False),
+    ):
         with pytest.raises(UsageError, match="another shape"):
-            check_start(begun / "inverter", preset, options)
+            require_warm_start(begun / "inverter", preset, options)
     with pytest.raises(UsageError, match="another shape"):
-        check_start(begun / "inverter", PRIOR, replace(options, identity=False))
+        require_warm_start(begun / "inverter", PRIOR, replace(options, identity=False))
     damaged = tmp_path / "damaged"
     shutil.copytree(begun / "inverter", damaged)
     weights = next(damaged.glob("*.safetensors"))
     weights.write_bytes(weights.read_bytes()[:-9])
     with pytest.raises(ArtifactError):
-        check_start(damaged, PRIOR, options)
+        require_warm_start(damaged, PRIOR, options)
     bundled = str(files("fraudit") / "data" / "inverters" / "id3pm-dlib")
     command = ["train", "--embedder", "dlib", "--dataset", "sample", "--out", str(tmp_path / "out")]
     assert run([*command, "--preset", "mini-64", "--init", bundled]) == 2

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.checkpoint import load_inverter_network, save_inverter
-from fraudit.diffusion.model.closed_form import Prior, PriorUNet, fit_prior
-from fraudit.diffusion.model.unet import UNet, UNetConfig, build_unet
+from fraudit.diffusion.model.closed_form import ClosedForm, ClosedFormUNet, fit_closed_form
+from fraudit.diffusion.model.unet import UNet, UNetConfig
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
 from fraudit.errors import UsageError
 
@@ -22,9 +23,9 @@ CONFIG = UNetConfig(
 )  # fmt: skip
 
 
-def a_prior(seed: int = 0) -> Prior:
+def a_prior(seed: int = 0) -> ClosedForm:
     draw = np.random.default_rng(seed)
-    return Prior(
+    return ClosedForm(
         mean=draw.standard_normal(DIM).astype(np.float32),
         scale=draw.uniform(0.5, 2, DIM).astype(np.float32),
         face=draw.uniform(-0.5, 0.5, 3 * SIDE * SIDE).astype(np.float32),
@@ -33,11 +34,11 @@ def a_prior(seed: int = 0) -> Prior:
     )
 
 
-def network(seed: int = 0) -> PriorUNet:
+def network(seed: int = 0) -> ClosedFormUNet:
     torch.manual_seed(seed)
     made = build_unet(CONFIG)
-    assert isinstance(made, PriorUNet)
-    made.set_prior(a_prior())
+    assert isinstance(made, ClosedFormUNet)
+    made.set_closed_form(a_prior())
     return made.eval()
 
 
@@ -103,14 +104,16 @@ def test_the_fit_finds_the_planted_map_and_what_it_leaves() -> None:
     world = planted()
     rows = np.arange(500)
     seen = np.ones((600, SIDE, SIDE), np.uint8)
-    prior = fit_prior(world["pictures"], seen, world["y"], world["mirror"], rows)
+    prior = fit_closed_form(world["pictures"], seen, world["y"], world["mirror"], rows)
     assert prior.spread == pytest.approx(0.05, rel=0.05)
     apart = np.arange(500, 600)
     p = prior.face + ((world["y"][apart] - prior.mean) / prior.scale) @ prior.weight.T
     wanted = np.moveaxis(np.tensordot(world["y"][apart], world["basis"], 1), -1, 1).reshape(100, -1)
     assert float(np.sqrt(np.square(p - wanted).mean())) < 0.012
     # Another pairing of vectors and pictures leaves nearly everything.
-    shuffled = fit_prior(world["pictures"], seen, world["y"][::-1].copy(), world["mirror"][::-1].copy(), rows)
+    shuffled = fit_closed_form(
+        world["pictures"], seen, world["y"][::-1].copy(), world["mirror"][::-1].copy(), rows
+    )
     assert shuffled.spread > 1.5 * prior.spread
 
 
@@ -120,15 +123,15 @@ def test_repeated_edges_are_not_learned() -> None:
     seen[:300, :5] = 0
     spoiled[:300, :5] = 255
     rows = np.arange(600)
-    clean = fit_prior(world["pictures"], np.ones_like(seen), world["y"], world["mirror"], rows)
-    masked = fit_prior(spoiled, seen, world["y"], world["mirror"], rows)
-    taken = fit_prior(spoiled, np.ones_like(seen), world["y"], world["mirror"], rows)
+    clean = fit_closed_form(world["pictures"], np.ones_like(seen), world["y"], world["mirror"], rows)
+    masked = fit_closed_form(spoiled, seen, world["y"], world["mirror"], rows)
+    taken = fit_closed_form(spoiled, np.ones_like(seen), world["y"], world["mirror"], rows)
     np.testing.assert_allclose(masked.face, clean.face, atol=0.03)
     assert np.abs(taken.face - clean.face).max() > 0.3
     # Nor is what is predicted there shrunk: half of the pictures show it.
     top = (slice(None), slice(None), slice(0, 5))
 
-    def slope(prior: Prior) -> np.ndarray:
+    def slope(prior: ClosedForm) -> np.ndarray:
         return (prior.weight.T / prior.scale[:, None]).reshape(DIM, 3, SIDE, SIDE)[top].ravel()
 
     share = float(slope(masked) @ slope(clean) / (slope(clean) @ slope(clean)))

@@ -19,6 +19,19 @@ def nowhere(label: str, done: int, total: int) -> None:
     """Tells nobody."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reporter:
+    """How a run tells a person what it does; both may be silent."""
+
+    say: Callable[[str], None]
+    progress: Callable[[str, int, int], None]
+
+
+def silent() -> Reporter:
+    """A reporter that says nothing."""
+    return Reporter(lambda text: None, lambda label, done, total: None)
+
+
 @dataclass
 class Progress:
     """Counts one long part. Call it with (done, total), or `add` what each piece brought.

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from fraudit.diffusion.model.unet import UNetConfig, build_unet
+from fraudit.diffusion.model.building import build_unet
+from fraudit.diffusion.model.unet import UNetConfig
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion, dynamic_threshold
 from fraudit.diffusion.sampling.samplers import (
     BRIGHTNESS,

@@ -20,7 +20,7 @@ from fraudit.diffusion.data.attributes import (
     vector_of,
 )
 from fraudit.diffusion.model.conditioning import drop_conditions, scaled_identity
-from fraudit.diffusion.sampling import counter_noise as counter
+from fraudit.diffusion.sampling import counter_noise
 from fraudit.errors import DataError, UsageError
 from fraudit.types import FaceSet
 
@@ -145,7 +145,7 @@ def test_wrong_attributes_are_refused(wrong: dict) -> None:
 
 
 def test_each_condition_is_dropped_in_a_tenth_of_the_samples() -> None:
-    draw = counter.uniform(0, 0, torch.arange(40_000), 1)[:, 0]
+    draw = counter_noise.uniform(0, 0, torch.arange(40_000), 1)[:, 0]
     identity, attributes = drop_conditions(torch.ones(40_000, 4), torch.ones(40_000, 3), draw, 0.1)
     no_identity, no_attributes = (identity == 0).all(1), (attributes == -1).all(1)
     five_sigma = 5 * (0.1 * 0.9 / 40_000) ** 0.5
@@ -173,7 +173,7 @@ def test_zero_wrong_and_infinite_vectors_are_refused() -> None:
 
 
 def test_counter_noise_is_normal_independent_and_a_function_of_the_sample() -> None:
-    draw = counter.normal(7, 1, torch.arange(2000), (50,)).double()
+    draw = counter_noise.normal(7, 1, torch.arange(2000), (50,)).double()
     n = draw.numel()
     assert abs(float(draw.mean())) < 5 / n**0.5
     assert abs(float(draw.var()) - 1) < 5 * (2 / n) ** 0.5
@@ -181,9 +181,9 @@ def test_counter_noise_is_normal_independent_and_a_function_of_the_sample() -> N
     for a, b in ((draw[:-1], draw[1:]), (draw[:, :25], draw[:, 25:])):
         assert abs(float((a * b).mean())) < 5 / a.numel() ** 0.5
         assert abs(float((a**2 * b**2).mean()) - 1) < 5 * (8 / a.numel()) ** 0.5
-    again = counter.normal(7, 1, torch.tensor([1999, 3]), (50,)).double()
+    again = counter_noise.normal(7, 1, torch.tensor([1999, 3]), (50,)).double()
     assert again.equal(draw[[1999, 3]])
-    assert not counter.normal(8, 1, torch.tensor([3]), (50,)).double().equal(draw[[3]])
+    assert not counter_noise.normal(8, 1, torch.tensor([3]), (50,)).double().equal(draw[[3]])
 
 
 @pytest.mark.parametrize(

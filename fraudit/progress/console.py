@@ -7,9 +7,8 @@ import threading
 import weakref
 from types import TracebackType
 
-from fraudit.audit.runner import Reporter
-from fraudit.cli.terminal import draw, one_line
-from fraudit.progress import TICK, Pace
+from fraudit.progress import TICK, Pace, Reporter
+from fraudit.progress.terminal import draw, one_line
 
 CLEAR = "\r\x1b[2K"
 
