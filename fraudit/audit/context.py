@@ -184,9 +184,8 @@ class AnalysisContext:
         if given == 0:
             return 0, f"{parameter} is 0"
         if given is None and not self.inversion_planned:
-            how = f"--param {parameter}={usual} asks for it"
-            section = " or ".join(analyses_needing("inverter")) or "inverting"
-            return 0, f"it was not asked for, since the {section} section is no part of this audit ({how})"
+            part = f"the {' or '.join(analyses_needing('inverter')) or 'inverting'} section is no part of this audit"
+            return 0, f"it was not asked for, since {part} (--param {parameter}={usual} asks for it)"
         return (usual if given is None else given), ""
 
     def progress(self, text: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,7 +93,7 @@ def figures(sides: Sequence[Side], changes: Sequence[tuple[Side, Sequence[Delta]
 
 def group_rates(base: Side, new: Side) -> Figure | None:
     """FMR and FNMR of every group: the new run's dot with its interval, the base's as a hollow dot."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (name, group), metric in new.metrics.items():
         parts = name.split(".")
         if parts[0] != "bias" or parts[-1] not in ("fmr", "fnmr") or not group or len(parts) != 3:

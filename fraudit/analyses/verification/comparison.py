@@ -33,7 +33,7 @@ def figures(sides: Sequence[Side], changes: Sequence[tuple[Side, Sequence[Delta]
 
 def forest(new: Side, deltas: Sequence[Delta]) -> Figure | None:
     """Differences of the verification rates of one new run."""
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"label": d.label.split(" (")[0], "value": d.value, "low": d.interval.low, "high": d.interval.high,
          "accent": d.verdict in ("worse", "better")}
         for d in deltas
