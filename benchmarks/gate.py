@@ -25,7 +25,7 @@ from fraudit.compare.gate.judging import run_gate
 from fraudit.compare.gate.output import as_dict
 from fraudit.compare.gate.rules import parse_rules
 from fraudit.compare.sides import run_side
-from fraudit.scores.vectors import read_vectors
+from fraudit.files.vectors import read_vectors
 from fraudit.stats.calibration import calibration_half
 
 RULES = parse_rules(

@@ -18,7 +18,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 import worlds as hard
 
-from fraudit.analyses.bias import Params, genuine_rates, run
+from fraudit.analyses.bias import Params, run
+from fraudit.audit.vector_scores import genuine_rates
 from fraudit.stats.fairness import worst_over_best
 from fraudit.stats.family import BIAS_LEVEL
 from fraudit.stats.groups import impostor_rates

@@ -30,8 +30,8 @@ from fraudit.compare.gate.rules import Rule
 from fraudit.compare.points import point_of, with_points
 from fraudit.compare.values import Side
 from fraudit.errors import InsufficientData
+from fraudit.files.vectors import Vectors
 from fraudit.scores import ScoreSet
-from fraudit.scores.vectors import Vectors
 from fraudit.stats import verification as v
 from fraudit.stats.folds import fold_accuracy
 from fraudit.stats.intervals import PairClusters, interval_or_reason, wilson

@@ -16,16 +16,19 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+
 from benchmarks.worlds import Kind, World, make
-from fraudit.analyses.robustness import Grid, build_grid, cells_level, group_masks
-from fraudit.analyses.robustness.cells import Answers
 from fraudit.analyses.robustness.findings import findings, gap_findings
-from fraudit.analyses.robustness.words import group_parts, mean_metrics
+from fraudit.analyses.robustness.groups import group_parts
+from fraudit.analyses.robustness.measure import Grid, build_grid, cells_level
+from fraudit.analyses.robustness.metrics import mean_metrics
+from fraudit.analyses.shared.attributes import group_masks
 from fraudit.errors import InsufficientData
 from fraudit.perturb.catalogue import CORRUPTIONS
 from fraudit.stats.calibration import calibrate, calibration_half
 from fraudit.stats.family import FAMILY_LEVEL
-from fraudit.stats.robustness import Comparisons, group_gap, probe_pairs
+from fraudit.stats.probe_pairs import ProbeCosines, probe_pairs
+from fraudit.stats.robustness import Comparisons, group_gap
 from fraudit.types import Interval
 
 NAMES = ("gaussian_noise", "defocus_blur", "fog", "jpeg", "roll", "medical_mask")
@@ -65,7 +68,8 @@ def world(seed: int, loss: float = 0.0, people: int = 60, each: int = 4, probes:
     scores = (strangers @ strangers.T)[np.triu_indices(400, 1)]
     threshold = float(np.quantile(scores, 1 - FMR))
     pairs = probe_pairs(subjects, np.ones(len(subjects), bool), probes, rng)
-    comparisons = Comparisons(pairs, clean, threshold, cells_level(len(NAMES) * len(SEVERITIES)))
+    cosines = ProbeCosines(pairs, clean)
+    comparisons = Comparisons(pairs, cosines.clean(), threshold, cells_level(len(NAMES) * len(SEVERITIES)))
     ok = np.ones(len(pairs.probes), bool)
     answers = {}
     for name in NAMES:
@@ -74,7 +78,7 @@ def world(seed: int, loss: float = 0.0, people: int = 60, each: int = 4, probes:
             if loss and (name, severity) == ("medical_mask", 3):
                 lost = rng.random(len(vectors)) < loss
                 vectors[lost] = _vectors(rng.normal(size=(int(lost.sum()), DIM)), rng, 0.9)
-            answers[name, severity] = Answers(vectors, ok)
+            answers[name, severity] = cosines.corrupted(vectors, ok)
     grid = build_grid(comparisons, answers, [CORRUPTIONS[name] for name in NAMES], SEVERITIES)
     said = findings(grid, comparisons, FMR)
     raised = any(f.severity in ("high", "medium", "low") for f in said)
@@ -111,7 +115,7 @@ def _comparisons(seed: int, people: int, kind: Kind) -> tuple[World, Comparisons
     threshold = calibrate(world.unit, world.subjects, np.ones(len(world.subjects), bool), seed).threshold(FMR)
     pairs = probe_pairs(world.subjects, ~calibration_half(world.subjects, seed), 60, rng)
     level = cells_level(len(CORRUPTIONS) * len(SEVERITIES))
-    return world, Comparisons(pairs, world.unit, threshold, level), rng
+    return world, Comparisons(pairs, ProbeCosines(pairs, world.unit).clean(), threshold, level), rng
 
 
 def null_report(seed: int, people: int, kind: Kind) -> list[str]:
@@ -121,6 +125,7 @@ def null_report(seed: int, people: int, kind: Kind) -> list[str]:
     except InsufficientData:
         return []
     pairs = comparisons.pairs
+    cosines = ProbeCosines(pairs, world.unit)
     who, ok = world.subjects[pairs.probes], np.ones(len(pairs.probes), bool)
     answers = {}
     for name in CORRUPTIONS:
@@ -128,7 +133,7 @@ def null_report(seed: int, people: int, kind: Kind) -> list[str]:
             vectors = world.another(who, rng)
             alone = rng.random(len(who)) < UNTOUCHED
             vectors[alone] = world.unit[pairs.probes[alone]]
-            answers[name, severity] = Answers(vectors, ok)
+            answers[name, severity] = cosines.corrupted(vectors, ok)
     grid = build_grid(comparisons, answers, list(CORRUPTIONS.values()), SEVERITIES)
     increase, large, _ = _groups(world, comparisons, grid)
     said = [*findings(grid, comparisons, FMR), *gap_findings(grid, increase, large)]
@@ -151,6 +156,7 @@ def figures(seed: int, people: int, kind: Kind) -> dict[str, tuple[float, Interv
     """Name -> (value, interval) of what a report prints under two corruptions that move vectors and lose some."""
     world, comparisons, rng = _comparisons(seed, people, kind)
     pairs, names = comparisons.pairs, ("fog", "jpeg")
+    cosines = ProbeCosines(pairs, world.unit)
     who = world.subjects[pairs.probes]
     answers = {}
     for name, loss in zip(names, (0.1, 0.3), strict=True):
@@ -158,7 +164,7 @@ def figures(seed: int, people: int, kind: Kind) -> dict[str, tuple[float, Interv
         lost = rng.random(len(who)) < loss
         vectors[lost] = rng.normal(size=(int(lost.sum()), vectors.shape[1]))
         unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-        answers[name, 3] = Answers(unit, rng.random(len(who)) > loss / 2)
+        answers[name, 3] = cosines.corrupted(unit, rng.random(len(who)) > loss / 2)
     grid = build_grid(comparisons, answers, [CORRUPTIONS[n] for n in names], (3,))
     cell, clean = grid.cells["jpeg", 3], comparisons.clean_fnmr
     told: dict[str, tuple[float, Interval | None]] = {}

@@ -41,7 +41,7 @@ def own_code_failed(what: str, error: BaseException, module: str) -> PluginError
     return PluginError(said, f"in your own code, {where} (--debug shows the traceback)")
 
 
-def _resolve(target: str) -> Any:
+def resolve_target(target: str) -> Any:
     """The callable that `module:callable` names (dots go into attributes). Raises UsageError, PluginError."""
     module_name, _, attribute = target.partition(":")
     if not module_name or not attribute or not all(p.isidentifier() for p in module_name.split(".")):
@@ -72,7 +72,7 @@ def _resolve(target: str) -> Any:
     return found
 
 
-def _fingerprint(function: Any, target: str) -> str:
+def fingerprint_of(function: Any, target: str) -> str:
     """Hash of the module's source and the stated version: an edited function never reuses old vectors."""
     module = sys.modules.get(getattr(function, "__module__", None) or target.partition(":")[0])
     named = sys.modules.get(target.partition(":")[0])
@@ -168,7 +168,7 @@ def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
         UsageError: not of the form module:callable, or a wrong `size` or `template` attribute.
         PluginError: no such module or callable. DataError: it does not answer f32[N,D].
     """
-    function = _resolve(target)
+    function = resolve_target(target)
     size = tuple(getattr(function, "size", (112, 112)))
     if len(size) != 2 or not all(isinstance(side, int) and 8 <= side <= 4096 for side in size):
         raise UsageError(f"python:{target}: size is (height, width) in pixels, found {size}")
@@ -208,7 +208,7 @@ def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
     return LoadedEmbedder(
         spec=spec,
         forward=forward,
-        weights_sha256=_fingerprint(function, target),
+        weights_sha256=fingerprint_of(function, target),
         batch_size=int(getattr(function, "batch_size", 32)),
         # The source does not show the weights it loads: only a stated version lets vectors be remembered.
         cacheable=bool(getattr(function, "version", "")),

@@ -196,6 +196,7 @@ class FakeContext:
         self._known: dict[str, Embeddings] = {}
         self._calibrations: dict[str, Any] = {}
         self._scores: dict[tuple[str, float], Any] = {}
+        self._pair_scores: Any = None
         self._rated: PairList | None = None
         self._repeats: str | None = None
         self.distinct = distinct
@@ -292,6 +293,7 @@ class FakeContext:
         return Embeddings(vectors, ok, tuple("" if good else "no face found" for good in ok), box.fingerprint)
 
     # What an analysis may ask about people, pairs and thresholds is the real context's own code.
+    scores = AnalysisContext.scores
     declared = AnalysisContext.declared
     pictures_asked = AnalysisContext.pictures_asked
     people = AnalysisContext.people
@@ -314,4 +316,3 @@ class FakeContext:
         name = hashlib.sha256(image.tobytes()).hexdigest()[:16] + ".webp"
         self.saved[name] = image
         return name
-

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from fraudit.audit.distinct import repeat_words
+from fraudit.audit.pair_scores import NEEDS_VECTORS, PairScores
 from fraudit.audit.plan import AuditPlan
+from fraudit.audit.thresholds import Threshold, threshold_of
+from fraudit.audit.vector_scores import VectorScores
 from fraudit.embedding.runtime import EmbedderRuntime
-from fraudit.errors import DataError, InsufficientData, UsageError
+from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.align import as_shown
+from fraudit.faces.detect import Locator
 from fraudit.files.store import Store, write_atomic
-from fraudit.formatting import fmr_words, percent
 from fraudit.plugins import analyses_needing
 from fraudit.progress import Progress, nowhere
 from fraudit.stats.calibration import (
@@ -29,78 +32,10 @@ from fraudit.stats.calibration import (
     labelled_rng,
 )
 from fraudit.stats.pairs import fold_count, make_pairs, rate_pairs
-from fraudit.stats.repeats import FAR, Repeats, likely_repeats
+from fraudit.stats.repeats import likely_repeats
 from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located, PairList
 
 LEAST_PROTOCOL = 30  # declared pairs of each kind; with fewer left of an identified set, folds are drawn
-
-
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """A decision threshold and where it comes from.
-
-    Attributes:
-        value: cosine similarity; a pair matches at or above it.
-        fmr_target: the FMR asked for.
-        fmr_achieved: the FMR at `value` on the calibration pairs.
-        n_impostor: impostor pairs it was chosen on.
-        resolvable: whether the rule of three holds, n_impostor >= 3 / fmr_target.
-        provenance: one line for a report.
-        missing: why there is no threshold; `value` and `fmr_achieved` are then NaN.
-    """
-
-    value: float
-    fmr_target: float
-    fmr_achieved: float
-    n_impostor: int
-    resolvable: bool
-    provenance: str
-    missing: str = ""
-
-
-def threshold_of(found: Calibration, fmr: float, identified: bool = True) -> Threshold:
-    """The threshold for `fmr` of a calibration, and where it comes from in words."""
-    value, n = found.threshold(fmr), len(found.impostor)
-    achieved = float(np.mean(found.impostor >= value))
-    chosen = f"chosen for FMR {fmr_words(fmr)} on {n:,}"
-    if found.left is not None:
-        words = f"{chosen} impostor pairs that the set declares and that are not judged"
-    elif identified:
-        words = (
-            f"{chosen} impostor pairs among {len(found.rows):,} faces of {len(np.unique(found.people)):,} people "
-            "that are not judged"
-        )
-    else:
-        words = (
-            f"{chosen} pairs among {len(found.rows):,} pictures that are not judged; {DISTINCT}, too high where people "
-            "occur twice"
-        )
-    return Threshold(value, fmr, achieved, n, n >= 3 / fmr, f"{words} (achieved {achieved:.2g})")
-
-
-def repeat_words(found: Repeats) -> str:
-    """The statement that nobody is shown twice, beside the pairs that look otherwise."""
-    what = "one person shown twice (cosine above all that the bulk of both pictures' pairs explains)"
-    if not found.count:
-        return (
-            f"{DISTINCT.capitalize()}. None of {found.pairs:,} pairs looks like {what}; people in more than "
-            f"{percent(FAR)} of the pictures would not stand out."
-        )
-    looks = "pairs look" if found.count > 1 else "pair looks"
-    return (
-        f"{DISTINCT.capitalize()}. But {found.count:,} {looks} like {what}, of {found.pairs:,} pairs, in "
-        f"{found.pictures:,} pictures: where they are, thresholds are too high, attacks are understated and false "
-        "matches are counted that are none."
-    )
-
-
-def require_distinct(distinct: bool, faces: FaceSet) -> None:
-    """Raises UsageError where the set itself says who is another person."""
-    if distinct and (faces.identified or faces.pairs is not None):
-        says = "names its people" if faces.identified else "declares its pairs"
-        raise UsageError(
-            f"--distinct: expected a set without identities and pairs, but '{faces.name}' {says}", "leave it out"
-        )
 
 
 class AnalysisContext:
@@ -108,34 +43,40 @@ class AnalysisContext:
 
     Attributes:
         faces: the face set.
-        embedder: the black box under audit.
+        scores: scores of pairs by the black box under audit, whether it gives vectors or only compares.
+        embedder: the black box under audit, where it gives vectors.
         judges: independent embedders, maybe none.
         inverter: a trained inverter of `embedder`, or None.
         inverter_missing: why there is no inverter.
         store: artifacts by content.
         seed: of everything random.
         show_pictures: whether galleries may be made from this set.
-        reference: nothing outside this object is needed to run an analysis.
+        no_pictures: why no picture can be opened, or ''.
+
+    Nothing outside this object is needed to run an analysis.
     """
 
     def __init__(
         self,
         plan: AuditPlan,
         faces: FaceSet,
-        embedder: EmbedderRuntime,
+        embedder: EmbedderRuntime | None,
         *,
         store: Store,
         run_dir: Path,
-        locate: Callable[[int, bytes, U8], Located] | None = None,
+        locate: Locator | None = None,
         judges: Sequence[EmbedderRuntime] = (),
         inverter: Inverter | None = None,
         inverter_missing: str = "no inverter was given",
         say: Callable[[str], None] | None = None,
         show_progress: Callable[[str, int, int], None] | None = None,
+        no_pictures: str = "",
     ) -> None:
         self.plan = plan
         self.faces = faces
-        self.embedder = embedder
+        self._embedder = embedder
+        self._pair_scores: PairScores | None = None
+        self.no_pictures = no_pictures
         self.store = store
         self.run_dir = run_dir
         self.judges = tuple(judges)
@@ -153,6 +94,36 @@ class AnalysisContext:
         self._scores: dict[tuple[str, float], Threshold] = {}
         self._rated: PairList | None = None
         self._repeats: str | None = None
+
+    # -- the black box
+
+    @property
+    def embedder(self) -> EmbedderRuntime:
+        """The audited model. Raises InsufficientData where the black box only compares."""
+        if self._embedder is None:
+            raise InsufficientData(NEEDS_VECTORS)
+        return self._embedder
+
+    @property
+    def box_notes(self) -> tuple[str, ...]:
+        """What to say of the black box beside every result."""
+        return () if self._embedder is None else self._embedder.loaded.notes
+
+    @property
+    def scores(self) -> PairScores:
+        """Scores of pairs by the black box: cosines of its vectors, or what it was asked for."""
+        if self._pair_scores is None:
+            self._pair_scores = VectorScores(self)
+        return self._pair_scores
+
+    def use_scores(self, scores: PairScores) -> None:
+        """Take these in the place of cosines, or narrow them to one analysis' own."""
+        self._pair_scores = scores
+
+    @property
+    def locator(self) -> Locator | None:
+        """What finds faces in pictures; None where the set declares its landmarks."""
+        return self._locate
 
     # -- randomness, limits, words
 
@@ -431,7 +402,9 @@ class AnalysisContext:
         """`threshold`, or one that is `missing` where it is not known who is shown: for what goes on without."""
         if self.unknown_people:
             nan = float("nan")
-            return Threshold(nan, fmr, nan, 0, False, f"none, since {self.unknown_people}", self.unknown_people)
+            return Threshold(
+                nan, fmr, nan, 0, False, f"none, since {self.unknown_people}", self.unknown_people
+            )
         return self.threshold(fmr, runtime)
 
     # -- pictures for the report

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from fraudit.audit.context import AnalysisContext
+from fraudit.audit.execute import choose_analyses, unmet
 from fraudit.audit.plan import AuditPlan, build_params
-from fraudit.audit.runner import choose_analyses, unmet
 from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData, UsageError

@@ -78,11 +78,11 @@ class AuditPlan:
         """Plain values for the record."""
         return {**dataclasses.asdict(self), "params": {k: dict(v) for k, v in self.params.items()}}
 
-    def command(self) -> str:
-        """One copyable command that repeats this audit."""
+    def command(self, *box: str) -> str:
+        """One copyable command that repeats this audit; `box`: the words in the place of `--embedder NAME`."""
         import shlex
 
-        words = ["fraudit", "analyze", "--embedder", self.embedder, "--dataset", self.dataset]
+        words = ["fraudit", "analyze", *(box or ("--embedder", self.embedder)), "--dataset", self.dataset]
         plain = {f.name: f.default for f in dataclasses.fields(self)}
         for name in (
             "weights",

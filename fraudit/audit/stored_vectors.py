@@ -6,9 +6,10 @@ analyses that need nothing but vectors run as ever; the others say what they lac
 
 from __future__ import annotations
 
-import datetime
 import hashlib
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,14 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.audit.context import AnalysisContext, require_distinct
+from fraudit.audit.context import AnalysisContext
+from fraudit.audit.distinct import require_distinct
+from fraudit.audit.execute import choose_analyses, execute
+from fraudit.audit.inputs import inputs
 from fraudit.audit.plan import AuditPlan, build_params
-from fraudit.audit.runner import claim_folder, environment, inputs, run_one, save_evidence
 from fraudit.errors import DataError, InsufficientData
+from fraudit.faces.detect import Locator
 from fraudit.files.store import Store
+from fraudit.files.vectors import NO_VECTOR, read_vectors
 from fraudit.plugins import ANALYSES
+from fraudit.progress import Reporter, silent
 from fraudit.report.record import RunRecord
-from fraudit.scores.vectors import read_vectors
+from fraudit.scores import read_run_scores
 from fraudit.types import (
     ARCFACE_112,
     F32,
@@ -38,15 +44,18 @@ from fraudit.types import (
     Preprocess,
 )
 
+NO_PICTURES = "a run of stored vectors has no pictures: audit the model itself for this analysis"
 
-def capable() -> tuple[str, ...]:
-    """Analyses that need nothing but vectors and what the set says, in report order."""
-    found = [a for a in ANALYSES.usable() if not {"pictures", "vectors", "inverter"} & {*a.needs}]
+
+def no_picture(*_: object) -> Any:
+    """In the place of what opens a picture. Raises InsufficientData."""
+    raise InsufficientData(NO_PICTURES)
+
+
+def from_vectors() -> tuple[str, ...]:
+    """Analyses whose figures follow from the vectors of clean pictures, in report order."""
+    found = [analysis for _, analysis in ANALYSES.items() if analysis.from_vectors]
     return tuple(a.name for a in sorted(found, key=lambda a: (a.order, a.name)))
-
-
-def _no_picture(*_: object) -> Any:
-    raise InsufficientData("a run of stored vectors has no pictures: audit the model itself for this analysis")
 
 
 @dataclass
@@ -54,13 +63,17 @@ class StoredVectors:
     """Stands where an embedder stands, and answers from memory.
 
     Attributes:
-        vectors: f32[N,D]. ok: bool[N]. name: of the model. reason: of faces without a vector.
+        vectors: f32[N,D]. ok: bool[N]. name: of the model.
+        reasons: N, '' where there is a vector; by default one for all that have none.
+        unasked: why it cannot be shown a picture. no_inverter: why its vectors are not inverted.
     """
 
     name: str
     vectors: F32
     ok: Bool
-    reason: str = "no vector stored"
+    reasons: tuple[str, ...] = ()
+    unasked: str = NO_PICTURES
+    no_inverter: str = "no inverter was given"
     queries: int = 0
     spec: EmbedderSpec = field(init=False)
     loaded: LoadedEmbedder = field(init=False)
@@ -72,19 +85,22 @@ class StoredVectors:
         self.spec = EmbedderSpec(
             self.name, int(self.vectors.shape[1]), preprocess, "that of the stored vectors", "stored vectors"
         )
-        self.loaded = LoadedEmbedder(self.spec, _no_picture, digest)
+        self.loaded = LoadedEmbedder(self.spec, no_picture, digest)
         self.fingerprint = digest
 
     def embed_faces(self, faces: FaceSet, *, flip: str = "none", **_: object) -> Embeddings:
         """The stored vectors. Raises DataError where mirrored ones are asked for."""
         if flip != "none":
             raise DataError("no vectors of mirrored faces are stored", "use the fold protocol `exact`")
-        reasons = tuple("" if good else self.reason for good in self.ok)
+        reasons = self.reasons or tuple("" if good else NO_VECTOR for good in self.ok)
         return Embeddings(np.where(self.ok[:, None], self.vectors, 0), self.ok, reasons, self.fingerprint)
 
     def embed_aligned(self, images: U8, flip: str = "none") -> Embeddings:
-        """Raises DataError: there is no model."""
-        return _no_picture(images, flip)
+        """Raises InsufficientData: there is no model."""
+        raise InsufficientData(self.unasked)
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 def faces_of(
@@ -97,7 +113,7 @@ def faces_of(
         digest.update(key.encode() + "\0".join(map(str, (attributes or {})[key])).encode())
     return FaceSet(
         name, tuple(ids), np.asarray(subjects, np.int64), dict(attributes or {}),
-        np.repeat(ARCFACE_112[None], len(ids), axis=0), pairs, digest.hexdigest(), _no_picture, _no_picture,
+        np.repeat(ARCFACE_112[None], len(ids), axis=0), pairs, digest.hexdigest(), no_picture, no_picture,
         identified,
     )  # fmt: skip
 
@@ -110,36 +126,50 @@ def run_vectors(
     """Audit stored vectors into `run_dir`: run.json, scores.csv, vectors.npz.
 
     Args:
-        only: analyses; by default those that are `capable`.
+        only: analyses; by default those whose figures follow from vectors.
         distinct: states that every picture of a set without identities and pairs shows another person.
     Raises:
         FrauditError: the vectors do not fit the faces; failures of single analyses are recorded.
     """
+    plan = AuditPlan(
+        model.name, faces.name, only=from_vectors() if only is None else tuple(only), params=dict(params or {}),
+        seed=seed, pictures="none", distinct=distinct,
+    )  # fmt: skip
+    return run_stored(plan, faces, model, run_dir, plan.as_dict(), overwrite=overwrite)
+
+
+def run_stored(
+    plan: AuditPlan, faces: FaceSet, model: StoredVectors, run_dir: Path, stated: Mapping[str, Any], *,
+    locate: Locator | None = None, command: str = "", overwrite: bool = False, reporter: Reporter | None = None,
+) -> RunRecord:  # fmt: skip
+    """The analyses of `plan` over the vectors of `faces`; no model is asked.
+
+    Args:
+        stated: the plan as the record states it. command: that repeats the run.
+    Raises:
+        FrauditError: the vectors do not fit the faces; failures of single analyses are recorded.
+    """
+    told = reporter or silent()
+    chosen = [(a, build_params(a.params, plan.params.get(a.name, {}), a.name)) for a in choose_analyses(plan)]
+    context = stored_context(plan, faces, model, run_dir, told, locate)
+    return execute(
+        context, chosen, ExitStack(), lambda: inputs(context), stated, command=command, report=told,
+        overwrite=overwrite, started=time.monotonic(),
+    )  # fmt: skip
+
+
+def stored_context(
+    plan: AuditPlan, faces: FaceSet, model: StoredVectors, run_dir: Path, reporter: Reporter,
+    locate: Locator | None = None,
+) -> AnalysisContext:  # fmt: skip
+    """The context of analyses over stored vectors. Raises DataError, UsageError where they do not fit the faces."""
     if model.vectors.shape[0] != len(faces) or len(model.ok) != len(faces):
         raise DataError(f"expected vectors of {len(faces)} faces, found {len(model.vectors)}")
-    wanted = capable() if only is None else tuple(only)
-    plan = AuditPlan(
-        model.name, faces.name, only=wanted, params=dict(params or {}), seed=seed, pictures="none",
-        distinct=distinct,
+    require_distinct(plan.distinct, faces)
+    return AnalysisContext(
+        plan, faces, model, store=Store(run_dir / ".store"), run_dir=run_dir, no_pictures=model.unasked,  # type: ignore[arg-type]
+        locate=locate, inverter_missing=model.no_inverter, say=reporter.say, show_progress=reporter.progress,
     )  # fmt: skip
-    require_distinct(distinct, faces)
-    claim_folder(run_dir, overwrite)
-    context = AnalysisContext(plan, faces, model, store=Store(run_dir / ".store"), run_dir=run_dir)  # type: ignore[arg-type]
-    results, failures = [], []
-    for name in wanted:
-        analysis = ANALYSES.get(name)
-        result, failure = run_one(
-            analysis, context, build_params(analysis.params, plan.params.get(name, {}), name)
-        )
-        results.append(result)
-        failures += [failure] if failure else []
-    save_evidence(context, run_dir)
-    record = RunRecord(
-        plan.as_dict(), environment(plan), inputs(context, None), tuple(results), tuple(failures),
-        created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-    )  # fmt: skip
-    record.save(run_dir)
-    return record
 
 
 def derived_run(
@@ -151,8 +181,6 @@ def derived_run(
     """
     record = RunRecord.load(source)
     stored = read_vectors(source / "vectors.npz")
-    from fraudit.scores import read_run_scores
-
     data, pairs = record.inputs["dataset"], None
     identified = bool(data.get("identified", True))
     if data.get("protocol_pairs") is not None or (not identified and (source / "scores.csv").is_file()):
@@ -167,7 +195,7 @@ def derived_run(
         data["name"], [str(i) for i in stored.ids], stored.subjects, stored.attributes,
         pairs, identified,
     )  # fmt: skip
-    done = [r.name for r in record.results if r.status == "done" and r.name in capable()]
+    done = [r.name for r in record.results if r.status == "done" and r.name in from_vectors()]
     made = run_vectors(
         faces, StoredVectors(name, np.asarray(vectors, np.float32), stored.ok), run_dir, only=done,
         params=record.plan.get("params") or {}, seed=int(record.plan.get("seed") or 0), overwrite=overwrite,

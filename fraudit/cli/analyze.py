@@ -25,6 +25,9 @@ def analyze(
         str | None, typer.Option(help="Instead: a box that only compares pictures (docs/scorers.md).")
     ] = None,
     max_queries: Annotated[int | None, typer.Option(help="Queries a --scorer may cost at most.")] = None,
+    vectors: Annotated[
+        Path | None, typer.Option(help="Instead: an .npz of ids and vectors of --dataset's pictures (docs/formats.md).")
+    ] = None,
     dataset: Annotated[str | None, typer.Option(help="Known name or path. [default: sample]")] = None,
     pairs: Annotated[
         Path | None, typer.Option(help="File of pairs to verify instead of the set's own (docs/formats.md).")
@@ -87,18 +90,25 @@ def analyze(
         "seed": seed,
     }
     given = {key: value for key, value in given.items() if value is not None}
+    options = {"dry_run": dry_run, "overwrite": overwrite, "quiet": quiet, "as_json": as_json}
+    if scorer and vectors:
+        raise UsageError("--scorer and --vectors: expected one of them", "vectors are compared here, without a scorer")
     if scorer:
         from fraudit.cli.scorer import analyze_scorer
 
-        options = {"dry_run": dry_run, "overwrite": overwrite, "quiet": quiet, "as_json": as_json}
         return analyze_scorer(scorer, given, plan, out, max_queries, **options)
     if max_queries is not None:
         raise UsageError("--max-queries goes with --scorer", "an embedder is asked once a face: --max-faces")
+    if vectors:
+        from fraudit.cli.vectors import analyze_vectors
+
+        return analyze_vectors(vectors, given, plan, out, **options)
     chosen = plan_from_toml(plan, given) if plan else plan_from_values(given, "fraudit analyze")
     if dry_run:
         return show_plan(chosen, quiet)
 
-    from fraudit.audit.runner import default_run_dir, run_plan, unreported
+    from fraudit.audit.folders import default_run_dir, unreported
+    from fraudit.audit.runner import run_plan
     from fraudit.cli.outcome import tell
     from fraudit.progress.console import Line
     from fraudit.report.render import render

@@ -31,13 +31,13 @@ def embed(
 
     Example: fraudit embed --embedder dlib --images sample --out vectors.npz
     """
-    from fraudit.audit.runner import write_vectors
     from fraudit.embedding.loading import load_embedder
     from fraudit.embedding.runtime import EmbedderRuntime, check_flip
     from fraudit.errors import DataError, UsageError
     from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces
     from fraudit.files.store import Store
+    from fraudit.files.vectors import write_vectors
     from fraudit.progress.console import Line
 
     check_flip(flip)

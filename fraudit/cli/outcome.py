@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool) -> int:
     """Print what a run found and where its report is; the exit code."""
-    from fraudit.audit.runner import exit_code
+    from fraudit.audit.execute import exit_code
 
     if as_json:
         summary = {

@@ -29,8 +29,9 @@ def pca(
     Example: fraudit pca --embedder dlib --dataset sample --margin 0.02
     """
     from fraudit.api import audit
+    from fraudit.audit.execute import exit_code
+    from fraudit.audit.folders import default_run_dir
     from fraudit.audit.plan import plan_from_values
-    from fraudit.audit.runner import default_run_dir, exit_code
     from fraudit.progress.console import Line
 
     params: dict[str, Any] = {"margin": margin} | ({} if far is None else {"far": far})

@@ -20,13 +20,13 @@ def analyze_scorer(
     Raises:
         UsageError: an option that goes with embedders alone.
     """
+    from fraudit.audit.folders import default_run_dir, unreported
     from fraudit.audit.plan import plan_from_toml, plan_from_values
-    from fraudit.audit.runner import default_run_dir, unreported
+    from fraudit.audit.scoring import budget_text, plan_of, prepare, run_scorer
     from fraudit.cli.outcome import tell
     from fraudit.errors import UsageError
     from fraudit.progress.console import Line
     from fraudit.report.render import render
-    from fraudit.scorers.run import budget_text, prepare, run_scorer
 
     for key in ("embedder", "weights", "judges", "inverter", "max_faces"):
         if key in given:
@@ -40,14 +40,11 @@ def analyze_scorer(
     chosen = plan_from_toml(plan, values) if plan else plan_from_values(values, "fraudit analyze")
     with Line(quiet or dry_run) as line:
         prepared = prepare(replace(chosen, pictures="none"), scorer, out, max_queries, line.reporter())
-        try:
+        with prepared.boxes:
             if dry_run:
                 typer.echo(json.dumps(asdict(prepared.budget), indent=2) if as_json else budget_text(prepared))
                 return 0
-            asked = {"scorer": prepared.runtime.spec.name, "max_queries": max_queries}
-            done = None if overwrite else unreported(out, {**prepared.plan.as_dict(), **asked})
+            done = None if overwrite else unreported(out, plan_of(prepared))
             line.say(f"{out} holds this run, finished but for its report" if done else budget_text(prepared))
             record = done or run_scorer(prepared, overwrite=overwrite, reporter=line.reporter())
-        finally:
-            prepared.runtime.close()
     return tell(record, out, render(out), quiet, as_json)

@@ -40,7 +40,8 @@ def scores(
     """
     from fraudit.analyses.verification import Params
     from fraudit.analyses.verification.attacks import with_attacks
-    from fraudit.analyses.verification.parts import Evidence, result_of
+    from fraudit.analyses.verification.measure import Evidence
+    from fraudit.analyses.verification.report import result_of
     from fraudit.errors import UsageError
     from fraudit.scores import read_score_pair, read_scores
 

@@ -19,8 +19,8 @@ from fraudit.compare.hooks import Stored, comparisons, owner
 from fraudit.compare.values import Events, Evidence, Key, Sketch, Sums
 from fraudit.errors import DataError, InsufficientData
 from fraudit.files.doors import entering
+from fraudit.files.vectors import Vectors, read_vectors
 from fraudit.scores import ScoreSet, read_run_scores
-from fraudit.scores.vectors import Vectors, read_vectors
 from fraudit.stats.calibration import (
     UNKNOWN,
     Calibration,

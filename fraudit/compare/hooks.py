@@ -14,9 +14,9 @@ from typing import Any
 
 from fraudit.compare.values import Delta, Events, Key, Side, Sums
 from fraudit.errors import PluginError
+from fraudit.files.vectors import Vectors
 from fraudit.plugins import ANALYSES
 from fraudit.scores import ScoreSet
-from fraudit.scores.vectors import Vectors
 from fraudit.types import Analysis, Figure, Metric
 
 

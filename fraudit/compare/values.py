@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from fraudit.files.vectors import Vectors
 from fraudit.report.record import RunRecord
 from fraudit.scores import ScoreSet
-from fraudit.scores.vectors import Vectors
 from fraudit.types import F64, I64, Bool, Interval, Metric
 
 Key = tuple[str, str]  # metric, group

@@ -85,6 +85,11 @@ class EmbedderRuntime:
         """sha256 hex of everything that decides a vector."""
         return self.loaded.fingerprint
 
+    def close(self) -> None:
+        """Release what the box holds, such as connections; what is remembered stays."""
+        if self.loaded.close:
+            self.loaded.close()
+
     def dim(self, flip: Flip = "none") -> int:
         """Length of a vector: D, or 2 D for `concat`."""
         return self.spec.dim * (2 if flip == "concat" else 1)

@@ -218,9 +218,9 @@ def load_python(target: str) -> LoadedScorer:
     Raises:
         UsageError: not of the form module:callable, or a wrong attribute. PluginError: no such callable.
     """
-    from fraudit.embedders.python import _fingerprint, _resolve, own_code_failed
+    from fraudit.embedders.python import fingerprint_of, own_code_failed, resolve_target
 
-    function = _resolve(target)
+    function = resolve_target(target)
     names = [key for key in _KEYS if key not in ("kind", "left_key", "right_key", "missing")] + ["batch_size"]
     stated = {name: getattr(function, name) for name in names if hasattr(function, name)}
     spec = _spec(
@@ -250,7 +250,7 @@ def load_python(target: str) -> LoadedScorer:
             )
         return found
 
-    return LoadedScorer(spec, score, _fingerprint(function, target))
+    return LoadedScorer(spec, score, fingerprint_of(function, target))
 
 
 HTTP = ScorerPlugin("http", load_http, "a service that compares two pictures, described by a TOML card")
@@ -354,7 +354,7 @@ class ScorerRuntime:
             raise BudgetSpent(
                 f"{len(todo):,} more queries are needed, {self.max_queries - self.queries:,} of {self.max_queries:,} "
                 "are left",
-                "raise --max-queries; what was asked is kept",
+                "raise --max-queries; what was asked is kept: the same command goes on from there",
             )
         step = max(1, self.spec.batch_size)
         for start in range(0, len(todo), step):

@@ -25,95 +25,9 @@ from fraudit.stats.intervals import (
     t_value,
     z_value,
 )
+from fraudit.stats.probe_pairs import ProbePairs, ProbeScores
 from fraudit.stats.strangers import Trials, strangers_interval
-from fraudit.types import F32, F64, I64, Bool, Interval, PairList
-
-
-@dataclass(frozen=True, slots=True)
-class ProbePairs:
-    """Comparisons of K probes with clean enrolments.
-
-    Attributes:
-        probes: i64[K], face of each probe.
-        row: i64[P], the probe of each comparison, as a row of `probes`.
-        enrolled: i64[P], the clean face it is compared with.
-        left, right: i64[P], their subjects.
-        same: bool[P], genuine.
-    """
-
-    probes: I64
-    row: I64
-    enrolled: I64
-    left: I64
-    right: I64
-    same: Bool
-
-
-def probe_pairs(
-    subjects: I64, usable: Bool, limit: int, rng: np.random.Generator, *, mates: int = 3, strangers: int = 60,
-    most: int = 3,
-) -> ProbePairs:  # fmt: skip
-    """Probes spread over as many people as possible, each compared with its mates and with strangers.
-
-    People with two usable pictures come first, one probe each, then their second pictures and so on. Nobody gives
-    more than `most` probes or `mates` comparisons a probe: a few people of many pictures would carry the rates.
-
-    Args:
-        subjects: i64[N]. usable: bool[N]. limit: most probes.
-        mates: most genuine comparisons of a probe; strangers: impostor comparisons of a probe. most: probes a person.
-    Raises:
-        InsufficientData: fewer than two people have a usable picture.
-    """
-    faces = rng.permutation(np.flatnonzero(usable))
-    people, person = np.unique(subjects[faces], return_inverse=True)
-    if len(people) < 2:
-        raise InsufficientData(f"probes need pictures of at least 2 people; found {len(people)}")
-    counts = np.bincount(person)
-    # Rank of a picture within its person, in the shuffled order.
-    order = np.argsort(person, kind="stable")
-    rank = np.empty(len(faces), np.int64)
-    rank[order] = np.arange(len(faces)) - np.repeat(np.cumsum(counts) - counts, counts)
-    paired = counts[person] >= 2
-    wanted = paired if paired.any() else np.ones(len(faces), bool)
-    candidates = np.flatnonzero(wanted & (rank < most))
-    candidates = candidates[np.argsort(rank[candidates], kind="stable")][:limit]
-    chosen = faces[candidates]
-    rows: list[I64] = []
-    enrolled: list[I64] = []
-    for k, face in enumerate(chosen):
-        own = subjects[faces] == subjects[face]
-        near = faces[own & (faces != face)][:mates]
-        others = faces[~own]
-        far = others if len(others) <= strangers else rng.choice(others, strangers, replace=False)
-        enrolled += [near, far]
-        rows.append(np.full(len(near) + len(far), k, np.int64))
-    row, enrol = np.concatenate(rows), np.concatenate(enrolled)
-    left, right = subjects[chosen][row], subjects[enrol]
-    return ProbePairs(chosen, row, enrol, left, right, left == right)
-
-
-def protocol_pairs(
-    pairs: PairList, subjects: I64, usable: Bool, limit: int, rng: np.random.Generator
-) -> ProbePairs:
-    """The same from a protocol of a set without identities: the left face of a pair is the probe.
-
-    Genuine and impostor pairs are drawn in equal parts until `limit` probes are reached.
-    """
-    good = np.flatnonzero(usable[pairs.left] & usable[pairs.right])
-    taken: list[I64] = []
-    for kind in (True, False):
-        part = rng.permutation(good[pairs.same[good] == kind])
-        probes = np.unique(pairs.left[part], return_index=True)[1]
-        first = set(pairs.left[part[np.sort(probes)[: max(1, limit // 2)]]].tolist())
-        taken.append(part[[int(p) in first for p in pairs.left[part]]])
-    keep = np.concatenate(taken)
-    probes, row = np.unique(pairs.left[keep], return_inverse=True)
-    right = pairs.right[keep]
-    same = pairs.same[keep]
-    # Without identities a genuine pair's faces are one subject, and every other face its own.
-    left_subject = subjects[pairs.left[keep]]
-    return ProbePairs(probes, row, right, left_subject, np.where(same, left_subject, subjects[right]), same)
-
+from fraudit.types import F64, I64, Bool, Interval
 
 Rate = Estimate  # its name in the robustness analysis
 
@@ -130,7 +44,7 @@ class Cell:
         fmr_increase_all: the same for FMR, at a level that holds for all cells at once.
         lost: probes that were not found or gave no vector.
         n: probes.
-        similarity_reason: why the similarity has no interval.
+        similarity_reason: why the similarity has no interval, or why there is none.
         recognised: FNMR of the comparisons whose probe was acquired; None where there is none.
     """
 
@@ -162,24 +76,23 @@ class Comparisons:
 
     Args:
         pairs: the comparisons.
-        clean: f32[N,D] unit vectors of the clean faces.
-        threshold: cosine; a pair matches at or above it.
+        clean: f64[P] scores of the clean probes; NaN where there is none, which is no match.
+        threshold: a pair matches at or above it.
         level: of the cells' own intervals. level_all: of the intervals that hold for all cells at once
             (`simultaneous_level`).
+        no_similarity: why no cell has a similarity to the clean picture, where the box cannot say; else ''.
     """
 
     def __init__(
-        self, pairs: ProbePairs, clean: F32, threshold: float, level_all: float, level: float = 0.95
-    ) -> None:
+        self, pairs: ProbePairs, clean: F64, threshold: float, level_all: float, level: float = 0.95,
+        no_similarity: str = "",
+    ) -> None:  # fmt: skip
         self.pairs, self.threshold, self.level, self.level_all = pairs, threshold, level, level_all
-        self._clean = clean
-        enrolled, self._column = np.unique(pairs.enrolled, return_inverse=True)
-        self._enrolled = clean[enrolled].astype(np.float64)
+        self.no_similarity = no_similarity
         self._subjects = np.zeros(len(pairs.probes), np.int64)
         self._subjects[pairs.row] = pairs.left
-        score = self._cosines(clean[pairs.probes])
-        self.clean_errors = score < threshold
-        self.clean_matches = score >= threshold
+        self.clean_matches = clean >= threshold
+        self.clean_errors = ~self.clean_matches
         self.clean_fnmr = self._rate(self.clean_errors, pairs.same)
         self.clean_fmr = self._rate(self.clean_matches, ~pairs.same)
 
@@ -193,41 +106,31 @@ class Comparisons:
         interval, reason = interval_or_reason(lambda: strangers_interval(found, clean, self.level))
         return Estimate(float(events[mask].mean()), interval, int(mask.sum()), len(np.unique(left)), reason)
 
-    def _cosines(self, probes: F32) -> F64:
-        scores = probes.astype(np.float64) @ self._enrolled.T
-        return np.asarray(scores[self.pairs.row, self._column], np.float64)
-
-    def errors(self, vectors: F32, ok: Bool) -> tuple[Bool, Bool]:
-        """(no match, match) bool[P] each, of corrupted probes f32[K,D] unit with ok bool[K]."""
-        score = self._cosines(vectors)
-        match = (score >= self.threshold) & ok[self.pairs.row]
-        return ~match, match
-
-    def cell(self, vectors: F32, ok: Bool, only: Bool | None = None) -> Cell:
+    def cell(self, answer: ProbeScores, only: Bool | None = None) -> Cell:
         """The cell of corrupted probes.
 
         Args:
-            vectors: f32[K,D] unit rows, in the order of `pairs.probes`.
-            ok: bool[K], probes that were acquired.
+            answer: their scores and similarities.
             only: bool[K], probes of one demographic group; all by default.
         Raises:
             InsufficientData: `only` holds no probe.
         """
-        probes = np.ones(len(ok), bool) if only is None else only
+        lost = answer.lost(self.pairs)
+        probes = np.ones(len(lost), bool) if only is None else only
         if not probes.any():
             raise InsufficientData("a cell needs at least one probe; found none")
-        miss, match = self.errors(vectors, ok)
+        match = answer.scores >= self.threshold
+        miss, people = ~match, self._subjects
         within = probes[self.pairs.row]
         genuine, impostor = self.pairs.same & within, ~self.pairs.same & within
-        seen = probes & ok
-        people = self._subjects
-        similarity = np.einsum(
-            "kd,kd->k", vectors[seen], self._clean[self.pairs.probes[seen]], dtype=np.float64
-        )
         around: Interval | None = None
-        reason = "no corrupted face gave a vector"
-        if len(similarity):
-            around, reason = interval_or_reason(lambda: clustered_mean(similarity, people[seen], self.level))
+        reason = self.no_similarity or "no corrupted face gave a vector"
+        similarity = np.empty(0)
+        if answer.similarity is not None:
+            seen = probes & ~lost
+            similarity = answer.similarity[seen]
+            if len(similarity):
+                around, reason = interval_or_reason(lambda: clustered_mean(similarity, people[seen], self.level))
         return Cell(
             float(similarity.mean()) if len(similarity) else None,
             around,
@@ -235,10 +138,10 @@ class Comparisons:
             self._rate(match, impostor),
             self._difference(self.clean_errors, miss, genuine, self.level),
             self._difference(self.clean_matches, match, impostor, self.level_all),
-            share(~ok[probes], people[probes], people[probes], self.level),
+            share(lost[probes], people[probes], people[probes], self.level),
             int(probes.sum()),
             reason,
-            self._rate(miss, genuine & ok[self.pairs.row]),
+            self._rate(miss, genuine & ~np.isnan(answer.scores)),
         )
 
     def split(self, miss: Bool, lost: Bool) -> tuple[F64, F64]:

@@ -10,7 +10,7 @@ from fraudit.types.boxes import (
     Preprocess,
 )
 from fraudit.types.faces import ARCFACE_112, FaceSet, Located, PairList, TemplatePairs, Templates
-from fraudit.types.plugins import NEEDS, Analysis, EmbedderPlugin, InverterPlugin, KeyFigure, Need, Work
+from fraudit.types.plugins import NEEDS, Analysis, Asks, EmbedderPlugin, InverterPlugin, KeyFigure, Need, Work
 from fraudit.types.results import (
     SEVERITIES,
     AnalysisResult,
@@ -40,6 +40,7 @@ __all__ = [
     "U8",
     "Analysis",
     "AnalysisResult",
+    "Asks",
     "Bool",
     "BudgetSpent",
     "Column",

@@ -43,6 +43,20 @@ class Work:
 
 
 @dataclass(frozen=True, slots=True)
+class Asks:
+    """What an analysis asks a black box that only compares two pictures.
+
+    Attributes:
+        params: frozen dataclass type of how much is asked, as fields of `--param scorer.*`.
+        questions: (`fraudit.audit.asking.Asking`, params) -> `fraudit.audit.asking.Questions`; counted before the
+            first one is asked. Raises InsufficientData where nothing can be asked.
+    """
+
+    params: type
+    questions: Callable[[Any, Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """An analysis plugin: a package with one of these. Nothing else of fraudit knows it by name.
 
@@ -53,8 +67,9 @@ class Analysis:
         order: position in the report.
         params: frozen dataclass type whose fields have defaults and documentation.
         run: (context, params) -> AnalysisResult.
-        needs: what must be there; otherwise the report says `not run` and why. An analysis that needs neither
-            `vectors` nor `pictures` runs over scored pairs and stored vectors too.
+        needs: what must be there; otherwise the report says `not run` and why. An analysis that does not need
+            `pictures` runs over stored vectors too.
+        asks: what it asks a black box that only compares; None: it needs vectors.
         key_figures: its cells of the strip that opens a report.
         columns: its columns of `fraudit runs`, (heading, start of a metric's name) each.
         cosmetic: parameters that decide how much is drawn or how long it may take, not what is measured: two runs
@@ -80,6 +95,7 @@ class Analysis:
     from_vectors: bool = False
     work: Callable[[Any, Any], Work] | None = None
     comparison: str = ""
+    asks: Asks | None = None
 
     def __post_init__(self) -> None:
         for need in self.needs:

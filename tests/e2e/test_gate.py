@@ -11,7 +11,7 @@ import pytest
 
 from fraudit.audit.stored_vectors import derived_run
 from fraudit.cli.main import run
-from fraudit.scores.vectors import read_vectors
+from fraudit.files.vectors import read_vectors
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = """

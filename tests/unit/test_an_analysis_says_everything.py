@@ -13,7 +13,7 @@ import pytest
 
 from fraudit.audit.estimate import estimate
 from fraudit.audit.plan import AuditPlan
-from fraudit.audit.stored_vectors import StoredVectors, capable, derived_run, faces_of, run_vectors
+from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, from_vectors, run_vectors
 from fraudit.cli.main import run
 from fraudit.compare import compare, run_side
 from fraudit.compare.deltas import deltas
@@ -87,7 +87,7 @@ def toy(**more: Any) -> Analysis:
     return Analysis(
         name="toy", title="Toy", summary="a toy", order=5, params=Params, run=measure,
         key_figures=(KeyFigure("High", ("toy.high",)),), columns=(("high", "toy.high"),),
-        cosmetic=frozenset({"drawn"}), work=lambda context, params: Work(7),
+        cosmetic=frozenset({"drawn"}), from_vectors=True, work=lambda context, params: Work(7),
         **{"comparison": "tests.unit.test_an_analysis_says_everything:TOY", **more},
     )  # fmt: skip
 
@@ -115,7 +115,7 @@ def test_what_it_says_is_seen_in_report_list_and_estimate(runs: dict[str, Path],
     assert json.loads(capsys.readouterr().out)[0]["high"].endswith("(0 to 1)")
     plan = AuditPlan("python:tests.fixtures_context:luma_pattern", "sample", only=("toy",), limit=12)
     assert estimate(plan).parts["toy"] == Work(7)
-    assert "toy" in capable()
+    assert "toy" in from_vectors()
 
 
 def test_its_figures_are_paired_listed_first_drawn_and_gated(runs: dict[str, Path]) -> None:

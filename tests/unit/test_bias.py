@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fraudit.analyses.bias import Params, attribute_groups, run
+from fraudit.analyses.bias import Params, run
+from fraudit.analyses.bias.measure import attribute_groups
 from fraudit.errors import DataError, UsageError
 from fraudit.report.record import normalise
 from fraudit.stats.groups import impostor_rates, join_labels, label_groups, own_threshold

@@ -8,7 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from fraudit.analyses import bias, robustness
+from fraudit.analyses import bias
+from fraudit.analyses.robustness.measure import clean_threshold
 from fraudit.analyses.verification import Params, run
 from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, run_vectors
 from fraudit.compare import evidence as stored
@@ -106,7 +107,7 @@ def test_other_analyses_ask_the_same_threshold_or_say_why_not() -> None:
     )  # fmt: skip
     with pytest.raises(InsufficientData, match="names no identities"):
         bias.run(context, bias.Params())
-    assert robustness._threshold(context, None).fmr_target == 1e-2  # 1e-3 is not resolvable on 80 pairs
+    assert clean_threshold(context.scores, None).fmr_target == 1e-2  # 1e-3 is not resolvable on 80 pairs
 
 
 def test_a_run_and_what_it_leaves_behind_agree(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from fraudit.analyses import bias, directions, inversion
-from fraudit.audit.context import require_distinct
+from fraudit.audit.distinct import require_distinct
+from fraudit.audit.execute import exit_code
 from fraudit.audit.plan import AuditPlan, plan_from_toml
-from fraudit.audit.runner import exit_code
 from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, run_vectors
 from fraudit.cli.main import run
 from fraudit.compare.sides import run_side

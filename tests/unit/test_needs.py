@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from fraudit.audit.context import AnalysisContext
+from fraudit.audit.execute import run_one
 from fraudit.audit.plan import AuditPlan
-from fraudit.audit.runner import run_one
+from fraudit.audit.scoring import prepare, run_scorer
 from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.files.store import Store
 from fraudit.plugins import ANALYSES
-from fraudit.scorers.run import prepare, run_scorer
 from fraudit.types import FaceSet
 from tests.fixtures_context import face_set, identity_faces, luma_pattern
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.audit.runner import claim_folder, unreported
+from fraudit.audit.folders import claim_folder, unreported
 from fraudit.cli.main import run
 from fraudit.compare.outputs import write as write_comparison
 from fraudit.diffusion.data.shards import build_shards

@@ -9,14 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.analyses.robustness import ANALYSIS, Params, group_masks
-from fraudit.analyses.robustness.cells import working_copy
+from fraudit.analyses.robustness import ANALYSIS, Params
+from fraudit.analyses.shared.attributes import group_masks
+from fraudit.audit.corrupted import working_copy
 from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.perturb.catalogue import CORRUPTIONS
-from fraudit.stats.robustness import (
-    probe_pairs,
-    protocol_pairs,
-)
+from fraudit.stats.probe_pairs import probe_pairs, protocol_pairs
 from fraudit.types import ARCFACE_112, AnalysisResult, PairList
 from tests.fixtures_context import FakeContext, identity_faces, luma_pattern
 
@@ -415,7 +413,7 @@ def test_out_of_distribution_faces_are_compared_with_what_the_set_itself_does(cr
 
 
 def test_vectors_that_crowd_together_show_it() -> None:
-    from fraudit.analyses.robustness.extra import nearest_parts
+    from fraudit.analyses.robustness.ood import nearest_parts
 
     rng = np.random.default_rng(0)
     known = rng.normal(size=(60, 16))

@@ -7,21 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fraudit.analyses.robustness import build_grid, cells_level
-from fraudit.analyses.robustness.cells import Answers
 from fraudit.analyses.robustness.findings import findings, increase_severity
+from fraudit.analyses.robustness.measure import build_grid, cells_level
 from fraudit.errors import InsufficientData
 from fraudit.perturb.catalogue import CORRUPTIONS
+from fraudit.stats.probe_pairs import ProbeCosines, ProbePairs, probe_pairs
 from fraudit.stats.robustness import (
     Comparisons,
-    ProbePairs,
     corruption_errors,
     group_gap,
     increase_bounds,
     mean_over_cells,
     person_difference,
     person_rate,
-    probe_pairs,
 )
 
 
@@ -33,11 +31,12 @@ def test_rates_of_a_cell_are_those_counted_by_hand() -> None:
         probes, np.array([0, 0, 0, 1, 1]), np.array([1, 2, 3, 3, 0]),
         np.array([7, 7, 7, 8, 8]), np.array([7, 8, 8, 8, 7]), np.array([True, False, False, True, False]),
     )  # fmt: skip
-    comparisons = Comparisons(pairs, vectors, 0.5, 0.95)
+    cosines = ProbeCosines(pairs, vectors)
+    comparisons = Comparisons(pairs, cosines.clean(), 0.5, 0.95)
     assert comparisons.clean_fnmr.value == 0.0
     assert comparisons.clean_fmr.value == 0.0
     # Probe 0 now looks like subject 8; probe 1 is not acquired.
-    cell = comparisons.cell(vectors[[2, 2]], np.array([True, False]))
+    cell = comparisons.cell(cosines.corrupted(vectors[[2, 2]], np.array([True, False])))
     assert cell.fnmr.value == 1.0
     assert cell.fmr.value == pytest.approx(2 / 3)
     assert cell.lost.value == 0.5
@@ -111,7 +110,7 @@ def test_an_fmr_is_withheld_where_its_threshold_rests_on_a_handful_of_people() -
         vectors = rng.normal(size=(len(subjects), 4))
         unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
         pairs = probe_pairs(subjects, np.ones(len(subjects), bool), 60, rng)
-        fmr = Comparisons(pairs, unit, 0.8, 0.95).clean_fmr
+        fmr = Comparisons(pairs, ProbeCosines(pairs, unit).clean(), 0.8, 0.95).clean_fmr
         assert (fmr.interval is not None) == given
         assert given or "threshold" in fmr.reason
 
@@ -127,8 +126,9 @@ def test_harmless_needs_people_who_would_have_shown_a_loss() -> None:
         pairs = probe_pairs(
             subjects, np.ones(len(subjects), bool), people, np.random.default_rng(0), strangers=20
         )
-        comparisons = Comparisons(pairs, unit, 0.5, cells_level(1))
-        answers = {("grey", 5): Answers(unit[pairs.probes], np.ones(len(pairs.probes), bool))}
+        cosines = ProbeCosines(pairs, unit)
+        comparisons = Comparisons(pairs, cosines.clean(), 0.5, cells_level(1))
+        answers = {("grey", 5): cosines.corrupted(unit[pairs.probes], np.ones(len(pairs.probes), bool))}
         grid = build_grid(comparisons, answers, [CORRUPTIONS["grey"]], (5,))
         return {f.rule for f in findings(grid, comparisons, 1e-2)}
 

@@ -14,13 +14,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fraudit.audit.pair_scores import NEEDS_VECTORS as REASON
 from fraudit.audit.plan import AuditPlan
+from fraudit.audit.scoring import budget_text, prepare, run_scorer
 from fraudit.cli.main import run
 from fraudit.errors import DataError, PluginError, UsageError
 from fraudit.faces.readers import LANDMARK_COLUMNS
 from fraudit.report.record import RunRecord
 from fraudit.scorers.loading import BudgetSpent, ScoreCache, ScorerRuntime, load_scorer
-from fraudit.scorers.run import REASON, budget_text, prepare, run_scorer
 from fraudit.types import LoadedScorer, ScorerSpec
 from tests.fixtures_context import identity_faces, luma_pattern
 
@@ -146,7 +147,7 @@ def test_a_second_audit_asks_nothing_and_a_dead_line_loses_nothing(
 def test_the_budget_is_kept_and_a_smaller_one_asks_a_part_of_the_larger(
     box, manifest: Path, tmp_path: Path
 ) -> None:
-    from fraudit.scorers.plan import keys_of
+    from fraudit.audit.asking import keys_of
 
     full = _prepare(manifest, tmp_path / "run")
     half = _prepare(manifest, tmp_path / "run", full.budget.total // 2)
@@ -155,7 +156,7 @@ def test_the_budget_is_kept_and_a_smaller_one_asks_a_part_of_the_larger(
     keys = [
         {
             key
-            for name, keys in keys_of(p.questions, p.pictures, p.runtime).items()
+            for name, keys in keys_of(p.asking, p.pictures, p.runtime).items()
             if name != "robustness"
             for key in keys
         }
@@ -338,8 +339,8 @@ def test_a_set_that_names_nobody_is_asked_about_its_declared_pairs_alone(box, tm
     plan = AuditPlan("luma", str(tmp_path / "set.bin"), params=params, pictures="none")
     prepared = prepare(plan, "python:luma_box:compare", tmp_path / "run")
     declared = {*zip(prepared.faces.pairs.left, prepared.faces.pairs.right, strict=True)}
-    assert len(prepared.questions.calibration[0]) == 0
-    probes = prepared.questions.robustness
+    assert len(prepared.asking.calibration[0]) == 0
+    probes = prepared.asking.questions["robustness"].probes
     assert {*zip(probes.probes[probes.row], probes.enrolled, strict=True)} <= declared
     record = run_scorer(prepared)
     status = {r.name: r.status for r in record.results}

@@ -8,15 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fraudit.audit.evidence import write_run_scores
 from fraudit.errors import DataError, UsageError
 from fraudit.scores import (
     FORMATS,
     ScoreSet,
-    pair_scores,
     read_run_scores,
     read_score_pair,
     read_scores,
-    write_run_scores,
     write_scores,
 )
 from fraudit.scores.formats import detect_format
@@ -189,17 +188,18 @@ def test_a_runs_scores_are_the_cosines_of_its_pairs(tmp_path: Path) -> None:
     vectors = rng.normal(0, 1, (30, 16))[subjects] + rng.normal(0, 0.3, (90, 16))
     vectors[7] = 0
     context = FakeContext.of_vectors(vectors, subjects)
-    table = pair_scores(context)
+    found = context.scores.listed()
+    pairs, score = found.pairs, found.scores
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    expected = (unit[table["left"]] * unit[table["right"]]).sum(axis=1)
-    lost = (table["left"] == 7) | (table["right"] == 7)
-    assert (np.isnan(table["score"]) == lost).all()
-    assert table["score"][~lost] == pytest.approx(expected[~lost], abs=1e-6)
+    expected = (unit[pairs.left] * unit[pairs.right]).sum(axis=1)
+    lost = (pairs.left == 7) | (pairs.right == 7)
+    assert (np.isnan(score) == lost).all()
+    assert score[~lost] == pytest.approx(expected[~lost], abs=1e-6)
     write_run_scores(context, tmp_path / "scores.csv")
     back = read_run_scores(tmp_path / "scores.csv")
-    np.testing.assert_array_equal(back.score, table["score"])
-    assert back.left[0] == context.faces.ids[table["left"][0]]
-    assert (back.fold == table["fold"]).all()
+    np.testing.assert_array_equal(back.score, score)
+    assert back.left[0] == context.faces.ids[pairs.left[0]]
+    assert (back.fold == pairs.fold).all()
 
 
 # -- score files as people have them

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudit.audit.runner import exit_code
+from fraudit.audit.execute import exit_code
 from fraudit.cli.runs import show
 from fraudit.errors import UsageError
 from fraudit.types import AnalysisResult

@@ -12,9 +12,11 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from fraudit.analyses.verification import ANALYSIS, Params, run
-from fraudit.analyses.verification.parts import Evidence, result_of
-from fraudit.analyses.verification.words import rate, unresolved
+from fraudit.analyses.verification.judged import unresolved
+from fraudit.analyses.verification.measure import Evidence
+from fraudit.analyses.verification.report import result_of
 from fraudit.errors import InsufficientData
+from fraudit.formatting import fmr_words
 from fraudit.scores import ScoreSet, write_scores
 from fraudit.stats.folds import ten_folds
 from fraudit.types import AnalysisResult, Metric
@@ -307,7 +309,7 @@ def test_every_number_has_n_and_an_interval_or_a_reason_and_is_plain_json() -> N
 
 
 def test_rates_are_spelt_as_rules_spell_them() -> None:
-    assert [rate(x) for x in (1e-1, 1e-3, 0.0025, 1e-6)] == ["1e-1", "1e-3", "2.5e-3", "1e-6"]
+    assert [fmr_words(x) for x in (1e-1, 1e-3, 0.0025, 1e-6)] == ["1e-1", "1e-3", "2.5e-3", "1e-6"]
     assert unresolved(1e-4, 3000, "impostor pairs").startswith("Not resolvable: FMR 1e-4 would need 30,000")
 
 

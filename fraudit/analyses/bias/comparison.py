@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from fraudit.compare.evidence import Thresholds, person_sums
 from fraudit.compare.hooks import Comparison, Found, Stored
 from fraudit.compare.values import Delta, Events, Key, Side, Sums
+from fraudit.files.vectors import Vectors
 from fraudit.formatting import percent
-from fraudit.scores.vectors import Vectors
 from fraudit.stats.calibration import calibration_half
 from fraudit.stats.groups import join_labels, label_groups, word_groups
 from fraudit.stats.pairs import genuine_pairs, pair_cosines

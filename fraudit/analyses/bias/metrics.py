@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fraudit.analyses.bias.measure import Audit, GroupValue
+from fraudit.analyses.bias.params import Params
 from fraudit.formatting import fmr_words
 from fraudit.stats.rates import GroupRate
 from fraudit.types import Metric
-
-if TYPE_CHECKING:
-    from fraudit.analyses.bias import Audit, GroupValue, Params
 
 
 def slug(text: str) -> str:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from fraudit.analyses.bias.measure import GroupValue
 from fraudit.analyses.bias.metrics import fta_metrics, rebuilt_metrics, slug
+from fraudit.analyses.bias.params import Params
 from fraudit.types import AnalysisResult, Column, Finding, Metric, Table
 
-if TYPE_CHECKING:
-    from fraudit.analyses.bias import GroupValue, Params
-
-METHOD = "Failure to acquire by group, every picture counting as its own person; no pair of pictures is judged."
+METHOD = (
+    "Failure to acquire by group, every picture counting as its own person; no pair of pictures is judged."
+)
 
 
 def _table(name: str, fta: Sequence[GroupValue]) -> Table:
@@ -29,7 +30,7 @@ def _table(name: str, fta: Sequence[GroupValue]) -> Table:
     return Table(f"acquired_{slug(name)}", title, columns, rows, "FTA: faces without a vector.")
 
 
-def result(
+def withheld(
     context: Any, params: Params, fta: Mapping[str, Sequence[GroupValue]],
     rebuilt: Mapping[str, Sequence[GroupValue]], reason: str,
 ) -> AnalysisResult:  # fmt: skip

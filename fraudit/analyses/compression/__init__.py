@@ -5,15 +5,10 @@ ID3PM, sec. 5.4 and supplementary Figs. 14 and 15.
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.compression.figures import figures
-from fraudit.analyses.compression.measure import measure, work
-from fraudit.analyses.compression.params import RECONSTRUCTIONS, Params
-from fraudit.analyses.compression.reconstructions import reconstructions
-from fraudit.analyses.compression.report import caveats, findings, headline, method, metrics, tables
-from fraudit.types import Analysis, AnalysisResult, KeyFigure
+from fraudit.analyses.compression.params import Params
+from fraudit.types import Analysis, AnalysisResult, KeyFigure, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -27,26 +22,16 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     Raises:
         InsufficientData: fewer than three people have a vector.
     """
-    found = measure(context, params)
-    measured, galleries = metrics(found), ()
-    inverted, why = context.pictures_asked(params.reconstructions, RECONSTRUCTIONS, f"{NAME}.reconstructions")
-    if inverted:
-        more, galleries = reconstructions(context, inverted, found.dims)
-        measured += list(more)
-    return AnalysisResult(
-        NAME,
-        TITLE,
-        headline=headline(found),
-        findings=tuple(findings(found)),
-        metrics=tuple(measured),
-        tables=tables(found),
-        figures=figures(found),
-        galleries=galleries,
-        caveats=caveats(found, why),
-        method=method(found),
-        params={**asdict(params), "far": found.far, "reconstructions": inverted},
-        faces=found.spectrum.n,
-    )
+    from fraudit.analyses.compression.section import section
+
+    return section(context, params)
+
+
+def work(context: AnalysisContext, params: Params) -> Work:
+    """What it asks beyond one vector a face, at most."""
+    from fraudit.analyses.compression.measure import work as counted
+
+    return counted(context, params)
 
 
 ANALYSIS = Analysis(

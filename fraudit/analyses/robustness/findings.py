@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
-import numpy as np
-
-from fraudit.analyses.robustness import FMR_ERROR, FNMR_ERROR, GAP_ERROR, Grid, Params
-from fraudit.analyses.robustness.words import NO_GENUINE, harm, label_of
+from fraudit.analyses.robustness.measure import Grid, harm, label_of
+from fraudit.analyses.robustness.params import FMR_ERROR, FNMR_ERROR, GAP_ERROR
 from fraudit.errors import InsufficientData
 from fraudit.formatting import fmr_words, group_words, percent
 from fraudit.perturb.base import Corruption
@@ -133,11 +130,18 @@ def losses(grid: Grid) -> list[Loss]:
     gone, unknown = grid.split
     return [
         Loss("robustness.not_found", "keep faces from being found", gone, FNMR_ERROR / 2),
-        Loss("robustness.not_recognised", "keep faces that are found from being recognised", unknown, FNMR_ERROR / 2),
+        Loss(
+            "robustness.not_recognised",
+            "keep faces that are found from being recognised",
+            unknown,
+            FNMR_ERROR / 2,
+        ),
     ]
 
 
-def _words_of(rule: str, cell: Cell, clean: Rate, name: str, level: str, fmr_target: float) -> tuple[str, str]:
+def _words_of(
+    rule: str, cell: Cell, clean: Rate, name: str, level: str, fmr_target: float
+) -> tuple[str, str]:
     """(what happened, over what) of the finding of one cell; between them come the points with their bounds."""
     rate, at = cell.fnmr, f"at the clean threshold for FMR {fmr_words(fmr_target)}"
     if rule == "robustness.not_found":
@@ -262,35 +266,6 @@ def _harmless(grid: Grid, comparisons: Comparisons, bounds: Bounds) -> list[Find
     return [Finding("good", text, evidence, "robustness.harmless")]
 
 
-def headline(grid: Grid, comparisons: Comparisons, found: Sequence[Finding]) -> str:
-    """One sentence: the worst corruption, with what is known of it, or why nothing can be said."""
-    worst = max(grid.corruptions, key=lambda c: harm(grid, c.name))
-    clean = comparisons.clean_fnmr
-    if clean is None:
-        return (
-            f"{worst.label} moves vectors farthest from those of the clean pictures; FNMR needs genuine pairs."
-        )
-    if not any(f.rule in EVIDENCE for f in found):
-        return next((f.text for f in found if f.rule == "robustness.unresolved"), found[0].text)
-    mean = float(np.mean([rate.value for s in grid.severities if (rate := grid.cells[worst.name, s].fnmr)]))
-    return (
-        f"{worst.label} does most harm: mean FNMR {percent(mean)} over severities "
-        f"{', '.join(map(str, grid.severities))}, against {percent(clean.value)} on clean pictures"
-        f"{_shares(grid, worst)}."
-    )
-
-
-def _shares(grid: Grid, corruption: Corruption) -> str:
-    """How much of a corruption's mean increase is faces not found, and how much faces not recognised, or ''."""
-    if grid.split is None or grid.clean_sums is None or grid.pairs is None:
-        return ""
-    at = next(k for k, c in enumerate(grid.corruptions) if c.name == corruption.name)
-    gone, unknown = (
-        100 * float((sums[at].mean(axis=0) - grid.clean_sums).sum() / grid.pairs.sum()) for sums in grid.split
-    )
-    return f"; {gone:+.1f} points are faces not found, {unknown:+.1f} faces found but not recognised"
-
-
 def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[Finding]:
     """The corruption that widens the gap between two groups most, where it is resolved.
 
@@ -323,71 +298,3 @@ def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[
     )
     name = f"robustness.fnmr_increase.{corruption.name}"
     return [Finding(severity, text, (name,), "robustness.group_gap")]
-
-
-def small_groups(sizes: Mapping[str, int], floor: int) -> tuple[str, ...]:
-    """Which groups are too small for a grid of their own. `sizes`: group -> people."""
-    said = group_words(sizes)
-    small = [f"{said[group]} ({count})" for group, count in sizes.items() if count < max(floor, 2)]
-    if not small:
-        return ()
-    return (f"No grid for groups of fewer than {floor} people: {', '.join(small)}.",)
-
-
-def caveats(
-    grid: Grid, comparisons: Comparisons, threshold: Any, redetect: bool, params: Params
-) -> tuple[str, ...]:
-    """What limits the figures."""
-    found = []
-    if not threshold.resolvable:
-        found.append(
-            f"The threshold for FMR {fmr_words(threshold.fmr_target)} rests on {threshold.n_impostor:,} impostor "
-            "pairs; the rule "
-            f"of three asks for {3 / threshold.fmr_target:,.0f}."
-        )
-    if comparisons.clean_fnmr is None:
-        found.append(f"FNMR is missing: {NO_GENUINE}.")
-    elif few(comparisons):
-        found.append(f"FNMR has no interval: {few(comparisons)}. More: --param robustness.probes=N.")
-    elif comparisons.clean_fnmr.people < 30:
-        found.append(
-            f"Only {comparisons.clean_fnmr.people} people have probes here; intervals are wide. "
-            "More: --param robustness.probes=N."
-        )
-    if params.where == "picture" and not redetect:
-        found.append(
-            "Failures to acquire are not measured: the landmarks are declared by the set, so no detector "
-            "has to find "
-            "the corrupted face."
-        )
-    if params.where == "aligned":
-        found.append("Failures to acquire are not measured: the aligned face was corrupted.")
-    if redetect and grid.split is not None:
-        found.append(
-            "Part of these losses is the detector's, which looks at every corrupted picture; --param "
-            "robustness.where=aligned corrupts the aligned face instead and measures recognition alone."
-        )
-    return tuple(found)
-
-
-def method(comparisons: Comparisons, threshold: Any, redetect: bool, params: Params) -> str:
-    """How it was measured, in a few sentences."""
-    place = "the aligned face" if params.where == "aligned" else "the picture before alignment"
-    finder = (
-        "a detector looks at every corrupted picture; where it finds no face, the probe matches nobody"
-        if redetect
-        else "the five points of the clean picture are kept"
-    )
-    pairs = comparisons.pairs
-    return (
-        f"Corruptions act on {place}; {finder}. {len(pairs.probes)} corrupted probes are compared with "
-        "clean enrolments "
-        f"of the same person ({int(pairs.same.sum()):,} pairs) and of others "
-        f"({int((~pairs.same).sum()):,}), all outside "
-        f"the half of the people on which the threshold {threshold.value:.4f} was {threshold.provenance}. "
-        "Intervals are "
-        "identity-clustered; findings use intervals that hold for all cells at once (FNMR: max-t over sign flips of "
-        "people; FMR: Bonferroni). "
-        "Severities: "
-        "docs/corruptions.md."
-    )

@@ -2,52 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fraudit.types import Analysis, AnalysisResult, KeyFigure, Work
+from fraudit.analyses.verification.params import Asked, Params
+from fraudit.types import Analysis, AnalysisResult, Asks, KeyFigure, Work
 
 if TYPE_CHECKING:
+    from fraudit.audit.asking import Asking, Questions
     from fraudit.audit.context import AnalysisContext
 
-NAME, TITLE = "verification", "Verification"
-
-
-@dataclass(frozen=True, slots=True)
-class Params:
-    """Options of the verification analysis.
-
-    Attributes:
-        modes: fold protocols: `exact` (always computed, so that runs stay comparable), `insightface`, `facenet`.
-            The last two embed every face mirrored too.
-        fars: FAR targets of TAR@FAR, read off the ROC of all pairs.
-        fmrs: FMR targets whose thresholds are chosen on the calibration people and judged on the others.
-        bins: of the score histograms.
-        points: of the DET curve, about.
-    """
-
-    modes: tuple[str, ...] = ("exact",)
-    fars: tuple[float, ...] = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
-    fmrs: tuple[float, ...] = (1e-2, 1e-3)
-    bins: int = 60
-    points: int = 160
-
-    def __post_init__(self) -> None:
-        known = ("exact", "insightface", "facenet")
-        if not self.modes or not set(self.modes) <= set(known):
-            raise ValueError(f"modes: expected some of {', '.join(known)}, found {self.modes}")
-        for name, rates in (("fars", self.fars), ("fmrs", self.fmrs)):
-            if not rates or not all(0 < rate < 1 for rate in rates):
-                raise ValueError(f"{name}: expected rates in (0, 1), found {rates}")
-        if self.bins < 5 or self.points < 10:
-            raise ValueError(f"bins and points: expected at least 5 and 10, found {self.bins}, {self.points}")
+__all__ = ["ANALYSIS", "Params", "run"]
 
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     """Folds, ROC figures, error rates at thresholds of other people, and failures to acquire."""
-    from fraudit.analyses.verification.parts import gather, judge, result_of
+    from fraudit.analyses.verification.measure import gather, judge
+    from fraudit.analyses.verification.report import result_of
 
     return result_of(gather(context), params, judge(context, params))
+
+
+def questions(asking: Asking, params: Asked) -> Questions:
+    """The pairs of the protocol, which every run asks about; what is made of them is as by default."""
+    from fraudit.audit.asking import Questions
+
+    return Questions(Params(), protocol=True)
 
 
 def work(context: AnalysisContext, params: Params) -> Work:
@@ -57,8 +36,8 @@ def work(context: AnalysisContext, params: Params) -> Work:
 
 
 ANALYSIS = Analysis(
-    name=NAME,
-    title=TITLE,
+    name="verification",
+    title="Verification",
     summary="Accuracy over folds, DET, EER, TAR at FAR, error rates at thresholds of other people.",
     order=10,
     params=Params,
@@ -78,4 +57,5 @@ ANALYSIS = Analysis(
     from_vectors=True,
     work=work,
     comparison="fraudit.analyses.verification.comparison:COMPARISON",
+    asks=Asks(Asked, questions),
 )

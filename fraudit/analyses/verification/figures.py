@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from fraudit.analyses.verification.words import rate
-from fraudit.formatting import number, percent
+from fraudit.analyses.verification.judged import Judged
+from fraudit.analyses.verification.measure import Evidence
+from fraudit.analyses.verification.params import Params
+from fraudit.formatting import fmr_words, number, percent
 from fraudit.stats import verification as v
 from fraudit.stats.folds import FoldAccuracy
 from fraudit.stats.intervals import PairClusters, interval_or_reason
 from fraudit.stats.operating import ScoredPairs
 from fraudit.types import Figure
-
-if TYPE_CHECKING:
-    from fraudit.analyses.verification import Params
-    from fraudit.analyses.verification.parts import Evidence, Judged
 
 
 def figures(
@@ -84,7 +82,7 @@ def _histogram(pairs: ScoredPairs, judged: Sequence[Judged], bins: int, main: bo
     table = v.score_histogram(pairs.genuine, pairs.impostor, bins)
     g, i = pairs.genuine[~np.isnan(pairs.genuine)], pairs.impostor[~np.isnan(pairs.impostor)]
     marks = [
-        {"axis": "x", "value": j.threshold.value, "label": f"FMR {rate(j.target)}"}
+        {"axis": "x", "value": j.threshold.value, "label": f"FMR {fmr_words(j.target)}"}
         for j in judged
         if j.threshold is not None
     ]

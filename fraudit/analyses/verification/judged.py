@@ -8,16 +8,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from fraudit.analyses.verification.words import rate, unresolved
 from fraudit.errors import InsufficientData
+from fraudit.formatting import fmr_words
 from fraudit.stats import verification as v
-from fraudit.stats.calibration import fmr_sums
 from fraudit.stats.intervals import clustered_rate, interval_or_reason
-from fraudit.stats.operating import all_pairs_fmr
-from fraudit.stats.pairs import pair_cosines
+from fraudit.stats.pairs import MAX_IMPOSTOR
 from fraudit.stats.thresholds import (
-    calibration_fmr,
-    enough_for_threshold,
     person_mean,
     person_rate,
     threshold_interval,
@@ -26,7 +22,14 @@ from fraudit.stats.thresholds import (
 from fraudit.types import F64, I64, Bool, Interval, Metric
 
 if TYPE_CHECKING:
-    from fraudit.audit.context import AnalysisContext, Threshold
+    from fraudit.audit.pair_scores import PairScores
+    from fraudit.audit.thresholds import Threshold
+
+
+def unresolved(target: float, n: int, unit: str) -> str:
+    """Why a rate has no figure."""
+    have = f"{n:,} of them are listed" if n == MAX_IMPOSTOR else f"there are {n:,}"
+    return f"Not resolvable: FMR {fmr_words(target)} would need {round(3 / target):,} {unit}; {have}"
 
 
 class Shown(NamedTuple):
@@ -68,8 +71,8 @@ class Judged:
 
     def metrics(self) -> list[Metric]:
         """Every figure with n and interval, or the reason it is missing."""
-        at = f"@fmr={rate(self.target)}"
-        label = f"at the threshold for FMR {rate(self.target)}"
+        at = f"@fmr={fmr_words(self.target)}"
+        label = f"at the threshold for FMR {fmr_words(self.target)}"
         r, why = self.rates, self.missing
         genuine = r.n_genuine if r else 0
         acquired = genuine - (r.n_genuine_missing if r else 0)
@@ -91,7 +94,7 @@ class Judged:
             for name, shown, n, unit, text in rows
         ]
         if self.threshold is not None:
-            text = f"Threshold for FMR {rate(self.target)} ({self.provenance})"
+            text = f"Threshold for FMR {fmr_words(self.target)} ({self.provenance})"
             name, n = f"verification.threshold{at}", self.n_calibration
             found.append(metric(name, self.threshold, "", n, "calibration impostor pairs", text, "none"))
         return found
@@ -114,48 +117,26 @@ def share(events: Bool, left: I64, right: I64) -> Shown:
     return Shown(float(np.mean(events)), *interval_or_reason(lambda: clustered_rate(events, left, right)))
 
 
-def judge_at(context: AnalysisContext, target: float) -> Judged:
-    """Rates at the threshold for `target` of the calibration people, over all pairs of the others."""
+def judge_at(scores: PairScores, target: float) -> Judged:
+    """Rates at the threshold for `target` of the calibration people, over the pairs of the others."""
     try:
-        threshold = context.threshold(target)
+        threshold = scores.threshold(target)
     except InsufficientData as error:
         return Judged(target, error.message)
     if not threshold.resolvable:
         return Judged(target, unresolved(target, threshold.n_impostor, "calibration impostor pairs"))
-    calibration = context.calibration()
-    try:
-        fmr: Interval | str = calibration_fmr(calibration, threshold.value)
-    except InsufficientData as error:
-        fmr = error.message
-    sure, unsure = enough_for_threshold(calibration.people)
-    pairs, people = context.judged_pairs(), context.people()
-    embeddings = context.embeddings()
-    scores = pair_cosines(embeddings.unit(), pairs.left, pairs.right, embeddings.ok)
-    reached = None if context.declared is not None else _all_pairs_fmr(context, threshold.value)
+    chosen, judged = scores.calibration(threshold), scores.judged()
+    reached = scores.all_pairs_fmr(threshold.value)
     found = judged_rates(
-        threshold, calibration.impostor, fmr, scores, pairs.same, people[pairs.left], people[pairs.right], reached
+        threshold, chosen.impostor, chosen.fmr, judged.scores, judged.pairs.same, judged.left, judged.right,
+        (Shown(reached.value, reached.interval, reached.missing), reached.n) if reached else None,
     )  # fmt: skip
-    return found if sure else replace(found, threshold=Shown(threshold.value, None, unsure))
+    return replace(found, threshold=Shown(threshold.value, None, chosen.unsure)) if chosen.unsure else found
 
 
-def _all_pairs_fmr(context: AnalysisContext, at: float) -> tuple[Shown, int] | None:
-    """(FMR, pairs) over all pairs of judged people; None where there is no such pair."""
-    others = ~context.calibration_mask()
-    embeddings, subjects = context.embeddings(), context.faces.subjects[others]
-    unit, ok = embeddings.unit()[others], embeddings.ok[others]
-    try:
-        value, n, interval = all_pairs_fmr(unit, subjects, at, ok)
-        return Shown(value, interval), n
-    except InsufficientData as error:
-        why = error.message
-    try:
-        value, n, _, _ = fmr_sums(unit, subjects, at, ok, np.unique(subjects))
-    except InsufficientData:
-        return None
-    return Shown(value, None, why), n
-
-
-def _chosen_too(figure: Shown, chosen: Shown, at_ends: Callable[[float], float], offset: float = 0.0) -> Shown:
+def _chosen_too(
+    figure: Shown, chosen: Shown, at_ends: Callable[[float], float], offset: float = 0.0
+) -> Shown:
     """The same figure, its interval holding for the choice of the threshold too.
 
     Args:

@@ -9,8 +9,8 @@ import numpy as np
 from fraudit.compare.evidence import Thresholds, person_sums
 from fraudit.compare.hooks import Found, Stored
 from fraudit.compare.values import Events, Key, Sums
+from fraudit.files.vectors import Vectors
 from fraudit.scores import ScoreSet
-from fraudit.scores.vectors import Vectors
 from fraudit.stats.calibration import calibration_half, declared_people, judged, pair_counts, pair_sums
 from fraudit.stats.pairs import capped_genuine, pair_cosines
 from fraudit.stats.thresholds import person_mean

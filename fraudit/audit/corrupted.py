@@ -1,18 +1,18 @@
-"""Shows corrupted probes to the black box: which faces, at what cost, and what it answers."""
+"""Pictures under corruption, and what a black box that gives vectors answers to them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 
 from fraudit.errors import InsufficientData
+from fraudit.faces.align import as_shown
 from fraudit.perturb.base import Corruption, eye_distance
-from fraudit.stats.robustness import ProbePairs, probe_pairs, protocol_pairs
-from fraudit.types import F32, U8, Bool
+from fraudit.stats.probe_pairs import ProbeVectors
+from fraudit.types import F32, U8, Embeddings
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -21,27 +21,6 @@ CHUNK = 16
 # A larger face is reduced to this inter-eye distance: 2.4 times what the largest known model input resolves.
 LARGEST_EYE_PX = 120.0
 WINDOW_EYES = 3.5
-
-
-@dataclass(frozen=True, slots=True)
-class Answers:
-    """Unit vectors f32[K,D] of one cell's probes; `ok` bool[K] marks those that were found and embedded."""
-
-    vectors: F32
-    ok: Bool
-
-
-def choose_pairs(context: AnalysisContext, limit: int) -> ProbePairs:
-    """Probes and their comparisons among the people that the threshold was not chosen on.
-
-    Raises:
-        InsufficientData: not enough usable faces.
-    """
-    faces, rng = context.faces, context.rng("robustness/probes")
-    usable = context.embeddings().ok & ~context.calibration_mask()
-    if context.declared is not None:
-        return protocol_pairs(context.declared, context.people(), usable, limit, rng)
-    return probe_pairs(faces.subjects, usable, limit, rng)
 
 
 def working_copy(picture: U8, points: F32, whole: bool) -> tuple[U8, F32]:
@@ -67,21 +46,24 @@ def working_copy(picture: U8, points: F32, whole: bool) -> tuple[U8, F32]:
     return np.ascontiguousarray(picture), points.astype(np.float32)
 
 
-def measure(
+def show_corrupted(
     context: AnalysisContext,
     probes: Sequence[int],
     corruptions: Sequence[Corruption],
     severities: Sequence[int],
     where: str,
-) -> dict[tuple[str, int], Answers]:
+    label: str,
+) -> dict[tuple[str, int], ProbeVectors]:
     """The black box's answers to every probe under every corruption and severity.
 
+    Args:
+        where: corrupt the `picture` before alignment, or the `aligned` face. label: of randomness and progress.
     Raises:
         InsufficientData: a probe's face has no landmarks, though it was embedded (it cannot be placed).
     """
     dim = len(context.embeddings().vectors[0])
     answers = {
-        (c.name, s): Answers(np.zeros((len(probes), dim), np.float32), np.zeros(len(probes), bool))
+        (c.name, s): ProbeVectors(np.zeros((len(probes), dim), np.float32), np.zeros(len(probes), bool))
         for c in corruptions
         for s in severities
     }
@@ -91,7 +73,7 @@ def measure(
         raise InsufficientData(f"{len(lost)} probes have no landmarks, the first is {lost[0]}")
     whole = context.embedder.spec.preprocess.whole
     redetect = where == "picture" and context.has_detector and not whole
-    told = context.part("robustness: corrupted faces", len(probes) * len(answers))
+    told = context.part(f"{label}: corrupted faces", len(probes) * len(answers))
     for start in range(0, len(probes), CHUNK):
         chunk = [int(i) for i in probes[start : start + CHUNK]]
         rows = slice(start, start + len(chunk))
@@ -99,7 +81,7 @@ def measure(
         crops = context.aligned(chunk)[0]
         for corruption in corruptions:
             for severity in severities:
-                found = _show(context, corruption, severity, chunk, copies, crops, where, redetect)
+                found = _show(context, corruption, severity, chunk, copies, crops, where, redetect, label)
                 cell = answers[corruption.name, severity]
                 cell.vectors[rows], cell.ok[rows] = found.unit(), found.ok
                 told.add(len(chunk))
@@ -107,25 +89,27 @@ def measure(
 
 
 def corrupted_crop(
-    context: AnalysisContext, corruption: Corruption, severity: int, face: int, crop: U8, copy: tuple[U8, F32]
-) -> U8:
+    context: AnalysisContext, corruption: Corruption, severity: int, face: int, crop: U8, copy: tuple[U8, F32],
+    label: str,
+) -> U8:  # fmt: skip
     """The aligned face as it looks under a corruption, for a gallery: u8[h,w,3]."""
     template = context.embedder.spec.preprocess.template
     if corruption.domain == "picture":
-        from fraudit.faces.align import as_shown
-
-        worse = corruption.apply(copy[0], severity, _rng(context, corruption, face), copy[1])
+        worse = corruption.apply(copy[0], severity, _rng(context, corruption, face, label), copy[1])
         return as_shown(worse, copy[1], context.embedder.spec.preprocess)
-    return corruption.apply(crop, severity, _rng(context, corruption, face), template)
+    return corruption.apply(crop, severity, _rng(context, corruption, face, label), template)
 
 
-def _rng(context: AnalysisContext, corruption: Corruption, face: int) -> np.random.Generator:
+def _rng(context: AnalysisContext, corruption: Corruption, face: int, label: str) -> np.random.Generator:
     # The same draws at every severity: a cell differs from its neighbour by the strength alone.
-    return context.rng(f"robustness/{corruption.name}/{context.faces.ids[face]}")
+    return context.rng(f"{label}/{corruption.name}/{context.faces.ids[face]}")
 
 
-def _show(context, corruption, severity, chunk, copies, crops, where, redetect):  # type: ignore[no-untyped-def]
-    rngs = [_rng(context, corruption, face) for face in chunk]
+def _show(
+    context: AnalysisContext, corruption: Corruption, severity: int, chunk: Sequence[int],
+    copies: Sequence[tuple[U8, F32]], crops: U8, where: str, redetect: bool, label: str,
+) -> Embeddings:  # fmt: skip
+    rngs = [_rng(context, corruption, face, label) for face in chunk]
     if corruption.domain == "landmarks":
         moved = [
             corruption.move_landmarks(copy[1], severity, rng) for copy, rng in zip(copies, rngs, strict=True)

@@ -1,22 +1,22 @@
-"""Verification in words, tables and figures; rules of severity in docs/severity.md."""
+"""The verification section: findings, headline and caveats; rules of severity in docs/severity.md."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
+from fraudit.analyses.verification.figures import figures
+from fraudit.analyses.verification.judged import Judged, unresolved
+from fraudit.analyses.verification.measure import Evidence, Extra, Points, tar
+from fraudit.analyses.verification.metrics import curve_metrics, fold_metrics, missing_metrics, point_metrics
+from fraudit.analyses.verification.params import Params
+from fraudit.analyses.verification.tables import protocol_table, tables
+from fraudit.errors import InsufficientData
+from fraudit.formatting import fmr_words, number, percent
 from fraudit.formatting import interval as interval_words
-from fraudit.formatting import number, percent
-from fraudit.stats import verification as v
-from fraudit.stats.folds import FoldAccuracy
+from fraudit.stats.folds import FoldAccuracy, fold_accuracy
+from fraudit.stats.intervals import PairClusters
 from fraudit.stats.operating import ScoredPairs
-from fraudit.stats.pairs import MAX_IMPOSTOR
-from fraudit.types import Column, Figure, Finding, Interval, Metric, Severity, Table
-
-if TYPE_CHECKING:
-    from fraudit.analyses.verification.parts import Evidence, Extra, Judged
-
-Points = Sequence[tuple[v.OperatingPoint, Interval | None, str]]
+from fraudit.types import AnalysisResult, Figure, Finding, Metric, Severity, Table
 
 # FNMR at the threshold for the smallest resolvable FMR, and shares of faces without a vector.
 FNMR_HIGH, FNMR_MEDIUM, FNMR_LOW = 0.10, 0.02, 0.005
@@ -29,16 +29,57 @@ DISTANCES = (
 )
 
 
-def rate(value: float) -> str:
-    """`1e-3` for 0.001, as metric names spell rates."""
-    mantissa, exponent = f"{value:.6e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
+def result_of(evidence: Evidence, params: Params, extra: Extra | None = None) -> AnalysisResult:
+    """The section on scored pairs, with what a model adds where there is one.
+
+    Raises:
+        InsufficientData: no genuine or no impostor pair has a score.
+    """
+    given = extra or Extra()
+    pairs = ScoredPairs(evidence.scores, evidence.same, evidence.left, evidence.right)
+    folded = evidence.protocol or evidence
+    folds: tuple[FoldAccuracy, ...] = ()
+    folds_missing = "" if folded.fold is not None else "the scores come without folds"
+    if folded.fold is not None:
+        try:
+            exact = fold_accuracy(folded.scores, folded.same, folded.fold)
+            folds = (exact, *given.folds)
+        except InsufficientData as error:
+            folds_missing = error.message
+    points = [tar(pairs, far) for far in params.fars]
+    accuracy = fold_metrics(folds, PairClusters(folded.left, folded.right), folds_missing)
+    metrics = [
+        *accuracy,
+        *curve_metrics(pairs),
+        *point_metrics(points),
+        *[m for judged in given.judged for m in judged.metrics()],
+        *given.metrics,
+        *missing_metrics(folded),
+    ]
+    drawn = figures(evidence, pairs, folds, given.judged, params)
+    shown = tables(points, folds, given.judged)
+    if evidence.declared and evidence.protocol is not None:
+        shown.insert(1, _protocol_table(evidence.protocol, accuracy[0], params))
+    found = findings(metrics, points, folds, given, pairs, folded)
+    return AnalysisResult(
+        name="verification",
+        title="Verification",
+        headline=headline(metrics),
+        findings=tuple(found),
+        metrics=tuple(metrics),
+        tables=tuple(shown),
+        figures=tuple(drawn),
+        caveats=tuple(caveats(evidence, points, drawn)),
+        method=method(evidence, folds, given.judged),
+        faces=given.faces,
+    )
 
 
-def unresolved(target: float, n: int, unit: str) -> str:
-    """Why a rate has no figure."""
-    have = f"{n:,} of them are listed" if n == MAX_IMPOSTOR else f"there are {n:,}"
-    return f"Not resolvable: FMR {rate(target)} would need {round(3 / target):,} {unit}; {have}"
+def _protocol_table(protocol: Evidence, accuracy: Metric, params: Params) -> Table:
+    """The same figures on the pairs that the set declares alone."""
+    pairs = ScoredPairs(protocol.scores, protocol.same, protocol.left, protocol.right)
+    found = [accuracy, *curve_metrics(pairs), *point_metrics([tar(pairs, far) for far in params.fars])]
+    return protocol_table([m for m in found if m.value is not None], len(protocol.scores))
 
 
 def with_interval(metric: Metric, how: str = "") -> str:
@@ -99,7 +140,7 @@ def findings(
             Finding(
                 "info",
                 unresolved(shortest.far, shortest.n_impostor, "impostor pairs") + ".",
-                (f"verification.tar@far={rate(shortest.far)}",),
+                (f"verification.tar@far={fmr_words(shortest.far)}",),
                 "verification.unresolved",
             )
         )
@@ -135,12 +176,13 @@ def _fnmr(by_name: dict[str, Metric], judged: Sequence[Judged]) -> Finding | Non
     usable = [
         j
         for j in judged
-        if (m := by_name[f"verification.fnmr_target@fmr={rate(j.target)}"]).value is not None and m.interval
+        if (m := by_name[f"verification.fnmr_target@fmr={fmr_words(j.target)}"]).value is not None
+        and m.interval
     ]
     if not usable:
         return None
     at = min(usable, key=lambda j: j.target)
-    metric = by_name[f"verification.fnmr_target@fmr={rate(at.target)}"]
+    metric = by_name[f"verification.fnmr_target@fmr={fmr_words(at.target)}"]
     bounds = metric.interval
     if bounds is None or at.threshold is None:
         return None
@@ -153,21 +195,21 @@ def _fnmr(by_name: dict[str, Metric], judged: Sequence[Judged]) -> Finding | Non
         severity = "good" if bounds.high <= FNMR_MEDIUM else "info"
     return Finding(
         severity,
-        f"At the threshold for FMR {rate(at.target)} ({number(at.threshold.value, 3)}, chosen on other people), FNMR "
-        f"is {with_interval(metric, ', the choice included,')}.",
-        (f"verification.fnmr@fmr={rate(at.target)}", metric.name),
+        f"At the threshold for FMR {fmr_words(at.target)} ({number(at.threshold.value, 3)}, chosen on other people), "
+        f"FNMR is {with_interval(metric, ', the choice included,')}.",
+        (f"verification.fnmr@fmr={fmr_words(at.target)}", metric.name),
         "verification.fnmr",
     )
 
 
 def _transfer(by_name: dict[str, Metric], judged: Judged) -> Finding | None:
-    metric = by_name[f"verification.fmr_target@fmr={rate(judged.target)}"]
+    metric = by_name[f"verification.fmr_target@fmr={fmr_words(judged.target)}"]
     if metric.value is None or metric.interval is None or metric.interval.low < FMR_MEDIUM * judged.target:
         return None
     severity: Severity = "high" if metric.interval.low >= FMR_HIGH * judged.target else "medium"
     return Finding(
         severity,
-        f"The threshold for FMR {rate(judged.target)} does not hold for other people of the same set: it gives "
+        f"The threshold for FMR {fmr_words(judged.target)} does not hold for other people of the same set: it gives "
         f"{with_interval(metric)}.",
         (metric.name,),
         "verification.fmr_transfer",
@@ -233,7 +275,7 @@ def caveats(evidence: Evidence, points: Points, drawn: Sequence[Figure]) -> list
         )
     if not any(f.name == "verification_det" for f in drawn):
         found.append("No DET curve: at no threshold do false matches and false non-matches both occur.")
-    weak = [rate(p.far) for p, _, _ in points if p.resolution == "rule of three"]
+    weak = [fmr_words(p.far) for p, _, _ in points if p.resolution == "rule of three"]
     if weak:
         n = points[0][0].n_impostor
         found.append(
@@ -253,7 +295,7 @@ def method(evidence: Evidence, folds: Sequence[FoldAccuracy], judged: Sequence[J
     parts += [evidence.basis] if evidence.basis else []
     parts += [f"Folds ({one.mode}): {one.provenance}." for one in folds]
     parts += [
-        f"Threshold for FMR {rate(j.target)}: {j.provenance}." for j in judged if j.threshold is not None
+        f"Threshold for FMR {fmr_words(j.target)}: {j.provenance}." for j in judged if j.threshold is not None
     ]
     parts.append(
         "A face without a vector counts as a rejected genuine pair and never as a match; EER, AUC, d' and the "
@@ -269,143 +311,3 @@ def method(evidence: Evidence, folds: Sequence[FoldAccuracy], judged: Sequence[J
         "corrected for few people; none where too few people carry the pairs."
     )
     return " ".join(parts)
-
-
-def protocol_table(metrics: Sequence[Metric], n: int) -> Table:
-    """Figures of the pairs that the set declares, for comparison with what others publish."""
-    return Table(
-        "verification_protocol",
-        f"On the {n:,} pairs that the set declares",
-        (
-            Column("figure", "Figure"),
-            Column("value", "Value", "number", 5),
-            Column("interval", "95 %", "interval"),
-            Column("n", "n", "integer"),
-            Column("unit", "of"),
-        ),
-        tuple(
-            {
-                "figure": m.label, "value": m.value, "interval": _pair(m.interval), "n": m.n, "unit": m.n_unit,
-            }
-            for m in metrics
-        ),
-        "The other tables and figures use all pairs of the set, except accuracy, which is this protocol's.",
-    )  # fmt: skip
-
-
-def _pair(interval: Interval | None) -> list[float] | None:
-    return None if interval is None else [interval.low, interval.high]
-
-
-def tables(points: Points, folds: Sequence[FoldAccuracy], judged: Sequence[Judged]) -> list[Table]:
-    """TAR at FAR, judged thresholds, folds."""
-    found = [
-        Table(
-            "verification_tar",
-            "TAR at FAR",
-            (
-                Column("far", "FAR"),
-                Column("tar", "TAR", "percent", 3),
-                Column("interval", "95 %", "interval"),
-                Column("achieved", "achieved", "number", 5),
-                Column("threshold", "Threshold", "number", 4),
-                Column("genuine", "Genuine", "integer"),
-                Column("impostor", "Impostor", "integer"),
-                Column("resolved", "Resolved by"),
-            ),
-            tuple(
-                {
-                    "far": rate(p.far),
-                    "tar": p.tar_all,
-                    "interval": _pair(interval),
-                    "achieved": p.far_achieved,
-                    "threshold": p.threshold,
-                    "genuine": p.n_genuine_all,
-                    "impostor": p.n_impostor,
-                    "resolved": {"rule of thirty": "30 / FAR", "rule of three": "3 / FAR", "no": "no"}[
-                        p.resolution
-                    ],
-                }
-                for p, interval, _ in points
-            ),
-            "Threshold: the smallest observed score whose FAR is at most the target. Resolved: by the rule of "
-            "thirty (30 / FAR impostor pairs), of three (3 / FAR), or not at all; then TAR is what these pairs show.",
-        )
-    ]
-    if judged:
-        found.append(_judged_table(judged))
-    if folds:
-        rows: list[dict[str, Any]] = [
-            {"mode": one.mode, "fold": k + 1, "accuracy": float(one.accuracy[k]),
-             "threshold": float(one.thresholds[k]), "pairs": int(one.counts[k])}
-            for one in folds
-            for k in range(len(one.accuracy))
-        ]  # fmt: skip
-        rows += [
-            {"mode": one.mode, "fold": "all", "accuracy": one.mean, "pairs": int(one.counts.sum())}
-            for one in folds
-        ]
-        found.append(
-            Table(
-                "verification_folds",
-                "Accuracy of every fold",
-                (
-                    Column("mode", "Protocol"),
-                    Column("fold", "Fold"),
-                    Column("accuracy", "Accuracy", "percent", 3),
-                    Column("threshold", "Threshold of the other folds", "number", 4),
-                    Column("pairs", "Pairs", "integer"),
-                ),
-                tuple(rows),
-                "Thresholds are similarities for exact, distances for insightface and facenet.",
-            )
-        )
-    return found
-
-
-def _judged_table(judged: Sequence[Judged]) -> Table:
-    rows = []
-    for j in judged:
-        row: dict[str, Any] = {
-            "fmr": rate(j.target), "genuine": j.rates.n_genuine if j.rates else None, "people": j.people or None,
-            "impostor": j.n_impostor or None, "why": j.missing or (j.fnmr.why if j.fnmr else ""),
-        }  # fmt: skip
-        for key, shown in (
-            ("threshold", j.threshold), ("fnmr", j.fnmr), ("target", j.with_threshold), ("person", j.per_person),
-            ("scored", j.scored), ("reached", j.fmr), ("reached_target", j.fmr_target),
-        ):  # fmt: skip
-            row[key] = shown.value if shown else None
-            row[f"{key}_interval"] = _pair(shown.interval) if shown else None
-        rows.append(row)
-    lost = any(j.scored is not None for j in judged)
-    columns = (
-        Column("fmr", "FMR target"),
-        Column("threshold", "Threshold", "number", 4),
-        Column("threshold_interval", "95 %", "interval"),
-        Column("fnmr", "FNMR", "percent", 3),
-        Column("fnmr_interval", "95 %, threshold as it is", "interval"),
-        Column("target_interval", "95 %, its choice included", "interval"),
-        Column("scored", "FNMR with vectors", "percent", 3) if lost else None,
-        Column("genuine", "Genuine pairs", "integer"),
-        Column("person", "FNMR a person", "percent", 3),
-        Column("person_interval", "95 %", "interval"),
-        Column("people", "People", "integer"),
-        Column("reached", "FMR reached", "percent", 4),
-        Column("reached_interval", "95 %, threshold as it is", "interval"),
-        Column("reached_target_interval", "95 %, its choice included", "interval"),
-        Column("impostor", "Impostor pairs", "integer"),
-        Column("why", "Note") if any(row["why"] for row in rows) else None,
-    )
-    return Table(
-        "verification_thresholds",
-        "Error rates at thresholds chosen on other people",
-        tuple(column for column in columns if column is not None),
-        tuple(rows),
-        "FNMR counts a genuine pair without a vector as an error"
-        + (
-            "; the column of pairs with vectors leaves them out. "
-            if lost
-            else "; here no such pair is judged. "
-        )
-        + "FNMR a person: the mean over people, each weighing the same.",
-    )
