@@ -47,14 +47,13 @@ def strip() -> list[tuple[str, KeyFigure]]:
 
 
 def key_figures(record: RunRecord) -> list[KeyValue]:
-    """The strip of key figures; each with a metric or a reason."""
-    return [_key_value(record, name, figure) for name, figure in strip()]
+    """The strip of the analyses that were asked for; each figure with a metric or a reason."""
+    there = {result.name: result for result in record.results}
+    return [_key_value(there[name], figure) for name, figure in strip() if name in there]
 
 
-def _key_value(record: RunRecord, name: str, figure: KeyFigure) -> KeyValue:
-    result = record.result(name)
-    if result is None:
-        return KeyValue(name, figure, None, f"not run: {name} was not asked for")
+def _key_value(result: AnalysisResult, figure: KeyFigure) -> KeyValue:
+    name = result.name
     if result.status != "done":
         why = f"{result.status.replace('_', ' ')}: {result.reason or 'no reason given'}"
         return KeyValue(name, figure, None, why)

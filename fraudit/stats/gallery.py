@@ -219,7 +219,7 @@ def plan_searches(
         )
     people, at, counts = np.unique(np.asarray(subjects), return_inverse=True, return_counts=True)
     at = at.ravel()
-    rng = labelled_rng(seed, "identification.deal")
+    rng = labelled_rng(seed, "search.deal")
     side, role = np.zeros(len(people), bool), np.zeros(len(people), bool)
     for turn, stratum in enumerate((counts > 1, counts == 1)):
         mixed = rng.permutation(np.flatnonzero(stratum))

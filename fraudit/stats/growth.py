@@ -224,7 +224,7 @@ def _replicates(of: Counts, sizes: F64) -> tuple[_Replicates, _Replicates]:
     """The curve without each of GROUPS groups of searchers, and without each part of the enrolled."""
     full = _curve(of, sizes)
     people, at = np.unique(of.searcher, return_inverse=True)
-    rng = labelled_rng(len(people), "identification.growth")
+    rng = labelled_rng(len(people), "search.growth")
     group = (rng.permutation(len(people)) % min(GROUPS, len(people)))[at.ravel()]
     free = ~of.certain
     rows = [free & (group != g) for g in range(int(group.max()) + 1)]

@@ -125,7 +125,7 @@ def hubs(
     """
     if not found.total:
         raise InsufficientData("no false positive at this threshold: nobody takes more of them than others")
-    rng = labelled_rng(seed, "identification.hubs")
+    rng = labelled_rng(seed, "search.hubs")
     size = max(1, round(worst * found.enrolled))
     counts = found.by_entry().astype(np.float64)
     share = _worst_share(counts, size)
@@ -213,7 +213,7 @@ def group_shares(
         raise InsufficientData("no false positive on an enrolled person whose group is known")
     names = sorted(set(labels[known].tolist()))
     member = np.array([labels == name for name in names])[:, known]
-    rng = labelled_rng(seed, "identification.groups")
+    rng = labelled_rng(seed, "search.groups")
     own = counts[known]
     null = np.array([member @ rng.permutation(own) for _ in range(draws)]) / total
     cells = known[found.entry]

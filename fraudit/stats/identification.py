@@ -211,7 +211,7 @@ def search(
     mate = np.where(people[at] == who, at, -1)
     q = np.where(usable[:, None], q, 0).astype(q.dtype, copy=False)
     mate_score = np.where(usable, _mate_scores(gallery, first, many, q, mate), -np.inf)
-    order = labelled_rng(seed, "identification.parts").permutation(len(people))
+    order = labelled_rng(seed, "search.parts").permutation(len(people))
     part = np.empty(len(people), np.int64)
     part[order] = np.arange(len(people)) * PARTS // len(people)
     found = _Found(len(who), depth)

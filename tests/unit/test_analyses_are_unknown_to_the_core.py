@@ -15,7 +15,6 @@ ROOT = Path(__file__).resolve().parents[2] / "fraudit"
 # Commands that are an analysis' own shortcut; main.py lists the modules of all commands.
 SHORTCUTS = {"cli/bias.py", "cli/pca.py", "cli/scores.py", "cli/main.py"}
 # Planning and asking of scorers, until verification, robustness and bias run over scored pairs themselves.
-NOT_YET = {"scorers/plan.py", "scorers/run.py"}
 # Examples in a message or in the help of an option: a reader's, not the program's.
 EXAMPLES = {
     "--param robustness.severities=1,3,5",
@@ -52,7 +51,7 @@ def test_no_core_module_names_an_analysis() -> None:
     found = {}
     for path in sorted(ROOT.rglob("*.py")):
         name = path.relative_to(ROOT).as_posix()
-        if name.split("/")[0] in ("analyses", "embedders") or name in SHORTCUTS | NOT_YET:
+        if name.split("/")[0] in ("analyses", "embedders") or name in SHORTCUTS:
             continue
         if hits := names_in(path.read_text(encoding="utf-8"), ANALYSES.names()):
             found[name] = hits
@@ -97,7 +96,7 @@ def test_the_search_leaves_prose_alone(source: str) -> None:
 
 
 def test_the_exceptions_are_still_needed() -> None:
-    for name in SHORTCUTS | NOT_YET:
+    for name in SHORTCUTS:
         assert names_in((ROOT / name).read_text(encoding="utf-8"), ANALYSES.names()), name
     text = "\n".join(path.read_text(encoding="utf-8") for path in ROOT.rglob("*.py"))
     assert not [example for example in EXAMPLES if example not in text]

@@ -17,7 +17,8 @@ PARAMS = {"robustness": {"corruptions": ("grey", "jpeg"), "severities": (1, 5), 
 
 
 def test_an_audit_asks_no_more_than_was_estimated(tmp_path: Path) -> None:
-    plan = AuditPlan(BOX, "sample", skip=("leakage", "directions"), params=PARAMS, limit=120, pictures="none")
+    skip = ("leakage", "directions", "identification")
+    plan = AuditPlan(BOX, "sample", skip=skip, params=PARAMS, limit=120, pictures="none")
     told = estimate(plan)
     record = run_plan(plan, tmp_path / "run")
     asked = {result.name: result.queries for result in record.results}

@@ -82,7 +82,7 @@ def test_the_interval_of_planted_leaks_covers_what_a_probe_of_this_size_reads() 
 
 
 def test_worlds_without_leaks_raise_a_finding_in_at_most_the_stated_share() -> None:
-    """Holm at 0.6 %: 0.3 of 40 expected at most; 99.9 % binomial bound 3."""
+    """Holm at 0.7 %: 0.3 of 40 expected at most; 99.9 % binomial bound 3."""
     assert sum(null_world(seed) for seed in range(40)) <= 3
 
 

@@ -106,7 +106,7 @@ def test_the_first_screen_has_verdict_cards_and_all_key_figures(page):
     first = page[: page.index('<section id="verification"')]
     assert first.count('<li class="card ') == 5
     assert "3 more findings in the sections below" in first
-    assert first.count('<div class="key">') == len(summary.strip()) == 7
+    assert first.count('<div class="key">') == 7
     assert "99.30\u202f%" in first
     assert first.index("2.1 times that for men") < first.index("Worst corruption: medical mask")
 
@@ -160,7 +160,7 @@ def test_a_record_with_nothing_in_it_still_renders(tmp_path):
     text = render(tmp_path).read_text()
     assert "Incomplete run." in text
     assert "No analysis ran to its end, so nothing can be concluded." in text
-    assert text.count("was not asked for") == 7
+    assert text.count('<div class="key">') == 0
 
 
 def test_a_figure_that_cannot_be_drawn_does_not_take_the_report_with_it(tmp_path):
@@ -240,7 +240,7 @@ def test_the_resolvable_fnmr_is_the_one_at_the_lowest_fmr_that_has_a_value():
     values = {k.figure.label: k for k in summary.key_figures(record_of(result))}
     assert values["FNMR at the resolvable FMR"].metric.value == 0.3
     assert values["Accuracy, ten folds"].reason == "verification ran and gave no such figure"
-    assert values["Attack success"].reason == "not run: inversion was not asked for"
+    assert "Attack success" not in values  # no section of it was asked for
 
 
 def test_a_missing_key_figure_gives_its_reason():

@@ -110,7 +110,7 @@ ANALYSIS = Analysis(
             place=15,
         ),
     ),
-    cosmetic=frozenset({"reconstructions"}),
+    cosmetic=frozenset({"reconstructions", "level"}),
     from_vectors=True,
     work=work,
     comparison="fraudit.analyses.bias.comparison:COMPARISON",

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from fraudit.analyses.identification.measure import Enrolment, Found, GroupRates, Growth, Target
 from fraudit.analyses.identification.params import Params
-from fraudit.analyses.shared.words import interval_ends, slug
-from fraudit.formatting import fmr_words, number, percent, probability
+from fraudit.analyses.shared.words import slug
+from fraudit.formatting import fmr_words, percent, probability
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.search_rates import SearchRate
-from fraudit.types import Column, Finding, Interval, Metric, Severity, Table
+from fraudit.types import Finding, Interval, Metric, Severity
 
 NAME = "identification"
 FNIR_HIGH, FNIR_MEDIUM, FNIR_LOW, FNIR_GOOD = 0.10, 0.02, 0.005, 0.02
@@ -51,7 +50,8 @@ def _metric(name: str, found: SearchRate, label: str, better: str = "lower", gro
     )  # fmt: skip
 
 
-def _unresolved(target: Target) -> str:
+def unresolved(target: Target) -> str:
+    """Why a target has no figure."""
     r = target.chosen.resolution
     return (
         f"not resolvable: FPIR {fmr_words(target.chosen.target)} needs {r.needed:,} searches of people who are not "
@@ -68,7 +68,7 @@ def metrics(found: Found, params: Params) -> Iterator[Metric]:
                 yield Metric(
                     f"{NAME}.{kind}@fpir={at}",
                     None,
-                    missing=_unresolved(t),
+                    missing=unresolved(t),
                     better="lower",
                     label=f"{words} at FPIR {at}",
                 )
@@ -84,7 +84,7 @@ def metrics(found: Found, params: Params) -> Iterator[Metric]:
         )  # fmt: skip
     for rank, rate in found.ranks:
         hit = _metric(
-            f"cmc.rank={rank}", _complement(rate), f"mate within rank {rank}, no threshold", "higher"
+            f"cmc.rank={rank}", complement(rate), f"mate within rank {rank}, no threshold", "higher"
         )
         yield hit
     yield Metric(
@@ -112,7 +112,7 @@ def metrics(found: Found, params: Params) -> Iterator[Metric]:
     yield from _official_metrics(found)
     for e in found.enrolments:
         key = f"enrolment.{e.rule}.{e.pictures}"
-        yield _metric(f"{key}.fnir", e.fnir, f"FNIR with {_rule_words(e)}")
+        yield _metric(f"{key}.fnir", e.fnir, f"FNIR with {rule_words(e)}")
 
 
 def _official_metrics(found: Found) -> Iterator[Metric]:
@@ -120,17 +120,18 @@ def _official_metrics(found: Found) -> Iterator[Metric]:
         for rank, rate in o.ranks:
             yield _metric(
                 f"{slug(o.gallery)}.cmc.rank={rank}",
-                _complement(rate),
+                complement(rate),
                 f"gallery {o.gallery}: mate within rank {rank}",
                 "higher",
             )
         for target, _, rate in o.tpir:
             at = fmr_words(target)
             words = f"gallery {o.gallery}: TPIR at FPIR {at}, threshold chosen on the same searches"
-            yield _metric(f"{slug(o.gallery)}.tpir@fpir={at}", _complement(rate), words, "higher")
+            yield _metric(f"{slug(o.gallery)}.tpir@fpir={at}", complement(rate), words, "higher")
 
 
-def _complement(rate: SearchRate) -> SearchRate:
+def complement(rate: SearchRate) -> SearchRate:
+    """1 minus a rate, its interval turned round."""
     i = rate.interval
     flipped = Interval(1 - i.high, 1 - i.low, i.level, i.method) if i else None
     return SearchRate(
@@ -175,182 +176,10 @@ def _growth_metrics(g: Growth, params: Params) -> Iterator[Metric]:
             )
 
 
-def _rule_words(e: Enrolment) -> str:
+def rule_words(e: Enrolment) -> str:
+    """An enrolment rule in words."""
     pictures = "1 picture" if e.pictures == 1 else f"up to {e.pictures} pictures"
     return pictures if e.pictures == 1 else f"{pictures}, {RULE_WORDS[e.rule]}"
-
-
-def tables(found: Found) -> list[Table]:
-    """Targets, growth, groups and enrolment rules."""
-    out = [_target_table(found), _growth_table(found)] if found.growth else [_target_table(found)]
-    out += [_group_table(g) for g in found.groups if g.fpir or g.fnir]
-    if len(found.enrolments) > 1:
-        out.append(_enrolment_table(found))
-    if found.official:
-        out.append(_official_table(found))
-    return out
-
-
-def _target_table(found: Found) -> Table:
-    rows = []
-    for t in found.targets:
-        rows.append(
-            {
-                "target": t.chosen.target,
-                "threshold": t.chosen.value if t.resolved else None,
-                "fpir": t.fpir.value if t.resolved else None,
-                "fpir_interval": interval_ends(t.fpir.interval) if t.resolved else None,
-                "fnir": t.fnir.value if t.resolved else None,
-                "fnir_interval": interval_ends(t.fnir.interval) if t.resolved else None,
-                "n": f"{int((~found.judged.mated).sum()):,} / {int(found.judged.mated.sum()):,}",
-                "note": "" if t.resolved else _unresolved(t),
-            }
-        )
-    return Table(
-        "identification_targets",
-        "Thresholds for FPIR targets",
-        (
-            Column("target", "FPIR target", "number"),
-            Column("threshold", "threshold", "number", 4),
-            Column("fpir", "FPIR reached", "percent"),
-            Column("fpir_interval", "95 % interval", "interval"),
-            Column("fnir", "FNIR, rank 1", "percent"),
-            Column("fnir_interval", "95 % interval", "interval"),
-            Column("n", "searches not mated / mated"),
-            Column("note", "note"),
-        ),
-        tuple(rows),
-        f"{int(found.plan.people[1]):,} people enrolled on each half.",
-    )
-
-
-def _growth_table(found: Found) -> Table:
-    rows: list[dict[str, Any]] = []
-
-    def add(kind: str, people: int, value: float, interval: Interval | None, how: str) -> None:
-        ends = interval_ends(interval)
-        rows.append({"kind": kind.upper(), "people": people, "value": value, "interval": ends, "how": how})
-
-    for g in found.growth:
-        for p in g.points:
-            add(g.kind, p.people, p.value, p.interval, "measured")
-        if g.test is not None:
-            t = g.test
-            how = "holds" if t.passed else "fails"
-            how = f"predicted from {t.fitted:,.0f} people ({how}; equal people: {percent(t.binomial)})"
-            add(g.kind, t.people, t.predicted, t.interval, how)
-        if g.further is not None:
-            add(g.kind, g.further.people, g.further.value, g.further.interval, "extrapolated")
-    return Table(
-        "identification_growth",
-        "Error rates against the number of enrolled people",
-        (
-            Column("kind", "rate"),
-            Column("people", "people enrolled", "integer"),
-            Column("value", "rate", "percent"),
-            Column("interval", "95 % interval", "interval"),
-            Column("how", "how"),
-        ),
-        tuple(rows),
-        f"At the threshold for FPIR {fmr_words(found.growth[0].target)}. Measured: the mean over all galleries of that "
-        "size.",
-    )
-
-
-def _group_table(g: GroupRates) -> Table:
-    entries = {e.group: e for e in g.entries}
-    rows = []
-    for name in sorted({*g.fpir, *g.fnir, *entries}):
-        e, p, n = entries.get(name), g.fpir.get(name), g.fnir.get(name)
-        rows.append(
-            {
-                "group": name,
-                "fpir": p.value if p else None, "fpir_interval": interval_ends(p.interval) if p else None,
-                "fnir": n.value if n else None, "fnir_interval": interval_ends(n.interval) if n else None,
-                "searches": (p.n if p else 0) + (n.n if n else 0),
-                "share": e.share if e else None, "share_interval": interval_ends(e.interval) if e else None,
-                "gallery": e.of_gallery if e else None,
-            }
-        )  # fmt: skip
-    return Table(
-        f"identification_{slug(g.attribute)}",
-        f"Searchers and enrolled people by {g.attribute}",
-        (
-            Column("group", g.attribute),
-            Column("fpir", "FPIR", "percent"), Column("fpir_interval", "95 % interval", "interval"),
-            Column("fnir", "FNIR, rank 1", "percent"), Column("fnir_interval", "95 % interval", "interval"),
-            Column("searches", "searches", "integer"),
-            Column("share", "share of the false positives its entries take", "percent"),
-            Column("share_interval", "95 % interval", "interval"),
-            Column("gallery", "its share of the gallery", "percent"),
-        ),
-        tuple(rows),
-        "One threshold for all. " + (g.reason[:1].upper() + g.reason[1:] + "." if g.reason else ""),
-    )  # fmt: skip
-
-
-def _enrolment_table(found: Found) -> Table:
-    rows = []
-    for e in found.enrolments:
-        d = e.difference
-        rows.append(
-            {
-                "rule": _rule_words(e), "fnir": e.fnir.value, "interval": interval_ends(e.fnir.interval),
-                "fpir": e.fpir.value, "change": d.fnir.value if d else None,
-                "change_interval": interval_ends(d.fnir.interval) if d else None,
-                "note": e.reason or ("the usual rule" if d is None else ""),
-            }
-        )  # fmt: skip
-    return Table(
-        "identification_enrolment",
-        "How to enrol",
-        (
-            Column("rule", "enrolled of a person"), Column("fnir", "FNIR, rank 1", "percent"),
-            Column("interval", "95 % interval", "interval"), Column("fpir", "FPIR reached", "percent"),
-            Column("change", "change of FNIR", "percent"),
-            Column("change_interval", "interval for all rules", "interval"),
-            Column("note", "note"),
-        ),
-        tuple(rows),
-        "Every rule has its own threshold for the same FPIR; changes are paired over the same searches. People with "
-        "fewer pictures enrol what they have (at most half of their pictures).",
-    )  # fmt: skip
-
-
-def _official_table(found: Found) -> Table:
-    rows: list[dict[str, Any]] = []
-    for o in found.official:
-        given = {"gallery": o.gallery, "enrolled": o.enrolled, "searches": o.searches}
-        for rank, rate in o.ranks:
-            hit = _complement(rate)
-            rows.append(
-                {
-                    **given,
-                    "figure": f"rank {rank}",
-                    "value": hit.value,
-                    "interval": interval_ends(hit.interval),
-                }
-            )
-        for target, threshold, rate in o.tpir:
-            hit = _complement(rate)
-            what = f"TPIR at FPIR {fmr_words(target)} (threshold {number(threshold, 4)})"
-            rows.append(
-                {**given, "figure": what, "value": hit.value, "interval": interval_ends(hit.interval)}
-            )
-    return Table(
-        "identification_official",
-        "The set's own galleries and probes",
-        (
-            Column("gallery", "gallery"),
-            Column("enrolled", "people enrolled", "integer"),
-            Column("searches", "searches", "integer"),
-            Column("figure", "figure"),
-            Column("value", "value", "percent"),
-            Column("interval", "95 % interval", "interval"),
-        ),
-        tuple(rows),
-        "As the published protocol counts: thresholds are chosen on the searches that they judge.",
-    )
 
 
 def findings(found: Found, params: Params) -> list[Finding]:
@@ -359,7 +188,7 @@ def findings(found: Found, params: Params) -> list[Finding]:
     enrolled = int(found.plan.people[1])
     if found.main is None:
         rule = f"{NAME}.unresolved"
-        reasons = {_unresolved(t) if not t.resolved else t.fnir.missing for t in found.targets}
+        reasons = {unresolved(t) if not t.resolved else t.fnir.missing for t in found.targets}
         out.append(
             Finding("info", f"No FPIR target can be judged among {enrolled} enrolled people: {min(reasons)}.", (), rule)
         )  # fmt: skip
@@ -369,7 +198,7 @@ def findings(found: Found, params: Params) -> list[Finding]:
     out += [transfer] if transfer else []
     smallest = next((t for t in found.targets if not t.resolved), None)
     if smallest is not None:
-        text = _unresolved(smallest)
+        text = unresolved(smallest)
         out.append(
             Finding(
                 "info",
@@ -484,11 +313,11 @@ def _enrolment(found: Found) -> Finding | None:
         for e in better
         if e is not best and e.difference is not None and e.difference.fnir.interval.low <= d.value
     ]
-    tail = f" Not told apart from it: {'; '.join(_rule_words(e) for e in rest)}." if rest else ""
+    tail = f" Not told apart from it: {'; '.join(rule_words(e) for e in rest)}." if rest else ""
     usual = found.enrolments[0]
     return Finding(
         "info",
-        f"Enrolling {_rule_words(best)} in place of {_rule_words(usual)} lowers FNIR by {percent(-d.value)} ({size}, "
+        f"Enrolling {rule_words(best)} in place of {rule_words(usual)} lowers FNIR by {percent(-d.value)} ({size}, "
         f"for {best.tests} rules at once) to {percent(best.fnir.value)} at the same FPIR.{tail}",
         (f"{NAME}.enrolment.{best.rule}.{best.pictures}.fnir",),
         f"{NAME}.enrolment",
