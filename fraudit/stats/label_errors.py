@@ -226,3 +226,26 @@ def misplaced(
     masks = np.zeros((3, len(unit)), bool)
     masks[:, keep] = judged, far, flagged
     return Misplaced(full[0], full[1], nearest, far_below, near_above, masks[0], masks[1], masks[2], expected)
+
+
+def least_true(found: Misplaced, subjects: I64, level: float) -> int:
+    """Flagged pictures that are wrong labels at least; wrong in at most a share `level` of clean sets.
+
+    False flags come together (relatives, one hard person), so that flags between the same two people count once. Their
+    number in a clean set is Poisson around `expected_false`, which is itself an estimate from the people whose other
+    pictures come near somebody else: with a gamma prior the predictive distribution is negative binomial (Gelman et
+    al., Bayesian Data Analysis, 2013, 2.6). What lies beyond its 1 - `level` quantile is true.
+
+    Args:
+        subjects: i64[N]. level: one-sided, in (0, 1).
+    """
+    if not found.count or found.expected_false <= 0:
+        return 0
+    one, two = subjects[found.flagged], found.nearest[found.flagged]
+    events = len(np.unique(np.stack([np.minimum(one, two), np.maximum(one, two)]), axis=1).T)
+    people = len(np.unique(subjects[found.judged & ~found.far]))
+    seen = found.expected_false * (people + 1) / float(found.far.sum())  # people near somebody else, and one
+    most = np.arange(events + 1)
+    below = special.betainc(seen, most + 1.0, seen / (seen + found.expected_false))
+    false = int(np.searchsorted(below, 1 - level))
+    return int(found.count * max(0, events - false) / events)
