@@ -121,13 +121,17 @@ def _one_of(name: str, value: str, known: Sequence[str]) -> None:
 
 
 def plan_from_toml(path: Path, overrides: Mapping[str, Any] | None = None) -> AuditPlan:
-    """Read a plan; command-line values in `overrides` win.
+    """Read a plan; command-line values in `overrides` win, among `params` one by one.
 
     Raises:
         UsageError: unreadable, not TOML, or an unknown key (with the nearest one suggested).
     """
     table = read_toml(path, "check the path", "the plan", UsageError)
-    return plan_from_values({**table, **(overrides or {})}, str(path))
+    values = {**table, **(overrides or {})}
+    own, given = table.get("params"), (overrides or {}).get("params")
+    if isinstance(own, Mapping) and given and all(isinstance(v, Mapping) for v in own.values()):
+        values["params"] = {name: {**own.get(name, {}), **given.get(name, {})} for name in {**own, **given}}
+    return plan_from_values(values, str(path))
 
 
 def plan_from_values(values: Mapping[str, Any], where: str = "plan") -> AuditPlan:

@@ -10,6 +10,7 @@ import typer
 
 if TYPE_CHECKING:
     from fraudit.audit.plan import AuditPlan
+    from fraudit.cli.shortcuts import with_shortcuts
 
 
 def split(values: list[str] | None) -> tuple[str, ...]:
@@ -41,6 +42,12 @@ def analyze(
     skip: Annotated[list[str] | None, typer.Option(help="Not these analyses.")] = None,
     param: Annotated[
         list[str] | None, typer.Option(help="ANALYSIS.NAME=VALUE, e.g. robustness.severities=1,3,5")
+    ] = None,
+    quality: Annotated[
+        Path | None, typer.Option(help="CSV that OFIQ wrote of these pictures.")
+    ] = None,
+    enrol: Annotated[
+        list[str] | None, typer.Option(help="Condition that is enrolled: normal, or LABEL=VALUE.")
     ] = None,
     judge: Annotated[
         list[str] | None, typer.Option(help="Independent embedder that judges inversions.")
@@ -78,7 +85,7 @@ def analyze(
         "weights": str(weights) if weights else None,
         "only": split(only) or None,
         "skip": split(skip) or None,
-        "params": parse_params(param or []) or None,
+        "params": with_shortcuts(parse_params(param or []), quality, enrol) or None,
         "judges": tuple(judge) if judge else None,
         "inverter": inverter,
         "detector": detector,

@@ -225,6 +225,12 @@ class Locator:
             self._several.add(key)
         return Located(None, NO_FACE) if points is None else Located(points)
 
+    def score(self, picture: U8) -> float:
+        """The detector's own confidence in the face that is meant, NaN where it finds none; not remembered."""
+        height, width = picture.shape[:2]
+        found = [face for face in self.detector.find(picture) if np.isfinite(face.landmarks).all()]
+        return choose(found, height, width, self.policy).score if found else float("nan")
+
     def __call__(self, index: int, data: bytes, picture: U8) -> Located:
         """Points f32[5,2] in pixels of `picture`, or the reason there are none. `index` is not used."""
         key = self.key(data)

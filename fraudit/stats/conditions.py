@@ -34,7 +34,8 @@ from fraudit.types import F64, I64, Bool, Interval
 
 MOST_CONDITIONS = 16
 LEAST_WITH_BOTH = 6  # people with two values of a label, below which it does not count as varying
-FLIPS = 20_000
+FLIPS, MOST_FLIPS = 20_000, 1_000_000
+_ROOM = 4_000_000  # signs held at once
 
 
 def value_variation(labels: ArrayLike, subjects: I64) -> tuple[float, int]:
@@ -132,8 +133,8 @@ class Cell:
         interval: of it, or None with the reason in `missing`. similarity: mean score of the pairs that have one, with
             `similarity_interval` (genuine cells alone).
         errors, pairs, people: counts; an impostor pair has two people.
-        rate_change, similarity_change: against the reference cell; None for that cell itself. For impostor cells
-            `fmr_change` with `fmr_p_holm`.
+        rate_change, similarity_change: against the reference cell; None for it and for a cell without a pair. For
+            impostor cells `fmr_change` with `fmr_p_holm`.
     """
 
     enrolled: str
@@ -190,29 +191,47 @@ def _person_sums(values: F64, people: I64, count: int) -> tuple[F64, F64]:
     return np.bincount(people, values, count) / np.maximum(n, 1), n
 
 
-def sign_flip_p(differences: F64, tests: int, seed: int = 0) -> float:
+def sign_flip_p(differences: F64, tests: int, seed: int = 0, least: float = 0.0) -> float:
     """Two-sided p of people's differences f64[K] with mean 0, signs flipped; 1 below `fewest_both(tests)` people.
 
     Of means that are studentised, so that one large person does not decide. All flips where there are few.
+
+    Args:
+        least: p that must be within reach: where none of the first `FLIPS` is as extreme, as many are drawn anew as
+            a third of it takes. Both stages are valid p values, and the second is only ever larger than what the
+            first would allow.
     """
     k = len(differences)
     if k < fewest_both(tests) or not differences.any():
         return 1.0
-    if k <= 14:
-        signs = np.where((np.arange(2 ** (k - 1))[:, None] >> np.arange(k)) & 1, -1.0, 1.0)
-    else:
-        signs = np.random.default_rng([seed, 47]).choice(np.array([-1.0, 1.0]), (FLIPS, k))
     square = float(differences @ differences)
 
     def size(means: F64) -> F64:
         return np.abs(means) / np.sqrt(np.maximum(square / k - means**2, 1e-12 * square / k))
 
     observed = float(size(np.array([differences.mean()]))[0])
-    return tail_share(size(signs @ differences / k), observed, k <= 14)
+    if k <= 14:
+        signs = np.where((np.arange(2 ** (k - 1))[:, None] >> np.arange(k)) & 1, -1.0, 1.0)
+        return tail_share(size(signs @ differences / k), observed, True)
+    rng = np.random.default_rng([seed, 47])
+
+    def drawn(count: int) -> float:
+        step = max(1, _ROOM // k)
+        parts = [
+            rng.choice(np.array([-1.0, 1.0]), (min(step, count - start), k)) @ differences / k
+            for start in range(0, count, step)
+        ]
+        return tail_share(size(np.concatenate(parts)), observed, False)
+
+    p = drawn(FLIPS)
+    if p * (FLIPS + 1) < 1.5 and p > least > 0:
+        return drawn(min(int(np.ceil(3 / least)), MOST_FLIPS))
+    return p
 
 
 def _paired(
-    values: F64, people: I64, cell: Bool, reference: Bool, count: int, tests: int, rates: bool, level: float
+    values: F64, people: I64, cell: Bool, reference: Bool, count: int, tests: int, rates: bool, level: float,
+    least: float,
 ) -> tuple[float, Interval | None, str, int, float]:
     """(mean difference over people, interval, reason, people, p) of bool[P] cell less bool[P] reference."""
     one, n_one = _person_sums(values[cell], people[cell], count)
@@ -223,19 +242,19 @@ def _paired(
         return float("nan"), None, "nobody has pairs in this cell and in the reference", 0, 1.0
     away = (one - two)[both]
     if k < LEAST_PEOPLE:
-        why = f"{k} people have pairs in both cells; at least {LEAST_PEOPLE:.0f} are needed"
+        why = f"people with pairs in both cells: {k}; at least {LEAST_PEOPLE:.0f} are needed"
         return float(away.mean()), None, why, k, 1.0
     if rates:
         found = person_difference(away, np.ones(k), level)
-        return found.value, found.interval, found.reason, k, sign_flip_p(away, tests)
+        return found.value, found.interval, found.reason, k, sign_flip_p(away, tests, least=least)
     around = clustered_mean(away, np.arange(k), level)
-    return float(away.mean()), around, "", k, sign_flip_p(away, tests)
+    return float(away.mean()), around, "", k, sign_flip_p(away, tests, least=least)
 
 
 def condition_matrix(
     labels: ArrayLike, subjects: I64, left: I64, right: I64, scores: ArrayLike, threshold: float, *,
     impostors: tuple[I64, I64, ArrayLike] | None = None, reference: str | tuple[str, str] | None = None,
-    ordered: bool = False, level: float = 0.95,
+    ordered: bool = False, level: float = 0.95, change_level: float | None = None, least: float = 0.0,
 ) -> Matrix:  # fmt: skip
     """FNMR, mean similarity and FMR of every two conditions at one threshold, against the reference cell.
 
@@ -246,6 +265,8 @@ def condition_matrix(
         threshold: a pair matches at or above it.
         impostors: (left, right, scores) of impostor pairs.
         reference: a condition, or (enrolled, seen); by default the most common condition with itself.
+        level: of intervals; `change_level` of those of changes, where it is another.
+        least: p before correction that sign flips must be able to reach (`sign_flip_p`).
     Raises:
         UsageError: an unknown reference. InsufficientData: no genuine pair with both conditions known.
     """
@@ -268,13 +289,16 @@ def condition_matrix(
     where = _cells_of(at, left, right, ordered, len(names))
     if not (where >= 0).any():
         raise InsufficientData("no genuine pair has a known condition at both pictures")
-    genuine = _genuine(numbers, base, where, np.asarray(scores, np.float64), threshold, subjects[left], level)
+    away = level if change_level is None else change_level
+    genuine = _genuine(
+        numbers, base, where, np.asarray(scores, np.float64), threshold, subjects[left], (level, away), least
+    )  # fmt: skip
     impostor: dict[tuple[str, str], Cell] = {}
     if impostors is not None:
         a, b, other = impostors
         hit = np.asarray(other, np.float64) >= threshold
         places = _cells_of(at, a, b, ordered, len(names))
-        impostor = _impostor(numbers, base, places, hit, subjects[a], subjects[b], level)
+        impostor = _impostor(numbers, base, places, hit, subjects[a], subjects[b], (level, away))
     if not ordered:
         genuine, impostor = _mirrored(genuine), _mirrored(impostor)
     return Matrix(tuple(names), base, genuine, impostor, int((where < 0).sum()), ordered)
@@ -289,14 +313,15 @@ def _cells_of(codes: I64, left: I64, right: I64, ordered: bool, count: int) -> I
 
 def _genuine(
     numbers: Mapping[tuple[str, str], int], base: tuple[str, str], where: I64, scores: F64, threshold: float,
-    people: I64, level: float,
+    people: I64, levels: tuple[float, float], least: float,
 ) -> dict[tuple[str, str], Cell]:  # fmt: skip
+    level = levels[0]
     codes = np.unique(people, return_inverse=True)[1].ravel()
     count = int(codes.max()) + 1
     errors = (~(scores >= threshold)).astype(np.float64)
     scored = ~np.isnan(scores)
     reference = where == numbers[base]
-    others = [cell for cell in numbers if cell != base]
+    others = [cell for cell, number in numbers.items() if cell != base and (where == number).any()]
     changes: dict[str, dict[tuple[str, str], PairedCell]] = {}
     for kind, values, use in (("rate", errors, np.ones(len(scores), bool)), ("similarity", scores, scored)):
         found = [
@@ -308,7 +333,8 @@ def _genuine(
                 count,
                 len(others),
                 kind == "rate",
-                level,
+                levels[1],
+                least,
             )
             for c in others
         ]
@@ -337,8 +363,9 @@ def _genuine(
 
 def _impostor(
     numbers: Mapping[tuple[str, str], int], base: tuple[str, str], where: I64, hit: Bool, left: I64, right: I64,
-    level: float,
+    levels: tuple[float, float],
 ) -> dict[tuple[str, str], Cell]:  # fmt: skip
+    level = levels[0]
     reference = where == numbers[base]
     changes: dict[tuple[str, str], Change] = {}
     out: dict[tuple[str, str], Cell] = {}
@@ -346,7 +373,7 @@ def _impostor(
         part = where == number
         around, why = interval_or_reason(partial(clustered_rate, hit[part], left[part], right[part], level))
         if cell != base and part.any() and reference.any():
-            changes[cell] = rate_change(hit, reference, part, left, right, level)[2]
+            changes[cell] = rate_change(hit, reference, part, left, right, levels[1])[2]
         people = len(np.unique(np.concatenate([left[part], right[part]])))
         out[cell] = Cell(
             *cell, float(hit[part].mean()) if part.any() else None, around, why, None, None, int(hit[part].sum()),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudit.analyses.shared.attributes import spellings
+from fraudit.analyses.shared.measured import picture_quality, pose_parameters
 from fraudit.errors import DataError, UsageError, suggest
-from fraudit.types import F64, I64, U8
+from fraudit.types import F64, I64
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -155,41 +156,24 @@ def measured_targets(
 ) -> tuple[list[Target], str]:
     """(targets measured in faces `rows`, why 3DDFA_V2 is not among them or '')."""
     from fraudit.faces import pose3d, quality
-    from fraudit.faces.align import align
 
     points = context.landmarks()[0][rows]
     asked = {name.lower() for name in wanted}
     need = [name for name in MEASURED if (not asked or name in asked) and name not in have]
-    shape = context.embedder.spec.preprocess
     reason = pose3d.missing()
     network = pose3d.open_pose3d() if not reason and set(need) & {*POSE, *EXPRESSIONS} else None
     values: dict[str, F64] = {}
-    pictures = {"set": context.faces.digest, "rows": rows, "points": points}
 
     if network is not None:
         context.progress("pose and expression by 3DDFA_V2")
-
-        def pose() -> dict[str, Any]:
-            return {"found": network.parameters(_pictures(context, rows, "leakage: pose"), points)}
-
-        found = context.store.arrays("pose3d", {**pictures, "network": network.fingerprint}, pose)["found"]
+        found = pose_parameters(context, network, rows, points, "leakage: pose")
         values |= dict(zip(POSE, pose3d.angles(found).T, strict=True))
         values |= dict(zip(EXPRESSIONS, pose3d.expression(found).T, strict=True))
     else:
         values |= {"yaw_proxy": pose3d.yaw_proxy(points), "roll_proxy": pose3d.roll_proxy(points)}
     if set(need) & set(QUALITY):
         context.progress("blur, brightness and contrast")
-
-        def measure() -> dict[str, Any]:
-            crops = (
-                align(picture, own, shape.size, shape.template)
-                for picture, own in zip(_pictures(context, rows, "leakage: quality"), points, strict=True)
-            )
-            each = [(quality.sharpness(c), quality.brightness(c), quality.contrast(c)) for c in crops]
-            return {"found": np.array(each, np.float64).reshape(len(rows), 3)}
-
-        parts = {**pictures, "template": shape.as_dict(), "version": 1}
-        stored = context.store.arrays("quality", parts, measure)["found"]
+        stored = picture_quality(context, rows, points, "leakage: quality")
         values |= dict(zip(("blur", "brightness", "contrast"), stored.T, strict=True))
         values["resolution"] = quality.eye_distance(points)
     words = {**POSE, **EXPRESSIONS, **PROXIES, **QUALITY}
@@ -201,10 +185,3 @@ def measured_targets(
             full[rows] = values[name]
             targets.append(Target(name, words[name], NOT_IDENTITY, source, full))
     return targets, reason
-
-
-def _pictures(context: AnalysisContext, rows: I64, label: str) -> Iterator[U8]:
-    told = context.part(label, len(rows))
-    for row in rows:
-        yield context.picture(int(row))
-        told.add()
