@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraudit.errors import FrauditError
+from fraudit.policy import Policy
 from fraudit.types import (
     ARCFACE_112,
     Analysis,
@@ -60,6 +61,7 @@ __all__ = [
     "LoadedEmbedder",
     "Metric",
     "PairList",
+    "Policy",
     "Preprocess",
     "Table",
     "audit",

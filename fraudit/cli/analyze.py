@@ -10,7 +10,6 @@ import typer
 
 if TYPE_CHECKING:
     from fraudit.audit.plan import AuditPlan
-    from fraudit.cli.shortcuts import with_shortcuts
 
 
 def split(values: list[str] | None) -> tuple[str, ...]:
@@ -75,6 +74,7 @@ def analyze(
     Example: fraudit analyze --embedder dlib --dataset sample --out runs/first
     """
     from fraudit.audit.plan import parse_params, plan_from_toml, plan_from_values
+    from fraudit.cli.shortcuts import with_shortcuts
     from fraudit.errors import UsageError
 
     given: dict[str, Any] = {

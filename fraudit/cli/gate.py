@@ -23,6 +23,9 @@ def gate(
     suggest: Annotated[
         Path | None, typer.Option(help="Print rules with the tightest limits this run can judge, and stop.")
     ] = None,
+    policy: Annotated[
+        Path | None, typer.Option(help="Also hold the new run to this policy.json (docs/threshold.md).")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Plain JSON.")] = False,
 ) -> int:
     """Judge a new model by rules: exit code 0 pass, 1 regression, 2 usage, 3 not enough evidence.
@@ -38,9 +41,9 @@ def gate(
 
         typer.echo(suggest_rules(read_side(suggest)), nl=False)
         return 0
-    if rules is None:
+    if rules is None and (policy is None or plan):
         raise UsageError("no rules were given", "--rules gate.toml (or --suggest RUN, to get some)")
-    known = read_rules(rules)
+    known = read_rules(rules) if rules else []
     if plan:
         return _plan(known, pairs, people, base, as_json)
     from fraudit.compare.baseline import read_side
@@ -56,6 +59,11 @@ def gate(
         f"{new} and {base} hold what no rule can judge", "run the audit again, or freeze the baseline again"
     ):
         report = run_gate(known, *sides)
+        if policy is not None:
+            from fraudit.compare.gate.policy import with_policy
+            from fraudit.policy import Policy
+
+            report = with_policy(report, Policy.load(policy), sides[1])
     if junit:
         write_bytes_atomic(junit, gate_output.junit(report).encode())
     if markdown:

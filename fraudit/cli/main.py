@@ -32,6 +32,7 @@ TOPICS = (
     "bias",
     "compare",
     "gate",
+    "threshold",
     "train",
     "train_upscaler",
     "adapt",
@@ -81,7 +82,7 @@ for topic in TOPICS:
 _ASKED = "what the black box answered is kept (unless it is a Python function without a version)"
 KEPT = {
     **dict.fromkeys(
-        ("analyze", "embed", "bias", "pca", "invert", "interpolate", "traverse", "adapt", "train-linear"),
+        ("analyze", "embed", "threshold", "bias", "pca", "invert", "interpolate", "traverse", "adapt", "train-linear"),
         (_ASKED, "the same command goes on from there"),
     ),
     **dict.fromkeys(

@@ -5,6 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from xml.etree import ElementTree
 
+from fraudit.formatting import printable
+
+
+def case(
+    classname: str, name: str, said: str, kind: str = "", type: str = "", message: str = ""
+) -> ElementTree.Element:
+    """One JUnit test case.
+
+    Args:
+        said: what was found, whole. kind: `failure`, `error` or '' (passed). type, message: of a failure or error.
+    """
+    made = ElementTree.Element("testcase", classname=_plain(classname), name=_plain(name))
+    if kind:
+        found = ElementTree.SubElement(made, kind, type=type, message=_plain(message))
+        found.text = _plain(said)
+    else:
+        ElementTree.SubElement(made, "system-out").text = _plain(said)
+    return made
+
+
+def _plain(words: str) -> str:
+    return printable(words).replace("\u202f", " ")
+
 
 def suite(name: str, cases: Sequence[ElementTree.Element]) -> ElementTree.Element:
     """One suite of these test cases, its failures and errors counted."""

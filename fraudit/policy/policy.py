@@ -108,7 +108,7 @@ class OperatingPoint:
         rate: FMR or FPIR on the judged half. cost: FNMR or FNIR there.
         verdict: what the judged half says of the promise. group: that decided the threshold, '' for all people.
         people: people of the whole set it was made on. enrolled: size of the gallery, None for `fmr`.
-        groups: what each pays.
+        groups: what each pays. estimate: why the bound is an estimate and no promise, '' where it is a promise.
     """
 
     name: str
@@ -126,6 +126,7 @@ class OperatingPoint:
     people: int
     enrolled: int | None = None
     groups: tuple[GroupPoint, ...] = ()
+    estimate: str = ""
 
     @property
     def resolvable(self) -> bool:
@@ -152,6 +153,7 @@ class OperatingPoint:
             people=f.whole("people"),
             enrolled=f.maybe("enrolled", f.whole),
             groups=f.each("groups", GroupPoint.read),
+            estimate=f.text("estimate"),
         )
         resolvable = f.raw("resolvable")
         f.done()
@@ -170,11 +172,13 @@ def _rate(f: Fields, key: str) -> Rate | None:
     return f.maybe(key, lambda k: Rate.read(f.raw(k), f"{f.where}: {k}"))
 
 
-def point_of(promise: Promise, name: str, people: int, enrolled: int | None = None) -> OperatingPoint:
+def point_of(
+    promise: Promise, name: str, people: int, enrolled: int | None = None, estimate: str = ""
+) -> OperatingPoint:
     """A promised threshold as an operating point.
 
     Args:
-        people: of both halves. enrolled: people in the gallery, for a FPIR.
+        people: of both halves. enrolled: people in the gallery, for a FPIR. estimate: see `OperatingPoint`.
     """
     level = promise.confidence
     groups = tuple(
@@ -184,7 +188,7 @@ def point_of(promise: Promise, name: str, people: int, enrolled: int | None = No
     return OperatingPoint(
         name, promise.kind, promise.target, level, promise.threshold, promise.reason, promise.bound, promise.smallest,
         Rate.of(promise.rate, level), Rate.of(promise.cost, level), promise.verdict, promise.worst, people, enrolled,
-        groups,
+        groups, estimate,
     )  # fmt: skip
 
 

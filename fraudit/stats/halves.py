@@ -56,7 +56,7 @@ class Half:
             for g in np.unique(np.concatenate(names))
             if g
         }
-        return made._with_groups(parts)
+        return made.with_groups(parts)
 
     @classmethod
     def of_vectors(
@@ -84,7 +84,7 @@ class Half:
             for g in np.unique(names)
             if g
         }
-        return made._with_groups(parts)
+        return made.with_groups(parts)
 
     @classmethod
     def of_searches(
@@ -102,7 +102,11 @@ class Half:
         impostor = tail_of_searches(top, searchers, found, enrolled)
         return cls(impostor, np.asarray(mated, np.float64).ravel(), np.asarray(mates, np.int64).ravel())
 
-    def _with_groups(self, parts: Mapping[str, tuple[Any, Bool]]) -> Half:
+    def with_groups(self, parts: Mapping[str, tuple[Any, Bool]]) -> Half:
+        """With each group's own half, made by `make(mask)` of `group -> (make, mask)`; groups may overlap.
+
+        A group without a comparison goes to `groups_missing`.
+        """
         groups: dict[str, Half] = {}
         missing: dict[str, str] = {}
         for name, (make, mask) in parts.items():

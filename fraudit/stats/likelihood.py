@@ -36,9 +36,13 @@ RIDGE = 0.01  # over the people: of the squared slope in units of spread, so tha
 
 
 def bits(llrs: ArrayLike, same: ArrayLike, log_odds: float = 0.0) -> F64:
-    """f64[P]: cost in bits of each f64[P] log-likelihood ratio (natural log) at prior `log_odds`; bool[P] genuine."""
+    """f64[P]: cost in bits of each f64[P] log-likelihood ratio (natural log) at prior `log_odds`; bool[P] genuine.
+
+    NaN (no score) stays NaN.
+    """
     s = np.asarray(llrs, np.float64) + log_odds
-    return np.asarray(np.logaddexp(0.0, np.where(np.asarray(same, bool), -s, s)) / np.log(2))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.logaddexp(0.0, np.where(np.asarray(same, bool), -s, s)) / np.log(2))
 
 
 def cllr(llrs: ArrayLike, same: ArrayLike) -> float:

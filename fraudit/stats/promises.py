@@ -338,6 +338,26 @@ def promised_threshold(
     )  # fmt: skip
 
 
+def kept_elsewhere(
+    half: Half, threshold: float, target: float, confidence: float = 0.95
+) -> tuple[Measured, Measured | None, str, dict[str, Measured]]:
+    """(rate, cost, verdict, rate of each group) of a threshold from elsewhere on people that had no part in it.
+
+    The verdict is of all people and of every group in `half`, whose bounds hold at once.
+    """
+    rate = measured_rate(half.impostor, threshold, confidence)
+    groups = {
+        name: measured_rate(part.impostor, threshold, confidence, len(half.groups))
+        for name, part in half.groups.items()
+    }
+    return (
+        rate,
+        measured_cost(half, threshold, confidence),
+        _verdict([rate, *groups.values()], target),
+        groups,
+    )
+
+
 def _apart(choose: Half, judge: Half) -> None:
     first, second = (np.union1d(half.impostor.people, half.people) for half in (choose, judge))
     both = len(np.intersect1d(first, second, assume_unique=True))

@@ -34,9 +34,13 @@ ALLOWED = {
     "inverters": BASE | {"faces", "embedding", "plugins", "diffusion", *TELLING},
     "scores": BASE | {"stats", "faces", *TELLING},
     "report": BASE | {"plugins", "stats", *TELLING},
-    "compare": BASE | {"report", "stats", "scores", "plugins", *TELLING},
+    "compare": BASE | {"report", "stats", "scores", "plugins", "policy", *TELLING},
     "audit": BASE
     | {"stats", "faces", "perturb", "embedding", "scorers", "inverters", "plugins", "scores", "report"}
+    | TELLING,
+    "policy": BASE | {"stats"},
+    "deployment": BASE
+    | {"policy", "stats", "faces", "embedding", "audit", "analyses", "compare", "report"}
     | TELLING,
     "analyses": BASE | {"stats", "perturb", "faces", "inverters", "audit", "scores", "compare", *TELLING},
 }

@@ -313,6 +313,13 @@ def test_rates_are_spelt_as_rules_spell_them() -> None:
     assert unresolved(1e-4, 3000, "impostor pairs").startswith("Not resolvable: FMR 1e-4 would need 30,000")
 
 
+def test_targets_down_to_one_in_a_million_are_taken_and_named() -> None:
+    params = Params(fars=(1e-6,), fmrs=(1e-6,))
+    assert (rate(params.fars[0]), rate(params.fmrs[0])) == ("1e-6", "1e-6")
+    with pytest.raises(ValueError, match="rates in"):
+        Params(fmrs=(0.0,))
+
+
 def test_the_plugin_is_complete() -> None:
     assert (ANALYSIS.name, ANALYSIS.order, tuple(ANALYSIS.needs)) == ("verification", 10, ("pairs",))
     with pytest.raises(ValueError, match="modes"):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from typing import Any
-from xml.etree import ElementTree
 
 from fraudit.compare.gate.judging import GateReport, Judgement, each_of
-from fraudit.compare.junit import document, suite
+from fraudit.compare.junit import case, document, suite
 from fraudit.formatting import printable
 from fraudit.types import Interval
 
@@ -96,22 +95,18 @@ def junit(report: GateReport) -> str:
     """
     cases = []
     for j in report.judgements:
-        case = ElementTree.Element(
-            "testcase", classname=f"fraudit.gate.{j.metric.split('.')[0]}", name=_plain(j.name)
-        )
-        said = "\n".join(f"{c.outcome}: {c.text} [{c.how}]" for c in j.checks)
-        decides = j.rule.severity == "error"
-        if decides and j.outcome == "fail":
-            found = ElementTree.SubElement(case, "failure", type="regression", message=_plain(_worst(j)))
-            found.text = _plain(said)
-        elif decides and j.outcome == "insufficient evidence":
-            found = ElementTree.SubElement(
-                case, "error", type="insufficient evidence", message=_plain(_worst(j))
+        kind = {"fail": "failure", "insufficient evidence": "error"}.get(j.outcome, "")
+        kind = kind if j.rule.severity == "error" else ""
+        cases.append(
+            case(
+                f"fraudit.gate.{j.metric.split('.')[0]}",
+                j.name,
+                "\n".join(f"{c.outcome}: {c.text} [{c.how}]" for c in j.checks),
+                kind,
+                "regression" if kind == "failure" else j.outcome,
+                _worst(j),
             )
-            found.text = _plain(said)
-        else:
-            ElementTree.SubElement(case, "system-out").text = _plain(said)
-        cases.append(case)
+        )
     return document([suite("fraudit gate", cases)])
 
 
@@ -119,5 +114,3 @@ def _worst(judgement: Judgement) -> str:
     return next(c.text for c in judgement.checks if c.outcome == judgement.outcome)
 
 
-def _plain(words: str) -> str:
-    return printable(words).replace("\u202f", " ")
