@@ -133,6 +133,7 @@ def run_one(
 def unmet(analysis: Analysis, context: AnalysisContext) -> str:
     """Why `analysis` cannot run here, or ''."""
     faces = context.faces
+    listed = faces.templates is not None and faces.templates.pairs is not None
     if not context.scores.vectors:
         if analysis.asks is None:
             return NEEDS_VECTORS
@@ -141,7 +142,7 @@ def unmet(analysis: Analysis, context: AnalysisContext) -> str:
     reasons = {
         "identities": "" if faces.identified else f"the set '{faces.name}' names no identities",
         "pairs": ""
-        if faces.pairs is not None or faces.identified
+        if faces.pairs is not None or faces.identified or listed
         else "; ".join(
             ["the set has no pairs and no identities", *(n for n in faces.notes if "pairs not" in n)]
         ),

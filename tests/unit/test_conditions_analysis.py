@@ -8,39 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.quality_reports import audited as audited_by
+from benchmarks.quality_reports import masked_world as world
 from fraudit.analyses.conditions.report import severity_of
 from fraudit.audit.plan import plan_from_toml
-from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.stats.conditions import sign_flip_p
 from fraudit.types import AnalysisResult
-
-
-def world(
-    people: int, pictures: int, seed: int, moves: float = 0.0, noise: float = 0.7
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(f32[N,D] vectors, i64[N] subjects, str[N] `normal` or `mask`): a mask moves a vector its own way."""
-    rng = np.random.default_rng(seed)
-    subjects = np.repeat(np.arange(people), pictures)
-    mask = rng.random(len(subjects)) < 0.4
-    centres = rng.normal(size=(people, 24))
-    vectors = centres[subjects] + noise * rng.normal(size=(len(subjects), 24))
-    vectors += moves * mask[:, None] * rng.normal(size=vectors.shape)
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit.astype(np.float32), subjects, np.where(mask, "mask", "normal")
 
 
 def audited(
     folder: Path, vectors: np.ndarray, subjects: np.ndarray, attributes: dict[str, np.ndarray], **params: Any
 ) -> AnalysisResult:
-    ids = [f"{s}/{i}.png" for i, s in enumerate(subjects)]
-    faces = faces_of("world", ids, subjects, attributes)
-    model = StoredVectors("world", vectors, np.ones(len(subjects), bool))
-    record = run_vectors(
-        faces, model, folder / "run", only=("conditions",), params={"conditions": params}, overwrite=True
-    )
-    result = record.result("conditions")
-    assert result is not None
-    return result
+    return audited_by(folder, "conditions", vectors, subjects, attributes, **params)
 
 
 def rates(result: AnalysisResult, name: str) -> dict[str, float | None]:
@@ -185,3 +164,12 @@ def test_the_command_lines_parameters_join_those_of_a_plan_file(tmp_path: Path) 
     )
     plan = plan_from_toml(path, {"params": {"conditions": {"enrol": ("b",)}}})
     assert plan.params == {"conditions": {"labels": 3, "enrol": ("b",)}, "bias": {"fmr": 0.01}}
+
+
+def test_words_for_a_condition_come_first_whatever_they_contain(tmp_path: Path) -> None:
+    vectors, subjects, condition = world(60, 5, 7)
+    yes = (condition == "mask").astype(float)
+    labels = {"Slightly_Odd": yes, "Bangs": yes, "Wearing_Hat": yes, "Eyeglasses": yes}
+    result = audited(tmp_path, vectors, subjects, labels, labels=2)
+    assert [t.name for t in result.tables][::2] == ["conditions_eyeglasses", "conditions_wearing_hat"]
+    assert any("Slightly_Odd, Bangs" in c for c in result.caveats)

@@ -8,41 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.quality_reports import audited as audited_by
+from benchmarks.quality_reports import noisy_world as world
 from fraudit.analyses.quality import Params, measures
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.runner import run_plan
-from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.cli.main import run
 from fraudit.types import AnalysisResult
 
 BOX = "python:tests.fixtures_context:luma_pattern"
 
 
-def world(
-    people: int, pictures: int, seed: int, spread: float = 0.8
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(f32[N,D] vectors, i64[N] subjects, f64[N] noise of each picture, which decides its errors)."""
-    rng = np.random.default_rng(seed)
-    subjects = np.repeat(np.arange(people), pictures)
-    noise = 0.7 * np.exp(spread * rng.normal(size=len(subjects)))
-    centres = rng.normal(size=(people, 24))
-    vectors = centres[subjects] + noise[:, None] * rng.normal(size=(len(subjects), 24))
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    return unit.astype(np.float32), subjects, noise
-
-
 def audited(
     folder: Path, vectors: np.ndarray, subjects: np.ndarray, attributes: dict[str, np.ndarray], **params: Any
 ) -> AnalysisResult:
-    ids = [f"{s}/{i}.png" for i, s in enumerate(subjects)]
-    faces = faces_of("world", ids, subjects, attributes)
-    model = StoredVectors("world", vectors, np.ones(len(subjects), bool))
-    record = run_vectors(
-        faces, model, folder / "run", only=("quality",), params={"quality": params}, overwrite=True
-    )
-    result = record.result("quality")
-    assert result is not None
-    return result
+    return audited_by(folder, "quality", vectors, subjects, attributes, **params)
 
 
 def value(result: AnalysisResult, name: str) -> float:

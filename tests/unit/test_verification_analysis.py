@@ -315,7 +315,7 @@ def test_rates_are_spelt_as_rules_spell_them() -> None:
 
 def test_targets_down_to_one_in_a_million_are_taken_and_named() -> None:
     params = Params(fars=(1e-6,), fmrs=(1e-6,))
-    assert (rate(params.fars[0]), rate(params.fmrs[0])) == ("1e-6", "1e-6")
+    assert (fmr_words(params.fars[0]), fmr_words(params.fmrs[0])) == ("1e-6", "1e-6")
     with pytest.raises(ValueError, match="rates in"):
         Params(fmrs=(0.0,))
 

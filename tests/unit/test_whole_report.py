@@ -15,7 +15,7 @@ from fraudit.stats.family import BIAS_LEVEL, FAMILY_LEVEL, LATER_LEVEL, REPORT_L
 from fraudit.types import AnalysisResult
 
 ROOT = Path(__file__).parents[2]
-OF_VECTORS = ("verification", "bias", "leakage", "compression", "directions")
+OF_VECTORS = ("verification", "bias", "leakage", "compression", "directions", "conditions")
 
 
 def _analyses() -> dict[str, str]:

@@ -30,7 +30,7 @@ def _changes(found: Found) -> Figure | None:
     for label in found.labels:
         for c in cells(label.matrix):
             change = c.rate_change
-            if change is None or change.value != change.value:
+            if change is None or change.interval is None:
                 continue
             rows.append(
                 {
@@ -47,7 +47,7 @@ def _changes(found: Found) -> Figure | None:
         "conditions_changes", "dots", "What a condition does to FNMR, within people",
         f"FNMR of the cell less that of the reference at the threshold for FMR "
         f"{fmr_words(found.genuine.threshold.fmr_target)}, of people with both; intervals hold for all cells at once "
-        "(95 %).",
+        "(95 %), and cells without one are in the table.",
         "; ".join(f"{r['group']}, {r['label']}: {percent(r['value'])}" for r in told) + ".",
         {
             "x": {"label": "change of FNMR", "scale": "linear", "percent": True},

@@ -23,9 +23,9 @@ from fraudit.types import F64, I64
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
-# Usual names of what differs between two pictures of a person; parts of words, the first preferred.
-USUAL = ("condition", "mask", "glass", "light", "illumination", "expression", "smil", "emotion", "camera", "device",
-         "session", "pose", "view", "occlu", "hat", "mouth", "blur", "scarf")  # fmt: skip
+# Usual names of what differs between two pictures of a person: beginnings of words, the first preferred.
+USUAL = ("condition", "mask", "glass", "eyeglass", "sunglass", "light", "illumination", "expression", "smil", "emotion",
+         "camera", "device", "session", "pose", "view", "occlu", "hat", "mouth", "blur", "scarf")  # fmt: skip
 NO_CONDITION = {*DEMOGRAPHIC, "age", "date", "year", "time", "template", "media", "id", "frame"}
 FEW_VALUES = 6  # a column of more numbers is no list of conditions unless it is asked for
 FAMILY = 0.05  # of all intervals of changes together
@@ -81,7 +81,8 @@ def candidates(context: AnalysisContext, params: Params, wanted: tuple[str, ...]
         found[name] = raw
 
     def rank(name: str) -> int:
-        return next((k for k, part in enumerate(USUAL) if part in name.casefold()), len(USUAL))
+        words = "".join(c if c.isalnum() else " " for c in name.casefold()).split()
+        return next((k for k, part in enumerate(USUAL) if any(w.startswith(part) for w in words)), len(USUAL))
 
     return {name: found[name] for name in sorted(found, key=rank)}
 

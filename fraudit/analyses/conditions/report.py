@@ -173,6 +173,10 @@ def severity_of(low: float) -> Severity:
     return "high" if low >= HIGH else "medium" if low >= MEDIUM else "low"
 
 
+def _for_all(found: Found) -> str:
+    return f"interval for all {found.tests} cells" if found.tests > 1 else "95 % interval"
+
+
 def _points(interval: Interval) -> str:
     return f"{interval_words(100 * interval.low, 100 * interval.high)} points"
 
@@ -189,7 +193,7 @@ def _raise(found: Found, label: Label, raised: list[Cell]) -> Finding:
         severity_of(change.interval.low),
         f"{label.name}: FNMR is {percent(worst.rate)} for {cell_words(label, worst)} and {percent(reference.rate)} "
         f"for {cell_words(label, reference)}; within people it rises by {number(100 * change.value, 1)} points "
-        f"(interval for all {found.tests} cells {_points(change.interval)}; {change.people:,} people, "
+        f"({_for_all(found)} {_points(change.interval)}; {change.people:,} people, "
         f"{worst.pairs:,} genuine pairs; p {p} after Holm).{more}",
         (f"{NAME}.{slug(label.name)}.fnmr_change", f"{NAME}.{slug(label.name)}.fnmr"),
         f"{NAME}.fnmr",
@@ -210,7 +214,7 @@ def _similarity(found: Found, label: Label) -> Finding | None:
     change = worst.similarity_change
     assert change is not None
     around = (
-        f"interval for all {found.tests} cells {interval_words(change.interval.low, change.interval.high)}; "
+        f"{_for_all(found)} {interval_words(change.interval.low, change.interval.high)}; "
         if change.interval
         else ""
     )

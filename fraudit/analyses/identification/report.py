@@ -269,14 +269,17 @@ def _growth(g: Growth, params: Params) -> Finding | None:
 
 def _hub(found: Found) -> Finding | None:
     h = found.hubs
-    if h is None or h.p_value > LATER_LEVEL * 2 or h.share < HUB_FACTOR * h.chance:
+    if h is None or h.held_out is None or h.interval is None or h.p_value > 2 * LATER_LEVEL:
         return None
-    chance = interval_words(h.chance_low, h.chance_high, as_percent=True)
-    who = "one person takes" if h.worst == 1 else f"{h.worst:,} people take"
+    usual = h.worst / h.enrolled
+    if h.interval.low < HUB_FACTOR * usual:
+        return None
+    bounds = interval_words(h.interval.low, h.interval.high, as_percent=True)
     return Finding(
         "info",
-        f"The worst 1 % of enrolled people: {who} {percent(h.share)} of {h.total:,} false positives; chance gives "
-        f"{percent(h.chance)} ({chance}; {probability(h.p_value)}).",
+        f"The {percent(usual)} of enrolled people who take most false positives of half of the searchers take "
+        f"{percent(h.held_out)} ({bounds}; {h.total:,} false positives in all) of the other half's; chance gives "
+        f"{percent(usual)}.",
         (f"{NAME}.hub_share",),
         f"{NAME}.hubs",
     )

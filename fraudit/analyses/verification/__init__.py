@@ -18,7 +18,11 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     """Folds, ROC figures, error rates at thresholds of other people, and failures to acquire."""
     from fraudit.analyses.verification.measure import gather, judge
     from fraudit.analyses.verification.report import result_of
+    from fraudit.analyses.verification.templates import compares_templates, gather_templates
 
+    if compares_templates(context):
+        evidence, extra = gather_templates(context)
+        return result_of(evidence, params, extra)
     return result_of(gather(context), params, judge(context, params))
 
 
