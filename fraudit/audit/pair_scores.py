@@ -76,6 +76,8 @@ class GroupErrors:
         people: judged people of every group. groups: those with enough of them. faces: judged faces of these.
         fmr: within each group. cross: between all of them. thresholds: what each group would need, where known.
         fnmr, fnmr_acquired: over genuine pairs, and over those with a score alone; None: `fnmr_missing` says why.
+        fnmr_all: over all people, each half at the threshold that the other half chose (twice the people); None where
+            only one half is known.
         lost: group -> (bool[M] faces that were not acquired, i64[M] their people).
     """
 
@@ -89,6 +91,7 @@ class GroupErrors:
     fnmr_acquired: tuple[GroupRate, ...] | None
     fnmr_missing: str
     lost: Mapping[str, tuple[Bool, I64]]
+    fnmr_all: tuple[GroupRate, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from fraudit.audit.pair_scores import (
 )
 from fraudit.errors import DataError, InsufficientData
 from fraudit.perturb.base import Corruption
-from fraudit.stats.calibration import fmr_sums
+from fraudit.stats.calibration import calibrate, fmr_sums
 from fraudit.stats.groups import impostor_rates, own_threshold
 from fraudit.stats.operating import all_pairs_fmr
 from fraudit.stats.pairs import genuine_pairs, pair_cosines
@@ -161,38 +161,52 @@ class VectorScores:
         for g in names:
             rows = np.flatnonzero(kept == g)
             thresholds.append(own_threshold(g, unit[rows], subjects[rows], threshold.fmr_target, ok[rows]))
-        fnmr = acquired = None
+        fnmr = acquired = crossed = None
         missing = (
             "" if context.faces.identified else "the set names no identities, so it has no genuine pairs"
         )
         if not missing:
-            fnmr, acquired, missing = self._fnmr(kept, names, threshold.value, min_genuine)
+            fnmr, acquired, crossed, missing = self._fnmr(kept, groups, names, threshold, min_genuine)
         return GroupErrors(
             people, names, {g: int(np.sum(kept == g)) for g in names}, fmr, cross, tuple(thresholds), fnmr, acquired,
-            missing, {g: (~ok[groups == g], subjects[groups == g]) for g in names},
+            missing, {g: (~ok[groups == g], subjects[groups == g]) for g in names}, crossed,
         )  # fmt: skip
 
     def _fnmr(
-        self, groups: NDArray[np.str_], names: Sequence[str], at: float, least: int
-    ) -> tuple[tuple[GroupRate, ...] | None, tuple[GroupRate, ...] | None, str]:
-        """FNMR of every group, over all genuine pairs and over those with two vectors, or why there is none."""
-        embeddings, subjects = self.context.embeddings(), self.context.faces.subjects
-        unit, judged = embeddings.unit(), ~self.context.calibration_mask()
-        left, right = genuine_pairs(subjects)
-        use = judged[left] & judged[right]
-        left, right = left[use], right[use]
-        if len(left) > MAX_GENUINE:
-            rng = self.context.rng("bias-genuine")
-            part = np.sort(rng.choice(len(left), MAX_GENUINE, replace=False))
-            left, right = left[part], right[part]
-        both = embeddings.ok[left] & embeddings.ok[right]
-        errors = ~both | (np.einsum("pd,pd->p", unit[left], unit[right]) < at)
-        enough = [g for g in names if np.sum((groups[left] == g) & (groups[right] == g)) >= least]
-        fnmr = genuine_rates(groups, subjects, left, right, errors, enough)
-        acquired = genuine_rates(groups, subjects, left[both], right[both], errors[both], enough)
+        self, judged: NDArray[np.str_], groups: NDArray[np.str_], names: Sequence[str], threshold: Threshold, least: int
+    ) -> tuple[tuple[GroupRate, ...] | None, tuple[GroupRate, ...] | None, tuple[GroupRate, ...] | None, str]:
+        """FNMR of every group: of all genuine pairs, of those with two vectors, of all people; why there is none.
+
+        Args:
+            judged: str[N] groups, '' outside the judged half. groups: of everybody.
+        """
+        context = self.context
+        embeddings, subjects = context.embeddings(), context.faces.subjects
+        held = context.calibration_mask()
+        left, right, both, errors = self._genuine(~held, threshold.value, "bias-genuine")
+        enough = [g for g in names if np.sum((judged[left] == g) & (judged[right] == g)) >= least]
+        fnmr = genuine_rates(judged, subjects, left, right, errors, enough)
+        acquired = genuine_rates(judged, subjects, left[both], right[both], errors[both], enough)
         if len(fnmr) < 2:
-            return None, acquired, f"fewer than two groups have {least} judged genuine pairs"
-        return fnmr, acquired, ""
+            return None, acquired, None, f"fewer than two groups have {least} judged genuine pairs"
+        # Nobody is judged by a threshold that was chosen on them. The two thresholds differ by chance, which both
+        # halves of every group share, and which the variance between people holds.
+        other = calibrate(embeddings.unit(), subjects, embeddings.ok, context.seed, other=True)
+        more = self._genuine(held, other.threshold(threshold.fmr_target), "bias-genuine-other")
+        both_halves = zip((left, right, errors), (more[0], more[1], more[3]), strict=True)
+        everyone = [np.concatenate(pair) for pair in both_halves]
+        return fnmr, acquired, genuine_rates(groups, subjects, *everyone, enough), ""
+
+    def _genuine(self, half: Bool, at: float, label: str) -> tuple[I64, I64, Bool, Bool]:
+        """Genuine pairs of one half bool[N] of the people: faces of both sides, both with a vector, rejected."""
+        embeddings, subjects = self.context.embeddings(), self.context.faces.subjects
+        left, right = genuine_pairs(subjects)
+        left, right = left[half[left]], right[half[left]]  # a pair is of one person, so of one half
+        if len(left) > MAX_GENUINE:
+            part = np.sort(self.context.rng(label).choice(len(left), MAX_GENUINE, replace=False))
+            left, right = left[part], right[part]
+        both, unit = embeddings.ok[left] & embeddings.ok[right], embeddings.unit()
+        return left, right, both, ~both | (np.einsum("pd,pd->p", unit[left], unit[right]) < at)
 
     # -- corrupted probes
 

@@ -159,8 +159,9 @@ def calibrate(
     ok: Bool,
     seed: int,
     declared: PairList | None = None,
+    other: bool = False,
 ) -> Calibration:
-    """Score the calibration half (at most `CALIBRATION_FACES` of its faces).
+    """Score the calibration half (at most `CALIBRATION_FACES` of its faces), or with `other` the half beside it.
 
     Args:
         unit: f32[N,D] unit vectors. subjects: i64[N]. ok: bool[N], whether there is a vector.
@@ -169,7 +170,7 @@ def calibrate(
         InsufficientData: no impostor pair among them.
     """
     labels = np.asarray(subjects, np.int64)
-    held = calibration_half(labels, seed, declared) & ok
+    held = (calibration_half(labels, seed, declared) ^ other) & ok
     if declared is not None:
         return _declared(unit, declared_people(labels, declared), held, declared)
     rows = np.flatnonzero(held)

@@ -8,8 +8,10 @@ shows both: with t_g the figure without group g of G,
 
 (Quenouille; Tukey; groups: Kott, "The delete-a-group jackknife", J. Official Statistics 17, 2001). It is not too
 small on average whatever the figure (Efron and Stein, Annals of Statistics 9, 1981): what depends on two groups at
-once, one trained on and one judged, counts twice. Its part from judging alone is taken from more and smaller groups,
-for which nothing need be trained again. The quantile is Student's t with G - 1 degrees of freedom. Near the end of
+once, one trained on and one judged, counts twice, and where little can be read that is nearly all there is. Where
+the figure is a mean over faces this part is known (`joint_variance`) and counts once. The part from judging
+alone is taken from more and smaller groups, for which nothing need be trained again; both together are the least
+that is believed. The quantile is Student's t with G - 1 degrees of freedom. Near the end of
 a figure's range errors are not symmetric: the interval is made on the scale log(ceiling - x), or the logit where
 there is a floor too, by the delta method. The figure meant is the one expected from training and judging on sets of
 this size.
@@ -36,6 +38,33 @@ def jackknife_variance(deleted: F64) -> float:
     return float((count - 1) / count * ((usable - usable.mean()) ** 2).sum()) if count else 0.0
 
 
+def joint_variance(changes: F64) -> float:
+    """Variance of a figure from what a trained and a judged group do together.
+
+    Args:
+        changes: f64[G,G], G >= 4: the figure's change where group j is judged without group g in training; [j,g].
+
+    For a figure that is the mean over ordered pairs of groups of h(g, j) a change is -h(g, j) / (G (G - 2)), but
+    for terms of one group, which are removed (a two-way layout without its diagonal: Yates, J. Agricultural Science
+    37, 1947). A regression's h is the same both ways: product of both groups' residuals and of their vectors. So
+    with s^2 the mean product of both ways, in units of h, the variance is 2 s^2 / (G (G - 1)), which the jackknife
+    takes for 4 s^2 / (G (G - 2)). A change that comes one way alone, such as another penalty, is no part of it.
+    """
+    groups = len(changes)
+    pairs = np.triu_indices(groups, 1)
+    scaled = changes * groups * (groups - 2)
+    both, apart = (scaled + scaled.T) / 2, (scaled - scaled.T) / 2
+    sums = both.sum(axis=1) - np.diag(both)
+    middle = float(sums.sum()) / (groups * (groups - 1))
+    own = (sums - (groups - 1) * middle) / (groups - 2)
+    alike = (both - middle - own - own[:, None])[pairs]
+    lean = apart.sum(axis=1) / groups
+    unlike = (apart - lean[:, None] + lean)[pairs]
+    freedom = groups * (groups - 3) / 2
+    product = float(alike @ alike) / freedom - 2 * float(unlike @ unlike) / ((groups - 1) * (groups - 2))
+    return 2 * max(product, 0.0) / (groups * (groups - 1))
+
+
 @dataclass(frozen=True, slots=True)
 class Jackknifed:
     """A figure and what it is without each group of people.
@@ -57,11 +86,13 @@ class Jackknifed:
     def of(
         cls, value: float, deleted: F64, floor: float = -np.inf, ceiling: float = np.inf,
         judging: tuple[float, float] = (0.0, 0.0), level: float = 0.95,
+        together: float = 0.0,
     ) -> Jackknifed:  # fmt: skip
         """Jackknife interval within [floor, ceiling]; groups without which the figure is not defined are left out.
 
         Args:
             judging: variance of judging alone, what was trained kept, over the same groups and over more of them.
+            together: `joint_variance`, 0 where it is not known and so counts twice.
 
         Raises:
             InsufficientData: the figure is not defined, or without fewer than LEAST_GROUPS of the groups.
@@ -73,10 +104,10 @@ class Jackknifed:
                 f"its interval needs {LEAST_GROUPS}"
             )
         count = len(usable)
-        variance = jackknife_variance(usable)
-        error = float(np.sqrt(max(variance - judging[0] + judging[1], judging[1])))
+        variance = jackknife_variance(usable) - judging[0] + judging[1]
         freedom = count - 1
         method = f"jackknife over {count} groups of people, trained again without each; t({freedom})"
+        error = float(np.sqrt(max(variance - together * count / (count - 2), judging[1] + together)))
         like = Interval(float(value), float(value), level, method)
         return _estimate(float(value), deleted, error, freedom, (floor, ceiling), like)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -23,13 +22,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.jackknife import Jackknifed, jackknife_variance, without_each
+from fraudit.stats.jackknife import LEAST_GROUPS, Jackknifed, jackknife_variance, joint_variance, without_each
 from fraudit.types import F32, F64, I64, Bool, Interval
 
 # Ridge penalties, times the mean squared singular value of the training part; the largest answers the mean.
 PENALTIES: tuple[float, ...] = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 1e1, 1e2, 1e4)
 PARTS = 4
-TEST_PENALTIES: tuple[float, ...] = (1e-2, 1.0, 1e2)
 
 
 def identity_folds(subjects: ArrayLike, folds: int, seed: int = 0) -> I64:
@@ -207,49 +205,6 @@ class RidgeFolds:
             found[key] = np.stack([run[:, min(d - 1, last)] for d in dims])
         return found
 
-    @cached_property
-    def _everyone(self) -> tuple[F64, F64, F64]:
-        """(f64[N,R] faces in the axes of all, f64[R] variances, f64[R,3] gains of the test)."""
-        values, axes = np.linalg.eigh(self._squares.sum(axis=0))
-        keep = values > max(float(values[-1]), 0.0) * 1e-9
-        values, axes = values[keep], axes[:, keep]
-        gains = np.stack([1 / (values + p * values.mean()) for p in TEST_PENALTIES], axis=1)
-        return self._x @ axes, values, gains
-
-    def score_p(self, columns: F64, subjects: ArrayLike, flips: NDArray[Any]) -> float:
-        """p value of "labels say nothing of vectors", by flipping the signs of people's score contributions.
-
-        A person's contribution is u_p = sum of w (y - mean y) (x - mean x) over its n faces, w = 1 / (1 + (n - 1) / 2)
-        (labels and vectors of a person half alike: Liang and Zeger, Biometrika 73, 1986). Where labels say nothing
-        its mean is 0 whatever the person's number of pictures, and however labels stick to people, so that its
-        sign may be flipped (Hemerik, Goeman and Finos, J. Royal Statistical Society B 82, 2020). The statistic is
-        |sum u_p|^2 in ridge-whitened axes, the largest of three penalties, each standardised over the flips.
-
-        Args:
-            columns: f64[N,C], the target: one column for a number, one a class else.
-            flips: i8[F,P] of -1 and 1; the unflipped contributions are counted among them.
-        """
-        vectors, _, gains = self._everyone
-        codes = np.unique(np.asarray(subjects), return_inverse=True)[1].ravel()
-        order = np.argsort(codes, kind="stable")
-        starts = np.flatnonzero(np.diff(codes[order], prepend=-1))
-        weights = 2.0 / (1.0 + np.bincount(codes)[codes])
-        vectors = vectors - np.average(vectors, axis=0, weights=weights)
-        found = np.zeros((1 + len(flips), len(TEST_PENALTIES)))
-        signs = np.concatenate([np.ones((1, flips.shape[1]), np.float32), flips.astype(np.float32)])
-        for column in np.asarray(columns, np.float64).T:
-            off = weights * (column - np.average(column, weights=weights))
-            own = np.add.reduceat((vectors * off[:, None])[order], starts, axis=0).astype(np.float32)
-            found += (signs @ own).astype(np.float64) ** 2 @ gains
-        spread = found.std(axis=0)
-        best = ((found - found.mean(axis=0)) / np.where(spread > 0, spread, 1.0)).max(axis=1)
-        return float((best >= best[0] - 1e-9).mean())
-
-
-def sign_flips(people: int, draws: int, rng: np.random.Generator) -> NDArray[np.int8]:
-    """i8[draws,people] of -1 and 1."""
-    return (2 * rng.integers(0, 2, (draws, people), np.int8) - 1).astype(np.int8)
-
 
 def control_labels(
     values: NDArray[Any], subjects: ArrayLike, draws: int, rng: np.random.Generator
@@ -345,11 +300,13 @@ class Judge:
 
     Attributes:
         fold: i64[N], folds 0..K-1 that are the groups. block: i64[N], parts of folds. weights: f64[N].
+        steady: training has no chance of its own, so that what depends on two groups at once can be told.
     """
 
     fold: I64
     block: I64
     weights: F64
+    steady: bool = True
 
     @property
     def groups(self) -> int:
@@ -366,12 +323,15 @@ class Judge:
         return found
 
     def estimate(
-        self, figure: Callable[[NDArray[Any], Bool], float], parts: Parts, floor: float, ceiling: float
-    ) -> Jackknifed:
+        self, figure: Callable[[NDArray[Any], Bool], float], parts: Parts, floor: float, ceiling: float,
+        adds: bool = True,
+    ) -> Jackknifed:  # fmt: skip
         """Of a figure of the answers [n,...] for the faces that are judged, and of which they are, bool[N].
 
         Args:
             parts: (j,) -> answers [n,...] of the faces of fold j by all others; (j, g) -> by all but j and g.
+            adds: whether the figure is a mean over faces, each with its own answer. An AUC compares answers of
+                different folds, so that what two groups do together cannot be told from fold to fold.
         """
         everyone = np.ones(len(self.fold), bool)
         full = self.gather(parts)
@@ -388,7 +348,17 @@ class Judge:
             for of in (self.fold, self.block)
         )
         deleted = without_each(self.groups, without)
-        return Jackknifed.of(value, deleted, floor, ceiling, (coarse, fine))
+        together = 0.0
+        if adds and self.steady and self.groups >= LEAST_GROUPS:
+            changes = np.zeros((self.groups, self.groups))
+            for j in range(self.groups):
+                rows = self.fold == j
+                for g in (g for g in range(self.groups) if g != j):
+                    other = full.copy()
+                    other[rows] = parts[j, g]
+                    changes[j, g] = figure(other, everyone) - value
+            together = joint_variance(changes)
+        return Jackknifed.of(value, deleted, floor, ceiling, (coarse, fine), together=together)
 
     def r2(self, truth: NDArray[Any], parts: Parts) -> Jackknifed:
         """R2 of f64[N] by (prediction, training mean) [n,2] a fold."""
@@ -404,7 +374,7 @@ class Judge:
         def figure(answers: NDArray[Any], kept: Bool) -> float:
             return mean_auc(labels[kept], answers, self.weights[kept])
 
-        return self.estimate(figure, parts, 0.0, 1.0)
+        return self.estimate(figure, parts, 0.0, 1.0, adds=False)
 
     def balanced_accuracy(self, labels: I64, parts: Parts) -> Jackknifed:
         """Balanced accuracy of i64[N] classes by [n,C] scores a fold, of which the highest decides."""

@@ -9,7 +9,9 @@ from fraudit.analyses.bias import Params, run
 from fraudit.analyses.bias.measure import attribute_groups
 from fraudit.errors import DataError, UsageError
 from fraudit.report.record import normalise
+from fraudit.stats.calibration import calibrate
 from fraudit.stats.groups import impostor_rates, join_labels, label_groups, own_threshold
+from fraudit.stats.pairs import genuine_pairs
 from fraudit.types import Interval
 from tests.fixtures_context import FakeContext
 
@@ -58,8 +60,8 @@ def test_a_planted_false_match_gap_is_found_with_the_truth_in_its_interval() -> 
         assert rates[g].interval.low <= truth[g] <= rates[g].interval.high
     ratio = next(m for m in result.metrics if m.name == "bias.group.max_over_min_fmr")
     assert ratio.interval.low <= truth["b"] / truth["a"] <= ratio.interval.high
-    found = [f for f in result.findings if f.rule == "bias.ratio"]
-    assert [("FMR" in f.evidence[0].upper(), f.severity) for f in found] == [(True, "high")]
+    found = [f for f in result.findings if f.rule == "bias.ratio" and f.evidence[0].endswith("_fmr")]
+    assert [f.severity for f in found] == ["high"]
     own = {m.group: m.value for m in result.metrics if m.name.startswith("bias.group.threshold")}
     assert own["b"] > tau > own["a"]
 
@@ -225,3 +227,25 @@ def test_few_people_give_rates_with_a_reason_and_no_finding() -> None:
     assert "effective by their shares of the pairs" in fnmr["b"].interval_missing
     assert not any(f.rule == "bias.ratio" and "fnmr" in f.evidence[0] for f in result.findings)
     assert any(f.rule == "bias.too_few" for f in result.findings)
+
+
+def test_fnmr_is_compared_over_all_people_each_half_at_the_threshold_of_the_other() -> None:
+    vectors, subjects, group = world(200, 3, seed=12, noise_b=0.8)
+    context = context_of(vectors, subjects, group)
+    result = run(context, Params(by=("group",), fmr=1e-2))
+    rows = {r["group"]: r for r in next(t for t in result.tables if t.name == "groups_group").rows}
+    unit, held = context.embeddings().unit(), context.calibration_mask()
+    ok = np.ones(len(subjects), bool)
+    other = calibrate(unit, subjects, ok, context.seed, other=True)
+    assert not np.intersect1d(other.people, subjects[held]).size
+    threshold = np.where(held, other.threshold(1e-2), context.threshold(1e-2).value)
+    left, right = genuine_pairs(subjects)
+    errors = np.einsum("pd,pd->p", unit[left], unit[right]) < threshold[left]
+    for g in "ab":
+        mine = group[left] == g
+        assert rows[g]["genuine_all"] == mine.sum() == 300
+        assert rows[g]["genuine"] < 200
+        assert rows[g]["fnmr_all"] == pytest.approx(errors[mine].mean())
+    ratio = next(m for m in result.metrics if m.name == "bias.group.max_over_min_fnmr")
+    assert ratio.n == 600
+    assert ratio.value == pytest.approx(rows["b"]["fnmr_all"] / rows["a"]["fnmr_all"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.jackknife import Jackknifed, jackknife_variance, without_each
+from fraudit.stats.jackknife import Jackknifed, jackknife_variance, joint_variance, without_each
 
 
 def test_the_error_of_a_mean_is_that_of_the_textbook() -> None:
@@ -55,3 +55,31 @@ def test_too_few_groups_have_no_interval() -> None:
 
     with pytest.raises(InsufficientData, match="defined without 4 of 10 groups"):
         Jackknifed.of(1.0, without_each(10, figure))
+
+
+def test_what_two_groups_do_together_counts_once() -> None:
+    """The mean product of different groups' vectors: all of its variance is of two groups at once."""
+    rng, groups, value, twice, once = np.random.default_rng(3), 10, [], [], []
+    for _ in range(400):
+        z = rng.standard_normal((groups, 3))
+        h = z @ z.T
+        np.fill_diagonal(h, 0.0)
+
+        def mean(kept: np.ndarray, h: np.ndarray = h) -> float:
+            return float(h[np.ix_(kept, kept)].sum() / (len(kept) * (len(kept) - 1)))
+
+        # Group j judged by the others: the mean of h(g, j) over g; without one of them, that of those left.
+        means = h.sum(axis=0) / (groups - 1)
+        left = (h.sum(axis=0)[:, None] - h.T) / (groups - 2)
+        changes = (left - means[:, None]) / groups
+        np.fill_diagonal(changes, 0.0)
+        value.append(mean(np.arange(groups)))
+        deleted = without_each(groups, lambda g, mean=mean: mean(np.delete(np.arange(groups), g)))
+        twice.append(jackknife_variance(deleted))
+        once.append(joint_variance(changes))
+        both = Jackknifed.of(value[-1], deleted, together=once[-1])
+        assert both.error <= Jackknifed.of(value[-1], deleted).error or both.error == pytest.approx(
+            np.sqrt(once[-1])
+        )
+    assert np.mean(once) == pytest.approx(np.var(value), rel=0.15)
+    assert np.mean(twice) == pytest.approx(2 * (groups - 1) / (groups - 2) * np.var(value), rel=0.15)

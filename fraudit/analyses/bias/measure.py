@@ -43,6 +43,8 @@ class Audit:
     Attributes:
         fmr, fnmr: rates of the groups that are large enough; fnmr is None without identities.
         fnmr_acquired: FNMR over pairs with two vectors (the other convention).
+        fnmr_all: FNMR over all people, each half at the threshold that the other half chose; what FNMR tests and
+            ratios rest on, since it has twice the people. None where only one half is known.
         small: (group, people) below the floor.
         tests: (side, group, group, p); not corrected, since one correction covers all attributes of a run.
     """
@@ -54,6 +56,7 @@ class Audit:
     fmr: tuple[GroupRate, ...]
     fnmr: tuple[GroupRate, ...] | None
     fnmr_acquired: tuple[GroupRate, ...] | None
+    fnmr_all: tuple[GroupRate, ...] | None
     fnmr_missing: str
     cross: CrossGroup
     thresholds: tuple[OwnThreshold, ...]
@@ -104,7 +107,8 @@ def audit_attribute(
     """
     found = context.scores.group_errors(name, groups, threshold, params.min_people, params.min_genuine)
     fmr, fnmr = found.fmr, found.fnmr
-    sides = {"FMR": fmr} | ({"FNMR": fnmr} if fnmr else {})
+    compared = found.fnmr_all or fnmr
+    sides = {"FMR": fmr} | ({"FNMR": compared} if compared else {})
     ratios = {}
     for side, rates in sides.items():
         if len(rates) >= 2 and any(r.errors for r in rates):
@@ -120,6 +124,7 @@ def audit_attribute(
         fmr=fmr,
         fnmr=fnmr,
         fnmr_acquired=found.fnmr_acquired,
+        fnmr_all=found.fnmr_all,
         fnmr_missing=found.fnmr_missing,
         cross=found.cross,
         thresholds=found.thresholds,

@@ -75,7 +75,7 @@ def metrics(params: Params, audits: Sequence[Audit], skipped: Sequence[str]) -> 
 
 def _ratio_metrics(audit: Audit, base: str) -> list[Metric]:
     rows = []
-    for side, rates in (("FMR", audit.fmr), ("FNMR", audit.fnmr)):
+    for side, rates in (("FMR", audit.fmr), ("FNMR", audit.fnmr_all or audit.fnmr)):
         name, ratio = f"{base}.max_over_min_{side.lower()}", audit.ratios.get(side)
         if ratio is None or ratio.value is None:
             absent = "no error in any group" if rates else audit.fnmr_missing

@@ -47,7 +47,7 @@ def findings(params: Params, audits: Sequence[Audit]) -> list[Finding]:
     """
     found: list[Finding] = []
     for audit in audits:
-        for side, rates in (("FMR", audit.fmr), ("FNMR", audit.fnmr)):
+        for side, rates in (("FMR", audit.fmr), ("FNMR", audit.fnmr_all or audit.fnmr)):
             if rates:
                 found.append(_side_finding(params, audit, side, rates))
         if audit.rebuilt:
@@ -75,6 +75,8 @@ def _side_finding(params: Params, audit: Audit, side: str, rates: tuple[GroupRat
         default=1.0,
     )
     scope = f"{len(used)} groups, p {_p(p)} after Holm over all groups, rates and attributes of the run"
+    crossed = side == "FNMR" and audit.fnmr_all is not None
+    scope += "; all people, each half at the other's threshold" if crossed else ""
     scope += f"; not compared for want of people: {_and(left_out)}" if left_out else ""
     if p < params.level and gap.low > 1:
         return Finding(
@@ -199,7 +201,8 @@ def result(
         method=(
             "One global threshold from the calibration half of the people; rates on the other half over "
             f"{'sampled' if context.scores.sampled else 'all'} pairs "
-            "within a group; identity-clustered intervals, where enough people carry the pairs; ratios with score "
+            "within a group; FNMR compared over all people where both halves are known, each at the threshold that "
+            "the other chose; identity-clustered intervals, where enough people carry the pairs; ratios with score "
             "intervals (Miettinen and Nurminen 1985), simultaneous over all pairs of groups; score tests, corrected "
             f"together over all attributes, groups and rates (Holm, {params.level:.2g} for the whole run); FDR "
             "(Pereira and Marcel 2022), IR (NIST IR 8429) and GARBE (Howard et al. 2022) beside what equal groups "

@@ -27,10 +27,12 @@ def tables(audits: Sequence[Audit]) -> list[Table]:
     for audit in audits:
         fnmr = {r.group: r for r in audit.fnmr or ()}
         acquired = {r.group: r for r in audit.fnmr_acquired or ()}
+        everyone = {r.group: r for r in audit.fnmr_all or ()}
         fta = {lost.group: lost for lost in audit.fta}
         rows: list[dict[str, Any]] = []
         for rate in audit.fmr:
             other, plain = fnmr.get(rate.group), acquired.get(rate.group)
+            crossed = everyone.get(rate.group)
             rows.append(
                 {
                     "group": rate.group, "people": audit.people[rate.group],
@@ -38,6 +40,7 @@ def tables(audits: Sequence[Audit]) -> list[Table]:
                     "impostor": rate.n, "fnmr": other.rate if other else None,
                     "fnmr_interval": _pair(other.interval) if other else None,
                     "genuine": other.n if other else None, "fnmr_acquired": plain.rate if plain else None,
+                    "fnmr_all": crossed.rate if crossed else None, "genuine_all": crossed.n if crossed else None,
                     "fta": fta[rate.group].value, "faces": fta[rate.group].n,
                     "missing": {"fmr_interval": rate.missing, "fnmr_interval": other.missing if other else ""},
                 }
@@ -48,13 +51,16 @@ def tables(audits: Sequence[Audit]) -> list[Table]:
             Column("fmr", "FMR", "percent", 3), Column("fmr_interval", "95 % interval", "interval", 3),
             Column("impostor", "Impostor pairs", "integer"), Column("fnmr", "FNMR", "percent", 2),
             Column("fnmr_interval", "95 % interval", "interval", 2), Column("genuine", "Genuine pairs", "integer"),
-            Column("fnmr_acquired", "FNMR without FTA", "percent", 2), Column("fta", "FTA", "percent", 2),
+            Column("fnmr_acquired", "FNMR without FTA", "percent", 2),
+            Column("fnmr_all", "FNMR, all people", "percent", 2),
+            Column("genuine_all", "Genuine pairs, all people", "integer"), Column("fta", "FTA", "percent", 2),
             Column("faces", "Faces", "integer"),
         )  # fmt: skip
         made.append(
             Table(
                 f"groups_{slug(audit.attribute)}", f"Rates by {audit.attribute}", columns, tuple(rows),
-                "A face without a vector counts as a false non-match; FNMR without FTA leaves such pairs out.",
+                "A face without a vector counts as a false non-match; FNMR without FTA leaves such pairs out. Groups "
+                "are compared by the FNMR of all people, each half at the threshold that the other half chose.",
             )
         )  # fmt: skip
         made += _summary_table(audit)

@@ -23,10 +23,10 @@ from fraudit.stats.probes import (
     identity_folds,
     mean_auc,
     person_weights,
-    sign_flips,
     weighted_r2,
     within_person_share,
 )
+from fraudit.stats.score_test import ScoreTest, sign_flips
 from fraudit.types import F32, I64
 
 if TYPE_CHECKING:
@@ -125,6 +125,7 @@ class ProbeBench:
         parts = fold_parts(subjects, params.folds, context.seed)
         self.judge = Judge(self.fold, parts, self.weights)
         self.ridge = RidgeFolds(vectors, self.fold, self.weights)
+        self.test = ScoreTest(vectors, subjects)
         self.people = len(np.unique(subjects))
         # Holm's first step needs p <= level / probes, and 1 / (flips + 1) is the least p there is.
         flips = max(params.flips, int(np.ceil(3 * probes / params.level)))
@@ -193,7 +194,7 @@ def probe(bench: ProbeBench, target: Target, values: np.ndarray) -> Probe:
         unit, floor, twice = score, chance.value, 1.0
         columns = ((values - values.mean()) / values.std())[:, None]
     selectivity = unit.minus(max(floor, 0.0), twice * chance.error if floor > 0 else 0.0)
-    p = bench.ridge.score_p(columns, bench.subjects, bench.flips)
+    p = bench.test.p_value(columns, bench.flips)
     share, reason = None, NO_IDENTITIES
     if bench.identified:
         try:
@@ -273,7 +274,7 @@ def _with_mlp(
     everyone = np.ones(len(subjects), bool)
     for t, count in enumerate(classes):
         known = todo[t][1] if t < len(todo) else everyone
-        judge = Judge(fold[known], parts[known], weights[known])
+        judge = Judge(fold[known], parts[known], weights[known], steady=False)
         mine = {key: a[t][known[fold == key[0]]] for key, a in answers.items()}
         if count:
             scores.append(judge.auc(table[known, t].astype(np.int64), mine))
