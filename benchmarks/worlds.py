@@ -17,6 +17,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.fixtures.planted import unit_rows
+
 Kind = Literal["equal", "mild", "skew", "lfw"]
 KINDS: tuple[Kind, ...] = ("equal", "mild", "skew", "lfw")
 GROUPS = ("a", "b", "c")
@@ -54,14 +56,14 @@ class World:
         heavy = self.spread[people] / np.sqrt(rng.chisquare(5, len(people)) / 5)
         dim = self.directions.shape[1]
         deviation = rng.normal(size=(len(people), dim)) / np.sqrt(dim)
-        return _unit(self.directions[people] + heavy[:, None] * deviation).astype(np.float32)
+        return unit_rows(self.directions[people] + heavy[:, None] * deviation).astype(np.float32)
 
     def context(self, attributes: dict[str, NDArray[Any]] | None = None, seed: int = 0) -> Any:
         """The context that an analysis is given, with `group` as attribute unless others are given."""
-        from tests.fixtures_context import FakeContext
+        from tests.fixtures.contexts import vectors_context
 
         named = {"group": self.groups} if attributes is None else attributes
-        return FakeContext.of_vectors(self.unit, self.subjects, attributes=named, seed=seed)
+        return vectors_context(self.unit, self.subjects, attributes=named, seed=seed)
 
 
 def picture_counts(people: int, kind: Kind, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -74,10 +76,6 @@ def picture_counts(people: int, kind: Kind, rng: np.random.Generator) -> NDArray
         return np.clip(np.rint(np.exp(rng.normal(np.log(3), 1.1, people))), 1, 50).astype(np.int64)
     sizes, weights = np.array(list(_LFW)), np.array(list(_LFW.values()), float)
     return rng.choice(sizes, people, p=weights / weights.sum()).astype(np.int64)
-
-
-def _unit(rows: NDArray[np.float64]) -> NDArray[np.float64]:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def _families(people: int, rng: np.random.Generator) -> NDArray[np.int64]:
@@ -115,14 +113,14 @@ def make(
     direction = np.where(related, np.sqrt(0.5) * (own + shared[families]), own)
     group = rng.choice(3, people, p=GROUP_SHARES)
     group = group[families]  # relatives are of one group
-    common = _unit(rng.normal(size=(3, dim)))
-    direction = _unit(direction + np.array(group_common)[group][:, None] * common[group])
+    common = unit_rows(rng.normal(size=(3, dim)))
+    direction = unit_rows(direction + np.array(group_common)[group][:, None] * common[group])
     # Heavy tails: a lognormal spread among people, Student's t (5) among pictures of a person.
     person_noise = np.exp(rng.normal(0, 0.3, people)) * np.array(group_noise)[group]
     subjects = np.repeat(np.arange(people), picture_counts(people, kind, rng))
     quality = person_noise[subjects] / np.sqrt(rng.chisquare(5, len(subjects)) / 5)
     deviation = rng.normal(size=(len(subjects), dim)) / np.sqrt(dim)
-    rows = _unit(direction[subjects] + noise * quality[:, None] * deviation)
+    rows = unit_rows(direction[subjects] + noise * quality[:, None] * deviation)
     again = np.flatnonzero((np.diff(subjects, prepend=-1) == 0) & (rng.random(len(subjects)) < DUPLICATES))
     rows[again] = rows[again - 1]
     names = np.array(GROUPS)[group][subjects]

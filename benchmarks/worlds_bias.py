@@ -15,11 +15,10 @@ from pathlib import Path
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import worlds as hard
-
+from benchmarks import worlds as hard
 from fraudit.analyses.bias import Params, run
+from fraudit.audit.context import AnalysisContext
 from fraudit.audit.vector_scores import genuine_rates
 from fraudit.stats.fairness import worst_over_best
 from fraudit.stats.family import BIAS_LEVEL
@@ -28,15 +27,47 @@ from fraudit.stats.intervals import wilson
 from fraudit.stats.pairs import genuine_pairs, pair_cosines
 from fraudit.stats.rates import GroupRate
 from fraudit.stats.summaries import summary_intervals
-from tests.fixtures_context import FakeContext
-from tests.unit.test_bias import COMMON, context_of, true_fmr, world
+from tests.fixtures.contexts import vectors_context
 
 STATED_SHARE = BIAS_LEVEL  # Holm, over all attributes, groups and rates of a run
 THRESHOLD = 0.2902  # of the hard worlds at FMR 1e-2, over 8 worlds of 300 people with 4 pictures each
 PARAMS = Params(by=("group",), fmr=2e-2)
+DIM, COMMON = 24, 0.75
 
 
-def _raised(context: FakeContext) -> bool:
+def world(
+    people: int, each: int, seed: int, common: float = 0.0, noise_b: float = 0.5
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Vectors of two equal groups; members of b share a direction (more false matches) or are noisier."""
+    rng = np.random.default_rng(seed)
+    subjects = np.repeat(np.arange(people), each)
+    is_b = subjects % 2 == 1
+    identity = rng.standard_normal((people, DIM))
+    shared = np.zeros(DIM)
+    shared[0] = common * np.sqrt(DIM)
+    identity[1::2] += shared
+    noise = np.where(is_b, noise_b, 0.5)[:, None]
+    vectors = identity[subjects] + noise * rng.standard_normal((len(subjects), DIM))
+    return vectors.astype(np.float32), subjects, np.where(is_b, "b", "a")
+
+
+def context_of(
+    vectors: np.ndarray, subjects: np.ndarray, group: np.ndarray, **more: np.ndarray
+) -> AnalysisContext:
+    """The context of an analysis over such a world, and of more attributes."""
+    return vectors_context(vectors, subjects, attributes={"group": group, **more})
+
+
+def true_fmr(group: str, threshold: float, common: float, pairs: int = 400_000) -> float:
+    """FMR of a group at `threshold` from independent draws of the planted distribution."""
+    vectors, _, _ = world(2 * pairs, 1, seed=99, common=common)
+    rows = vectors[(1 if group == "b" else 0) :: 2]
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    half = len(unit) // 2
+    return float(np.mean(np.einsum("pd,pd->p", unit[:half], unit[half : 2 * half]) >= threshold))
+
+
+def _raised(context: AnalysisContext) -> bool:
     return any(f.severity in ("high", "medium", "low") for f in run(context, PARAMS).findings)
 
 
@@ -90,7 +121,7 @@ def fnmr_world(
     along = (found.unit * own).sum(axis=1, keepdims=True)
     rows = own + np.where(second, 1 + more, 1.0)[:, None] * (found.unit / along - own)
     unit = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-    context = FakeContext.of_vectors(
+    context = vectors_context(
         unit, found.subjects, attributes={"group": np.where(second, "b", "a")}, seed=seed
     )
     result = run(context, Params(by=("group",)))

@@ -17,7 +17,7 @@ from fraudit.stats.pairs import make_pairs
 from fraudit.stats.pca import sweep, sweep_dims
 from fraudit.stats.template_loss import loss_of, smallest_safe
 from fraudit.types import PairList
-from tests.fixtures_context import FakeContext
+from tests.fixtures.contexts import vectors_context
 
 DIM, RANK = 32, 12
 MARGIN, FAR = 0.02, 1e-2
@@ -67,7 +67,7 @@ def null_report(seed: int, people: int, kind: Kind) -> list[str]:
     vectors[:, : DIM // 2] = world.unit
     vectors = (vectors @ np.linalg.qr(rng.normal(size=(2 * DIM, 2 * DIM)))[0]).astype(np.float32)
     smiling = (rng.random(len(vectors)) < 0.4).astype(float)
-    context = FakeContext.of_vectors(
+    context = vectors_context(
         vectors, world.subjects, attributes={"group": world.groups, "smiling": smiling}, seed=seed
     )
     found = run(context, Params(margin=0.02)).findings

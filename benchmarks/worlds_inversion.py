@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -22,7 +21,6 @@ from fraudit.analyses.inversion.measure import MOST_FACES, Sources, verdict_of
 from fraudit.analyses.inversion.rates import Attack, Groups, attack, by_group
 from fraudit.analyses.inversion.report import findings
 from fraudit.errors import InsufficientData
-from fraudit.stats.calibration import calibrate, calibration_half
 from fraudit.stats.estimates import Estimate
 from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.stats.inversion import other_picture, spread_people, success
@@ -62,8 +60,8 @@ def _audit(
 ) -> tuple[Attack, list[Groups], Sources, object]:
     """One report's counts; `lucky`: parameters of the Beta distribution of each person's success, None for none."""
     world, rng = make(people, kind, seed), np.random.default_rng([seed, 72])
-    ok = np.ones(len(world.subjects), bool)
-    usable = ~calibration_half(world.subjects, seed)
+    context = world.context(seed=seed)
+    usable = ~context.calibration_mask()
     rows = spread_people(world.subjects, np.flatnonzero(usable), FACES, rng, MOST_FACES)
     others = other_picture(world.subjects, rows, usable, rng)
     who = world.subjects[rows]
@@ -73,14 +71,12 @@ def _audit(
         made[own] = world.another(who[own], rng)
     blank = np.zeros((len(rows), 1, 1, 3), np.uint8)
     sources = Sources(rows, who, others, blank, blank)
-    scores = calibrate(world.unit, world.subjects, ok, seed)
-    at = SimpleNamespace(value=scores.threshold(FMR), resolvable=True, provenance="", n_impostor=0)
+    at = context.threshold(FMR)
     verdict = verdict_of(
         sources, _answers(world.unit), _answers(made), _answers(world.unit[rows]), {FMR: at}, "judge", False
     )
     counted = attack(verdict, sources, PARAMS, seed)
-    faces = SimpleNamespace(attributes={"group": world.groups}, name="world", subjects=world.subjects)
-    groups = by_group(SimpleNamespace(faces=faces, seed=seed), PARAMS, sources, [verdict], counted)
+    groups = by_group(context, PARAMS, sources, [verdict], counted)
     return counted, groups, sources, verdict
 
 

@@ -24,7 +24,7 @@ from benchmarks.worlds import KINDS, Kind, make
 from fraudit.analyses.leakage import Params, run
 from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.types import AnalysisResult, Interval
-from tests.fixtures_context import FakeContext
+from tests.fixtures.contexts import vectors_context
 
 DIM, WITHIN = 12, 0.5
 STATED_SHARE = FAMILY_LEVEL  # Holm over all targets of a world
@@ -54,7 +54,7 @@ def null_result(seed: int, people: int = 100, each: int = 3) -> AnalysisResult:
         "smiling": (rng.random(len(subjects)) < 0.4).astype(float),
         "eyeglasses": (rng.random(people) < 0.4).astype(float)[subjects],
     }
-    return run(FakeContext.of_vectors(vectors, subjects, attributes=labels, seed=seed), PARAMS)
+    return run(vectors_context(vectors, subjects, attributes=labels, seed=seed), PARAMS)
 
 
 def null_world(seed: int) -> bool:
@@ -99,7 +99,7 @@ def planted_r2(seed: int, people: int, each: int, r2: float) -> tuple[bool, floa
     vectors, subjects = people_vectors(people, each, rng)
     yaw = half_own(subjects, rng)
     vectors[:, 0] += np.sqrt((1 + WITHIN**2) * r2 / (1 - r2)) * yaw
-    result = run(FakeContext.of_vectors(vectors, subjects, attributes={"yaw": yaw}, seed=seed), PARAMS)
+    result = run(vectors_context(vectors, subjects, attributes={"yaw": yaw}, seed=seed), PARAMS)
     found = next(m for m in result.metrics if m.name == "leakage.yaw.r2")
     named = any(f.rule == "leakage.readable" and "yaw" in f.text for f in result.findings)
     return named, found.value, found.interval
@@ -119,7 +119,7 @@ def weak_world(seed: int, people: int, kind: Kind, r2: float = 0.05) -> Analysis
         "smiling": (rng.random(len(yaw)) < 0.4).astype(float),
         "eyeglasses": (rng.random(people) < 0.3).astype(float)[world.subjects],
     }  # fmt: skip
-    return run(FakeContext.of_vectors(vectors, world.subjects, attributes=labels, seed=seed), PARAMS)
+    return run(vectors_context(vectors, world.subjects, attributes=labels, seed=seed), PARAMS)
 
 
 def weak_lines(people: int, kind: Kind, worlds: int, r2: float, first: int) -> list[str]:

@@ -18,7 +18,7 @@ from fraudit.faces.detect import Locator, open_detector
 from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.inverting import cosine, reembed
 from fraudit.inverters.loading import bundled
-from tests.e2e.test_lfw import MOBILEFACENET
+from tests.fixtures.cards import MOBILEFACENET
 
 PEOPLE = 32
 

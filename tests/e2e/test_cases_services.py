@@ -13,9 +13,8 @@ from pathlib import Path
 import pytest
 
 from fraudit.embedding.runtime import NO_FACE
-from tests.e2e.test_cases import Shell, Told, cases, runs, shell
+from tests.fixtures.shell import Shell, Told, runs
 
-__all__ = ["cases", "shell"]  # fixtures
 Ask = Callable[..., Told]
 
 

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.test_cases import Shell, Told, cases, shell  # noqa: F401  (fixtures)
+from tests.fixtures.shell import Shell, Told
 
 
 def _metric(told: Told, name: str) -> dict:
     return next(m for r in told.record["results"] for m in r["metrics"] if m["name"] == name)
 
 
-def test_01_pictures_of_unknown_people_choose_no_threshold(shell: Shell) -> None:  # noqa: F811
+def test_01_pictures_of_unknown_people_choose_no_threshold(shell: Shell) -> None:
     unnamed, named = (shell.run(command) for command in shell.commands("01-bin-threshold"))
     assert (unnamed.code, named.code) == (0, 0)
     strict = _metric(unnamed, "verification.fnmr@fmr=1e-3")
@@ -27,7 +27,7 @@ def test_01_pictures_of_unknown_people_choose_no_threshold(shell: Shell) -> None
     assert "high" not in loud
 
 
-def test_06_two_people_give_no_interval(shell: Shell) -> None:  # noqa: F811
+def test_06_two_people_give_no_interval(shell: Shell) -> None:
     (command,) = shell.commands("06-few-people-interval")
     told = shell.run(command)
     assert told.code == 0
@@ -36,7 +36,7 @@ def test_06_two_people_give_no_interval(shell: Shell) -> None:  # noqa: F811
     assert "too few people" in told.out
 
 
-def test_11_few_people_have_all_their_pairs(shell: Shell) -> None:  # noqa: F811
+def test_11_few_people_have_all_their_pairs(shell: Shell) -> None:
     pairs = {}
     for command in shell.commands("11-fewer-than-ten-people"):
         told = shell.run(command)
@@ -53,7 +53,7 @@ def test_11_few_people_have_all_their_pairs(shell: Shell) -> None:  # noqa: F811
     ("function", "code"), [("needs_package", 4), ("asserts", 4), ("own_error", 4), ("none_for_no_face", 5)]
 )
 def test_21_an_error_in_one_s_own_function_is_one_s_own(
-    shell: Shell, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, function: str, code: int  # noqa: F811
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, function: str, code: int
 ) -> None:
     folder = shell.cases / "21-own-function-called-a-bug"
     monkeypatch.syspath_prepend(str(folder))

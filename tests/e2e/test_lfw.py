@@ -15,17 +15,7 @@ from fraudit.faces.sources import open_faces, take
 from fraudit.stats.folds import fold_accuracy
 from fraudit.stats.pairs import pair_cosines
 from fraudit.types import FaceSet
-
-MOBILEFACENET = """
-name = "mobilefacenet"
-model = "MobileFaceNet.onnx"
-size = [112, 112]
-mean = [123.675, 116.28, 103.53]
-std = [58.395, 57.12, 57.375]
-channels = "RGB"
-template = "arcface-112"
-dim = 128
-"""
+from tests.fixtures.cards import MOBILEFACENET
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from fraudit.api import audit
 from fraudit.cli.main import run
 
-EMBEDDER = "python:tests.fixtures_context:luma_pattern"
+EMBEDDER = "python:tests.fixtures.boxes:luma_pattern"
 
 
 def test_both_run_in_the_real_context_and_render(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ torch.set_num_threads(1)
 from fraudit.diffusion.training.options import TrainOptions
 from fraudit.diffusion.training.workflow import Plan, run_training
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
-from tests.unit.test_diffusion_training import SMALL, black_box, drawn_faces
+from tests.fixtures.training import SMALL, black_box, drawn_faces
 
 out, steps, resume = Path(sys.argv[1]), int(sys.argv[2]), "--resume" in sys.argv
 options = TrainOptions(steps=steps, batch=4, checkpoint_every=5, log_every=1, report_every=1000, device="cpu")

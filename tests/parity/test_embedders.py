@@ -21,7 +21,8 @@ import fraudit.embedders.arcface as arcface
 import fraudit.embedders.facenet as facenet
 import fraudit.embedders.from_ as from_
 from fraudit.errors import WeightsError
-from tests.parity.tensorflow_graph import frozen_graph
+from tests.fixtures.planted import unit_rows
+from tests.fixtures.tensorflow_graph import frozen_graph
 
 Arrays = dict[str, np.ndarray]
 
@@ -77,14 +78,10 @@ def scratch_file(tmp_path: Path) -> Iterator[Path]:
     path.unlink(missing_ok=True)
 
 
-def unit(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
 def assert_same(found: np.ndarray, expected: np.ndarray) -> None:
     assert found.dtype == np.float32
     assert found.shape == expected.shape
-    np.testing.assert_allclose(unit(found), unit(expected), rtol=0, atol=1e-4)
+    np.testing.assert_allclose(unit_rows(found), unit_rows(expected), rtol=0, atol=1e-4)
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * np.abs(expected).max())
 
 
@@ -97,7 +94,7 @@ def test_adaface_weights_each_view_by_its_norm_as_the_official_fusion_does(cases
     answers = case.answers
     assert_same(plain, answers["embedding"] * answers["norm"])
     assert_same(mirrored, answers["embedding_flip"] * answers["norm_flip"])
-    np.testing.assert_allclose(unit(plain + mirrored), answers["fused"], rtol=0, atol=1e-4)
+    np.testing.assert_allclose(unit_rows(plain + mirrored), answers["fused"], rtol=0, atol=1e-4)
 
 
 def test_arcface_equals_arcface_torch(cases: dict[str, Case]) -> None:
@@ -121,7 +118,7 @@ def test_from_answers_with_fc_mask(cases: dict[str, Case]) -> None:
     assert_same(box.forward(case.images), case.answers["embedding"])
     assert_same(box.forward(case.mirrored), case.answers["embedding_flip"])
     # Without the mask the answer would be `fc`.
-    assert np.abs(unit(case.answers["fc"]) - unit(case.answers["embedding"])).max() > 1e-3
+    assert np.abs(unit_rows(case.answers["fc"]) - unit_rows(case.answers["embedding"])).max() > 1e-3
 
 
 def test_the_occlusion_mask_of_from_equals_the_official_one(cases: dict[str, Case]) -> None:

@@ -113,7 +113,7 @@ def test_what_it_says_is_seen_in_report_list_and_estimate(runs: dict[str, Path],
     assert keys[0].metric is not None
     assert run(["runs", str(runs["base"].parent), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)[0]["high"].endswith("(0 to 1)")
-    plan = AuditPlan("python:tests.fixtures_context:luma_pattern", "sample", only=("toy",), limit=12)
+    plan = AuditPlan("python:tests.fixtures.boxes:luma_pattern", "sample", only=("toy",), limit=12)
     assert estimate(plan).parts["toy"] == Work(7)
     assert "toy" in from_vectors()
 

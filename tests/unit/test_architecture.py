@@ -3,79 +3,175 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
-# A room may import the rooms in its row (and itself). Imports for type checking alone do not count.
-BASE = {"errors", "types", "__init__", "files", "redact"}
-TELLING = {"formatting", "progress"}
-ALLOWED = {
-    "redact": set(),
-    "errors": {"redact"},
-    "types": {"errors"},
-    "files": {"errors", "redact", "types"},
-    "formatting": BASE,
-    "progress": BASE,
-    "threads": BASE,
-    "plugins": {"errors", "types"},
-    "stats": BASE,
-    "perturb": BASE,
-    "weights": BASE,
-    "faces": BASE | {"weights"},
-    "embedders": BASE | {"embedding", "weights", "threads"},
-    "embedding": BASE | {"faces", "plugins", "weights", "embedders"},
-    "scorers": BASE | {"embedding", "embedders", "plugins", *TELLING},
-    "diffusion": BASE | {"faces", "embedding", "weights", *TELLING},
-    "inverters": BASE | {"faces", "embedding", "plugins", "diffusion", *TELLING},
-    "scores": BASE | {"stats", "faces", *TELLING},
-    "report": BASE | {"plugins", "stats", *TELLING},
-    "compare": BASE | {"report", "stats", "scores", "plugins", "policy", *TELLING},
-    "audit": BASE
-    | {"stats", "faces", "perturb", "embedding", "scorers", "inverters", "plugins", "scores", "report"}
-    | TELLING,
-    "policy": BASE | {"stats"},
-    "deployment": BASE
-    | {"policy", "stats", "faces", "embedding", "audit", "analyses", "compare", "report"}
-    | TELLING,
-    "analyses": BASE | {"stats", "perturb", "faces", "inverters", "audit", "scores", "compare", *TELLING},
+# Every room imports the rooms in its row (and itself), no more and no fewer; the order of the rows is from the ground
+# up. `__init__` is the version. Imports inside functions count, those for type checking alone do not.
+ROWS = {
+    "__init__": "",
+    "formatting": "",
+    "redact": "",
+    "errors": "redact",
+    "progress": "redact",
+    "threads": "errors",
+    "types": "errors",
+    "files": "redact errors types",
+    "perturb": "errors types",
+    "plugins": "errors types",
+    "stats": "errors types",
+    "policy": "errors files stats",
+    "report": "formatting redact errors types files plugins",
+    "weights": "errors types files",
+    "faces": "errors types files weights",
+    "embedding": "errors types files plugins weights faces embedders",
+    "scores": "formatting errors types files faces",
+    "compare": "formatting errors types files plugins stats policy report scores",
+    "diffusion": "errors types files weights faces embedding",
+    "embedders": "redact errors threads types files weights embedding",
+    "inverters": "formatting errors progress types files plugins faces embedding diffusion",
+    "scorers": "redact errors types files plugins embedding embedders",
+    "audit": "__init__ formatting errors progress types files perturb plugins "
+    "stats report faces embedding scores inverters scorers",
+    "analyses": "formatting errors types files perturb stats faces scores compare inverters audit",
+    "api": "errors progress threads types files policy report embedding inverters audit",
+    "deployment": "__init__ formatting errors types files stats policy "
+    "report faces embedding compare audit analyses",
+    "cli": "__init__ formatting errors progress threads files plugins policy report weights "
+    "faces embedding scores compare diffusion inverters audit analyses api deployment",
 }
+UP = {("embedding", "embedders")}  # one lazy import: a bare .onnx file is given a card of its own
+MOST_MODULES = 8  # of fraudit/ itself
+NAMED = re.compile(r"(?:from|import|python:) *\b((?:tests|benchmarks)\b[.\w]*)")
 
 
-def imported(tree: ast.Module) -> set[str]:
-    """Rooms of fraudit a module imports at run time, inside functions too."""
-    rooms: set[str] = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
-            node.body = []
-    for node in ast.walk(tree):
-        names: list[str] = []
-        if isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module]
-            if node.module == "fraudit":
-                names = [f"fraudit.{alias.name}" for alias in node.names]
-        elif isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
-        for name in names:
-            parts = name.split(".")
-            if parts[0] == "fraudit" and len(parts) > 1:
-                rooms.add(parts[1])
-    return rooms
+def modules() -> dict[str, Path]:
+    """Dotted name -> file, of everything under fraudit/ (its links followed)."""
+    found = {}
+    for top in (ROOT / "fraudit").iterdir():
+        paths = sorted(top.resolve().rglob("*.py")) if top.is_dir() else [top] if top.suffix == ".py" else []
+        for path in paths:
+            inner = path.relative_to(top.resolve()).with_suffix("").parts if top.is_dir() else ()
+            found[".".join(("fraudit", top.stem, *inner)).removesuffix(".__init__")] = path
+    return found
 
 
-@pytest.mark.parametrize("room", sorted(ALLOWED))
-def test_imports_point_one_way(room: str) -> None:
-    folder = ROOT / "fraudit" / room
-    paths = sorted(folder.resolve().rglob("*.py")) if folder.is_dir() else [folder.with_suffix(".py")]
-    wrong = {
-        str(path.relative_to(ROOT)): extra
-        for path in paths
-        if path.exists() and (extra := imported(ast.parse(path.read_text())) - ALLOWED[room] - {room})
-    }
+def imports(node: ast.AST) -> Iterator[str]:
+    """Names that a module imports at run time, inside functions too: `a.b` of `from a import b`."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
+            for other in child.orelse:
+                yield from imports(ast.Module([other], []))
+            continue
+        if isinstance(child, ast.Import):
+            yield from (alias.name for alias in child.names)
+        elif isinstance(child, ast.ImportFrom):
+            yield from ("." * child.level + f"{child.module or ''}.{alias.name}" for alias in child.names)
+        yield from imports(child)
+
+
+@functools.cache
+def graph() -> dict[str, set[str]]:
+    """Module -> modules of fraudit that it imports. A package's own __init__ counts where it is named."""
+    known = modules()
+    arrows: dict[str, set[str]] = {}
+    for module, path in known.items():
+        arrows[module] = set()
+        for name in imports(ast.parse(path.read_text())):
+            assert not name.startswith("."), f"{module}: a relative import hides which room it enters"
+            while name and name not in known:
+                name = name.rpartition(".")[0]
+            arrows[module] |= {name} - {"", module}
+    return arrows
+
+
+def room(module: str) -> str:
+    """`stats` of `fraudit.stats.pairs`."""
+    return [*module.split("."), "__init__"][1]
+
+
+def circle(arrows: Mapping[str, set[str]]) -> list[str]:
+    """One way that leads back to where it began, or []."""
+    done: set[str] = set()
+
+    def look(node: str, way: list[str]) -> list[str]:
+        if node in way:
+            return [*way[way.index(node) :], node]
+        if node not in done:
+            for further in sorted(arrows.get(node, ())):
+                if found := look(further, [*way, node]):
+                    return found
+            done.add(node)
+        return []
+
+    return next((found for node in sorted(arrows) if (found := look(node, []))), [])
+
+
+def test_every_folder_and_module_has_its_row() -> None:
+    assert set(ROWS) == {room(module) for module in modules()}
+
+
+@pytest.mark.parametrize("name", sorted(ROWS))
+def test_a_room_imports_what_its_row_says_and_its_row_says_no_more(name: str) -> None:
+    used: dict[str, list[str]] = {}
+    for module, others in graph().items():
+        for other in others:
+            if room(module) == name != room(other):
+                used.setdefault(room(other), []).append(module)
+    row = set(ROWS[name].split())
+    assert {other: by for other, by in used.items() if other not in row} == {}
+    assert row - set(used) == set(), "these are allowed and not used: take them out of the row"
+
+
+def test_no_arrow_between_rooms_runs_up() -> None:
+    order = list(ROWS)
+    arrows = {(name, other) for name, row in ROWS.items() for other in row.split()}
+    assert {(name, other) for name, other in arrows if order.index(other) > order.index(name)} == UP
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}}) == []
+    assert circle(graph()) == []
+
+
+def test_no_analysis_imports_another() -> None:
+    def analysis(module: str) -> str:
+        return [*module.split("."), "", ""][2] if module.startswith("fraudit.analyses.") else ""
+
+    assert [
+        (module, other)
+        for module, others in graph().items()
+        for other in others
+        if analysis(module) and analysis(other) not in ("", "shared", analysis(module))
+    ] == []
+
+
+def test_fraudit_itself_holds_few_modules() -> None:
+    assert len(list((ROOT / "fraudit").glob("*.py"))) <= MOST_MODULES
+
+
+def test_tests_import_fixtures_and_worlds_never_tests() -> None:
+    """The fixtures are the ground; benchmarks and their worlds stand on them, tests on both."""
+    wrong = []
+    for folder in ("tests", "benchmarks"):
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            place = path.relative_to(ROOT).as_posix()
+            # In strings too: scripts that a test writes, and embedders named `python:module:function`.
+            for name in NAMED.findall(path.read_text()):
+                own = name == ".".join(path.relative_to(ROOT).with_suffix("").parts)
+                fixtures = name.startswith("tests.fixtures")
+                worlds = name.startswith("benchmarks") and not place.startswith("tests/fixtures/")
+                if not (own or fixtures or worlds):
+                    wrong.append((place, name))
     assert not wrong
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from benchmarks.worlds_bias import COMMON, DIM, context_of, true_fmr, world
 from fraudit.analyses.bias import Params, run
 from fraudit.analyses.bias.measure import attribute_groups
 from fraudit.errors import DataError, UsageError
@@ -13,40 +14,7 @@ from fraudit.stats.calibration import calibrate
 from fraudit.stats.groups import impostor_rates, join_labels, label_groups, own_threshold
 from fraudit.stats.pairs import genuine_pairs
 from fraudit.types import Interval
-from tests.fixtures_context import FakeContext
-
-DIM, COMMON = 24, 0.75
-
-
-def world(
-    people: int, each: int, seed: int, common: float = 0.0, noise_b: float = 0.5
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Vectors of two equal groups; members of b share a direction (more false matches) or are noisier."""
-    rng = np.random.default_rng(seed)
-    subjects = np.repeat(np.arange(people), each)
-    is_b = subjects % 2 == 1
-    identity = rng.standard_normal((people, DIM))
-    shared = np.zeros(DIM)
-    shared[0] = common * np.sqrt(DIM)
-    identity[1::2] += shared
-    noise = np.where(is_b, noise_b, 0.5)[:, None]
-    vectors = identity[subjects] + noise * rng.standard_normal((len(subjects), DIM))
-    return vectors.astype(np.float32), subjects, np.where(is_b, "b", "a")
-
-
-def context_of(
-    vectors: np.ndarray, subjects: np.ndarray, group: np.ndarray, **more: np.ndarray
-) -> FakeContext:
-    return FakeContext.of_vectors(vectors, subjects, attributes={"group": group, **more})
-
-
-def true_fmr(group: str, threshold: float, common: float, pairs: int = 400_000) -> float:
-    """FMR of a group at `threshold` from independent draws of the planted distribution."""
-    vectors, _, _ = world(2 * pairs, 1, seed=99, common=common)
-    rows = vectors[(1 if group == "b" else 0) :: 2]
-    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
-    half = len(unit) // 2
-    return float(np.mean(np.einsum("pd,pd->p", unit[:half], unit[half : 2 * half]) >= threshold))
+from tests.fixtures.contexts import vectors_context
 
 
 def test_a_planted_false_match_gap_is_found_with_the_truth_in_its_interval() -> None:
@@ -102,7 +70,7 @@ def test_a_face_without_a_vector_is_a_false_non_match_and_never_a_false_match() 
 
 def test_a_set_without_identities_gives_the_impostor_side_and_says_so() -> None:
     vectors, _, group = world(300, 1, seed=4, common=COMMON)
-    context = FakeContext.of_vectors(
+    context = vectors_context(
         vectors, np.arange(300), attributes={"group": group}, identified=False, distinct=True
     )
     result = normalise(run(context, Params(by=("group",), fmr=1e-2)))

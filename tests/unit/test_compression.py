@@ -11,7 +11,8 @@ from fraudit.analyses.compression import ANALYSIS, Params
 from fraudit.analyses.compression.costs import binary_attribute, match_costs
 from fraudit.analyses.compression.measure import resolvable_far
 from fraudit.types import AnalysisResult
-from tests.fixtures_context import FakeContext, identity_faces, luma_pattern
+from tests.fixtures.boxes import identity_faces, luma_pattern
+from tests.fixtures.contexts import planted_context, vectors_context
 
 RANK = 8
 
@@ -35,7 +36,7 @@ def subspace(people: int = 400, each: int = 2, dim: int = 32, seed: int = 2):
 @pytest.fixture(scope="module")
 def planted() -> AnalysisResult:
     vectors, subjects, male = subspace()
-    context = FakeContext.of_vectors(vectors, subjects, attributes={"male": male})
+    context = vectors_context(vectors, subjects, attributes={"male": male})
     return ANALYSIS.run(context, Params(margin=0.02, far=1e-2))
 
 
@@ -87,7 +88,7 @@ def test_the_sweep_figure_marks_the_chosen_dimension(planted: AnalysisResult) ->
 
 def test_with_few_people_the_claim_is_refused_with_the_reason() -> None:
     vectors, subjects, _ = subspace(people=30, each=4)
-    result = ANALYSIS.run(FakeContext.of_vectors(vectors, subjects), Params(margin=0.01))
+    result = ANALYSIS.run(vectors_context(vectors, subjects), Params(margin=0.01))
     assert metric(result, "compression.safe_dim").missing.startswith("not resolvable: with 30 people")
     assert metric(result, "compression.safe_dim_estimate").value == RANK
     assert [f.rule for f in result.findings if f.severity == "good"] == []
@@ -96,7 +97,7 @@ def test_with_few_people_the_claim_is_refused_with_the_reason() -> None:
 
 def test_without_identities_the_spectrum_stands_and_the_rest_says_why() -> None:
     vectors, subjects, male = subspace(people=300, each=1)
-    context = FakeContext.of_vectors(vectors, subjects, identified=False, attributes={"male": male})
+    context = vectors_context(vectors, subjects, identified=False, attributes={"male": male})
     result = ANALYSIS.run(context, Params())
     assert metric(result, "compression.safe_dim").missing == (
         "the set 'planted' names no identities, so it has no genuine pairs"
@@ -112,7 +113,7 @@ def test_a_projection_that_costs_more_than_the_margin_is_a_finding() -> None:
     rng = np.random.default_rng(4)
     subjects = np.repeat(np.arange(800), 2)
     x = rng.normal(size=(800, 16))[subjects] + 0.7 * rng.normal(size=(1600, 16))
-    result = ANALYSIS.run(FakeContext.of_vectors(x.astype(np.float32), subjects), Params(margin=0.01, far=1e-2))
+    result = ANALYSIS.run(vectors_context(x.astype(np.float32), subjects), Params(margin=0.01, far=1e-2))
     rules = {f.rule: f for f in result.findings}
     assert rules["compression.costly_half"].severity == "low"
     assert rules["compression.costly_half"].text.startswith("PCA 8 costs")
@@ -135,7 +136,7 @@ def test_reconstructions_come_at_every_d_and_grow_more_alike() -> None:
                 out.append(cv2.resize(framed, (64, 64), interpolation=cv2.INTER_AREA))
             return np.stack(out)
 
-    context = FakeContext(images, subjects, inverter=Remembers())
+    context = planted_context(images, subjects, inverter=Remembers())
     result = ANALYSIS.run(context, Params(reconstructions=3))
     row = result.galleries[0].rows[0]
     assert len(row.items) == 1 + 7  # the source, then d = 1, 2, 4, ..., 64

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +17,7 @@ from fraudit.errors import InsufficientData
 from fraudit.faces.sources import open_faces
 from fraudit.stats.calibration import calibrate, calibration_half, declared_people
 from fraudit.types import AnalysisResult, Metric, PairList
-from tests.fixtures_context import FakeContext
+from tests.fixtures.contexts import vectors_context
 
 
 def _set(
@@ -48,8 +47,8 @@ def _metric(result: AnalysisResult, name: str) -> Metric:
 
 def test_the_threshold_is_that_of_strangers_though_people_occur_many_times() -> None:
     vectors, subjects, pairs = _set(people=40, each=80)
-    named = FakeContext.of_vectors(vectors, subjects)
-    unnamed = FakeContext.of_vectors(vectors, np.arange(len(vectors)), pairs=pairs, identified=False)
+    named = vectors_context(vectors, subjects)
+    unnamed = vectors_context(vectors, np.arange(len(vectors)), pairs=pairs, identified=False)
     threshold, truth = unnamed.threshold(1e-2), named.threshold(1e-2)
     assert 300 <= threshold.n_impostor <= 500
     assert threshold.resolvable
@@ -101,7 +100,7 @@ def test_without_a_declared_impostor_pair_there_is_a_reason_and_no_threshold() -
 
 def test_other_analyses_ask_the_same_threshold_or_say_why_not() -> None:
     vectors, _, pairs = _set(people=40, each=8)
-    context = FakeContext.of_vectors(
+    context = vectors_context(
         vectors, np.arange(len(vectors)), pairs=pairs, identified=False,
         attributes={"gender": np.where(np.arange(len(vectors)) % 2, "a", "b")},
     )  # fmt: skip
@@ -132,16 +131,7 @@ def test_a_run_and_what_it_leaves_behind_agree(tmp_path: Path) -> None:
     other = run_side(tmp_path / "b")
     assert other.inputs["dataset"]["identified"] is False
     assert other.evidence.pairs_digest == side.evidence.pairs_digest
-    assert isinstance(
-        stored.Thresholds(
-            SimpleNamespace(
-                unit=vectors, subjects=np.arange(len(vectors)), ok=np.ones(len(vectors), bool), declared=pairs,
-                unknown="",
-            ),
-            0,
-        ).calibration.left,
-        np.ndarray,
-    )  # type: ignore[arg-type]
+    assert isinstance(stored.Thresholds(side.evidence.vectors, 0).calibration.left, np.ndarray)
 
 
 def test_equal_files_of_a_pair_table_are_one_picture(tmp_path: Path) -> None:

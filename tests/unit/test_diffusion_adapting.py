@@ -21,8 +21,8 @@ from fraudit.errors import ArtifactError, InsufficientData, UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.loading import load_inverter
 from fraudit.types import LoadedEmbedder
-from tests.unit.test_diffusion_closed_form import CONFIG, DIM, SIDE, network
-from tests.unit.test_diffusion_training import PRIOR, _trainer, black_box, drawn_faces
+from tests.fixtures.closed_form import CONFIG, DIM, SIDE, network
+from tests.fixtures.training import PRIOR, black_box, drawn_faces, trainer_of
 
 OTHER = 9  # numbers of the new box's vectors
 
@@ -108,7 +108,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("adapting")
     for name, box in {"first": black_box(), "second": mirrored_box()}.items():
         build_shards(folder / name, [drawn_faces(100)], box, landmarks_of(16), 16, TEMPLATE_NAME)
-    trainer = _trainer(folder / "run", folder / "first", PRIOR, steps=20, batch=8)
+    trainer = trainer_of(folder / "run", folder / "first", PRIOR, steps=20, batch=8)
     trainer.run()
     card = {
         "embedder": "drawn-box", "embedder_fingerprint": black_box().fingerprint, "dim": 12, "schedule": "cosine",

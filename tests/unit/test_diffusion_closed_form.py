@@ -9,37 +9,12 @@ import numpy as np
 import pytest
 import torch
 
-from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.checkpoint import load_inverter_network, save_inverter
-from fraudit.diffusion.model.closed_form import ClosedForm, ClosedFormUNet, fit_closed_form
-from fraudit.diffusion.model.unet import UNet, UNetConfig
+from fraudit.diffusion.model.closed_form import ClosedForm, fit_closed_form
+from fraudit.diffusion.model.unet import UNet
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
 from fraudit.errors import UsageError
-
-DIM, SIDE, SPREAD = 6, 16, 0.3
-CONFIG = UNetConfig(
-    image_size=SIDE, patch=2, num_channels=32, num_res_blocks=1, channel_mult=(1, 1), attention_resolutions=(),
-    resblock_updown=True, identity_dim=DIM, prior_spread=SPREAD,
-)  # fmt: skip
-
-
-def a_prior(seed: int = 0) -> ClosedForm:
-    draw = np.random.default_rng(seed)
-    return ClosedForm(
-        mean=draw.standard_normal(DIM).astype(np.float32),
-        scale=draw.uniform(0.5, 2, DIM).astype(np.float32),
-        face=draw.uniform(-0.5, 0.5, 3 * SIDE * SIDE).astype(np.float32),
-        weight=(0.1 * draw.standard_normal((3 * SIDE * SIDE, DIM))).astype(np.float32),
-        spread=SPREAD,
-    )
-
-
-def network(seed: int = 0) -> ClosedFormUNet:
-    torch.manual_seed(seed)
-    made = build_unet(CONFIG)
-    assert isinstance(made, ClosedFormUNet)
-    made.set_closed_form(a_prior())
-    return made.eval()
+from tests.fixtures.closed_form import CONFIG, DIM, SIDE, SPREAD, a_prior, network
 
 
 @pytest.mark.parametrize("t", [0, 20, 500, 950, 999])

@@ -27,7 +27,7 @@ from fraudit.diffusion.training.presets import Preset
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.id3pm import Id3pm
 from fraudit.types import U8
-from tests.unit.test_diffusion_training import CARD, DIM, PRIOR, SMALL, TAUGHT, black_box, drawn_faces
+from tests.fixtures.training import CARD, DIM, PRIOR, SMALL, TAUGHT, black_box, drawn_faces
 
 ELSEWHERE = torch.device("meta")
 UPSCALER = replace(

@@ -23,7 +23,7 @@ from fraudit.diffusion.training.workflow import Plan, run_training
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
-from tests.unit.test_diffusion_training import CARD, PRIOR, SMALL, TAUGHT, _trainer, black_box, drawn_faces
+from tests.fixtures.training import CARD, PRIOR, SMALL, TAUGHT, black_box, drawn_faces, trainer_of
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("begun")
     box = black_box()
     build_shards(folder / "shards", [drawn_faces()], box, landmarks_of(16), 16, TEMPLATE_NAME)
-    trainer = _trainer(folder / "run", folder / "shards", PRIOR, steps=30, batch=8)
+    trainer = trainer_of(folder / "run", folder / "shards", PRIOR, steps=30, batch=8)
     trainer.run()
     card = {
         **CARD, "embedder_fingerprint": box.fingerprint, "unet": trainer.config.as_dict(), "preset": PRIOR.name,
@@ -115,7 +115,7 @@ def test_a_network_to_start_from_that_does_not_fit_is_refused(begun: Path, tmp_p
     data = load_shards(begun / "shards")
     with pytest.raises(UsageError, match="was trained for drawn-box"):
         asked(tmp_path / "a", begun, data, black_box(salt=5))
-    plain = _trainer(tmp_path / "plain", begun / "shards", SMALL)
+    plain = trainer_of(tmp_path / "plain", begun / "shards", SMALL)
     card = {**CARD, "unet": plain.config.as_dict(), "preset": "plain"}
     save_inverter(tmp_path / "inverter", plain.ema.state_dict(), card)
     with pytest.raises(UsageError, match="does not refine a closed form"):
@@ -135,9 +135,9 @@ def test_asking_without_a_network_to_start_from_is_told(
 
 def test_a_training_starts_from_a_smaller_network_that_answers_alike(begun: Path, tmp_path: Path) -> None:
     wide = replace(PRIOR, unet=replace(PRIOR.unet, num_channels=64, num_res_blocks=2))
-    large = _trainer(tmp_path / "large", begun / "shards", wide)
+    large = trainer_of(tmp_path / "large", begun / "shards", wide)
     large.begin_from(begun / "inverter")
-    small = _trainer(tmp_path / "small", begun / "shards", PRIOR)
+    small = trainer_of(tmp_path / "small", begun / "shards", PRIOR)
     small.begin_from(begun / "inverter")
     torch.manual_seed(0)
     x, t, y = torch.randn(2, 3, 16, 16), torch.tensor([90, 700]), torch.randn(2, 12)
@@ -145,7 +145,7 @@ def test_a_training_starts_from_a_smaller_network_that_answers_alike(begun: Path
         before = small.averaged()(x, t, y, clean=True)
         after = large.averaged()(x, t, y, clean=True)
     torch.testing.assert_close(after, before, atol=2e-4, rtol=0)
-    narrow = _trainer(
+    narrow = trainer_of(
         tmp_path / "narrow", begun / "shards", replace(PRIOR, unet=replace(PRIOR.unet, channel_mult=(1,)))
     )
     with pytest.raises(UsageError, match="another shape"):

@@ -6,7 +6,6 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 import torch
@@ -35,56 +34,12 @@ from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.ema import Ema
 from fraudit.diffusion.training.loop import Trainer
 from fraudit.diffusion.training.options import TrainOptions
-from fraudit.diffusion.training.presets import PRESETS, TINY_32, preset_named
+from fraudit.diffusion.training.presets import PRESETS, preset_named
 from fraudit.diffusion.training.state import read_losses
-from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError, WeightsError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.id3pm import load
-from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Preprocess
-
-DIM = 12
-SMALL = replace(TINY_32, unet=replace(TINY_32.unet, image_size=16, channel_mult=(1, 1)), batch=4, warmup=2)
-PRIOR = replace(SMALL, unet=replace(SMALL.unet, patch=2), residual=True, decay="cosine", floor_snr=1.0)
-TAUGHT = replace(PRIOR, student_steps=3, feature_weight=0.5, identity_weight=0.5)
-
-
-def drawn_faces(people: int = 40) -> FaceSet:
-    """Two pictures of each of `people` coloured discs with known points."""
-    rng = np.random.default_rng(5)
-    colours = rng.integers(40, 255, (people, 3))
-    points = ARCFACE_112 + 8
-
-    def picture(index: int) -> bytes:
-        canvas = np.full((128, 128, 3), 30 + 60 * (index % 2), np.uint8)
-        cv2.circle(canvas, (64, 64), 44, colours[index // 2].tolist(), -1)
-        return cv2.imencode(".png", canvas)[1].tobytes()
-
-    return FaceSet(
-        name="drawn",
-        ids=tuple(f"{i:03d}.png" for i in range(2 * people)),
-        subjects=np.arange(2 * people) // 2,
-        attributes={"Smiling": np.arange(2 * people) % 2},
-        landmarks=np.repeat(points[None], 2 * people, 0),
-        pairs=None,
-        digest="drawn-1",
-        read_bytes=picture,
-        decode=lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].copy(),
-        synthetic=True,
-        licence="drawn here",
-    )
-
-
-def black_box(salt: int = 0) -> EmbedderRuntime:
-    """A fixed random projection of the aligned face's mean colours."""
-    project = np.random.default_rng(salt).standard_normal((4 * 4 * 3, DIM)).astype(np.float32)
-    spec = EmbedderSpec("drawn-box", DIM, Preprocess((112, 112), ARCFACE_112), "MIT", "drawn here")
-
-    def forward(images: np.ndarray) -> np.ndarray:
-        blocks = images.reshape(len(images), 4, 28, 4, 28, 3).mean((2, 4)).reshape(len(images), -1)
-        return (blocks / 127.5 - 1).astype(np.float32) @ project
-
-    return EmbedderRuntime(LoadedEmbedder(spec, forward, f"weights-{salt}"))
+from tests.fixtures.training import CARD, DIM, PRIOR, SMALL, TAUGHT, black_box, drawn_faces, trainer_of
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +47,6 @@ def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("shards")
     build_shards(folder, [drawn_faces()], black_box(), landmarks_of(16), 16, TEMPLATE_NAME)
     return folder
-
-
-def _trainer(folder: Path, shards: Path, preset=SMALL, **options) -> Trainer:
-    folder.mkdir(parents=True, exist_ok=True)
-    wanted = {"steps": 6, "batch": 4, "checkpoint_every": 3, "log_every": 2, "report_every": 100, **options}
-    run = {"preset": preset.name, "batch": wanted["batch"]}
-    return Trainer(
-        folder, load_shards(shards), preset, TrainOptions(**wanted), DistributedProcesses("cpu"), run
-    )
 
 
 def test_paper_64_is_table_2_with_295_million_parameters() -> None:
@@ -198,8 +144,8 @@ def test_too_few_faces_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("preset", [SMALL, TAUGHT], ids=["plain", "student"])
 def test_accumulated_gradients_give_the_same_losses(tmp_path: Path, shards: Path, preset) -> None:
-    whole = _trainer(tmp_path / "a", shards)
-    parts = _trainer(tmp_path / "b", shards, micro_batch=1)
+    whole = trainer_of(tmp_path / "a", shards)
+    parts = trainer_of(tmp_path / "b", shards, micro_batch=1)
     whole.run()
     parts.run()
     a, b = ([r["loss"] for r in read_losses(tmp_path / n)] for n in "ab")
@@ -210,16 +156,16 @@ def test_accumulated_gradients_give_the_same_losses(tmp_path: Path, shards: Path
 
 @pytest.mark.parametrize("preset", [SMALL, PRIOR, TAUGHT], ids=["plain", "prior", "student"])
 def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, shards: Path, preset) -> None:
-    straight = _trainer(tmp_path / "a", shards, preset, steps=8)
+    straight = trainer_of(tmp_path / "a", shards, preset, steps=8)
     straight.run()
-    killed = _trainer(tmp_path / "b", shards, preset, steps=8)
+    killed = trainer_of(tmp_path / "b", shards, preset, steps=8)
     for _ in range(5):
         killed._one_step()
     killed.save()
     # The last state is of step 5; losses beyond a state, as a kill leaves them, are forgotten.
     with open(tmp_path / "b" / "loss.jsonl", "a") as log:
         log.write('{"step": 6, "loss": 99.0}\n{"step": 7, "lo')
-    again = _trainer(tmp_path / "b", shards, preset, steps=8)
+    again = trainer_of(tmp_path / "b", shards, preset, steps=8)
     again.resume()
     assert again.step == 5
     again.run()
@@ -232,20 +178,20 @@ def test_a_resumed_training_is_the_uninterrupted_one(tmp_path: Path, shards: Pat
 
 def test_resuming_other_settings_or_a_broken_state_is_refused(tmp_path: Path, shards: Path) -> None:
     with pytest.raises(UsageError, match="nothing to resume"):
-        _trainer(tmp_path, shards).resume()
-    _trainer(tmp_path, shards, steps=3).run()
+        trainer_of(tmp_path, shards).resume()
+    trainer_of(tmp_path, shards, steps=3).run()
     with pytest.raises(UsageError, match="other settings: batch"):
-        _trainer(tmp_path, shards, batch=8).resume()
+        trainer_of(tmp_path, shards, batch=8).resume()
     state = tmp_path / "state.safetensors"
     state.write_bytes(state.read_bytes()[:-50])
     with pytest.raises(ArtifactError, match="cannot be read"):
-        _trainer(tmp_path, shards).resume()
+        trainer_of(tmp_path, shards).resume()
 
 
 @pytest.mark.parametrize("learned", [False, True])
 def test_training_lowers_the_loss_and_moves_every_weight(tmp_path: Path, shards: Path, learned: bool) -> None:
     preset = replace(SMALL, unet=replace(SMALL.unet, learn_sigma=learned), min_snr=None if learned else 5.0)
-    trainer = _trainer(tmp_path, shards, preset, steps=40, batch=8, attributes="set1", log_every=40)
+    trainer = trainer_of(tmp_path, shards, preset, steps=40, batch=8, attributes="set1", log_every=40)
     before = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
     trainer.run()
     still = [name for name, value in trainer.network.named_parameters() if value.equal(before[name])]
@@ -257,7 +203,7 @@ def test_training_lowers_the_loss_and_moves_every_weight(tmp_path: Path, shards:
 def test_the_closed_form_within_a_network_is_fitted_to_people_trained_on_and_stays(
     tmp_path: Path, shards: Path
 ) -> None:
-    trainer = _trainer(tmp_path, shards, PRIOR, steps=40, batch=8, log_every=40)
+    trainer = trainer_of(tmp_path, shards, PRIOR, steps=40, batch=8, log_every=40)
     before = {name: value.detach().clone() for name, value in trainer.network.named_parameters()}
     trainer.run()
     still = {name for name, value in trainer.network.named_parameters() if value.equal(before[name])}
@@ -275,7 +221,7 @@ def test_the_closed_form_within_a_network_is_fitted_to_people_trained_on_and_sta
     assert load_closed_form(kept, "other data") is None
     whole = kept.read_bytes()
     kept.write_bytes(whole[:-20])
-    again = _trainer(tmp_path, shards, PRIOR, steps=40, batch=8, log_every=40)
+    again = trainer_of(tmp_path, shards, PRIOR, steps=40, batch=8, log_every=40)
     assert len(kept.read_bytes()) == len(whole)
     assert again.config == trainer.config
     assert again.network.prior.weight.equal(trainer.network.prior.weight)
@@ -287,7 +233,7 @@ def test_the_closed_form_within_a_network_is_fitted_to_people_trained_on_and_sta
 def test_the_closed_form_goes_with_attributes_and_is_left_out_without_identities(
     tmp_path: Path, shards: Path, options: dict
 ) -> None:
-    trainer = _trainer(tmp_path, shards, PRIOR, steps=12, batch=8, log_every=12, **options)
+    trainer = trainer_of(tmp_path, shards, PRIOR, steps=12, batch=8, log_every=12, **options)
     trainer.run()
     losses = [row["loss"] for row in read_losses(tmp_path)]
     # Weights of at most gamma on errors of x_0, which are of order one.
@@ -331,13 +277,13 @@ def test_a_student_is_kept_fitted_again_where_damaged_and_moves_the_training(
 def test_a_training_starts_from_another_black_boxs_weights_but_keeps_its_own_closed_form(
     tmp_path: Path, shards: Path
 ) -> None:
-    first = _trainer(tmp_path / "a", shards, PRIOR)
+    first = trainer_of(tmp_path / "a", shards, PRIOR)
     first.run()
     card = {**CARD, "unet": first.config.as_dict(), "preset": PRIOR.name}
     save_inverter(tmp_path / "made", first.ema.state_dict(), card)
     theirs = tmp_path / "theirs"
     build_shards(theirs, [drawn_faces()], black_box(salt=7), landmarks_of(16), 16, TEMPLATE_NAME)
-    other = _trainer(tmp_path / "b", theirs, PRIOR)
+    other = trainer_of(tmp_path / "b", theirs, PRIOR)
     fitted = other.network.prior.weight.detach().clone()
     other.begin_from(tmp_path / "made")
     assert other.network.prior.weight.equal(fitted)
@@ -347,7 +293,7 @@ def test_a_training_starts_from_another_black_boxs_weights_but_keeps_its_own_clo
         assert other.network.get_parameter(name).equal(average[name]), name
         assert other.ema.state_dict()[name].equal(average[name]), name
     with pytest.raises(UsageError, match="another shape"):
-        _trainer(tmp_path / "c", shards, SMALL).begin_from(tmp_path / "made")
+        trainer_of(tmp_path / "c", shards, SMALL).begin_from(tmp_path / "made")
     with pytest.raises(ArtifactError, match="no trained inverter"):
         other.begin_from(tmp_path / "nothing")
 
@@ -365,12 +311,6 @@ def test_the_average_follows_the_recursion() -> None:
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * value
     assert float(ema.state_dict()["weight"]) == pytest.approx(expected)
-
-
-CARD = {
-    "embedder": "drawn-box", "embedder_fingerprint": "f" * 64, "dim": DIM, "schedule": "cosine", "unit_scaled": True,
-    "attributes": "", "unet": replace(SMALL.unet, identity_dim=DIM).as_dict(),
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
 
 from benchmarks.worlds import make
 from benchmarks.worlds_directions import labels, null_report
 from fraudit.analyses.directions import Params, run
+from fraudit.audit.context import AnalysisContext
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.report.record import normalise
 from fraudit.stats.contrasts import (
@@ -24,7 +24,10 @@ from fraudit.stats.contrasts import (
     variation,
 )
 from fraudit.stats.directions import amount_until, freedom, morph_limit, moved_cosine, study
-from tests.fixtures_context import FakeContext, identity_faces
+from tests.fixtures.boxes import identity_faces
+from tests.fixtures.contexts import planted_context, vectors_context
+from tests.fixtures.inverters import Painter
+from tests.fixtures.planted import unit_rows
 
 DIM = 32
 
@@ -47,13 +50,9 @@ def planted(
     return vectors.astype(np.float32), subjects, attributes, axes
 
 
-def context_of(*parts: Any, **options: Any) -> FakeContext:
+def context_of(*parts: Any, **options: Any) -> AnalysisContext:
     vectors, subjects, attributes = parts[:3]
-    return FakeContext.of_vectors(vectors, subjects, attributes=attributes, **options)
-
-
-def unit_rows(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors_context(vectors, subjects, attributes=attributes, **options)
 
 
 def test_planted_directions_are_found_with_cosine_near_one_and_noise_is_not() -> None:
@@ -332,33 +331,13 @@ def test_the_report_has_the_planted_facts_and_every_metric_its_interval() -> Non
     assert not result.galleries
 
 
-class Painter:
-    """An inverter of an embedder that reads 8 x 8 luma: it paints the vector back."""
-
-    name = "painter"
-    size_px = 144
-    embedder_fingerprint = ""
-
-    def invert(
-        self, id_vectors: np.ndarray, seeds: np.ndarray, *, guidance: float = 2.0, steps: int = 10
-    ) -> np.ndarray:
-        made = []
-        for vector in id_vectors:
-            cells = (128 + 38 * vector.reshape(8, 8) / max(vector.std(), 1e-6)).astype(np.float32)
-            inner = cv2.resize(cells, (112, 112), interpolation=cv2.INTER_NEAREST)
-            picture = np.full((144, 144), 128, np.float32)
-            picture[16:128, 16:128] = inner
-            made.append(np.clip(np.rint(picture), 0, 255).astype(np.uint8)[..., None].repeat(3, axis=2))
-        return np.stack(made)
-
-
 def test_pictures_along_directions_and_paths_follow_their_vectors() -> None:
     images, subjects = identity_faces(60, 3, seed=1)
     rng = np.random.default_rng(0)
     glow = rng.integers(0, 2, len(images))
     images = [np.clip(p.astype(int) + 40 * g * (np.arange(112) > 56)[:, None, None], 0, 255).astype(np.uint8)
               for p, g in zip(images, glow, strict=True)]  # fmt: skip
-    context = FakeContext(images, subjects, attributes={"glow": glow.astype(float)}, inverter=Painter())
+    context = planted_context(images, subjects, attributes={"glow": glow.astype(float)}, inverter=Painter())
     result = normalise(run(context, Params(fmr=1e-2, walkers=8, paths=8, frames=5)))
     series = next(f for f in result.figures if f.name == "directions_paths").data["series"]
     first, second = series[0]["y"], series[1]["y"]

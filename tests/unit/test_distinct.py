@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from fraudit.analyses import bias, directions, inversion
+from fraudit.audit.context import AnalysisContext
 from fraudit.audit.distinct import require_distinct
 from fraudit.audit.execute import exit_code
 from fraudit.audit.plan import AuditPlan, plan_from_toml
@@ -22,9 +23,9 @@ from fraudit.report.record import RunRecord, normalise
 from fraudit.report.render import render
 from fraudit.stats.repeats import likely_repeats
 from fraudit.types import FaceSet
-from tests.fixtures_context import FakeContext, identity_faces
-from tests.unit.test_directions import Painter
-from tests.unit.test_inversion import QUICK, Planted
+from tests.fixtures.boxes import identity_faces
+from tests.fixtures.contexts import planted_context, vectors_context
+from tests.fixtures.inverters import QUICK, Painter, Planted
 
 PEOPLE, EACH, DIM = 100, 6, 64
 REPEATS = PEOPLE * EACH * (EACH - 1) // 2
@@ -39,8 +40,8 @@ def _vectors(people: int = PEOPLE, each: int = EACH, seed: int = 0) -> tuple[np.
     return vectors.astype(np.float32), subjects
 
 
-def _flat(vectors: np.ndarray, distinct: bool = False, **options: Any) -> FakeContext:
-    return FakeContext.of_vectors(
+def _flat(vectors: np.ndarray, distinct: bool = False, **options: Any) -> AnalysisContext:
+    return vectors_context(
         vectors, np.arange(len(vectors)), identified=False, distinct=distinct, **options
     )
 
@@ -51,7 +52,7 @@ def _groups(n: int) -> dict[str, np.ndarray]:
 
 def test_where_people_repeat_there_is_no_threshold_unless_it_is_stated_and_then_the_repeats_are_told() -> None:
     vectors, subjects = _vectors()
-    truth = FakeContext.of_vectors(vectors, subjects).threshold(1e-3)
+    truth = vectors_context(vectors, subjects).threshold(1e-3)
     assert truth.value == pytest.approx(3.09 / np.sqrt(DIM), abs=0.04)
     unknown = _flat(vectors)
     for ask in (lambda: unknown.threshold(1e-3), unknown.calibration):
@@ -120,7 +121,7 @@ def test_directions_without_a_threshold_keep_what_needs_none() -> None:
     images = np.clip(images + 60 * glow[:, None, None, None] * (np.arange(112) < 56)[:, None, None], 0, 255)
     results = []
     for distinct in (False, True):
-        context = FakeContext(
+        context = planted_context(
             list(images.astype(np.uint8)), np.arange(60), attributes={"glow": glow.astype(float)},
             identified=False, inverter=Painter(), distinct=distinct,
         )  # fmt: skip
@@ -142,7 +143,7 @@ def test_directions_without_a_threshold_keep_what_needs_none() -> None:
 
 def test_an_inversion_without_a_threshold_has_similarity_and_no_success() -> None:
     images, _ = identity_faces(40, 2)
-    context = FakeContext(list(images), np.arange(80), identified=False, judges=())
+    context = planted_context(list(images), np.arange(80), identified=False, judges=())
     result = normalise(inversion.run(Planted(lambda i, seed: i).learn(context), QUICK))
     found = {m.name: m for m in result.metrics if not m.group}
     for name in ("inversion.attack_success", "inversion.self.type1@fmr=1e-2", "inversion.self.strangers@fmr=1e-2"):
@@ -193,7 +194,7 @@ def test_the_option_is_refused_where_the_set_says_who_is_shown() -> None:
     require_distinct(True, flat)
     with pytest.raises(UsageError, match="names its people"):
         require_distinct(True, replace(flat, identified=True))
-    named = FakeContext.of_vectors(*_vectors(10, 2)).pairs()
+    named = vectors_context(*_vectors(10, 2)).pairs()
     with pytest.raises(UsageError, match="declares its pairs"):
         require_distinct(True, replace(flat, pairs=named))
     assert run(["analyze", "--embedder", "dlib", "--dataset", "sample", "--distinct", "--quiet"]) == 2

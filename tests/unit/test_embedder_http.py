@@ -2,140 +2,57 @@
 
 from __future__ import annotations
 
-import base64
 import datetime
 import email.utils
-import http.server
 import io
 import json
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from fraudit.embedders import http as plugin
 from fraudit.embedding.loading import load_embedder
 from fraudit.errors import DataError, FrauditError, UsageError
+from tests.fixtures.boxes import random_faces
+from tests.fixtures.http_server import (
+    DIM,
+    Reply,
+    Server,
+    http_card,
+    mean_colours,
+    server,
+    started_server,
+    waits,
+)
 
-SIDE, DIM = 16, 3
-Reply = tuple[int, dict[str, str], bytes]
-
-
-class Server(http.server.ThreadingHTTPServer):
-    """Answers with `script` in turn, then with the mean colours of the pictures."""
-
-    script: list[Reply | Callable[[], Reply]]
-    seen: list[dict[str, Any]]
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}/embed"
-
-
-def _answer(body: bytes) -> Reply:
-    pictures = [base64.b64decode(text) for text in json.loads(body)["images"]]
-    means = [np.asarray(Image.open(io.BytesIO(p))).reshape(-1, 3).mean(0).tolist() for p in pictures]
-    return 200, {}, json.dumps({"embeddings": means}).encode()
-
-
-class Handler(http.server.BaseHTTPRequestHandler):
-    server: Server
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        headers = {k.lower(): v for k, v in self.headers.items()}
-        self.server.seen.append({"path": self.path, "headers": headers, "body": body, "at": time.monotonic()})
-        found = self.server.script.pop(0) if self.server.script else _answer(body)
-        status, extra, content = found() if callable(found) else found
-        self.send_response(status)
-        for key, value in {"Content-Length": str(len(content)), **extra}.items():
-            self.send_header(key, value)
-        self.end_headers()
-        self.wfile.write(content)
-
-    def log_message(self, *args: Any) -> None:
-        pass
-
-
-def _start() -> Server:
-    found = Server(("127.0.0.1", 0), Handler)
-    found.script, found.seen = [], []
-    threading.Thread(target=found.serve_forever, daemon=True).start()
-    return found
-
-
-@pytest.fixture
-def server() -> Iterator[Server]:
-    found = _start()
-    yield found
-    found.shutdown()
-    found.server_close()
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """Seconds the box would have slept."""
-    slept: list[float] = []
-    original = plugin.Box.__init__
-
-    def patched(self: plugin.Box, *args: Any, **kwargs: Any) -> None:
-        original(self, *args, **{**kwargs, "sleep": slept.append})
-
-    monkeypatch.setattr(plugin.Box, "__init__", patched)
-    return slept
-
-
-def _card(tmp_path: Path, url: str, **changes: str) -> str:
-    keys = {
-        "kind": '"http"',
-        "name": '"remote"',
-        "url": f'"{url}"',
-        "size": f"[{SIDE}, {SIDE}]",
-        "template": "[[4,5],[11,5],[7.5,8],[5,12],[10,12]]",
-        "dim": str(DIM),
-        **changes,
-    }
-    path = tmp_path / "card.toml"
-    path.write_text("".join(f"{k} = {v}\n" for k, v in keys.items()))
-    return str(path)
-
-
-def _faces(count: int) -> np.ndarray:
-    return np.random.default_rng(count).integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
-
-
-def _means(faces: np.ndarray) -> np.ndarray:
-    return faces.reshape(len(faces), -1, 3).mean(1)
+__all__ = ["server", "waits"]  # fixtures
 
 
 def test_faces_arrive_losslessly_in_batches_and_in_order(tmp_path: Path, server: Server) -> None:
-    box = load_embedder(_card(tmp_path, server.url, batch_size="3"))
+    box = load_embedder(http_card(tmp_path, server.url, batch_size="3"))
     assert server.seen == []  # loading costs no question
-    np.testing.assert_allclose(box.forward(_faces(7)), _means(_faces(7)), rtol=1e-5)
+    np.testing.assert_allclose(box.forward(random_faces(7)), mean_colours(random_faces(7)), rtol=1e-5)
     assert [len(json.loads(s["body"])["images"]) for s in server.seen] == [3, 3, 1]
 
 
 def test_npy_multipart_and_nested_shapes(tmp_path: Path, server: Server) -> None:
-    faces = _faces(2)
+    faces = random_faces(2)
     out = io.BytesIO()
-    np.save(out, _means(faces).astype(np.float32))
+    np.save(out, mean_colours(faces).astype(np.float32))
     server.script = [(200, {}, out.getvalue())]
-    box = load_embedder(_card(tmp_path, server.url, request='"npy"', response_format='"npy"'))
-    np.testing.assert_allclose(box.forward(faces), _means(faces), rtol=1e-5)
+    box = load_embedder(http_card(tmp_path, server.url, request='"npy"', response_format='"npy"'))
+    np.testing.assert_allclose(box.forward(faces), mean_colours(faces), rtol=1e-5)
     np.testing.assert_array_equal(np.load(io.BytesIO(server.seen[-1]["body"])), faces)
 
-    nested = json.dumps({"data": [{"vec": row} for row in _means(faces).tolist()]}).encode()
+    nested = json.dumps({"data": [{"vec": row} for row in mean_colours(faces).tolist()]}).encode()
     server.script = [(200, {}, nested), (200, {}, nested)]
-    card = _card(tmp_path, server.url, request='"multipart"', images_key='"file"', response='"data.*.vec"')
-    np.testing.assert_allclose(load_embedder(card).forward(faces), _means(faces), rtol=1e-5)
+    card = http_card(tmp_path, server.url, request='"multipart"', images_key='"file"', response='"data.*.vec"')
+    np.testing.assert_allclose(load_embedder(card).forward(faces), mean_colours(faces), rtol=1e-5)
     assert server.seen[-1]["body"].count(b'name="file"') == 2
 
-    card = _card(
+    card = http_card(
         tmp_path,
         server.url,
         images_key='"in.instances"',
@@ -152,17 +69,17 @@ def test_npy_multipart_and_nested_shapes(tmp_path: Path, server: Server) -> None
 def test_secret_comes_from_the_environment_and_never_shows(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = _card(tmp_path, server.url, auth_env='"TOY_KEY"')
+    card = http_card(tmp_path, server.url, auth_env='"TOY_KEY"')
     monkeypatch.delenv("TOY_KEY", raising=False)
     with pytest.raises(UsageError, match="TOY_KEY is not set"):
         load_embedder(card)
     monkeypatch.setenv("TOY_KEY", "s3cret-value")
     box = load_embedder(card)
-    box.forward(_faces(1))
+    box.forward(random_faces(1))
     assert server.seen[-1]["headers"]["authorization"] == "Bearer s3cret-value"
     server.script = [(401, {}, b"who are you")]
     with pytest.raises(DataError, match="401") as caught:
-        box.forward(_faces(1))
+        box.forward(random_faces(1))
     for text in (caught.value.message, caught.value.hint, repr(box), repr(box.spec), box.fingerprint):
         assert "s3cret" not in text
 
@@ -170,7 +87,7 @@ def test_secret_comes_from_the_environment_and_never_shows(
 def test_another_secret_is_the_same_black_box(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = _card(tmp_path, server.url, auth_env='"TOY_KEY"')
+    card = http_card(tmp_path, server.url, auth_env='"TOY_KEY"')
     prints = set()
     for secret in ("one", "two"):
         monkeypatch.setenv("TOY_KEY", secret)
@@ -182,12 +99,12 @@ def test_redirect_to_another_host_carries_neither_secret_nor_face(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOY_KEY", "s3cret-value")
-    other = _start()
+    other = started_server()
     try:
         server.script = [(307, {"Location": other.url}, b"")]
-        box = load_embedder(_card(tmp_path, server.url, auth_env='"TOY_KEY"'))
+        box = load_embedder(http_card(tmp_path, server.url, auth_env='"TOY_KEY"'))
         with pytest.raises(DataError, match="redirect"):
-            box.forward(_faces(1))
+            box.forward(random_faces(1))
         assert other.seen == []
     finally:
         other.shutdown()
@@ -197,7 +114,9 @@ def test_redirect_to_another_host_carries_neither_secret_nor_face(
 def test_redirect_on_the_same_host_is_followed_with_its_body(tmp_path: Path, server: Server) -> None:
     server.script = [(308, {"Location": "/v2/embed"}, b"")]
     np.testing.assert_allclose(
-        load_embedder(_card(tmp_path, server.url)).forward(_faces(2)), _means(_faces(2)), rtol=1e-5
+        load_embedder(http_card(tmp_path, server.url)).forward(random_faces(2)),
+        mean_colours(random_faces(2)),
+        rtol=1e-5,
     )
     assert server.seen[-1]["path"] == "/v2/embed"
 
@@ -205,7 +124,7 @@ def test_redirect_on_the_same_host_is_followed_with_its_body(tmp_path: Path, ser
 def test_redirects_without_end_are_cut(tmp_path: Path, server: Server) -> None:
     server.script = [(307, {"Location": "/embed"}, b"")] * 20
     with pytest.raises(DataError, match="redirects"):
-        load_embedder(_card(tmp_path, server.url)).forward(_faces(1))
+        load_embedder(http_card(tmp_path, server.url)).forward(random_faces(1))
 
 
 @pytest.mark.parametrize("form", ["seconds", "date"])
@@ -215,8 +134,8 @@ def test_retry_after_is_honoured_in_both_forms(
     soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=9)
     value = "7" if form == "seconds" else email.utils.format_datetime(soon, usegmt=True)
     server.script = [(429, {"Retry-After": value}, b"slow down")]
-    box = load_embedder(_card(tmp_path, server.url))
-    np.testing.assert_allclose(box.forward(_faces(1)), _means(_faces(1)), rtol=1e-5)
+    box = load_embedder(http_card(tmp_path, server.url))
+    np.testing.assert_allclose(box.forward(random_faces(1)), mean_colours(random_faces(1)), rtol=1e-5)
     assert len(waits) == 1
     assert 7.0 <= waits[0] <= 9.5
 
@@ -226,7 +145,7 @@ def test_a_wait_that_is_too_long_is_said_not_slept(
 ) -> None:
     server.script = [(503, {"Retry-After": "3600"}, b"")]
     with pytest.raises(DataError, match="wait 3600 s"):
-        load_embedder(_card(tmp_path, server.url)).forward(_faces(1))
+        load_embedder(http_card(tmp_path, server.url)).forward(random_faces(1))
     assert waits == []
 
 
@@ -234,20 +153,20 @@ def test_server_errors_back_off_exponentially_then_give_up(
     tmp_path: Path, server: Server, waits: list[float]
 ) -> None:
     server.script = [(500, {}, b"oops")] * 4
-    box = load_embedder(_card(tmp_path, server.url, retries="4"))
-    np.testing.assert_allclose(box.forward(_faces(1)), _means(_faces(1)), rtol=1e-5)
+    box = load_embedder(http_card(tmp_path, server.url, retries="4"))
+    np.testing.assert_allclose(box.forward(random_faces(1)), mean_colours(random_faces(1)), rtol=1e-5)
     for attempt, wait in enumerate(waits):
         assert 0.25 * 2**attempt <= wait <= 0.5 * 2**attempt
     assert len(waits) == 4
     server.script = [(502, {}, b"")] * 9
     with pytest.raises(DataError, match="after 5 tries; it answers 502"):
-        box.forward(_faces(1))
+        box.forward(random_faces(1))
 
 
 def test_a_wrong_request_is_not_repeated(tmp_path: Path, server: Server, waits: list[float]) -> None:
     server.script = [(400, {}, b"no such key: images")]
     with pytest.raises(DataError, match="no such key"):
-        load_embedder(_card(tmp_path, server.url)).forward(_faces(1))
+        load_embedder(http_card(tmp_path, server.url)).forward(random_faces(1))
     assert len(server.seen) == 1
 
 
@@ -259,23 +178,23 @@ def test_slow_server_runs_into_the_timeout_and_is_asked_again(
         return 200, {}, b"{}"
 
     server.script = [late]
-    box = load_embedder(_card(tmp_path, server.url, timeout_s="0.2", retries="1"))
-    np.testing.assert_allclose(box.forward(_faces(1)), _means(_faces(1)), rtol=1e-5)
+    box = load_embedder(http_card(tmp_path, server.url, timeout_s="0.2", retries="1"))
+    np.testing.assert_allclose(box.forward(random_faces(1)), mean_colours(random_faces(1)), rtol=1e-5)
     assert len(waits) == 1
     server.script = [late, late]
     with pytest.raises(DataError, match=r"no answer within 0\.2 s"):
-        box.forward(_faces(1))
+        box.forward(random_faces(1))
 
 
 def test_nobody_listening_is_a_data_error(tmp_path: Path, waits: list[float]) -> None:
-    box = load_embedder(_card(tmp_path, "http://127.0.0.1:1/embed", retries="1"))
+    box = load_embedder(http_card(tmp_path, "http://127.0.0.1:1/embed", retries="1"))
     with pytest.raises(DataError, match="no answer after 2 tries"):
-        box.forward(_faces(1))
+        box.forward(random_faces(1))
 
 
 def test_rate_limit_spaces_the_requests(tmp_path: Path, server: Server) -> None:
-    box = load_embedder(_card(tmp_path, server.url, rate_per_s="20", batch_size="1"))
-    box.forward(_faces(5))
+    box = load_embedder(http_card(tmp_path, server.url, rate_per_s="20", batch_size="1"))
+    box.forward(random_faces(5))
     starts = [s["at"] for s in server.seen]
     assert starts[-1] - starts[0] >= 4 / 20 - 0.02
 
@@ -303,7 +222,7 @@ def test_rate_limit_spaces_the_requests(tmp_path: Path, server: Server) -> None:
 def test_malformed_answers_are_data_errors(tmp_path: Path, server: Server, content: bytes, says: str) -> None:
     server.script = [(200, {}, content)]
     with pytest.raises(DataError, match=says) as caught:
-        load_embedder(_card(tmp_path, server.url)).forward(_faces(2))
+        load_embedder(http_card(tmp_path, server.url)).forward(random_faces(2))
     assert len(caught.value.message) < 400
 
 
@@ -312,13 +231,13 @@ def test_npy_answer_with_a_pickle_is_refused(tmp_path: Path, server: Server) -> 
     np.save(out, np.array([{"a": 1}], dtype=object), allow_pickle=True)
     server.script = [(200, {}, out.getvalue())]
     with pytest.raises(DataError, match="not NPY"):
-        load_embedder(_card(tmp_path, server.url, response_format='"npy"')).forward(_faces(1))
+        load_embedder(http_card(tmp_path, server.url, response_format='"npy"')).forward(random_faces(1))
 
 
 def test_huge_answer_is_cut_off(tmp_path: Path, server: Server) -> None:
     server.script = [(200, {}, b'{"embeddings": [' + b" " * 2_000_000 + b"]}")]
     with pytest.raises(DataError, match="longer than 1 MB"):
-        load_embedder(_card(tmp_path, server.url, max_response_mb="1")).forward(_faces(1))
+        load_embedder(http_card(tmp_path, server.url, max_response_mb="1")).forward(random_faces(1))
 
 
 @pytest.mark.parametrize(
@@ -341,20 +260,20 @@ def test_huge_answer_is_cut_off(tmp_path: Path, server: Server) -> None:
 def test_wrong_card_is_a_usage_error(tmp_path: Path, changes: dict[str, str], says: str) -> None:
     with pytest.raises(FrauditError, match=says) as caught:
         load_embedder(
-            _card(tmp_path, "https://example.org/x") if not changes else _replace(tmp_path, changes)
+            http_card(tmp_path, "https://example.org/x") if not changes else _replace(tmp_path, changes)
         )
     assert caught.value.exit_code == 2
 
 
 def _replace(tmp_path: Path, changes: dict[str, str]) -> str:
     url = changes.pop("url", '"https://example.org/x"')
-    path = Path(_card(tmp_path, "PLACE", **changes))
+    path = Path(http_card(tmp_path, "PLACE", **changes))
     path.write_text(path.read_text().replace('"PLACE"', url))
     return str(path)
 
 
 def test_unencrypted_is_possible_where_the_card_says_so(tmp_path: Path) -> None:
-    assert load_embedder(_card(tmp_path, "http://example.org/x", allow_http="true")).spec.dim == DIM
+    assert load_embedder(http_card(tmp_path, "http://example.org/x", allow_http="true")).spec.dim == DIM
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ import pytest
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, UsageError
 from fraudit.files.store import Store
-from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Located, Preprocess
+from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Located, Preprocess
+from tests.fixtures.boxes import picture_set
 
 SIZE = (112, 112)
 
@@ -31,23 +32,6 @@ def quarters(images: np.ndarray) -> np.ndarray:
     """Mean of each quarter of the picture: changes when mirrored."""
     x = images.astype(np.float32).mean(axis=3)
     return np.stack([x[:, a : a + 56, b : b + 56].mean((1, 2)) for a in (0, 56) for b in (0, 56)], 1) + 1
-
-
-def picture_set(n: int, landmarks: bool = True, broken: frozenset[int] = frozenset()) -> FaceSet:
-    rng = np.random.default_rng(1)
-    pictures = rng.integers(0, 255, (n, 112, 112, 3), dtype=np.uint8)
-
-    def decode(data: bytes) -> np.ndarray:
-        index = int.from_bytes(data, "big")
-        if index in broken:
-            raise DataError("truncated picture")
-        return pictures[index]
-
-    points = np.repeat(ARCFACE_112[None], n, 0) if landmarks else None
-    return FaceSet(
-        "made", tuple(f"{i}.png" for i in range(n)), np.arange(n), {}, points, None, "d",
-        lambda i: i.to_bytes(4, "big"), decode,
-    )  # fmt: skip
 
 
 def test_a_second_run_embeds_nothing_and_another_model_shares_nothing(tmp_path: Path) -> None:

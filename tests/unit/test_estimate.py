@@ -12,7 +12,7 @@ from fraudit.audit.plan import AuditPlan
 from fraudit.audit.runner import run_plan
 from fraudit.cli.main import run
 
-BOX = "python:tests.fixtures_context:luma_pattern"
+BOX = "python:tests.fixtures.boxes:luma_pattern"
 PARAMS = {"robustness": {"corruptions": ("grey", "jpeg"), "severities": (1, 5), "probes": 12}}
 
 

@@ -37,7 +37,7 @@ from fraudit.types import (
     ScorerPlugin,
     ScorerSpec,
 )
-from tests.fixtures_context import ARCFACE, identity_faces, luma_pattern
+from tests.fixtures.boxes import ARCFACE, identity_faces, luma_pattern
 
 PEOPLE, EACH = 24, 3
 SMALL = {"scorer": {"verification": "120", "calibration": "60"}}

@@ -10,7 +10,7 @@ from fraudit.errors import DataError
 from fraudit.faces.insightface_bin import load_bin
 from fraudit.faces.sources import open_faces
 from fraudit.types import ARCFACE_112
-from tests.unit.test_faces_sources import picture, shade_of
+from tests.fixtures.picture_files import picture, shade_of
 
 
 def write_bin(path, pictures, same, protocol=2):

@@ -1,41 +1,14 @@
 """Readers on small generated folders, zips, tables and pickles."""
 
-import io
 import zipfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from fraudit.errors import DataError, UsageError
 from fraudit.faces.members import MISSING
 from fraudit.faces.sources import open_faces, take
-
-
-def picture(shade=100, size=(6, 5), format="PNG"):
-    file = io.BytesIO()
-    Image.new("RGB", size, (shade, 0, 0)).save(file, format)
-    return file.getvalue()
-
-
-def shade_of(faces, index):
-    return int(faces.read(index)[0, 0, 0])
-
-
-def lay_out(root, files):
-    for name, data in files.items():
-        path = root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data if isinstance(data, bytes) else data.encode())
-    return root
-
-
-def pack(path, files):
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, data in files.items():
-            archive.writestr(name, data)
-    return path
-
+from tests.fixtures.picture_files import lay_out, pack, picture, shade_of
 
 PEOPLE = {
     "ann/1.png": picture(10),

@@ -17,7 +17,7 @@ from fraudit.faces.readers import LANDMARK_COLUMNS
 from fraudit.files.vectors import read_given
 from fraudit.report.record import RunRecord
 from fraudit.types import ARCFACE_112
-from tests.fixtures_context import face_set, identity_faces, luma_pattern
+from tests.fixtures.boxes import face_set, identity_faces, luma_pattern
 
 PEOPLE, EACH = 40, 4
 
@@ -56,7 +56,7 @@ def analyze(manifest: Path, file: Path, out: Path, *more: str) -> int:
 
 def test_the_figures_are_those_of_the_model_that_made_the_vectors(people: Any, tmp_path: Path) -> None:
     manifest, _, _ = people
-    model = ["--embedder", "python:tests.fixtures_context:luma_pattern", "--pictures", "none"]
+    model = ["--embedder", "python:tests.fixtures.boxes:luma_pattern", "--pictures", "none"]
     only = ["--only", "verification,bias,directions", "--param", "bias.fmr=0.01"]
     first, second = tmp_path / "first", tmp_path / "second"
     assert run(["analyze", *model, "--dataset", str(manifest), "--out", str(first), "--quiet", *only]) == 0
@@ -83,13 +83,15 @@ def test_what_needs_no_model_runs_and_the_rest_says_why_not(people: Any, tmp_pat
         "--param",
         "leakage.folds=5",
     ]
-    assert analyze(manifest, file, tmp_path / "run", *quick, "--skip", "compression") == 0
+    assert analyze(manifest, file, tmp_path / "run", *quick, "--skip", "compression,conditions,identification") == 0
     record = RunRecord.load(tmp_path / "run")
     why = {r.name: r.reason for r in record.results if r.status != "done"}
     assert why == {"robustness": NO_MODEL, "inversion": NO_INVERTER}
     assert {r.name for r in record.results if r.status == "done"} == {
         "verification",
         "bias",
+        "evidence",
+        "quality",
         "leakage",
         "directions",
     }

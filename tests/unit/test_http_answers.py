@@ -20,8 +20,8 @@ from fraudit.errors import DataError, UsageError
 from fraudit.files.store import Store
 from fraudit.redact import forget
 from fraudit.scorers.loading import load_scorer, score_of
-from tests.unit.test_embedder_http import DIM, SIDE, Server, _card, _faces, _means, server, waits
-from tests.unit.test_embedding import picture_set
+from tests.fixtures.boxes import picture_set, random_faces
+from tests.fixtures.http_server import DIM, SIDE, Server, http_card, mean_colours, server, waits
 
 __all__ = ["server", "waits"]  # fixtures
 NOBODY = (400, {}, b'{"message": "No face is found in the given image", "code": 28}')
@@ -52,7 +52,7 @@ def test_paths_lead_to_a_place(path: str, found: Any) -> None:
 @pytest.mark.parametrize("path", ["a[", "a]b", "a[x]", "[1.5]", "a..b"])
 def test_what_is_no_path_is_said_when_the_card_is_read(tmp_path: Path, path: str) -> None:
     with pytest.raises(UsageError, match="is no path"):
-        load_embedder(_card(tmp_path, "http://127.0.0.1:9/", response=json.dumps(path)))
+        load_embedder(http_card(tmp_path, "http://127.0.0.1:9/", response=json.dumps(path)))
 
 
 @pytest.mark.parametrize("root", [{"faces": []}, {"faces": None}, None, {"faces": [None]}, {"faces": [{"v": None}]}])
@@ -73,7 +73,7 @@ def test_a_picture_without_face_among_others_is_a_row_of_nan(tmp_path: Path, ser
     if isinstance(empty, dict):
         rows = [{"faces": [rows[0]]}, empty, {"faces": [rows[2]]}]
     server.script = [ok({"data": rows})]
-    found = load_embedder(_card(tmp_path, server.url, response=f'"{path}"')).forward(_faces(3))
+    found = load_embedder(http_card(tmp_path, server.url, response=f'"{path}"')).forward(random_faces(3))
     assert np.isnan(found).all(axis=1).tolist() == [False, True, False]
     np.testing.assert_array_equal(found[[0, 2]], [[1, 2, 3], [4, 5, 6]])
 
@@ -83,10 +83,10 @@ def test_nothing_for_a_whole_batch_is_an_error_and_for_one_picture_no_face(
     tmp_path: Path, server: Server, content: bytes
 ) -> None:
     server.script = [(200, {}, content), (200, {}, content)]
-    box = load_embedder(_card(tmp_path, server.url))
+    box = load_embedder(http_card(tmp_path, server.url))
     with pytest.raises(DataError, match="expected"):
-        box.forward(_faces(2))
-    assert np.isnan(box.forward(_faces(1))).all()
+        box.forward(random_faces(2))
+    assert np.isnan(box.forward(random_faces(1))).all()
 
 
 RULES = {
@@ -102,8 +102,8 @@ RULES = {
 def test_the_card_says_which_answer_means_no_face(tmp_path: Path, server: Server, rule: str) -> None:
     stated, answer = RULES[rule]
     server.script = [answer]
-    box = load_embedder(_card(tmp_path, server.url, no_face=stated))
-    found = box.forward(_faces(1))
+    box = load_embedder(http_card(tmp_path, server.url, no_face=stated))
+    found = box.forward(random_faces(1))
     assert found.shape == (1, DIM)
     assert np.isnan(found).all()
     assert box.meter.sent == 1
@@ -111,20 +111,20 @@ def test_the_card_says_which_answer_means_no_face(tmp_path: Path, server: Server
 
 def test_an_answer_that_no_rule_fits_stays_an_error(tmp_path: Path, server: Server) -> None:
     server.script = [(400, {}, b'{"code": 20}'), (500, {}, b'{"code": 28}'), NOBODY]
-    box = load_embedder(_card(tmp_path, server.url, no_face="{ status = 400, code = 28 }", retries="0"))
+    box = load_embedder(http_card(tmp_path, server.url, no_face="{ status = 400, code = 28 }", retries="0"))
     for says in ("it answers 400", "it answers 500"):
         with pytest.raises(DataError, match=says):
-            box.forward(_faces(1))
-    assert np.isnan(box.forward(_faces(1))).all()
+            box.forward(random_faces(1))
+    assert np.isnan(box.forward(random_faces(1))).all()
 
 
 def test_a_batch_with_a_picture_without_face_is_asked_one_by_one(tmp_path: Path, server: Server) -> None:
-    faces = _faces(3)
-    server.script = [NOBODY, ok({"embeddings": _means(faces[:1]).tolist()}), NOBODY]
-    box = load_embedder(_card(tmp_path, server.url))
+    faces = random_faces(3)
+    server.script = [NOBODY, ok({"embeddings": mean_colours(faces[:1]).tolist()}), NOBODY]
+    box = load_embedder(http_card(tmp_path, server.url))
     found = box.forward(faces)
     assert np.isnan(found[1]).all()
-    np.testing.assert_allclose(found[[0, 2]], _means(faces)[[0, 2]], rtol=1e-5)
+    np.testing.assert_allclose(found[[0, 2]], mean_colours(faces)[[0, 2]], rtol=1e-5)
     assert box.meter.sent == 6  # what is sent counts
 
 
@@ -149,11 +149,11 @@ def test_an_error_that_says_in_words_that_there_is_no_face(text: str, means: boo
 
 def test_nothing_but_no_face_in_words_is_taken_for_a_wrong_request(tmp_path: Path, server: Server) -> None:
     server.script = [NOBODY] * 60
-    box = load_embedder(_card(tmp_path, server.url, batch_size="1"))
+    box = load_embedder(http_card(tmp_path, server.url, batch_size="1"))
     with pytest.raises(DataError, match="first 20 answers"):
-        box.forward(_faces(30))
-    stated = load_embedder(_card(tmp_path, server.url, batch_size="1", no_face="{ status = 400 }"))
-    assert np.isnan(stated.forward(_faces(30))).all()
+        box.forward(random_faces(30))
+    stated = load_embedder(http_card(tmp_path, server.url, batch_size="1", no_face="{ status = 400 }"))
+    assert np.isnan(stated.forward(random_faces(30))).all()
 
 
 @pytest.mark.parametrize("flip", ["none", "sum", "concat"])
@@ -161,7 +161,7 @@ def test_no_face_is_a_failure_to_acquire_and_is_not_asked_again(
     tmp_path: Path, server: Server, flip: str
 ) -> None:
     faces = picture_set(4)
-    card = _card(
+    card = http_card(
         tmp_path, server.url, size="[112, 112]", template='"arcface-112"', batch_size="4", no_face="{ status = 400 }"
     )
     vectors: list[Any] = [[1, 2, 3], [3, 2, 1], None, [1, 1, 2]]
@@ -176,13 +176,13 @@ def test_no_face_is_a_failure_to_acquire_and_is_not_asked_again(
 
 
 def test_one_picture_a_request_as_text_with_a_prefix(tmp_path: Path, server: Server) -> None:
-    faces = _faces(2)
-    server.script = [ok({"results": [{"embedding": row}]}) for row in _means(faces).tolist()]
-    card = _card(
+    faces = random_faces(2)
+    server.script = [ok({"results": [{"embedding": row}]}) for row in mean_colours(faces).tolist()]
+    card = http_card(
         tmp_path, server.url, images_key='"img"', image_list="false", image_prefix='"data:image/png;base64,"',
         response='"results[0].embedding"',
     )  # fmt: skip
-    np.testing.assert_allclose(load_embedder(card).forward(faces), _means(faces), rtol=1e-5)
+    np.testing.assert_allclose(load_embedder(card).forward(faces), mean_colours(faces), rtol=1e-5)
     for seen, face in zip(server.seen, faces, strict=True):
         text = json.loads(seen["body"])["img"]
         assert text.startswith("data:image/png;base64,")
@@ -191,10 +191,10 @@ def test_one_picture_a_request_as_text_with_a_prefix(tmp_path: Path, server: Ser
 
 
 def test_a_picture_as_the_whole_body(tmp_path: Path, server: Server) -> None:
-    faces = _faces(2)
-    server.script = [ok(row) for row in _means(faces).tolist()]
-    card = _card(tmp_path, server.url, request='"raw"', response='""')
-    np.testing.assert_allclose(load_embedder(card).forward(faces), _means(faces), rtol=1e-5)
+    faces = random_faces(2)
+    server.script = [ok(row) for row in mean_colours(faces).tolist()]
+    card = http_card(tmp_path, server.url, request='"raw"', response='""')
+    np.testing.assert_allclose(load_embedder(card).forward(faces), mean_colours(faces), rtol=1e-5)
     assert [s["headers"]["content-type"] for s in server.seen] == ["image/png"] * 2
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(server.seen[1]["body"]))), faces[1])
 
@@ -203,7 +203,7 @@ def test_a_picture_as_the_whole_body(tmp_path: Path, server: Server) -> None:
 def test_secrets_of_the_body_come_from_the_environment_and_never_show(
     tmp_path: Path, server: Server, request_kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    card = _card(
+    card = http_card(
         tmp_path, server.url, request=f'"{request_kind}"', images_key='"file"', retries="0",
         fields='{ mode = "x", fast = true }', fields_env='{ api_secret = "TOY_SECRET" }',
     )  # fmt: skip
@@ -213,7 +213,7 @@ def test_secrets_of_the_body_come_from_the_environment_and_never_show(
     monkeypatch.setenv("TOY_SECRET", SECRET)
     box = load_embedder(card)
     server.script = [ok({"embeddings": [[1, 2, 3]]}), (401, {}, f"bad {SECRET}".encode())]
-    box.forward(_faces(1))
+    box.forward(random_faces(1))
     body = server.seen[-1]["body"]
     if request_kind == "json":
         sent = json.loads(body)
@@ -226,7 +226,7 @@ def test_secrets_of_the_body_come_from_the_environment_and_never_show(
         }
         assert (parts["api_secret"], parts["fast"]) == (SECRET.encode(), b"true")
     with pytest.raises(DataError, match="401") as caught:
-        box.forward(_faces(1))
+        box.forward(random_faces(1))
     assert "not-to-be-seen" not in f"{caught.value} {caught.value.hint} {box!r}"
     assert "$TOY_SECRET" in caught.value.hint
     forget()
@@ -236,12 +236,12 @@ def test_a_secret_of_the_query_joins_the_url_and_never_shows(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOY_SECRET", SECRET)
-    box = load_embedder(_card(tmp_path, server.url + "?a=1", query_env='{ key = "TOY_SECRET" }', retries="0"))
-    box.forward(_faces(1))
+    box = load_embedder(http_card(tmp_path, server.url + "?a=1", query_env='{ key = "TOY_SECRET" }', retries="0"))
+    box.forward(random_faces(1))
     assert server.seen[-1]["path"] == f"/embed?a=1&key={SECRET}"
     server.script = [(404, {}, f"nothing at /embed?a=1&key={SECRET}".encode())]
     with pytest.raises(DataError) as caught:
-        box.forward(_faces(1))
+        box.forward(random_faces(1))
     assert "not-to-be-seen" not in f"{caught.value} {caught.value.hint} {box!r} {box.fingerprint}"
     forget()
 
@@ -250,17 +250,17 @@ def test_too_many_is_what_the_card_says(tmp_path: Path, server: Server, waits: l
     busy = (403, {"Retry-After": "3"}, b'{"error_message": "CONCURRENCY_LIMIT_EXCEEDED"}')
     server.script = [busy, busy, ok({"embeddings": [[1, 2, 3]]}), (403, {}, b'{"error_message": "BANNED"}')]
     rule = '{ status = 403, error_message = "CONCURRENCY_LIMIT_EXCEEDED" }'
-    box = load_embedder(_card(tmp_path, server.url, too_many=rule))
-    np.testing.assert_array_equal(box.forward(_faces(1)), [[1, 2, 3]])
+    box = load_embedder(http_card(tmp_path, server.url, too_many=rule))
+    np.testing.assert_array_equal(box.forward(random_faces(1)), [[1, 2, 3]])
     assert len(waits) == 2
     assert all(3 <= wait <= 3.5 for wait in waits)
     assert box.meter.sent == 3
     with pytest.raises(DataError, match="403") as caught:
-        box.forward(_faces(1))
+        box.forward(random_faces(1))
     assert "too_many" in caught.value.hint
     server.script = [ok({"status": "busy"}), ok({"embeddings": [[4, 5, 6]]})]
-    box = load_embedder(_card(tmp_path, server.url, too_many='{ status = 200, "$.status" = "busy" }'))
-    np.testing.assert_array_equal(box.forward(_faces(1)), [[4, 5, 6]])
+    box = load_embedder(http_card(tmp_path, server.url, too_many='{ status = 200, "$.status" = "busy" }'))
+    np.testing.assert_array_equal(box.forward(random_faces(1)), [[4, 5, 6]])
 
 
 @pytest.mark.parametrize(
@@ -285,13 +285,13 @@ def test_too_many_is_what_the_card_says(tmp_path: Path, server: Server, waits: l
 )
 def test_a_card_that_cannot_be_meant_names_its_key(tmp_path: Path, changes: dict[str, str], says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        load_embedder(_card(tmp_path, "http://127.0.0.1:9/", **changes))
+        load_embedder(http_card(tmp_path, "http://127.0.0.1:9/", **changes))
 
 
 def test_whole_pictures_are_sent_without_a_detector_and_fitted_to_the_size(tmp_path: Path, server: Server) -> None:
     faces = picture_set(3, landmarks=False)
     original = faces.read(0)
-    path = Path(_card(tmp_path, server.url, size="[200, 160]", input='"picture"'))
+    path = Path(http_card(tmp_path, server.url, size="[200, 160]", input='"picture"'))
     path.write_text("".join(line for line in path.read_text().splitlines(True) if "template" not in line))
     box = load_embedder(str(path))
     found = EmbedderRuntime(box).embed_faces(faces)
@@ -304,7 +304,7 @@ def test_whole_pictures_are_sent_without_a_detector_and_fitted_to_the_size(tmp_p
         shown[top : top + original.shape[0], left : left + original.shape[1]], original
     )
     assert shown.sum() == original.sum()  # black around it
-    assert box.fingerprint != load_embedder(_card(tmp_path, server.url, size=f"[{SIDE}, {SIDE}]")).fingerprint
+    assert box.fingerprint != load_embedder(http_card(tmp_path, server.url, size=f"[{SIDE}, {SIDE}]")).fingerprint
 
 
 @pytest.mark.parametrize(

@@ -14,8 +14,8 @@ from fraudit.analyses.inversion.memorised import memory_excess
 from fraudit.analyses.inversion.perceptual import pairwise_distance, pose_metrics
 from fraudit.analyses.inversion.rates import Success
 from fraudit.analyses.inversion.report import severity_of
+from fraudit.audit.context import AnalysisContext
 from fraudit.errors import InsufficientData
-from fraudit.inverters.geometry import landmarks_of
 from fraudit.report.record import normalise
 from fraudit.stats.estimates import Estimate
 from fraudit.stats.inversion import (
@@ -32,51 +32,9 @@ from fraudit.stats.inversion import (
 )
 from fraudit.stats.strangers import LEAST_STRANGERS, Trials
 from fraudit.types import Interval
-from tests.fixtures_context import FakeContext, identity_faces, luma_pattern
-
-SIDE = 144  # at this size the inverters' geometry is the source picture itself with a margin of 16
-QUICK = Params(fmrs=(1e-2,), people=6, samples=3, guidances=(1.0, 3.0), pairs=60, scale=1.0)
-
-
-class Planted:
-    """An inverter that knows the faces: `choose` maps the index of the nearest known vector to a picture."""
-
-    name = "planted"
-    size_px = SIDE
-    embedder_fingerprint = ""
-
-    def __init__(self, choose: Callable[[int, int], int], noise: float = 0.0) -> None:
-        self.choose, self.noise = choose, noise
-        self.vectors = np.zeros((0, 64))
-        self.pictures: list[np.ndarray] = []
-
-    def learn(self, context: FakeContext) -> FakeContext:
-        """Remember every face of the context in the inverters' geometry; the context, with this inverter."""
-        import cv2
-
-        from fraudit.types import ARCFACE_112
-
-        known = context.embeddings()
-        self.vectors = known.unit()
-        move = cv2.estimateAffinePartial2D(ARCFACE_112.astype(float), landmarks_of(SIDE).astype(float))[0]
-        self.pictures = [
-            cv2.warpAffine(context.picture(i), move, (SIDE, SIDE)) for i in range(len(context.faces))
-        ]
-        context.inverter = self
-        return context
-
-    def invert(
-        self, id_vectors: np.ndarray, seeds: np.ndarray, *, guidance: float = 2.0, steps: int = 10
-    ) -> np.ndarray:
-        nearest = (id_vectors @ self.vectors.T).argmax(axis=1)
-        made = []
-        for index, seed in zip(nearest, seeds, strict=True):
-            picture = self.pictures[self.choose(int(index), int(seed))].astype(float)
-            rng = np.random.default_rng(int(seed))
-            blur = rng.normal(0, 1, (8, 8, 3)).repeat(SIDE // 8, 0).repeat(SIDE // 8, 1)
-            picture += self.noise / max(guidance, 0.1) * blur
-            made.append(np.clip(picture, 0, 255).astype(np.uint8))
-        return np.stack(made)
+from tests.fixtures.boxes import identity_faces, luma_pattern
+from tests.fixtures.contexts import planted_context, saved_pictures
+from tests.fixtures.inverters import QUICK, SIDE, Planted
 
 
 def blurred(images: np.ndarray) -> np.ndarray:
@@ -86,12 +44,12 @@ def blurred(images: np.ndarray) -> np.ndarray:
 
 def world(
     choose: Callable[[int, int], int], people: int = 40, each: int = 3, seed: int = 0, **options: Any
-) -> FakeContext:
+) -> AnalysisContext:
     """People with patterns, an inverter that shows what `choose` says, and one independent judge."""
     noise = options.pop("noise", 0.0)
     judges = options.pop("judges", (blurred,))
     images, subjects = identity_faces(people, each, seed=seed)
-    context = FakeContext(list(images), subjects, judges=judges, seed=seed, **options)
+    context = planted_context(list(images), subjects, judges=judges, seed=seed, **options)
     return Planted(choose, noise).learn(context)
 
 
@@ -233,7 +191,7 @@ def test_a_generic_face_is_called_generic() -> None:
         return (pattern + common).astype(np.float32)
 
     images, subjects = identity_faces(40, 3)
-    context = FakeContext(list(images), subjects, embed=drawn_together, judges=())
+    context = planted_context(list(images), subjects, embed=drawn_together, judges=())
     inverter = Planted(lambda i, seed: i)
     inverter.learn(context)
     inverter.pictures = [np.full((SIDE, SIDE, 3), 128, np.uint8)] * len(images)
@@ -316,7 +274,7 @@ def test_a_judge_that_the_inverter_was_first_trained_for_is_not_called_independe
 
 def test_without_identities_type_two_and_replacement_are_missing_with_the_reason() -> None:
     images, _ = identity_faces(80, 1)
-    context = FakeContext(list(images), np.arange(80), identified=False, judges=(), distinct=True)
+    context = planted_context(list(images), np.arange(80), identified=False, judges=(), distinct=True)
     result = normalise(run(Planted(lambda i, seed: i).learn(context), QUICK))
     found = values(result)
     assert "no other" in str(found["inversion.self.type2@fmr=1e-2"].missing) or "nobody" in str(
@@ -341,7 +299,7 @@ def test_a_reconstruction_without_a_vector_is_no_match() -> None:
         return vectors
 
     images, subjects = identity_faces(40, 3)
-    context = FakeContext(list(images), subjects, embed=picky, judges=())
+    context = planted_context(list(images), subjects, embed=picky, judges=())
     inverter = Planted(lambda i, seed: i)
     inverter.learn(context)
     inverter.pictures = [p * (i % 2) for i, p in enumerate(inverter.pictures)]
@@ -354,7 +312,7 @@ def test_a_reconstruction_without_a_vector_is_no_match() -> None:
 def test_success_is_told_by_group_and_small_groups_are_not_judged() -> None:
     images, subjects = identity_faces(90, 2)
     group = np.where(subjects < 6, "few", np.where(subjects % 2 == 0, "even", "odd"))
-    context = FakeContext(list(images), subjects, attributes={"group": group}, judges=())
+    context = planted_context(list(images), subjects, attributes={"group": group}, judges=())
     strange = Planted(lambda i, seed: i if (i // 2) % 2 == 0 else (i + 60) % 180)
     result = run(
         strange.learn(context), Params(fmrs=(1e-2,), by=("group",), guidances=(), pairs=20, scale=1.0)
@@ -369,11 +327,12 @@ def test_success_is_told_by_group_and_small_groups_are_not_judged() -> None:
 
 
 def test_galleries_only_where_pictures_may_be_shown() -> None:
-    assert not run(world(lambda i, seed: i, show_pictures=False), QUICK).galleries
+    assert not run(world(lambda i, seed: i, pictures="none"), QUICK).galleries
     context = world(lambda i, seed: i)
     shown = run(context, QUICK).galleries
     assert {g.name for g in shown} == {"inversion_sources", "inversion_guidance"}
-    assert all(item.artifact in context.saved for g in shown for row in g.rows for item in row.items)
+    saved = saved_pictures(context)
+    assert all(item.artifact in saved for g in shown for row in g.rows for item in row.items)
 
 
 @pytest.mark.parametrize("people", [40, 6])

@@ -19,7 +19,7 @@ from fraudit.inverters.inverting import cosine, invert_refined, invert_vectors, 
 from fraudit.inverters.loading import find_inverter, load_inverter
 from fraudit.inverters.sources import fill_outside, from_npz, training_sets
 from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Preprocess
-from tests.fixtures_context import FakeRuntime
+from tests.fixtures.boxes import box_of
 
 D, SIDE, N = 16, 16, 400
 
@@ -203,13 +203,13 @@ class Tinted:
         return np.ascontiguousarray(np.broadcast_to(painted[:, None, None], (len(y), 64, 64, 3)))
 
 
-def colour_box(blind_below: float = -np.inf) -> FakeRuntime:
+def colour_box(blind_below: float = -np.inf) -> EmbedderRuntime:
     def forward(images: np.ndarray) -> np.ndarray:
         vectors = images[:, 16:48, 16:48].mean((1, 2)) / 128.0 - 1
         vectors[vectors[:, 0] < blind_below] = 0
         return vectors
 
-    return FakeRuntime(forward, 3, "colours", Preprocess((64, 64), landmarks_of(64)))
+    return box_of(forward, 3, "colours", Preprocess((64, 64), landmarks_of(64)))
 
 
 def test_refinement_comes_nearer_by_what_the_box_says_and_is_paid_in_questions() -> None:

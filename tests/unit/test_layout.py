@@ -10,7 +10,7 @@ import pytest
 from fraudit.errors import DataError, UsageError
 from fraudit.faces.layout import read_layout
 from fraudit.faces.sources import open_faces
-from tests.unit.test_faces_sources import lay_out, pack, picture
+from tests.fixtures.picture_files import lay_out, pack, picture
 
 
 def people(files, wanted=""):

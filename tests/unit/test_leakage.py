@@ -21,14 +21,16 @@ from fraudit.analyses.leakage import Params, run
 from fraudit.analyses.leakage.measure import choose_rows
 from fraudit.analyses.leakage.mlp import mlp_folds
 from fraudit.analyses.leakage.targets import IDENTITY, NOT_IDENTITY, as_target, label_targets
+from fraudit.audit.context import AnalysisContext
 from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.report.record import normalise
 from fraudit.stats.probes import identity_folds, person_weights
 from fraudit.types import ARCFACE_112
-from tests.fixtures_context import FakeContext, identity_faces
+from tests.fixtures.boxes import identity_faces
+from tests.fixtures.contexts import planted_context, vectors_context
 
 
-def planted(seed: int = 1, people: int = 300, **labels: np.ndarray) -> FakeContext:
+def planted(seed: int = 1, people: int = 300, **labels: np.ndarray) -> AnalysisContext:
     """Yaw with R2 0.5, glasses that shift another axis, pitch and gender that say nothing."""
     rng = np.random.default_rng(seed)
     vectors, subjects = people_vectors(people, 3, rng)
@@ -40,7 +42,7 @@ def planted(seed: int = 1, people: int = 300, **labels: np.ndarray) -> FakeConte
         "Yaw": yaw, "Eyeglasses": glasses, "pitch": half_own(subjects, rng),
         "gender": np.where(rng.random(people) < 0.5, "male", "female")[subjects],
     } | labels  # fmt: skip
-    return FakeContext.of_vectors(vectors, subjects, attributes=attributes)
+    return vectors_context(vectors, subjects, attributes=attributes)
 
 
 def test_planted_leaks_are_found_with_the_truth_inside_and_nothing_else_is() -> None:
@@ -102,7 +104,7 @@ def test_a_label_that_identity_decides_is_not_read_from_people_never_seen() -> N
     rng = np.random.default_rng(3)
     vectors, subjects = people_vectors(60, 6, rng)
     hat = (np.arange(60) % 2)[subjects].astype(float)
-    context = FakeContext.of_vectors(vectors, subjects, attributes={"Wearing_Hat": hat})
+    context = vectors_context(vectors, subjects, attributes={"Wearing_Hat": hat})
     result = run(context, replace(PARAMS, mlp=True))
     at = {m.name: m.value for m in result.metrics}
     assert abs(at["leakage.hat.auc"] - 0.5) < 0.2
@@ -196,7 +198,7 @@ def test_what_is_measured_in_pictures_is_read_from_a_model_that_carries_it() -> 
             cells - cells.mean(axis=1, keepdims=True) + crops.mean(axis=(1, 2, 3))[:, None].astype(np.float32)
         )
 
-    context = FakeContext(images, subjects, embed, 49, landmarks=np.repeat(ARCFACE_112[None], 200, axis=0))
+    context = planted_context(images, subjects, embed, 49, landmarks=np.repeat(ARCFACE_112[None], 200, axis=0))
     params = replace(PARAMS, measure=True, targets=("brightness", "resolution"))
     result = run(context, params)
     at = {m.name: m.value for m in result.metrics}
@@ -218,7 +220,7 @@ def test_faces_are_whole_people_and_the_limit_holds() -> None:
 def test_a_set_without_identities_says_so_and_every_figure_has_n_and_interval_or_a_reason() -> None:
     rng = np.random.default_rng(7)
     vectors = rng.standard_normal((200, 8))
-    context = FakeContext.of_vectors(
+    context = vectors_context(
         vectors,
         np.arange(200),
         attributes={"yaw": vectors[:, 0] + rng.standard_normal(200)},

@@ -18,7 +18,7 @@ from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.files.store import Store
 from fraudit.plugins import ANALYSES
 from fraudit.types import FaceSet
-from tests.fixtures_context import face_set, identity_faces, luma_pattern
+from tests.fixtures.boxes import face_set, identity_faces, luma_pattern
 
 QUICK: dict[str, dict[str, Any]] = {
     "robustness": {"corruptions": ("grey", "jpeg"), "severities": (1, 5), "probes": 8},
@@ -52,7 +52,7 @@ def faces_named(name: str, identified: bool) -> FaceSet:
 @pytest.mark.parametrize("name", sorted(SETS))
 def test_no_analysis_fails_for_what_a_set_lacks(name: str, identified: bool, tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
-    box = EmbedderRuntime(load_embedder("python:tests.fixtures_context:luma_pattern"), store)
+    box = EmbedderRuntime(load_embedder("python:tests.fixtures.boxes:luma_pattern"), store)
     plan = AuditPlan("luma", name, pictures="none")
     context = AnalysisContext(plan, faces_named(name, identified), box, store=store, run_dir=tmp_path)
     failed, status = {}, {}

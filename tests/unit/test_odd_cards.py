@@ -41,12 +41,12 @@ def test_odd_values_in_the_card_of_a_service(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("kind", [9, 1, 7])
 def test_odd_values_for_the_other_inputs_of_a_model(tmp_path: Path, kind: int) -> None:
-    from tests.unit.test_onnx_hints import _card, _with_phase
+    from tests.fixtures.onnx_models import model_with_phase, onnx_card
 
-    model = _with_phase(kind)
+    model = model_with_phase(kind)
     for value in (*VALUES, *(f"{{ phase_train = {value} }}" for value in VALUES)):
         try:
-            load_embedder(_card(tmp_path, model, inputs=value))
+            load_embedder(onnx_card(tmp_path, model, inputs=value))
         except FrauditError:
             continue
         assert "phase_train" in value  # only a value of its own type is taken

@@ -11,14 +11,19 @@ import pytest
 from fraudit.embedding.cards import parse_card
 from fraudit.embedding.loading import load_embedder
 from fraudit.errors import UsageError, WeightsError
-from tests.unit.test_embedder_onnx import _card, _expected, _faces, _model, _with_external
+from tests.fixtures.boxes import random_faces
+from tests.fixtures.onnx_models import (
+    BOOL,
+    FLOAT,
+    expected_vectors,
+    external_model,
+    graph_value,
+    model_with_phase,
+    onnx_card,
+    onnx_model,
+)
 
 onnx = pytest.importorskip("onnx")
-FLOAT, BOOL = 1, 9
-
-
-def _value(name: str, shape: list[Any], kind: int = FLOAT) -> Any:
-    return onnx.helper.make_tensor_value_info(name, kind, shape)
 
 
 def _graph(inputs: list[Any], outputs: list[tuple[str, list[Any]]]) -> Any:
@@ -27,48 +32,34 @@ def _graph(inputs: list[Any], outputs: list[tuple[str, list[Any]]]) -> Any:
     for name, shape in outputs:
         zeros = onnx.numpy_helper.from_array(np.zeros([s if isinstance(s, int) else 1 for s in shape], np.float32))
         nodes.append(onnx.helper.make_node("Constant", [], [name], value=zeros))
-    graph = onnx.helper.make_graph(nodes, "g", inputs, [_value(name, shape) for name, shape in outputs])
+    graph = onnx.helper.make_graph(nodes, "g", inputs, [graph_value(name, shape) for name, shape in outputs])
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
 
 
 def test_of_several_outputs_the_one_of_dim_numbers_is_suggested(tmp_path: Path) -> None:
-    model = _model()
+    model = onnx_model()
     model.graph.node.append(onnx.helper.make_node("ReduceL2", ["y"], ["norm"], axes=[1], keepdims=1))
-    model.graph.output.insert(0, _value("norm", ["N", 1]))
+    model.graph.output.insert(0, graph_value("norm", ["N", 1]))
     with pytest.raises(UsageError, match=r"2 outputs: 'norm' \[N, 1\], 'y' \[N, 6\]") as caught:
-        load_embedder(_card(tmp_path, model))
+        load_embedder(onnx_card(tmp_path, model))
     assert "output = 'y'" in caught.value.hint
     assert "norm" not in caught.value.hint
-    loaded = load_embedder(_card(tmp_path, model, output='"y"'))
-    np.testing.assert_allclose(loaded.forward(_faces(2)), _expected(_faces(2)), rtol=1e-4, atol=1e-2)
-
-
-def _with_phase(kind: int = BOOL, shape: list[int] | None = None) -> Any:
-    """The model of `_model`, whose answer is negated where a second input is true (or 1)."""
-    model = _model()
-    model.graph.node[-1].output[0] = "plain"
-    condition = "phase_train"
-    if kind != BOOL:
-        model.graph.node.append(onnx.helper.make_node("Cast", ["phase_train"], ["phase"], to=BOOL))
-        condition = "phase"
-    model.graph.node.append(onnx.helper.make_node("Neg", ["plain"], ["minus"]))
-    model.graph.node.append(onnx.helper.make_node("Where", [condition, "minus", "plain"], ["y"]))
-    model.graph.input.insert(0, _value("phase_train", shape or [], kind))
-    return model
+    loaded = load_embedder(onnx_card(tmp_path, model, output='"y"'))
+    np.testing.assert_allclose(loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
 
 
 def test_another_input_is_asked_for_and_set_by_the_card(tmp_path: Path) -> None:
     for extra in ({}, {"input": '"x"'}):
         with pytest.raises(UsageError, match="'x' takes the picture, the rest needs a value") as caught:
-            load_embedder(_card(tmp_path, _with_phase(), **extra))
+            load_embedder(onnx_card(tmp_path, model_with_phase(), **extra))
         assert "inputs = { phase_train = false }" in caught.value.hint
-    off = load_embedder(_card(tmp_path, _with_phase(), inputs="{ phase_train = false }"))
-    on = load_embedder(_card(tmp_path, _with_phase(), inputs="{ phase_train = true }"))
-    np.testing.assert_allclose(off.forward(_faces(2)), _expected(_faces(2)), rtol=1e-4, atol=1e-2)
-    np.testing.assert_allclose(on.forward(_faces(2)), -_expected(_faces(2)), rtol=1e-4, atol=1e-2)
+    off = load_embedder(onnx_card(tmp_path, model_with_phase(), inputs="{ phase_train = false }"))
+    on = load_embedder(onnx_card(tmp_path, model_with_phase(), inputs="{ phase_train = true }"))
+    np.testing.assert_allclose(off.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(on.forward(random_faces(2)), -expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
     assert off.fingerprint != on.fingerprint
-    whole = load_embedder(_card(tmp_path, _with_phase(FLOAT, [1]), inputs="{ phase_train = 1 }"))
-    np.testing.assert_allclose(whole.forward(_faces(2)), -_expected(_faces(2)), rtol=1e-4, atol=1e-2)
+    whole = load_embedder(onnx_card(tmp_path, model_with_phase(FLOAT, [1]), inputs="{ phase_train = 1 }"))
+    np.testing.assert_allclose(whole.forward(random_faces(2)), -expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -84,26 +75,26 @@ def test_another_input_is_asked_for_and_set_by_the_card(tmp_path: Path) -> None:
 )
 def test_inputs_that_do_not_fit_are_named(tmp_path: Path, inputs: str, says: str) -> None:
     with pytest.raises(UsageError, match=says):
-        load_embedder(_card(tmp_path, _with_phase(), inputs=inputs))
+        load_embedder(onnx_card(tmp_path, model_with_phase(), inputs=inputs))
 
 
 def test_a_batch_of_zero_faces_is_a_free_one(tmp_path: Path) -> None:
-    model = _model()
+    model = onnx_model()
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 0
-    loaded = load_embedder(_card(tmp_path, model))
-    np.testing.assert_allclose(loaded.forward(_faces(5)), _expected(_faces(5)), rtol=1e-4, atol=1e-2)
+    loaded = load_embedder(onnx_card(tmp_path, model))
+    np.testing.assert_allclose(loaded.forward(random_faces(5)), expected_vectors(random_faces(5)), rtol=1e-4, atol=1e-2)
     assert not loaded.notes
 
 
 def test_a_model_left_in_training_mode_is_warned_of(tmp_path: Path) -> None:
-    model = _model()
+    model = onnx_model()
     model.graph.node[-1].output[0] = "plain"
     model.graph.node.append(onnx.helper.make_node("ReduceMean", ["plain"], ["middle"], axes=[0], keepdims=1))
     model.graph.node.append(onnx.helper.make_node("Sub", ["plain", "middle"], ["y"]))
-    (note,) = load_embedder(_card(tmp_path, model)).notes
+    (note,) = load_embedder(onnx_card(tmp_path, model)).notes
     assert "depends on its batch" in note
-    fixed = _model(4)
-    assert not load_embedder(_card(tmp_path, fixed)).notes
+    fixed = onnx_model(4)
+    assert not load_embedder(onnx_card(tmp_path, fixed)).notes
 
 
 @pytest.mark.parametrize(
@@ -120,7 +111,7 @@ def test_a_model_left_in_training_mode_is_warned_of(tmp_path: Path) -> None:
 def test_mean_and_std_of_pixels_from_0_to_1_are_warned_of(
     tmp_path: Path, mean: str, std: str, right: str | None
 ) -> None:
-    loaded = load_embedder(_card(tmp_path, _model(), mean=mean, std=std))
+    loaded = load_embedder(onnx_card(tmp_path, onnx_model(), mean=mean, std=std))
     assert bool(loaded.notes) == (right is not None)
     if right:
         assert right.replace("\\", "") in loaded.notes[0]
@@ -143,7 +134,7 @@ SORTS = {
 @pytest.mark.parametrize("by_card", [True, False])
 def test_models_that_embed_no_face_are_named_for_what_they_are(tmp_path: Path, sort: str, by_card: bool) -> None:
     shape, outputs = SORTS[sort]
-    card = _card(tmp_path, _graph([_value("input", shape)], outputs))
+    card = onnx_card(tmp_path, _graph([graph_value("input", shape)], outputs))
     with pytest.raises(UsageError, match=f"this is .*{sort.split()[0]}.* no embedder"):
         load_embedder(card if by_card else str(tmp_path / "m.onnx"))
 
@@ -154,7 +145,7 @@ def test_yunet_as_it_is_distributed_is_named(shared_weights: Path) -> None:
 
 
 def test_a_models_file_gets_a_card_that_works_once_saved(tmp_path: Path) -> None:
-    model = _graph([_value("data", PICTURE)], [("norm", ["N", 1]), ("fc1", ["N", 512])])
+    model = _graph([graph_value("data", PICTURE)], [("norm", ["N", 1]), ("fc1", ["N", 512])])
     onnx.save(model, str(tmp_path / "w600k.onnx"))
     with pytest.raises(UsageError, match="needs a card") as caught:
         load_embedder(str(tmp_path / "w600k.onnx"))
@@ -168,7 +159,7 @@ def test_a_models_file_gets_a_card_that_works_once_saved(tmp_path: Path) -> None
 def test_what_a_file_does_not_tell_is_left_open_in_its_card(tmp_path: Path) -> None:
     onnx.save(
         _graph(
-            [_value("x", ["N", "h", "w", 3]), _value("phase_train", [], BOOL)], [("y\x1b[31m", ["N", "d"])]
+            [graph_value("x", ["N", "h", "w", 3]), graph_value("phase_train", [], BOOL)], [("y\x1b[31m", ["N", "d"])]
         ),
         str(tmp_path / "m.onnx"),
     )
@@ -191,7 +182,7 @@ def test_other_model_files_say_the_way(name: str) -> None:
 def test_a_card_is_printed_after_the_hint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     from fraudit.cli.main import run
 
-    onnx.save(_graph([_value("data", PICTURE)], [("fc1", ["N", 512])]), str(tmp_path / "m.onnx"))
+    onnx.save(_graph([graph_value("data", PICTURE)], [("fc1", ["N", 512])]), str(tmp_path / "m.onnx"))
     code = run(["analyze", "--embedder", str(tmp_path / "m.onnx"), "--dataset", "sample", "--out", str(tmp_path / "o")])
     assert code == 2
     said = capsys.readouterr().err.splitlines()
@@ -205,7 +196,7 @@ def _hub(tmp_path: Path, data: str = "../../blobs/bb22") -> Path:
     blobs = tmp_path / "models--a--b" / "blobs"
     snapshot.mkdir(parents=True)
     blobs.mkdir()
-    _with_external(snapshot, "w.data")
+    external_model(snapshot, "w.data")
     for name, blob, target in (("m.onnx", "aa11", "../../blobs/aa11"), ("w.data", "bb22", data)):
         (snapshot / name).rename(blobs / blob)
         (snapshot / name).symlink_to(target)
@@ -213,8 +204,8 @@ def _hub(tmp_path: Path, data: str = "../../blobs/bb22") -> Path:
 
 
 def test_the_links_of_a_hugging_face_cache_are_followed(tmp_path: Path) -> None:
-    loaded = load_embedder(_card(_hub(tmp_path), None))
-    np.testing.assert_allclose(loaded.forward(_faces(2)), _expected(_faces(2)), rtol=1e-4, atol=1e-2)
+    loaded = load_embedder(onnx_card(_hub(tmp_path), None))
+    np.testing.assert_allclose(loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
 
 
 @pytest.mark.parametrize("target", ["../../../elsewhere", "../../../models--c--d/blobs/bb22", "../../refs/main"])
@@ -224,6 +215,4 @@ def test_links_that_leave_the_repository_of_the_cache_are_not(tmp_path: Path, ta
     other.parent.mkdir(parents=True, exist_ok=True)
     other.write_bytes((tmp_path / "models--a--b" / "blobs" / "bb22").read_bytes())
     with pytest.raises(WeightsError, match="outside the model's folder"):
-        load_embedder(_card(snapshot, None))
-
-
+        load_embedder(onnx_card(snapshot, None))

@@ -9,7 +9,7 @@ from fraudit.errors import DataError
 from fraudit.faces.members import MISSING
 from fraudit.faces.protocols import drawn_folds, read_named_pairs
 from fraudit.faces.sources import open_faces
-from tests.unit.test_faces_sources import lay_out, pack, picture
+from tests.fixtures.picture_files import lay_out, pack, picture
 
 PEOPLE, EACH = ("A_B", "C", "D", "E"), 3
 

@@ -32,10 +32,7 @@ from fraudit.stats.pca import (
 from fraudit.stats.template_loss import fitting_variance, loss_of, smallest_safe
 from fraudit.stats.verification import tar_at_far
 from fraudit.types import Interval, PairList
-
-
-def unit_rows(x: np.ndarray) -> np.ndarray:
-    return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float32)
+from tests.fixtures.planted import unit
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +40,7 @@ def faces() -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(3)
     subjects = np.repeat(np.arange(80), 4)
     own = rng.normal(size=(80, 24)) * np.linspace(2, 0.3, 24)
-    return unit_rows(own[subjects] + 0.6 * rng.normal(size=(320, 24)) + 0.5), subjects
+    return unit(own[subjects] + 0.6 * rng.normal(size=(320, 24)) + 0.5), subjects
 
 
 def test_axes_variances_and_projection_are_those_of_scikit_learn(faces) -> None:
@@ -186,7 +183,7 @@ def test_axes_of_the_test_fold_do_not_leak_into_training() -> None:
             fold += [f, f]
     pairs = PairList(*(np.array(v) for v in (left, right, same, fold)))
     ok = np.ones(len(vectors), bool)
-    variants = sweep(unit_rows(np.array(vectors)), ok, np.array(subjects), pairs, 0.1, [12, 15])
+    variants = sweep(unit(np.array(vectors)), ok, np.array(subjects), pairs, 0.1, [12, 15])
     assert variants["pca-15"].right.mean() > 0.95
     assert variants["pca-12"].right.mean() < 0.75
 
@@ -196,9 +193,9 @@ def test_smallest_d_of_vectors_in_a_known_subspace_is_its_dimension() -> None:
     subjects = np.repeat(np.arange(400), 2)
     own = rng.normal(size=(400, 8))[subjects] + 0.35 * rng.normal(size=(800, 8))
     basis = np.linalg.qr(rng.normal(size=(32, 32)))[0][:8]
-    unit = unit_rows(own @ basis)
+    found = unit(own @ basis)
     pairs = make_pairs(subjects, 400, 4000, 0)
-    variants = sweep(unit, np.ones(800, bool), subjects, pairs, 1e-2)
+    variants = sweep(found, np.ones(800, bool), subjects, pairs, 1e-2)
     losses = {
         d: loss_of(variants[f"pca-{d}"], variants["float32"], pairs, subjects, 1e-2).tar_loss
         for d in sweep_dims(32)

@@ -13,11 +13,11 @@ import pytest
 
 import fraudit.progress as progress
 from fraudit.api import audit
-from fraudit.audit.context import AnalysisContext
 from fraudit.inverters.inverting import invert_in_pieces, invert_refined, reembed
-from fraudit.progress import Pace, Progress, duration, words
+from fraudit.progress import Pace, Progress, Reporter, duration, words
 from fraudit.progress.console import Bars, Line, in_notebook, of_a_call
-from tests.fixtures_context import FakeRuntime, luma_pattern
+from tests.fixtures.boxes import box_of, luma_pattern
+from tests.fixtures.contexts import vectors_context
 
 
 class Clock:
@@ -205,14 +205,14 @@ def test_an_inverter_is_asked_in_its_own_pieces_and_every_piece_is_told() -> Non
 def test_rounds_of_refinement_are_told_too() -> None:
     told: list[int] = []
     vectors = np.random.default_rng(0).normal(100, 20, (8, 64)).astype(np.float32)
-    invert_refined(Pieces(), FakeRuntime(luma_pattern, 64), vectors, np.arange(8), 2, told.append)
+    invert_refined(Pieces(), box_of(luma_pattern, 64), vectors, np.arange(8), 2, told.append)
     assert sum(told) == 24
 
 
 def test_pictures_are_shown_in_pieces_and_answered_as_at_once() -> None:
     pictures = np.random.default_rng(0).integers(0, 255, (300, 64, 64, 3), np.uint8)
     told: list[int] = []
-    box = FakeRuntime(luma_pattern, 64)
+    box = box_of(luma_pattern, 64)
     found = reembed(box, pictures, told.append)
     assert sum(told) == 300
     assert len(told) > 1
@@ -221,9 +221,9 @@ def test_pictures_are_shown_in_pieces_and_answered_as_at_once() -> None:
 
 
 def test_a_context_tells_the_start_of_a_part() -> None:
-    context = object.__new__(AnalysisContext)
     seen: list[tuple[str, int, int]] = []
-    context._show = lambda *told: seen.append(told)
+    reporter = Reporter(lambda text: None, lambda *told: seen.append(told))
+    context = vectors_context(np.eye(4), np.arange(4), reporter=reporter)
     context.part("inverting", 7).add(2)
     assert seen == [("inverting", 0, 7), ("inverting", 2, 7)]
 

@@ -16,7 +16,7 @@ from fraudit.audit.runner import run_plan
 from fraudit.cli.main import run
 from fraudit.types import AnalysisResult
 
-BOX = "python:tests.fixtures_context:luma_pattern"
+BOX = "python:tests.fixtures.boxes:luma_pattern"
 
 
 def audited(

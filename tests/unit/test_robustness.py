@@ -16,7 +16,8 @@ from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.perturb.catalogue import CORRUPTIONS
 from fraudit.stats.probe_pairs import probe_pairs, protocol_pairs
 from fraudit.types import ARCFACE_112, AnalysisResult, PairList
-from tests.fixtures_context import FakeContext, identity_faces, luma_pattern
+from tests.fixtures.boxes import identity_faces, luma_pattern
+from tests.fixtures.contexts import planted_context, saved_pictures, vectors_context
 
 PLANTED = 0.30
 
@@ -44,7 +45,7 @@ def metric(result: AnalysisResult, name: str, group: str = ""):
 @pytest.fixture(scope="module")
 def planted(crowd) -> AnalysisResult:
     images, subjects = crowd
-    context = FakeContext(images, subjects, loses_grey, show_pictures=True)
+    context = planted_context(images, subjects, loses_grey)
     params = Params(corruptions=("grey", "colour_cast"), severities=(1, 5), probes=120, fmr=1e-2)
     return ANALYSIS.run(context, params)
 
@@ -81,23 +82,23 @@ def test_pictures_are_shown_only_where_allowed(planted: AnalysisResult, crowd) -
     assert [g.name for g in planted.galleries] == ["robustness_strip"]
     assert len(planted.galleries[0].rows[0].items) == 3
     images, subjects = crowd
-    context = FakeContext(images, subjects, show_pictures=False)
+    context = planted_context(images, subjects, pictures="none")
     params = Params(corruptions=("grey",), severities=(1,), probes=8)
     assert ANALYSIS.run(context, params).galleries == ()
-    assert context.saved == {}
+    assert not saved_pictures(context)
 
 
 def test_an_embedder_blind_to_colour_is_cleared_of_harm_by_colour(crowd) -> None:
     images, subjects = crowd
     params = Params(corruptions=("grey", "colour_cast"), severities=(1, 3), probes=384, fmr=1e-2)
-    result = ANALYSIS.run(FakeContext(images, subjects), params)
+    result = ANALYSIS.run(planted_context(images, subjects), params)
     assert {f.severity for f in result.findings} <= {"good", "info"}
 
 
 def test_every_corruption_runs_on_both_domains(crowd) -> None:
     images, subjects = crowd
     for where in ("picture", "aligned"):
-        context = FakeContext(images[:40], subjects[:40])
+        context = planted_context(images[:40], subjects[:40])
         result = ANALYSIS.run(context, Params(severities=(3,), probes=8, where=where))
         cells = [m for m in result.metrics if m.name.startswith("robustness.similarity.")]
         assert len(cells) == 28
@@ -113,7 +114,7 @@ def test_a_face_that_is_not_found_raises_fnmr_and_never_fmr(crowd) -> None:
     def locate(picture: np.ndarray) -> np.ndarray | None:
         return None if picture.mean() < 40 else ARCFACE_112
 
-    context = FakeContext(images, subjects, locate=locate)
+    context = planted_context(images, subjects, locate=locate)
     params = Params(corruptions=("darkness",), severities=(1, 5), probes=64, fmr=1e-2)
     result = ANALYSIS.run(context, params)
     assert metric(result, "robustness.fta.darkness.5").value == 1.0
@@ -146,7 +147,7 @@ def _grey_blind(batch: np.ndarray) -> np.ndarray:
 
 def test_what_the_detector_loses_and_what_recognition_loses_are_two_findings(crowd) -> None:
     images, subjects = crowd
-    context = FakeContext(images, subjects, _grey_blind, locate=_half_blind)
+    context = planted_context(images, subjects, _grey_blind, locate=_half_blind)
     params = Params(corruptions=("darkness", "grey"), severities=(3, 5), probes=120, fmr=1e-2)
     result = ANALYSIS.run(context, params)
     at = {f.rule: f for f in result.findings}
@@ -170,7 +171,7 @@ def test_what_the_detector_loses_and_what_recognition_loses_are_two_findings(cro
 
 def test_the_two_losses_add_up_to_the_whole(crowd) -> None:
     images, subjects = crowd
-    context = FakeContext(images, subjects, _grey_blind, locate=_half_blind)
+    context = planted_context(images, subjects, _grey_blind, locate=_half_blind)
     params = Params(corruptions=("darkness", "grey", "gaussian_noise"), severities=(5,), probes=60, fmr=1e-2)
     result = ANALYSIS.run(context, params)
     whole, gone, unknown = (
@@ -199,7 +200,7 @@ def test_a_group_that_loses_more_is_named(crowd) -> None:
                 vectors[i] = -vectors[i]
         return vectors
 
-    context = FakeContext(images, subjects, loses_men, attributes={"male": male})
+    context = planted_context(images, subjects, loses_men, attributes={"male": male})
     params = Params(corruptions=("grey",), severities=(5,), probes=120, fmr=1e-2)
     result = ANALYSIS.run(context, params)
     gap = next(f for f in result.findings if f.rule == "robustness.group_gap")
@@ -219,7 +220,7 @@ def luma_grey(image: np.ndarray) -> np.ndarray:
 def test_nothing_is_concluded_of_a_small_group(crowd) -> None:
     images, subjects = crowd
     rare = (subjects < 4).astype(float)
-    context = FakeContext(images, subjects, attributes={"rare": rare})
+    context = planted_context(images, subjects, attributes={"rare": rare})
     params = Params(corruptions=("grey",), severities=(5,), probes=384, by="rare")
     result = ANALYSIS.run(context, params)
     small = metric(result, "robustness.fnmr_increase.grey", "rare=1")
@@ -231,8 +232,8 @@ def test_without_identities_fnmr_is_missing_with_the_reason() -> None:
     images, _ = identity_faces(40, 1, seed=2)
     params = Params(corruptions=("fog",), severities=(3,), probes=12)
     with pytest.raises(InsufficientData, match="state it with --distinct"):
-        ANALYSIS.run(FakeContext(images, np.arange(40), identified=False), params)
-    context = FakeContext(images, np.arange(40), identified=False, distinct=True)
+        ANALYSIS.run(planted_context(images, np.arange(40), identified=False), params)
+    context = planted_context(images, np.arange(40), identified=False, distinct=True)
     result = ANALYSIS.run(context, params)
     assert metric(result, "robustness.fnmr.fog.3").missing == "the set has no genuine pairs"
     assert any(c.startswith("Stated, not checked") for c in result.caveats)
@@ -245,7 +246,7 @@ def test_without_identities_fnmr_is_missing_with_the_reason() -> None:
 def test_a_run_is_its_own_reference_at_corruption_error_one(crowd, tmp_path: Path) -> None:
     images, subjects = crowd
     params = {"corruptions": ("grey", "low_resolution"), "severities": (5,), "probes": 120, "fmr": 1e-2}
-    context = FakeContext(images, subjects, loses_grey)
+    context = planted_context(images, subjects, loses_grey)
     first = ANALYSIS.run(context, Params(**params))
     assert "no reference run was given" in metric(first, "robustness.mce").missing
     record = {
@@ -295,7 +296,7 @@ def test_reconstructions_of_corrupted_vectors_are_judged_by_the_models_own_thres
                 out.append(cv2.resize(framed, (64, 64), interpolation=cv2.INTER_AREA))
             return np.stack(out)
 
-    context = FakeContext(images, subjects, inverter=Remembers())
+    context = planted_context(images, subjects, inverter=Remembers())
     params = Params(corruptions=("grey", "jpeg"), severities=(1, 3), probes=8)
     result = ANALYSIS.run(context, params)
     assert metric(result, "robustness.reconstruction_match_clean").value == 1.0
@@ -335,7 +336,7 @@ def test_a_protocol_without_identities_gives_its_own_pairs() -> None:
 
 def test_a_handful_of_genuine_pairs_gives_no_headline(crowd) -> None:
     images, subjects = crowd
-    context = FakeContext(images[:12], subjects[:12], loses_grey)
+    context = planted_context(images[:12], subjects[:12], loses_grey)
     result = ANALYSIS.run(context, Params(corruptions=("grey", "fog"), severities=(5,), probes=12))
     assert result.headline.startswith("No corruption can be called harmful or harmless: too few people carry the pairs")
     assert {f.severity for f in result.findings} == {"info"}
@@ -347,7 +348,7 @@ def test_a_handful_of_genuine_pairs_gives_no_headline(crowd) -> None:
 def test_every_metric_has_an_interval_or_says_why_not(crowd, planted: AnalysisResult) -> None:
     images, subjects = crowd
     few = ANALYSIS.run(
-        FakeContext(images[:12], subjects[:12]), Params(corruptions=("grey",), severities=(5,), probes=8)
+        planted_context(images[:12], subjects[:12]), Params(corruptions=("grey",), severities=(5,), probes=8)
     )
     for m in (*planted.metrics, *few.metrics):
         if m.value is None:
@@ -393,15 +394,15 @@ def test_wrong_options_are_refused() -> None:
         Params(fmr=2.0)
     images, subjects = identity_faces(6, 2)
     with pytest.raises(UsageError, match="unknown corruption 'foo'"):
-        ANALYSIS.run(FakeContext(images, subjects), Params(corruptions=("foo",)))
+        ANALYSIS.run(planted_context(images, subjects), Params(corruptions=("foo",)))
     with pytest.raises(DataError, match="no attribute 'shoe'"):
-        ANALYSIS.run(FakeContext(images, subjects), Params(corruptions=("grey",), probes=8, by="shoe"))
+        ANALYSIS.run(planted_context(images, subjects), Params(corruptions=("grey",), probes=8, by="shoe"))
 
 
 def test_out_of_distribution_faces_are_compared_with_what_the_set_itself_does(crowd) -> None:
     """The bundled sample as strangers to a crowd of patterns: found by declaration, near to nobody in particular."""
     images, subjects = crowd
-    context = FakeContext(images, subjects)
+    context = planted_context(images, subjects)
     params = Params(corruptions=("grey",), severities=(1,), probes=8, ood="sample")
     result = ANALYSIS.run(context, params)
     assert metric(result, "robustness.ood.detected").value == 1.0
@@ -417,7 +418,7 @@ def test_vectors_that_crowd_together_show_it() -> None:
 
     rng = np.random.default_rng(0)
     known = rng.normal(size=(60, 16))
-    context = FakeContext.of_vectors(known, np.arange(60))
+    context = vectors_context(known, np.arange(60))
     centre = rng.normal(size=16)
     strange = centre + 0.2 * rng.normal(size=(30, 16))
     strange = (strange / np.linalg.norm(strange, axis=1, keepdims=True)).astype(np.float32)

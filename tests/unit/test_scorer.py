@@ -23,13 +23,13 @@ from fraudit.faces.readers import LANDMARK_COLUMNS
 from fraudit.report.record import RunRecord
 from fraudit.scorers.loading import BudgetSpent, ScoreCache, ScorerRuntime, load_scorer
 from fraudit.types import LoadedScorer, ScorerSpec
-from tests.fixtures_context import identity_faces, luma_pattern
+from tests.fixtures.boxes import identity_faces, luma_pattern
 
 PEOPLE, EACH = 72, 3
 MODULE = '''
 """A scorer for tests: cosine of coarse luma, and how often it was asked."""
 import numpy as np
-from tests.fixtures_context import luma_pattern
+from tests.fixtures.boxes import luma_pattern
 
 asked = 0
 stop_after = None

@@ -19,7 +19,7 @@ from fraudit.scores import (
     write_scores,
 )
 from fraudit.scores.formats import detect_format
-from tests.fixtures_context import FakeContext
+from tests.fixtures.contexts import vectors_context
 
 
 def _set(seed: int = 0, people: int = 6) -> ScoreSet:
@@ -187,7 +187,7 @@ def test_a_runs_scores_are_the_cosines_of_its_pairs(tmp_path: Path) -> None:
     subjects = np.repeat(np.arange(30), 3)
     vectors = rng.normal(0, 1, (30, 16))[subjects] + rng.normal(0, 0.3, (90, 16))
     vectors[7] = 0
-    context = FakeContext.of_vectors(vectors, subjects)
+    context = vectors_context(vectors, subjects)
     found = context.scores.listed()
     pairs, score = found.pairs, found.scores
     unit = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)

@@ -14,7 +14,7 @@ from fraudit.analyses.shared.attributes import (
 )
 from fraudit.errors import UsageError
 from fraudit.types import FaceSet
-from tests.fixtures_context import face_set
+from tests.fixtures.boxes import face_set
 
 
 def faces(**attributes: np.ndarray) -> FaceSet:

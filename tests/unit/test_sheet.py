@@ -16,7 +16,7 @@ from fraudit.cli.sheet import Mark, mark, six
 from fraudit.errors import UsageError
 from fraudit.faces.sources import open_faces
 from fraudit.inverters.inverting import invert_vectors
-from tests.fixtures_context import FakeRuntime, luma_pattern
+from tests.fixtures.boxes import box_of, luma_pattern
 
 
 def test_a_picture_is_called_a_match_from_the_threshold_on() -> None:
@@ -48,7 +48,7 @@ def test_the_threshold_of_the_sample_has_its_rate_in_words() -> None:
     from fraudit.embedding.loading import load_embedder
     from fraudit.embedding.runtime import EmbedderRuntime
 
-    found = mark("auto", EmbedderRuntime(load_embedder("python:tests.fixtures_context:luma_pattern")))
+    found = mark("auto", EmbedderRuntime(load_embedder("python:tests.fixtures.boxes:luma_pattern")))
     assert found.value is not None
     assert -1 < found.value <= 1
     assert found.words == f"threshold {found.value:.3f} for FMR 1e-3 on sample"
@@ -79,7 +79,7 @@ class Stubborn:
 
 def test_refinement_that_changes_nothing_says_so() -> None:
     vectors = np.random.default_rng(0).normal(size=(3, 64)).astype(np.float32)
-    result = invert_vectors(Stubborn(), FakeRuntime(luma_pattern, 64), vectors, refine=2)
+    result = invert_vectors(Stubborn(), box_of(luma_pattern, 64), vectors, refine=2)
     assert result.improved == 0
     assert "--refine 2 changed nothing" in refined_words(2, result.improved, 3)
     assert refined_words(1, 2, 3) == "--refine 1 brought 2 of 3 pictures nearer to their vectors"

@@ -9,12 +9,9 @@ from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.stats import identification
 from fraudit.stats.gallery import Templates, enrol
 from fraudit.stats.identification import Search, cmc, fnir, fpir, fpir_threshold, search
+from tests.fixtures.planted import unit_rows
 
 Scores = tuple[Search, np.ndarray, np.ndarray, np.ndarray]
-
-
-def unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 def brute(seed: int, several: int = 1, coarse: bool = False) -> Scores:
@@ -22,12 +19,12 @@ def brute(seed: int, several: int = 1, coarse: bool = False) -> Scores:
     rng = np.random.default_rng(seed)
     people = np.sort(rng.choice(500, 30, replace=False))
     rows = rng.normal(size=(30 * several, 5))
-    rows = unit(np.round(rows) + 1e-3 if coarse else rows)
+    rows = unit_rows(np.round(rows) + 1e-3 if coarse else rows)
     names = np.repeat(people, several)
     who = np.concatenate([rng.choice(people, 40), 1000 + rng.integers(0, 12, 40)])
     asked = rng.normal(size=(80, 5))
     asked[:40] += 1.5 * rows[np.searchsorted(names, who[:40])]
-    asked = unit(np.round(asked) + 1e-3 if coarse else asked)
+    asked = unit_rows(np.round(asked) + 1e-3 if coarse else asked)
     gallery = enrol(rows, names, "best")
     scores = np.array([[max(float(q @ v) for v in rows[names == p]) for p in people] for q in asked])
     return search(gallery, asked, who, above=0.2, depth=30), scores, who, people
@@ -72,9 +69,9 @@ def gallery(rows: list[list[float]]) -> Templates:
 
 def test_an_equal_template_of_another_person_does_not_push_the_mate_back() -> None:
     rng = np.random.default_rng(0)
-    twin = unit(rng.normal(size=(1, 512)))
+    twin = unit_rows(rng.normal(size=(1, 512)))
     rows = np.repeat(twin, 5000, axis=0)
-    asked = unit(twin + 0.1 * rng.normal(size=(3, 512)))
+    asked = unit_rows(twin + 0.1 * rng.normal(size=(3, 512)))
     found = search(Templates(rows, np.arange(5000), np.ones(5000, bool)), asked, [0, 4999, 2500])
     assert found.rank.tolist() == [1, 1, 1]
     assert (found.top == found.mate_score).all()
@@ -90,7 +87,7 @@ def test_all_scores_equal_leave_no_threshold() -> None:
 
 def test_the_threshold_may_be_a_mates_score() -> None:
     found = search(
-        gallery([[1.0, 0], [0, 1]]), unit(np.array([[1.0, 0.2], [0.5, 0.5], [0.5, 0.6]])), [0, 7, 8]
+        gallery([[1.0, 0], [0, 1]]), unit_rows(np.array([[1.0, 0.2], [0.5, 0.5], [0.5, 0.6]])), [0, 7, 8]
     )
     assert fpir_threshold(found, 0.01) == pytest.approx(found.mate_score[0])
 

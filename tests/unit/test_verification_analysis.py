@@ -20,7 +20,7 @@ from fraudit.formatting import fmr_words
 from fraudit.scores import ScoreSet, write_scores
 from fraudit.stats.folds import ten_folds
 from fraudit.types import AnalysisResult, Metric
-from tests.fixtures_context import FakeContext
+from tests.fixtures.contexts import vectors_context
 
 
 def _vectors(
@@ -95,7 +95,7 @@ def test_chance_is_said_with_evidence_for_it_and_not_for_want_of_evidence_agains
 @pytest.mark.parametrize("people", [5, 9])
 def test_few_people_who_are_told_apart_perfectly_are_too_few_and_not_chance(people: int) -> None:
     vectors, subjects = _vectors(people, 4, 0.05)
-    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    result = run(vectors_context(vectors, subjects), Params())
     assert _metric(result, "verification.auc").value == 1.0
     rules = _rules(result)
     assert "verification.chance" not in rules
@@ -109,7 +109,7 @@ def test_few_people_who_are_told_apart_perfectly_are_too_few_and_not_chance(peop
 
 def test_a_set_of_three_people_has_rates_and_no_folds() -> None:
     vectors, subjects = _vectors(3, 4, 0.05)
-    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    result = run(vectors_context(vectors, subjects), Params())
     assert "at least two folds" in (_metric(result, "verification.accuracy").missing or "")
     assert _metric(result, "verification.eer").n == 18 + 48
 
@@ -118,7 +118,7 @@ def test_a_handful_of_genuine_pairs_makes_no_headline() -> None:
     rng = np.random.default_rng(0)
     subjects = np.r_[np.repeat(np.arange(4), 2), np.arange(4, 30)]
     vectors = rng.normal(size=(30, 32))[subjects] + rng.normal(0, 0.1, (34, 32))
-    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    result = run(vectors_context(vectors, subjects), Params())
     assert result.headline == "Too few pairs to say how well people are told apart: 4 genuine ones."
 
 
@@ -137,10 +137,10 @@ def test_no_error_is_judged_no_worse_than_two_errors() -> None:
     severities = []
     for errors in (0, 2, 40):
         vectors, subjects = _vectors(people, each, 0.05)
-        held = FakeContext.of_vectors(vectors, subjects).calibration_mask()
+        held = vectors_context(vectors, subjects).calibration_mask()
         for person in np.unique(subjects[~held])[:errors]:  # a picture of somebody else among a person's
             vectors[np.flatnonzero(subjects == person)[0]] = np.random.default_rng(person).normal(size=32)
-        result = run(FakeContext.of_vectors(vectors, subjects), Params())
+        result = run(vectors_context(vectors, subjects), Params())
         severities.append(order.index(_rules(result)["verification.fnmr"]))
         bound = _metric(result, "verification.fnmr_target@fmr=1e-3").interval
         assert bound is not None
@@ -149,7 +149,7 @@ def test_no_error_is_judged_no_worse_than_two_errors() -> None:
 
 def test_rates_use_all_pairs_and_accuracy_those_of_its_folds() -> None:
     vectors, subjects = _vectors(12, 4, 0.4)
-    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    result = run(vectors_context(vectors, subjects), Params())
     assert _metric(result, "verification.tar@far=1e-2").n == 72
     assert _metric(result, "verification.auc").n == 72 + 1056
     assert _metric(result, "verification.accuracy").n == 72 + 6 * 16
@@ -158,12 +158,12 @@ def test_rates_use_all_pairs_and_accuracy_those_of_its_folds() -> None:
 
 def test_a_declared_protocol_stays_that_of_accuracy_and_gets_its_table() -> None:
     vectors, subjects = _vectors(60, 4, 0.8)
-    pairs = FakeContext.of_vectors(vectors, subjects).pairs()
+    pairs = vectors_context(vectors, subjects).pairs()
     some = np.sort(np.random.default_rng(0).permutation(len(pairs))[:300])
     declared = replace(
         pairs, left=pairs.left[some], right=pairs.right[some], same=pairs.same[some], fold=pairs.fold[some]
     )
-    result = run(FakeContext.of_vectors(vectors, subjects, pairs=declared), Params())
+    result = run(vectors_context(vectors, subjects, pairs=declared), Params())
     assert _metric(result, "verification.accuracy").n == 300
     assert _metric(result, "verification.eer").n == 360 + 28_320
     table = next(t for t in result.tables if t.name == "verification_protocol")
@@ -177,9 +177,9 @@ def test_a_declared_protocol_stays_that_of_accuracy_and_gets_its_table() -> None
         same=declared.same[:40],
         fold=declared.fold[:40],
     )
-    whole = run(FakeContext.of_vectors(vectors, subjects, pairs=few), Params())
+    whole = run(vectors_context(vectors, subjects, pairs=few), Params())
     assert _metric(whole, "verification.accuracy").n == 40  # a short list that the set declares is its protocol
-    result = run(FakeContext.of_vectors(vectors, subjects, pairs=few, limited=True), Params())
+    result = run(vectors_context(vectors, subjects, pairs=few, limit=len(vectors)), Params())
     assert _metric(result, "verification.accuracy").n == len(pairs)
     assert any("Of the protocol's pairs only" in caveat for caveat in result.caveats)
 
@@ -191,14 +191,14 @@ def test_accuracy_is_the_rate_whose_interval_is_given() -> None:
             np.arange(40), np.clip(np.rint(np.exp(rng.normal(1.1, 1.1, 40))), 1, 30).astype(int)
         )
         vectors = rng.normal(size=(40, 16))[subjects] + rng.normal(0, 1.2, (len(subjects), 16))
-        metric = _metric(run(FakeContext.of_vectors(vectors, subjects), Params()), "verification.accuracy")
+        metric = _metric(run(vectors_context(vectors, subjects), Params()), "verification.accuracy")
         if metric.interval is not None and metric.value is not None:
             assert metric.interval.low <= metric.value <= metric.interval.high
 
 
 def test_the_rate_of_a_person_weighs_people_equally_and_that_of_the_target_is_wider() -> None:
     vectors, subjects = _vectors(200, 5, 1.0)
-    context = FakeContext.of_vectors(vectors, subjects)
+    context = vectors_context(vectors, subjects)
     result = run(context, Params())
     pairs, at = context.judged_pairs(), context.threshold(1e-3).value
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
@@ -224,7 +224,7 @@ def test_fnmr_at_a_threshold_of_other_people_gets_its_severity_from_its_interval
     noise: float, severity: str
 ) -> None:
     vectors, subjects = _vectors(400, 5, noise)
-    context = FakeContext.of_vectors(vectors, subjects)
+    context = vectors_context(vectors, subjects)
     result = run(context, Params())
     assert _rules(result)["verification.fnmr"] == severity
     metric = _metric(result, "verification.fnmr@fmr=1e-3")
@@ -246,10 +246,10 @@ def test_fnmr_at_a_threshold_of_other_people_gets_its_severity_from_its_interval
 
 def test_a_threshold_that_does_not_hold_for_other_people_is_found() -> None:
     vectors, subjects = _vectors(400, 4, 0.3)
-    context = FakeContext.of_vectors(vectors, subjects)
+    context = vectors_context(vectors, subjects)
     judged = ~context.calibration_mask()
     vectors[judged] += 1.0  # people who are judged look alike
-    moved = FakeContext.of_vectors(vectors, subjects)
+    moved = vectors_context(vectors, subjects)
     assert _rules(run(moved, Params()))["verification.fmr_transfer"] == "high"
 
 
@@ -258,10 +258,10 @@ def test_faces_without_a_vector_raise_fnmr_never_fmr_and_are_reported(
     lost: int, severity: str | None
 ) -> None:
     vectors, subjects = _vectors(300, 5, 0.3)
-    whole = run(FakeContext.of_vectors(vectors, subjects), Params())
+    whole = run(vectors_context(vectors, subjects), Params())
     gone = vectors.copy()
     gone[np.random.default_rng(0).permutation(len(gone))[:lost]] = 0
-    result = run(FakeContext.of_vectors(gone, subjects), Params())
+    result = run(vectors_context(gone, subjects), Params())
     assert _rules(result).get("verification.fta") == severity
     assert _metric(result, "verification.fta").value == lost / 1500
     before, after = (_metric(r, "verification.fnmr@fmr=1e-2").value for r in (whole, result))
@@ -273,7 +273,7 @@ def test_faces_without_a_vector_raise_fnmr_never_fmr_and_are_reported(
 
 def test_too_few_people_give_reasons_and_not_figures() -> None:
     vectors, subjects = _vectors(12, 3, 0.3)
-    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    result = run(vectors_context(vectors, subjects), Params())
     for name in ("verification.fnmr@fmr=1e-3", "verification.fmr@fmr=1e-3", "verification.tar@far=1e-3"):
         assert "would need 3,000" in (_metric(result, name).missing or ""), name
     assert result.figures[0].name == "verification_scores"  # nothing overlaps: no DET
@@ -292,7 +292,7 @@ def test_pairs_of_one_kind_alone_are_refused() -> None:
 
 def test_every_number_has_n_and_an_interval_or_a_reason_and_is_plain_json() -> None:
     vectors, subjects = _vectors(120, 4, 0.9)
-    result = run(FakeContext.of_vectors(vectors, subjects), Params())
+    result = run(vectors_context(vectors, subjects), Params())
     for metric in result.metrics:
         if metric.value is None:
             assert metric.missing
@@ -362,7 +362,7 @@ def test_the_other_protocols_embed_mirrored_faces_and_stand_beside_the_exact_one
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     vectors, subjects = _vectors(60, 4, 1.0)
-    context = FakeContext.of_vectors(vectors, subjects)
+    context = vectors_context(vectors, subjects)
     plain = context.embeddings()
     mirrored = vectors + np.random.default_rng(5).normal(0, 0.2, vectors.shape).astype(np.float32)
     both = replace(plain, vectors=np.concatenate([vectors, mirrored], axis=1))

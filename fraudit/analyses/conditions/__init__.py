@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.conditions.figures import figures
-from fraudit.analyses.conditions.measure import measure_conditions
 from fraudit.analyses.conditions.params import Params
-from fraudit.analyses.conditions.report import METHOD, NAME, caveats, findings, metrics, tables
 from fraudit.types import Analysis, AnalysisResult
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
-TITLE = "Conditions"
+NAME, TITLE = "conditions", "Conditions"
 
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:
@@ -23,20 +19,9 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     Raises:
         InsufficientData: no such label, no threshold or no genuine pair. UsageError: a parameter out of range.
     """
-    found = measure_conditions(context, params)
-    told = findings(found)
-    return AnalysisResult(
-        NAME, TITLE,
-        headline=told[0].text,
-        findings=tuple(told),
-        metrics=tuple(metrics(found)),
-        tables=tuple(tables(found)),
-        figures=tuple(figures(found)),
-        caveats=tuple(caveats(found)),
-        method=METHOD,
-        params=asdict(params),
-        faces=len(context.faces),
-    )  # fmt: skip
+    from fraudit.analyses.conditions.section import section
+
+    return section(context, params)
 
 
 ANALYSIS = Analysis(

@@ -30,7 +30,7 @@ ANALYSIS = Analysis(
     order=50,
     params=Params,
     run=run,
-    needs=("vectors", "pictures"),
+    needs=("vectors",),
     key_figures=(
         KeyFigure(
             "Strongest leak",

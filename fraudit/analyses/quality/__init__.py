@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.quality.figures import figures
-from fraudit.analyses.quality.measure import measure_quality
-from fraudit.analyses.quality.measures import COPIES
 from fraudit.analyses.quality.params import Params
-from fraudit.analyses.quality.report import METHOD, NAME, caveats, findings, metrics, tables
 from fraudit.types import Analysis, AnalysisResult, KeyFigure, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
-TITLE = "Quality"
+NAME, TITLE = "quality", "Quality"
 
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:
@@ -25,24 +20,15 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         InsufficientData: no threshold, no genuine pair or no quality. UsageError: a parameter out of range.
         DataError: OFIQ's table.
     """
-    found = measure_quality(context, params)
-    told = findings(found)
-    return AnalysisResult(
-        NAME, TITLE,
-        headline=told[0].text,
-        findings=tuple(told),
-        metrics=tuple(metrics(found)),
-        tables=tuple(tables(found)),
-        figures=tuple(figures(found)),
-        caveats=tuple(caveats(found)),
-        method=METHOD,
-        params=asdict(params),
-        faces=found.measured,
-    )  # fmt: skip
+    from fraudit.analyses.quality.section import section
+
+    return section(context, params)
 
 
 def work(context: AnalysisContext, params: Params) -> Work:
     """Copies that the model sees, and pictures that the detector is asked about again."""
+    from fraudit.analyses.quality.measures import COPIES
+
     faces = len(context.faces)
     shown = min(context.max_faces(max(params.stability, 0)) if params.stability > 0 else 0, faces)
     asked = context.has_detector and params.measure
