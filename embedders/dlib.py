@@ -70,19 +70,18 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
     if not path.is_file():
         raise WeightsError(f"embedder 'dlib': no file {path}", "leave --weights out to use the packaged file")
 
-    import hashlib
-    import os
-
     import torch
 
     from fraudit.embedders.dlib_network import read_network
+    from fraudit.embedding.devices import channels_last, device_name
+    from fraudit.files.store import file_sha256
 
     network, mean = read_network(path)
     if not np.allclose(mean, SPEC.preprocess.mean, atol=1e-3):
         raise WeightsError(f"{path.name}: mean colour {mean}; expected {SPEC.preprocess.mean}")
-    name = device or os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = device_name(device)
     try:
-        network = network.to(name, memory_format=torch.channels_last)
+        network = channels_last(network, name)
     except (RuntimeError, AssertionError) as error:
         raise PluginError(f"embedder 'dlib': no torch device '{name}'", "use device cpu") from error
 
@@ -95,7 +94,7 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
     return LoadedEmbedder(
         spec=SPEC,
         forward=forward,
-        weights_sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        weights_sha256=file_sha256(path),
         batch_size=256 if name.startswith("cuda") else 32,
     )
 

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fraudit.errors import WeightsError
 from fraudit.files.doors import MODEL_BYTES, read_file
+from fraudit.files.store import file_sha256
 
 # message -> {field number: message of that field}; from onnx.proto
 _FIELDS: dict[str, dict[int, str]] = {
@@ -175,16 +176,10 @@ def _parts(view: memoryview, start: int, end: int, number: int) -> list[tuple[in
     return [(last, first) for found, first, last in _spans(view, start, end) if found == number]
 
 
-def sha256_of(path: Path) -> str:
-    """sha256 hex of a file, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def model_sha256(model: Path) -> str:
     """sha256 hex of the model; with external data, of the hashes of all its files by name."""
     extra = external_files(model)
     if not extra:
-        return sha256_of(model)
-    parts = [sha256_of(model), *(f"{path.name}:{sha256_of(path)}" for path in extra)]
+        return file_sha256(model)
+    parts = [file_sha256(model), *(f"{path.name}:{file_sha256(path)}" for path in extra)]
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()

@@ -68,12 +68,6 @@ class WeightsError(ArtifactError):
     """Model weights: missing, wrong file, wrong architecture, truncated, not finite."""
 
 
-class AnalysisFailed(FrauditError):
-    """At least one analysis failed while the others ran."""
-
-    exit_code = 7
-
-
 def suggest(word: str, known: Iterable[str]) -> str:
     """`did you mean 'X'? ` for the nearest known word, or '' where nothing is near."""
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from fraudit.embedding.devices import channels_last, device_name
 from fraudit.errors import PluginError, WeightsError
 from fraudit.types import F32, U8, EmbedderSpec, LoadedEmbedder
 
@@ -114,10 +114,10 @@ def black_box(
     Raises:
         PluginError: the device does not exist here.
     """
-    name = device or os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
+    name = device_name(device)
     on_gpu = name.startswith("cuda")
     try:
-        network = network.to(name).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = channels_last(network, name)
     except (RuntimeError, AssertionError) as error:
         raise PluginError(
             f"embedder '{spec.name}': no torch device '{name}' here", "set FRAUDIT_DEVICE=cpu"

@@ -261,7 +261,7 @@ class AnalysisContext:
         """M pictures with f32[M,5,2] points (NaN rows: no face) -> Embeddings, remembered by content."""
         box = runtime or self.embedder
         preprocess = box.spec.preprocess
-        found = np.isfinite(landmarks).all(axis=(1, 2))
+        found: Bool = np.asarray(np.isfinite(landmarks).all(axis=(1, 2)))
         vectors = np.zeros((len(images), box.spec.dim), np.float32)
         reasons = np.array(["" if f else "no face found" for f in found], dtype=object)
         rows = np.flatnonzero(found)

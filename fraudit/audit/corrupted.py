@@ -12,7 +12,7 @@ from fraudit.errors import InsufficientData
 from fraudit.faces.align import as_shown
 from fraudit.perturb.base import Corruption, eye_distance
 from fraudit.stats.probe_pairs import ProbeVectors
-from fraudit.types import F32, U8, Embeddings
+from fraudit.types import F32, I64, U8, Embeddings
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -41,14 +41,14 @@ def working_copy(picture: U8, points: F32, whole: bool) -> tuple[U8, F32]:
         size = (max(1, round(picture.shape[1] * factor)), max(1, round(picture.shape[0] * factor)))
         scale = np.array(size, np.float32) / np.array(picture.shape[1::-1], np.float32)
         # The centre of the first pixel is at 0, its corner at -0.5.
-        points = (points + 0.5) * scale - 0.5
-        picture = cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+        points = np.asarray((points + 0.5) * scale - 0.5)
+        picture = np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
     return np.ascontiguousarray(picture), points.astype(np.float32)
 
 
 def show_corrupted(
     context: AnalysisContext,
-    probes: Sequence[int],
+    probes: Sequence[int] | I64,
     corruptions: Sequence[Corruption],
     severities: Sequence[int],
     where: str,

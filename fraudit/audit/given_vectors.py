@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.audit.execute import Reporter, choose_analyses, silent, unmet
+from fraudit.audit.execute import choose_analyses, unmet
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.runner import read_faces
 from fraudit.audit.stored_vectors import StoredVectors, run_stored, stored_context
@@ -19,6 +19,7 @@ from fraudit.faces.detect import Locator
 from fraudit.faces.limiting import first_people
 from fraudit.faces.pairing import Finder, composed
 from fraudit.files.vectors import GivenVectors, read_given
+from fraudit.progress import Reporter, silent
 from fraudit.report.record import RunRecord
 from fraudit.types import F32, Bool, FaceSet
 

@@ -70,7 +70,7 @@ class AuditPlan:
         """Whether `analysis` is among those that `only` and `skip` leave."""
         return analysis not in self.skip and (not self.only or analysis in self.only)
 
-    def reading(self) -> dict[str, str]:
+    def reading(self) -> dict[str, Any]:
         """How the set is to be read, for `fraudit.faces.sources.open_faces`."""
         return {name: value for name, value in (("pairs", self.pairs), ("layout", self.layout)) if value}
 

@@ -163,7 +163,7 @@ def analyses(as_json: Annotated[bool, typer.Option("--json", help="For scripts."
     from fraudit.plugins import ANALYSES
 
     width = min(shutil.get_terminal_size((100, 24)).columns, 120)
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, analysis in sorted(ANALYSES.items(), key=lambda item: item[1].order):
         params = {
             f.name: None if f.default is dataclasses.MISSING else f.default

@@ -108,8 +108,8 @@ def _one_of(images: list[Path] | None, vectors: Path | None) -> None:
             "expected pictures (--image) or vectors (--vector), one of the two",
             "--image face.jpg, or --vector vectors.npz as `fraudit embed` writes it",
         )
-    for path in images or [vectors]:
-        if path is not None and not path.exists():
+    for path in images or ([] if vectors is None else [vectors]):
+        if not path.exists():
             raise DataError(f"{path} does not exist", "give the path of a file that is there")
 
 
@@ -419,20 +419,21 @@ def train_linear(
     from fraudit.embedding.runtime import EmbedderRuntime
     from fraudit.errors import UsageError, suggest
     from fraudit.files.store import Store
-    from fraudit.inverters.linear import save, train
+    from fraudit.inverters.linear import FEATURES, save, train
     from fraudit.inverters.sources import training_pool
     from fraudit.progress.console import Line
 
-    if features not in ("linear", "rbf"):
+    kind = next((known for known in FEATURES if known == features), None)
+    if kind is None:
         raise UsageError(
-            f"unknown features '{features}'", f"{suggest(features, ('linear', 'rbf'))}known: linear, rbf"
+            f"unknown features '{features}'", f"{suggest(features, FEATURES)}known: {', '.join(FEATURES)}"
         )
     with Line() as line:
         runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), Store())
         pool = training_pool(runtime, split([dataset]), size, detector, line.progress)
         line.say(f"{len(pool.images):,} faces; fitting the regression and {components} eigenfaces")
         trained = train(
-            pool.images, pool.vectors, pool.subjects, pool.about, components=components, features=features,
+            pool.images, pool.vectors, pool.subjects, pool.about, components=components, features=kind,
             seed=seed, show=line.progress,
         )  # fmt: skip
         save(trained, out)

@@ -35,6 +35,7 @@ def pca(
     from fraudit.progress.console import Line
 
     params: dict[str, Any] = {"margin": margin} | ({} if far is None else {"far": far})
+    options: dict[str, Any] = {} if limit is None else {"limit": limit}
     named = plan_from_values({"embedder": embedder, "dataset": dataset}, "fraudit pca")
     with Line(quiet) as line:
         run = audit(
@@ -47,7 +48,7 @@ def pca(
             overwrite=overwrite,
             seed=seed,
             reporter=line.reporter(),
-            **({} if limit is None else {"limit": limit}),
+            **options,
         )
         page = run.render()
     if as_json:

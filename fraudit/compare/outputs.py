@@ -13,7 +13,7 @@ from xml.etree import ElementTree
 from fraudit.compare.deltas import deltas, importance
 from fraudit.compare.figures import galleries
 from fraudit.compare.hooks import comparison_of, mains
-from fraudit.compare.junit import document, suite
+from fraudit.compare.junit import case, document, suite
 from fraudit.compare.sameness import same_face
 from fraudit.compare.sides import require_comparable
 from fraudit.compare.values import Delta, Side
@@ -226,13 +226,9 @@ def junit(found: Comparison) -> str:
 
 def _case(d: Delta) -> ElementTree.Element:
     name = f"{d.name} [{d.group}]" if d.group else d.name
-    case = ElementTree.Element("testcase", classname=f"fraudit.{d.analysis}", name=printable(name))
-    said = printable(f"{value_words(d, 'base')} -> {value_words(d, 'new')}: {difference_words(d)} [{d.how}]")
-    if d.verdict == "worse":
-        ElementTree.SubElement(case, "failure", type="worse", message=said)
-    else:
-        ElementTree.SubElement(case, "system-out").text = said
-    return case
+    said = f"{value_words(d, 'base')} -> {value_words(d, 'new')}: {difference_words(d)} [{d.how}]"
+    kind = "failure" if d.verdict == "worse" else ""
+    return case(f"fraudit.{d.analysis}", name, said, kind, "worse", said)
 
 
 class SeveralFolders:

@@ -95,7 +95,7 @@ def same_face(base: Evidence, new: Evidence) -> SameFace:
     return _sketched(whole.unit, whole.ok, whole.subjects, kept)
 
 
-def _sketched(unit: np.ndarray, ok: np.ndarray, subjects: I64, kept: Sketch) -> SameFace:  # type: ignore[type-arg]
+def _sketched(unit: np.ndarray, ok: np.ndarray, subjects: I64, kept: Sketch) -> SameFace:
     if unit.shape[1] != kept.dim:
         raise InsufficientData(f"vectors of {kept.dim} and {unit.shape[1]} numbers have no cosine")
     own = projections(unit, kept.rows)

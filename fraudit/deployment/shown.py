@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudit.analyses.shared.attributes import require_attributes, usual_attributes
-from fraudit.audit.runner import Reporter, tell_reading
+from fraudit.audit.execute import tell_reading
 from fraudit.audit.stored_vectors import faces_of
-from fraudit.compare.evidence import read_vectors
 from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData
@@ -21,6 +20,8 @@ from fraudit.faces.detect import Locator
 from fraudit.faces.limiting import first_people
 from fraudit.faces.sources import open_faces
 from fraudit.files.store import Store
+from fraudit.files.vectors import read_vectors
+from fraudit.progress import Reporter
 from fraudit.report.record import RunRecord
 from fraudit.stats.calibration import declared_people
 from fraudit.stats.groups import label_groups, word_groups

@@ -33,15 +33,15 @@ def load_embedder(name_or_card: str, weights: Path | str | None = None, **option
         _no_weights(name_or_card, weights)
         return EMBEDDERS.get("python").load(None, target=name_or_card.removeprefix("python:"), **options)
     if name_or_card.lower().endswith(".toml"):
-        path = Path(name_or_card).expanduser()
-        if not path.exists():
-            raise DataError(f"no card {name_or_card}", _nearby(path))
-        _no_weights(path.name, weights)
-        card = parse_card(path)
+        toml = Path(name_or_card).expanduser()
+        if not toml.exists():
+            raise DataError(f"no card {name_or_card}", _nearby(toml))
+        _no_weights(toml.name, weights)
+        card = parse_card(toml)
         if card.kind not in EMBEDDERS.names():
             near = suggest(card.kind, EMBEDDERS.names())
-            raise UsageError(f"{path.name}: unknown kind '{card.kind}'", f"{near}use onnx or http")
-        return EMBEDDERS.get(card.kind).load(None, card=path, **options)
+            raise UsageError(f"{toml.name}: unknown kind '{card.kind}'", f"{near}use onnx or http")
+        return EMBEDDERS.get(card.kind).load(None, card=toml, **options)
     if name_or_card not in EMBEDDERS.names():
         _is_a_model_file(name_or_card)
     plugin = EMBEDDERS.get(name_or_card)

@@ -19,7 +19,7 @@ import numpy as np
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.decode import room_for
 from fraudit.files.store import Store, VectorCache
-from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder, Located
+from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder, Located, unit_rows
 
 Flip = Literal["none", "sum", "concat"]
 FLIPS: tuple[Flip, ...] = ("none", "sum", "concat")
@@ -42,12 +42,7 @@ def check_flip(flip: str) -> Flip:
     """`flip` as one of FLIPS. Raises UsageError."""
     if flip not in FLIPS:
         raise UsageError(f"unknown flip '{flip}'", f"{suggest(flip, FLIPS)}known: {', '.join(FLIPS)}")
-    return flip  # type: ignore[return-value]
-
-
-def _unit(vectors: F32) -> F32:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
+    return flip
 
 
 class EmbedderRuntime:
@@ -248,16 +243,16 @@ class EmbedderRuntime:
     def _ask(self, crops: U8, flip: Flip, names: Sequence[str]) -> F32:
         """f32[N,D'] with flips fused; raises DataError where the model's answer has a wrong shape."""
         plain = self._forward(crops, names)
-        lost = np.isnan(plain).all(axis=1)
+        lost: Bool = np.asarray(np.isnan(plain).all(axis=1))
         if flip == "none":
-            fused = _unit(plain) if self.spec.unit_after_fusion else plain
+            fused = unit_rows(plain) if self.spec.unit_after_fusion else plain
         else:
             mirrored = self._forward(np.ascontiguousarray(crops[:, :, ::-1]), names)
             lost |= np.isnan(mirrored).all(axis=1)
             if flip == "sum":
-                fused = _unit(plain + mirrored)
+                fused = unit_rows(plain + mirrored)
             elif self.spec.unit_after_fusion:
-                fused = np.concatenate([_unit(plain), _unit(mirrored)], axis=1)
+                fused = np.concatenate([unit_rows(plain), unit_rows(mirrored)], axis=1)
             else:
                 fused = np.concatenate([plain, mirrored], axis=1)
         if lost.any():
@@ -289,8 +284,8 @@ class EmbedderRuntime:
         self, rows: Sequence[int], answers: F32, keys: Sequence[str], vectors: F32, reasons: list[str]
     ) -> None:
         good: dict[str, F32] = {}
-        finite = np.isfinite(answers).all(axis=1)
-        lost = np.isnan(answers).all(axis=1) & self.loaded.finds_faces
+        finite: Bool = np.asarray(np.isfinite(answers).all(axis=1))
+        lost: Bool = np.asarray(np.isnan(answers).all(axis=1) & self.loaded.finds_faces)
         nonzero = np.abs(answers).sum(axis=1) > 0
         for place, row in enumerate(rows):
             if lost[place]:

@@ -30,7 +30,7 @@ def similarity_transforms(src: F32 | F64, dst: F32 | F64) -> tuple[F64, Bool]:
         not finite, lie on one spot (RMS spread below 0.5 px) or have no relation to `dst`.
     """
     given = np.asarray(src, np.float64)
-    finite: Bool = np.isfinite(given).all(axis=(-2, -1))
+    finite: Bool = np.asarray(np.isfinite(given).all(axis=(-2, -1)))
     src64 = np.where(finite[..., None, None], given, 0.0)
     dst64 = np.broadcast_to(np.asarray(dst, np.float64), src64.shape)
     z = src64[..., 0] + 1j * src64[..., 1]

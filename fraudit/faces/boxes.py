@@ -53,7 +53,7 @@ def check_policy(policy: str) -> Policy:
             f"unknown policy '{policy}' for several faces",
             f"{suggest(policy, POLICIES)}known: {', '.join(POLICIES)}",
         )
-    return policy  # type: ignore[return-value]
+    return policy
 
 
 def choose(found: Sequence[Detection], height: int, width: int, policy: Policy = "most_central") -> Detection:

@@ -26,7 +26,7 @@ from fraudit.faces.decode import room_for
 from fraudit.faces.installed import package_file
 from fraudit.faces.members import open_table
 from fraudit.files.store import cache_root
-from fraudit.types import F32, U8, FaceSet, Located
+from fraudit.types import F32, U8, Bool, FaceSet, Located
 
 NO_FACE = "no face found"
 NOT_DECLARED = "no landmarks declared"
@@ -280,7 +280,7 @@ def locate(
     order = list(range(len(faces))) if indices is None else [int(i) for i in indices]
     if faces.landmarks is not None:
         points = np.asarray(faces.landmarks[order], np.float32).reshape(len(order), 5, 2)
-        whole = np.isfinite(points).all(axis=(1, 2))
+        whole: Bool = np.asarray(np.isfinite(points).all(axis=(1, 2)))
         return Landmarks(points, tuple("" if ok else NOT_DECLARED for ok in whole), 0)
     locator = Locator(detector, policy, cache)
 

@@ -10,7 +10,6 @@ instead of the map gives 5.0 px.
 
 from __future__ import annotations
 
-import hashlib
 import threading
 from typing import Any
 
@@ -21,6 +20,7 @@ from fraudit.errors import PluginError, WeightsError
 from fraudit.faces.align import similarity_transforms
 from fraudit.faces.boxes import Detection
 from fraudit.faces.installed import package_file
+from fraudit.files.store import file_sha256
 from fraudit.types import F32, F64, U8
 
 # dlib looks for faces of 80 pixels and more. The first attempt finds a face in all of 200 LFW pictures, in 97 %
@@ -82,7 +82,7 @@ class DlibHog:
             raise WeightsError("dlib's five-point shape predictor is missing", "pip install 'fraudit[dlib]'")
         self._dlib = dlib
         self._path = path
-        sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+        sha256 = file_sha256(path)
         self.fingerprint = f"dlib-2/{dlib.__version__}/{sha256}"
         self._own = threading.local()
         self._tools()

@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraudit.errors import DataError
-from fraudit.faces.members import open_members
+from fraudit.faces.draft import Draft
+from fraudit.faces.members import Members, open_members
+from fraudit.faces.picking import picked
+from fraudit.faces.readers import age_groups
 from fraudit.types import F64
 
 POSE = ("head_pitch_deg", "head_roll_deg", "head_yaw_deg")
@@ -32,6 +38,8 @@ SET3 = (*SET2, "age", *FACIAL_HAIR, *HAIR, "gender_male")
 ATTRIBUTE_SETS: dict[str, tuple[str, ...]] = {"set1": SET1, "set2": SET2, "set3": SET3}
 COLUMNS = SET3
 MAX_JSON_BYTES = 1024 * 1024
+LICENCE = "CC BY-NC-SA 4.0; every picture keeps its own licence"
+_NUMBERED = re.compile(r"\d{5}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,56 @@ class FfhqFeatures:
     faces: tuple[int, ...]
 
 
+def read_ffhq(members: Members) -> Draft:
+    """FFHQ: pictures 00000.png below any folders, and the metadata 00000.json of each beside or apart from them.
+
+    Attributes: the columns of `FfhqFeatures` that are known of any picture, `gender_male` as gender (male, female,
+    '' where unknown), and age_group. Nobody is identified.
+
+    Raises:
+        DataError: no metadata, metadata in another layout, or two pictures of one number.
+    """
+    pictures = picked(members).pictures
+    numbers = [_number(name) for name in pictures]
+    if len(set(numbers)) != len(numbers):
+        twice = next(number for number, count in Counter(numbers).items() if count > 1)
+        raise DataError(
+            f"{members.path}: two pictures have the number {twice}",
+            "pass a folder with one version of the pictures and its metadata",
+        )
+    features = _features(members, str(members.path), _metadata(members))
+    row_of = {number: row for row, number in enumerate(features.ids)}
+    rows = np.array([row_of.get(number, -1) for number in numbers], np.int64)
+    known = {
+        name: np.where(rows >= 0, values[rows], np.nan)
+        for name, values in features.columns.items()
+        if np.isfinite(values[rows[rows >= 0]]).any()
+    }
+    attributes: dict[str, NDArray[Any]] = {}
+    if (male := known.pop("gender_male", None)) is not None:
+        attributes["gender"] = np.where(np.isnan(male), "", np.where(male > 0, "male", "female"))
+    if "age" in known:
+        attributes["age_group"] = age_groups(known["age"])
+    unknown = int((rows < 0).sum())
+    notes = (f"pictures without metadata, their attributes unknown: {unknown:,}",) if unknown else ()
+    return Draft(members, pictures, None, {**known, **attributes}, licence=LICENCE, notes=notes)
+
+
+def looks_like_ffhq(members: Members) -> bool:
+    """Whether most pictures have FFHQ's metadata: a JSON file of the same five digits."""
+    described = {_number(name) for name in _metadata(members) if _NUMBERED.fullmatch(_number(name))}
+    pictures = picked(members).pictures if described else []
+    return bool(pictures) and 2 * sum(_number(name) in described for name in pictures) > len(pictures)
+
+
+def _number(name: str) -> str:
+    return posixpath.splitext(posixpath.basename(name))[0]
+
+
+def _metadata(members: Members) -> list[str]:
+    return [name for name in members.names if name.endswith(".json") and "__MACOSX" not in name]
+
+
 def read_ffhq_features(path: str | Path) -> FfhqFeatures:
     """Read a folder or zip of FFHQ metadata JSON files.
 
@@ -57,7 +115,10 @@ def read_ffhq_features(path: str | Path) -> FfhqFeatures:
         DataError: no JSON file in it, or one that is not in FFHQ's layout.
     """
     members = open_members(Path(path))
-    names = [name for name in members.names if name.endswith(".json") and "__MACOSX" not in name]
+    return _features(members, str(path), _metadata(members))
+
+
+def _features(members: Members, path: str, names: list[str]) -> FfhqFeatures:
     if not names:
         raise DataError(f"{path}: no .json file in it", "expected FFHQ's features, 00000.json ..")
     names.sort(key=lambda name: posixpath.basename(name))
@@ -107,8 +168,9 @@ def _attributes(face: Any, where: str) -> dict[str, float]:
     if isinstance(listed, list) and listed:  # the list is empty where hair is not visible
         colours = {entry.get("color"): entry.get("confidence") for entry in listed if isinstance(entry, dict)}
         for colour in HAIR_COLOURS:
-            if isinstance(colours.get(colour), (int, float)):
-                row[f"hair_{colour}"] = float(colours[colour])
+            confidence = colours.get(colour)
+            if isinstance(confidence, (int, float)):
+                row[f"hair_{colour}"] = float(confidence)
     if isinstance(facts.get("age"), (int, float)):
         row["age"] = float(facts["age"])
     if isinstance(facts.get("gender"), str):

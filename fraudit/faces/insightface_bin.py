@@ -80,7 +80,9 @@ class _Array:
     __slots__ = ("code", "data", "shape")
 
     def __init__(self, *_: Any) -> None:
-        self.code, self.shape, self.data = "u1", (0,), b""
+        self.code = "u1"
+        self.shape: tuple[int, ...] = (0,)
+        self.data: bytes | list[Any] = b""
 
     def from_pickle(self, state: Any) -> None:
         if not isinstance(state, tuple) or len(state) != 5:
@@ -104,7 +106,7 @@ class _Array:
 
     def values(self) -> Any:
         """A list of the objects, or an array of plain numbers or texts."""
-        if self.code == "O":
+        if isinstance(self.data, list):
             return list(self.data)
         return np.frombuffer(self.data, self.code).reshape(self.shape)
 

@@ -79,7 +79,7 @@ def read_layout(files: Sequence[str], where: str, wanted: str = "") -> Layout:
     """
     folders = [composed(posixpath.dirname(file)) for file in files]
     if wanted:
-        return _as_told(folders, where, wanted)
+        return _by_pattern(folders, where, wanted)
     _check_loose(files, folders, where)
     parts = [folder.split("/") for folder in folders]
     depth = 0
@@ -120,7 +120,7 @@ def _check_parts(names: Sequence[str], where: str) -> None:
         )
 
 
-def _as_told(folders: Sequence[str], where: str, wanted: str) -> Layout:
+def _by_pattern(folders: Sequence[str], where: str, wanted: str) -> Layout:
     if wanted == NOBODY:
         return Layout(None)
     tokens = wanted.strip("/").split("/")

@@ -86,11 +86,12 @@ def _crops(picture: Tensor, boxes: F64, size: int) -> tuple[Tensor, np.ndarray]:
     whole = np.trunc(boxes).astype(int)
     low, high = whole[:, :2] - 1, whole[:, 2:]
     inside = np.flatnonzero(((high > 0) & (low < [width, height]) & (high > low)).all(axis=1))
-    parts = [_part(picture, *(int(x) for x in (*low[i], *high[i])), size) for i in inside]
+    parts = [_part(picture, (*low[i].tolist(), *high[i].tolist()), size) for i in inside]
     return (torch.cat(parts) if parts else picture.new_zeros(0, 3, size, size)), inside
 
 
-def _part(picture: Tensor, left: int, top: int, right: int, bottom: int, size: int) -> Tensor:
+def _part(picture: Tensor, box: tuple[int, int, int, int], size: int) -> Tensor:
+    left, top, right, bottom = box
     height, width = picture.shape[2:]
     seen = picture[:, :, max(top, 0) : min(bottom, height), max(left, 0) : min(right, width)]
     margins = (max(-left, 0), max(right - width, 0), max(-top, 0), max(bottom - height, 0))

@@ -40,9 +40,9 @@ def _opened(data: bytes) -> IO[bytes] | None:
     if data[:2] == b"\x1f\x8b":
         return gzip.GzipFile(fileobj=io.BytesIO(data))  # type: ignore[return-value]
     if data[:3] == b"BZh" and data[4:10] == b"1AY&SY":
-        return bz2.BZ2File(io.BytesIO(data))  # type: ignore[return-value]
+        return bz2.BZ2File(io.BytesIO(data))
     if data[:6] == b"\xfd7zXZ\0":
-        return lzma.LZMAFile(io.BytesIO(data))  # type: ignore[return-value]
+        return lzma.LZMAFile(io.BytesIO(data))
     return None
 
 

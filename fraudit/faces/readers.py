@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraudit.errors import DataError
 from fraudit.faces import roles
@@ -32,7 +33,7 @@ from fraudit.faces.tables import (
     without_index,
 )
 from fraudit.faces.templates import check_one_person, listed_templates, shared_templates, told
-from fraudit.types import F32, Templates
+from fraudit.types import F32, F64, Templates
 
 LANDMARK_COLUMNS = tuple(f"{point}_{axis}" for point in ("le", "re", "nose", "ml", "mr") for axis in "xy")
 UTK_GENDERS = ("male", "female")
@@ -132,15 +133,19 @@ def read_utkface(members: Members) -> Draft:
     years = typed(age)
     if years.dtype.kind != "f":
         raise DataError(f"{members.path}: the ages are not numbers", "expected age in years")
-    known = np.isfinite(years)
-    groups = np.array(AGE_GROUPS)[np.digitize(np.where(known, years, 0), AGE_EDGES)]
     attributes = {
         "age": years,
-        "age_group": np.where(known, groups, ""),
+        "age_group": age_groups(years),
         "gender": np.array(gender, dtype=str),
         "race": np.array(race, dtype=str),
     }
     return Draft(members, files, None, attributes)
+
+
+def age_groups(years: F64) -> NDArray[np.str_]:
+    """str[N]: `AGE_GROUPS` of f64[N] ages in years, '' where unknown."""
+    known = np.isfinite(years)
+    return np.where(known, np.array(AGE_GROUPS)[np.digitize(np.where(known, years, 0), AGE_EDGES)], "")
 
 
 def _utk_facts(file: str) -> tuple[str, str, str]:
@@ -303,7 +308,7 @@ class ManifestFolder(FolderMembers):
         if name.isascii() or (self.path / name).exists():
             return name
         for form in ("NFC", "NFD"):
-            other = unicodedata.normalize(form, name)  # type: ignore[arg-type]
+            other = unicodedata.normalize(form, name)
             if (self.path / other).exists():
                 return other
         return name

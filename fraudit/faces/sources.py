@@ -14,6 +14,7 @@ import numpy as np
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.celeba import find_file, looks_like_celeba, read_celeba
 from fraudit.faces.draft import Draft
+from fraudit.faces.ffhq import looks_like_ffhq, read_ffhq
 from fraudit.faces.ijb import IJB, read_ijb
 from fraudit.faces.members import Members, open_members
 from fraudit.faces.pairing import given_pairs, own_pairs, with_pairs
@@ -80,6 +81,9 @@ KNOWN: dict[str, KnownSet] = {
 }  # fmt: skip
 
 
+FOLDERS = (*IJB, "ffhq")  # sets that are named together with their folder, as in `ijbc:FOLDER`
+
+
 def data_folder() -> Path:
     """Where named sets are looked for: $FRAUDIT_DATA, else the person's own data folder."""
     named = os.environ.get("FRAUDIT_DATA")
@@ -103,10 +107,10 @@ def open_faces(name_or_path: str | Path, *, digest: bool = True, **options: Any)
 
     Args:
         name_or_path: a name, a folder, a zip, an insightface .bin, or a manifest (.csv, .tsv, .parquet, also packed);
-            `ijbb:FOLDER` and `ijbc:FOLDER` read the templates of IJB-B and IJB-C.
+            `ijbb:FOLDER` and `ijbc:FOLDER` read the templates of IJB-B and IJB-C, `ffhq:FOLDER` FFHQ's metadata.
         digest: False leaves the digest empty, which is quicker for a folder: for counting only.
-        options: kind = `lfw`, `celeba`, `utkface`, `ijbb`, `ijbc`, `manifest`, `people` or `pictures` instead of what
-            the files look like; pairs = path of a file of pairs (docs/formats.md) instead of the set's own;
+        options: kind = `lfw`, `celeba`, `utkface`, `ffhq`, `ijbb`, `ijbc`, `manifest`, `people` or `pictures` instead
+            of what the files look like; pairs = path of a file of pairs (docs/formats.md) instead of the set's own;
             layout = which folder names the person, such as `person/*` (`fraudit.faces.layout`);
             everything = LFW's pictures that no pair names, too; need_people = False takes pictures of folders that
             can be read in two ways as of unknown people, where only pictures are wanted.
@@ -122,9 +126,9 @@ def open_faces(name_or_path: str | Path, *, digest: bool = True, **options: Any)
         )
     text = str(name_or_path)
     kind, _, folder = text.partition(":")
-    if text in IJB and not Path(text).exists():
+    if text in FOLDERS and not Path(text).exists():
         raise UsageError(f"the set '{text}' needs its folder", f"pass {text}:FOLDER (docs/formats.md)")
-    if kind in IJB and folder:
+    if kind in FOLDERS and folder:
         return replace(_open_path(_existing(folder), digest, **{"kind": kind, **options}), name=kind)
     known = KNOWN.get(text)
     if known is None:
@@ -235,6 +239,7 @@ _READERS: dict[str, Callable[[Members], Draft]] = {
     **{name: partial(read_ijb, which=name) for name in IJB},
     "celeba": read_celeba,
     "utkface": read_utkface,
+    "ffhq": read_ffhq,
     "manifest": _manifest_in,
     "people": read_people,
     "pictures": read_pictures,
@@ -262,6 +267,8 @@ def _recognise(members: Members) -> str:
         )
     if looks_like_utkface(members):
         return "utkface"
+    if looks_like_ffhq(members):
+        return "ffhq"
     folders = {name.rpartition("/")[0] for name in picked(members).pictures}
     return "people" if len(folders) > 1 else "pictures"
 

@@ -39,6 +39,12 @@ def cache_root() -> Path:
     return Path(platformdirs.user_cache_dir("fraudit"))
 
 
+def file_sha256(path: Path) -> str:
+    """sha256 hex of a file's content, read in pieces. Raises OSError."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def digest_of(parts: Any) -> str:
     """sha256 hex of canonical JSON; the same values always give the same key."""
     blob = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=_plain)

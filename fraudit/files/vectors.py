@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fraudit.errors import DataError
 from fraudit.files.doors import open_arrays
 from fraudit.files.store import write_atomic
-from fraudit.types import F32, I64, Bool, FaceSet, PairList
+from fraudit.types import F32, I64, Bool, FaceSet, PairList, unit_rows
 
 NO_VECTOR = "no vector stored"
 
@@ -46,9 +46,7 @@ def read_vectors(path: Path) -> Vectors:
             raise DataError(
                 f"{path} is no vectors.npz of a run: its arrays do not fit together", "run the audit again"
             )
-        norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-        unit = np.divide(vectors, norms, out=np.zeros_like(vectors), where=norms > 0)
-        return Vectors(ids, unit, ok, subjects, named)
+        return Vectors(ids, unit_rows(vectors), ok, subjects, named)
 
 
 GIVEN = "is no file of ID vectors"
@@ -127,7 +125,7 @@ def write_vectors(
 
     Attributes follow as `attribute.NAME`, so that groups can be compared without the pictures.
     """
-    arrays = {
+    arrays: dict[str, Any] = {
         "ids": np.array(faces.ids, dtype=np.str_),
         "vectors": vectors,
         "ok": ok,

@@ -28,6 +28,4 @@ def landmarks_of(size_px: int) -> F32:
     return ((ARCFACE_112.astype(np.float64) + MARGIN_PX) * (size_px / CANVAS_PX)).astype(np.float32)
 
 
-# At 64 px: ARCFACE_112 * (64 / 144) + 16 * 64 / 144.
-INVERTER_TEMPLATE: F32 = landmarks_of(BASE_SIZE_PX)
 TEMPLATE_NAME = "arcface-112-margin-16"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fraudit.embedding.devices import channels_last, device_name
 from fraudit.errors import UsageError
 from fraudit.types import DEFAULT_GUIDANCE, F32, I64, U8, Inverter, InverterPlugin
 
@@ -41,7 +42,6 @@ class Id3pm:
     name = "id3pm"
 
     def __init__(self, network: UNet, card: Mapping[str, Any], device: str = "") -> None:
-        import os
 
         import torch
 
@@ -51,10 +51,7 @@ class Id3pm:
         self.card = dict(card)
         self.embedder_fingerprint: str = card["embedder_fingerprint"]
         self.size_px: int = network.config.image_size
-        chosen = (
-            device or os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-        )
-        self.device = torch.device(chosen)
+        self.device = torch.device(device_name(device))
         shape = network.config
         work = (shape.image_size // shape.patch) ** 2 * shape.num_channels**2 * shape.num_res_blocks
         light = work <= LIGHT_WORK
@@ -62,7 +59,7 @@ class Id3pm:
         self.guidance = float(card.get("guidance", DEFAULT_GUIDANCE))
         self.temperature = float(card.get("temperature", 1.0))
         self.chunk = 32 if self.device.type == "cuda" else 2 * CHUNK if light else CHUNK
-        self._network = network.to(self.device, memory_format=torch.channels_last)
+        self._network = channels_last(network, self.device)
         self._process = GaussianDiffusion(card["schedule"], learn_sigma=network.config.learn_sigma)
 
     @property

@@ -17,7 +17,6 @@ vector does not tell is drawn in the leading eigenfaces with the residual's vari
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ import numpy as np
 
 from fraudit.errors import ArtifactError, DataError, UsageError
 from fraudit.files.doors import BROKEN, check_ours
-from fraudit.files.store import write_atomic, write_text_atomic
+from fraudit.files.store import file_sha256, write_atomic, write_text_atomic
 from fraudit.inverters.eigenfaces import Eigenfaces, fit_eigenfaces
 from fraudit.progress import Progress, Show, nowhere
 from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, InverterPlugin
@@ -39,6 +38,7 @@ GAIN_PER_GUIDANCE = 0.6
 EIGENFACE_PICTURES = 8_000  # a subspace needs fewer pictures than the regression, and its fit takes the time
 CHUNK = 1024
 Features = Literal["linear", "rbf"]
+FEATURES: tuple[Features, ...] = ("linear", "rbf")
 
 
 def scaled(id_vectors: F32) -> F32:
@@ -316,7 +316,7 @@ def save(inverter: LinearInverter, folder: Path) -> None:
         raise UsageError(f"{folder} holds another program's {WEIGHTS}", "choose another folder")
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(path, lambda p: save_file(tensors, p))
-    card = {**inverter.card, "width": inverter.width, "weights_sha256": _sha256(path)}
+    card = {**inverter.card, "width": inverter.width, "weights_sha256": file_sha256(path)}
     card["size_bytes"] = path.stat().st_size
     write_text_atomic(folder / "card.json", json.dumps(card, indent=2) + "\n")
 
@@ -332,10 +332,10 @@ def load(folder: Path) -> LinearInverter:
     path = folder / WEIGHTS
     if not path.is_file():
         raise ArtifactError(f"{path} is missing", "train or export the inverter again")
-    if _sha256(path) != card.get("weights_sha256"):
+    if file_sha256(path) != card.get("weights_sha256"):
         raise ArtifactError(
             f"{path} does not match its card: expected sha256 {str(card.get('weights_sha256'))[:12]}..., "
-            f"found {_sha256(path)[:12]}...",
+            f"found {file_sha256(path)[:12]}...",
             "train or export the inverter again",
         )
     try:
@@ -356,7 +356,7 @@ def load(folder: Path) -> LinearInverter:
         return LinearInverter(
             card,
             t["mean_face"].astype(np.float32),
-            t["weight"].astype(np.float32) * (t["weight_peak"] / 127)[:, None],
+            np.asarray(t["weight"].astype(np.float32) * (t["weight_peak"] / 127)[:, None]),
             t["mean_feature"],
             faces,
             t["residual"].astype(np.float32),
@@ -367,10 +367,6 @@ def load(folder: Path) -> LinearInverter:
         raise ArtifactError(
             f"{path} cannot be read: {error}", "train or export the inverter again"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 INVERTER = InverterPlugin(

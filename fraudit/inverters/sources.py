@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -202,7 +203,7 @@ def training_pool(
     for faces in training_sets(datasets):
         name = faces.name
         found = locate(
-            faces, detector=detector or "", progress=lambda d, t, n=name: progress(f"locating in {n}", d, t)
+            faces, detector=detector or "", progress=partial(progress, f"locating in {name}")
         )
         points = found.points
 
@@ -211,7 +212,7 @@ def training_pool(
             return Located(points[index] if known else None, "" if known else "no face found")
 
         answer = runtime.embed_faces(
-            faces, locate=points_of, progress=lambda d, t, n=name: progress(f"embedding {n}", d, t)
+            faces, locate=points_of, progress=partial(progress, f"embedding {name}")
         )
         kept = np.flatnonzero(answer.ok & np.isfinite(points).all(axis=(1, 2)))
         crops = []

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fraudit.embedding.devices import channels_last, device_name
 from fraudit.errors import UsageError
 from fraudit.types import I64, U8
 
@@ -45,14 +46,12 @@ class Upscaler:
         Raises:
             UsageError: an unknown sampler, steps out of range, or another one than `dpm++` for a network that refines.
         """
-        import os
 
-        import torch
 
         from fraudit.diffusion.sampling.samplers import upscale
 
-        device = os.environ.get("FRAUDIT_DEVICE") or ("cuda" if torch.cuda.is_available() else "cpu")
-        network = self.network.to(device, memory_format=torch.channels_last)
+        device = device_name()
+        network = channels_last(self.network, device)
         return upscale(
             network, pictures, seeds, schedule=self.schedule, sampler=sampler, steps=steps,
             temperature=self.temperature, told=self.told, device=device, chunk=8 if device.startswith("cuda") else 1,

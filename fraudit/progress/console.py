@@ -6,6 +6,7 @@ import sys
 import threading
 import weakref
 from types import TracebackType
+from typing import Any
 
 from fraudit.progress import TICK, Pace, Reporter
 from fraudit.progress.terminal import draw, one_line
@@ -111,7 +112,9 @@ class Bars:
     def __init__(self) -> None:
         from tqdm.auto import tqdm
 
-        self._new, self._bar, self._label = tqdm, None, ""
+        self._new: Any = tqdm
+        self._bar: Any = None
+        self._label = ""
 
     def say(self, text: str) -> None:
         """Nothing: a notebook shows what takes long, and the result."""

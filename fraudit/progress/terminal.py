@@ -65,7 +65,7 @@ def _write(stream: TextIO, text: str) -> None:
 def guard() -> Iterator[None]:
     """Guard standard output and standard error while the block runs."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Guarded(_raw(sys.stdout)), Guarded(_raw(sys.stderr))  # type: ignore[assignment]
+    sys.stdout, sys.stderr = Guarded(_raw(sys.stdout)), Guarded(_raw(sys.stderr))
     try:
         yield
     finally:

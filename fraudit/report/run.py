@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fraudit.errors import UsageError, suggest
 from fraudit.report.record import RunRecord
@@ -67,7 +68,7 @@ class Run:
         return {result.name: result for result in self.record.results}
 
     @property
-    def failures(self) -> tuple[dict[str, str], ...]:
+    def failures(self) -> tuple[Mapping[str, Any], ...]:
         """Analyses that failed, each with its error."""
         return tuple(self.record.failures)
 

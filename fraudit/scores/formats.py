@@ -16,7 +16,7 @@ from __future__ import annotations
 import csv
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,9 +24,7 @@ from typing import Any
 import numpy as np
 
 from fraudit.errors import DataError, UsageError, suggest
-from fraudit.faces.packed import unpack
-from fraudit.faces.tables import decode_text
-from fraudit.files.doors import TABLE_BYTES, check_regular, entering, read_file
+from fraudit.files.doors import TABLE_BYTES, check_regular, entering
 from fraudit.files.store import write_atomic
 from fraudit.formatting import sheet_text
 from fraudit.scores.bee import bee_matrices, mask_path, matrix_bytes, read_bee
@@ -112,14 +110,6 @@ def _first_bytes(path: Path) -> str:
     if head[:3] in (b"S2\n", b"D2\n") or head[:4] in (b"S2\r\n", b"D2\r\n"):
         return "bee"
     return "pairs-parquet" if head[:4] == b"PAR1" else "text"
-
-
-def text_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """(number from 1, line) of the lines that are not blank. Raises DataError where it is no text."""
-    data = read_file(path, TABLE_BYTES)
-    for number, line in enumerate(decode_text(unpack(data, str(path)), str(path)).split("\n"), 1):
-        if line.strip():
-            yield number, line
 
 
 def write_scores(found: ScoreSet, path: Path | str, format: str = "pairs-csv") -> None:

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData, UsageError
-from fraudit.stats.pairs import pair_cosines
-from fraudit.types import F64, I64, Bool, PairList
+from fraudit.stats.pairs import angular, pair_cosines
+from fraudit.types import F64, I64, Bool, PairList, unit_rows
 
 Mode = Literal["exact", "insightface", "facenet"]
 MODES: tuple[Mode, ...] = ("exact", "insightface", "facenet")
@@ -90,14 +90,14 @@ def ten_folds(
         raise UsageError(f"mode '{mode}' needs the vectors of the mirrored faces", "or use mode 'exact'")
     usable = np.ones(len(vectors), bool) if ok is None else np.asarray(ok, bool)
     if mode == "exact":
-        scores = pair_cosines(_unit(np.asarray(vectors, np.float64)), pairs.left, pairs.right, usable)
+        scores = pair_cosines(unit_rows(np.asarray(vectors, np.float64)), pairs.left, pairs.right, usable)
         return fold_accuracy(scores, pairs.same, pairs.fold)
     flipped = np.asarray(mirrored, np.float64)
     plain = np.asarray(vectors, np.float64)
     gone = ~(usable[pairs.left] & usable[pairs.right])
     codes, sizes = _folds(pairs.fold)
     if mode == "insightface":
-        unit = _unit(plain + flipped)
+        unit = unit_rows(plain + flipped)
         distance = np.square(unit[pairs.left] - unit[pairs.right]).sum(axis=1)
         distances = np.broadcast_to(distance, (len(sizes), len(distance)))
     else:
@@ -105,11 +105,6 @@ def ten_folds(
             np.concatenate([plain, flipped], axis=1), pairs, codes, len(sizes), gone
         )
     return _grid_accuracy(mode, np.where(gone, np.inf, distances), pairs.same, codes, sizes, int(gone.sum()))
-
-
-def _unit(rows: F64) -> F64:
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    return np.divide(rows, norms, out=np.zeros_like(rows), where=norms > 0)
 
 
 def _folds(fold: I64) -> tuple[I64, I64]:
@@ -134,9 +129,9 @@ def _facenet_distances(rows: F64, pairs: PairList, codes: I64, k: int, gone: Boo
         faces += np.bincount(codes[~gone], minlength=k)
     for f in range(k):
         mean = (sums.sum(axis=0) - sums[f]) / max(faces.sum() - faces[f], 1)
-        unit = _unit(rows - mean)
+        unit = unit_rows(rows - mean)
         cosine = np.einsum("pd,pd->p", unit[left], unit[right])
-        out[f] = np.arccos(np.clip(cosine, -1, 1)) / np.pi
+        out[f] = angular(cosine)
     return out
 
 

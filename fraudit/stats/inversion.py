@@ -25,13 +25,9 @@ from fraudit.stats.intervals import (
     clustered_rate,
     interval_or_reason,
 )
+from fraudit.stats.pairs import angular
 from fraudit.stats.strangers import Trials, strangers_interval
 from fraudit.types import F64, I64, Bool, Interval
-
-
-def angular(cosines: ArrayLike) -> F64:
-    """arccos(cosine) / pi in [0, 1]: 0.5 is a right angle (ID3PM, Fig. 4 and Table 3). NaN stays NaN."""
-    return np.asarray(np.arccos(np.clip(np.asarray(cosines, np.float64), -1, 1)) / np.pi)
 
 
 def tally(events: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95) -> Estimate:

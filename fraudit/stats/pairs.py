@@ -35,6 +35,11 @@ def pair_cosines(
     return out
 
 
+def angular(cosines: ArrayLike) -> F64:
+    """arccos(cosine) / pi in [0, 1]: 0.5 is a right angle (ID3PM, Fig. 4 and Table 3). NaN stays NaN."""
+    return np.asarray(np.arccos(np.clip(np.asarray(cosines, np.float64), -1, 1)) / np.pi)
+
+
 def genuine_pairs(subjects: I64) -> tuple[I64, I64]:
     """Every pair of faces of one subject, each once: (left, right) i64[P] with left < right."""
     order = np.argsort(subjects, kind="stable")

@@ -25,7 +25,6 @@ from fraudit.stats.paired import accuracy_difference, curve_difference, widened
 from fraudit.types import F64, I64, Bool, Interval
 
 Damage = Literal["all", "tenth"]
-DAMAGES: tuple[Damage, ...] = ("all", "tenth")
 TENTH = 0.1
 SHARED = 2 / 3  # of its errors, another model of the same quality shares with the old one
 POWER = 0.8

@@ -1,6 +1,6 @@
 """Frozen domain types; numpy only, so that importing them stays instant."""
 
-from fraudit.types.arrays import F32, F64, I64, U8, Bool
+from fraudit.types.arrays import F32, F64, I64, U8, Bool, unit_rows
 from fraudit.types.boxes import (
     DEFAULT_GUIDANCE,
     EmbedderSpec,
@@ -74,4 +74,5 @@ __all__ = [
     "Templates",
     "Work",
     "gravity",
+    "unit_rows",
 ]

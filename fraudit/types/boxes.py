@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from fraudit.types.arrays import F32, I64, U8, Bool
+from fraudit.types.arrays import F32, I64, U8, Bool, unit_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,8 +146,7 @@ class Embeddings:
 
     def unit(self) -> F32:
         """f32[N,D], each usable row divided by its L2 norm; unusable rows stay zero."""
-        norms = np.linalg.norm(self.vectors, axis=1, keepdims=True)
-        return np.divide(self.vectors, norms, out=np.zeros_like(self.vectors), where=norms > 0)
+        return unit_rows(self.vectors)
 
 
 DEFAULT_GUIDANCE = 2.0  # Kansy et al. 2023, section 5.1
@@ -160,9 +159,14 @@ class Inverter(Protocol):
     long a picture which share of their samples analyses shall take in `share`.
     """
 
-    name: str
-    embedder_fingerprint: str
-    size_px: int
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def embedder_fingerprint(self) -> str: ...
+
+    @property
+    def size_px(self) -> int: ...
 
     def invert(
         self, id_vectors: F32, seeds: I64, *, guidance: float = DEFAULT_GUIDANCE, steps: int = 10

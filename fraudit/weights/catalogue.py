@@ -6,7 +6,6 @@ read-only, in $FRAUDIT_WEIGHTS. A file whose hash is known and differs is refuse
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from typing import Any
 
 from fraudit.errors import ArtifactError, UsageError, WeightsError, suggest
 from fraudit.files.doors import check_regular, read_json
-from fraudit.files.store import write_text_atomic
+from fraudit.files.store import file_sha256, write_text_atomic
 
 _ADAFACE = "code MIT; weights: no statement by the authors, trained on research data"
 _ARCFACE = "code MIT; weights non-commercial research only"
@@ -200,8 +199,7 @@ def sha256_of(path: Path) -> str:
     """sha256 hex of a file, read in pieces. Raises WeightsError where it cannot be read."""
     check_regular(path, "", "", WeightsError)
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError as error:
         raise WeightsError(f"cannot read {path}: {error.strerror}") from error
 

@@ -79,7 +79,7 @@ def _shape(data: memoryview) -> tuple[int, ...]:
             raise _Malformed("a constant of unknown rank")
     if any(not isinstance(size, int) or size >= 1 << 63 for size in sizes):
         raise _Malformed("a constant of negative size")
-    return tuple(int(size) for size in sizes)  # type: ignore[arg-type]
+    return tuple(int(size) for size in sizes)
 
 
 def _tensor(data: memoryview) -> F32 | None:

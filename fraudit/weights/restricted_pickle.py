@@ -157,7 +157,7 @@ REBUILD: dict[str, Callable[..., Any]] = {
 }
 
 
-class Interpreter(pickle._Unpickler):  # type: ignore[name-defined,misc]
+class Interpreter(pickle._Unpickler):
     """Runs a pickle's opcodes over plain values; `find_class` of a subclass says which names it may use.
 
     The interpreter in Python and not the one in C: its memo cannot be made to allocate by a stated index,
@@ -166,7 +166,15 @@ class Interpreter(pickle._Unpickler):  # type: ignore[name-defined,misc]
     tuple in a tuple exhausts the stack, and that of a doubled one the day.
     """
 
-    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)  # type: ignore[attr-defined]
+    # What typeshed does not say of pickle._Unpickler.
+    stack: list[Any]
+    load_setitem: Callable[[], None]
+    load_setitems: Callable[[], None]
+    load_dict: Callable[[], None]
+    load_additems: Callable[[], None]
+    load_frozenset: Callable[[], None]
+
+    dispatch: ClassVar[dict[int, Any]] = dict(pickle._Unpickler.dispatch)
 
     def _refused(self) -> None:
         raise pickle.UnpicklingError("it uses an instruction of pickle that no such file needs")

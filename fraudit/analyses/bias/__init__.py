@@ -9,7 +9,7 @@ false non-match and as failure to acquire, never as a false match.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fraudit.analyses.bias.params import Asked, Params
 from fraudit.errors import InsufficientData, UsageError
@@ -17,11 +17,12 @@ from fraudit.types import Analysis, AnalysisResult, Asks, KeyFigure, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.asking import Asking, Questions
+    from fraudit.audit.context import AnalysisContext
 
 __all__ = ["ANALYSIS", "Params", "run"]
 
 
-def run(context: Any, params: Params) -> AnalysisResult:
+def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     """Audit every attribute; those whose groups are too small are named with the reason."""
     from fraudit.analyses.bias.measure import (
         Audit,
@@ -75,7 +76,7 @@ def questions(asking: Asking, asked: Asked) -> Questions:
     return chosen(asking, asked)
 
 
-def work(context: Any, params: Params) -> Work:
+def work(context: AnalysisContext, params: Params) -> Work:
     """Reconstructions of every group, where those are asked for."""
     import numpy as np
 

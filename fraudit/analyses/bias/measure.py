@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from scipy import special
 
 from fraudit.analyses.bias.params import RECONSTRUCTIONS, Params
 from fraudit.analyses.shared.attributes import demographic_groups
-from fraudit.analyses.shared.reconstructions import default_scale
+from fraudit.analyses.shared.reconstructions import default_scale, require_inverter
 from fraudit.stats.fairness import CrossGroup, Ratio, difference_p_value, worst_over_best
 from fraudit.stats.groups import OwnThreshold
 from fraudit.stats.intervals import clustered_mean, clustered_rate, interval_or_reason, z_value
@@ -22,6 +22,7 @@ from fraudit.stats.summaries import Summary, summary_intervals
 from fraudit.types import I64, Bool, Interval
 
 if TYPE_CHECKING:
+    from fraudit.audit.context import AnalysisContext
     from fraudit.audit.thresholds import Threshold
 
 
@@ -98,7 +99,7 @@ def lost_share(group: str, lost: Bool, people: I64) -> GroupValue:
 
 
 def audit_attribute(
-    context: Any, params: Params, name: str, groups: NDArray[np.str_], threshold: Threshold
+    context: AnalysisContext, params: Params, name: str, groups: NDArray[np.str_], threshold: Threshold
 ) -> Audit:
     """Rates, thresholds, tests and summaries of the groups of one attribute at one threshold.
 
@@ -137,13 +138,13 @@ def audit_attribute(
     )
 
 
-def pictures_asked(context: Any, params: Params) -> tuple[int, str]:
+def pictures_asked(context: AnalysisContext, params: Params) -> tuple[int, str]:
     """(faces of each group that are inverted, why none are)."""
-    return context.pictures_asked(params.reconstructions, RECONSTRUCTIONS, "bias.reconstructions")  # type: ignore[no-any-return]
+    return context.pictures_asked(params.reconstructions, RECONSTRUCTIONS, "bias.reconstructions")
 
 
 def _rebuilt(
-    context: Any, params: Params, groups: NDArray[np.str_], names: Sequence[str]
+    context: AnalysisContext, params: Params, groups: NDArray[np.str_], names: Sequence[str]
 ) -> tuple[GroupValue, ...]:
     """Mean cosine of reconstruction to source by group: what inversion loses for whom."""
     wanted, _ = pictures_asked(context, params)
@@ -159,7 +160,7 @@ def _rebuilt(
         rows = np.sort(context.rng(f"bias-invert-{g}").choice(rows, count, replace=False))
         told = context.part(f"inverting faces of '{g}'", count).add
         made = invert_vectors(
-            context.inverter, context.embedder, embeddings.vectors[rows], seed=context.seed, told=told
+            require_inverter(context), context.embedder, embeddings.vectors[rows], seed=context.seed, told=told
         )
         good = np.isfinite(made.similarity)
         if not good.any():
@@ -170,13 +171,13 @@ def _rebuilt(
     return tuple(found)
 
 
-def attribute_groups(context: Any, params: Params) -> dict[str, NDArray[np.str_]]:
+def attribute_groups(context: AnalysisContext, params: Params) -> dict[str, NDArray[np.str_]]:
     """Attribute (and, where asked for, the intersection of the first two) -> str[N] groups."""
     return demographic_groups(context.faces, params.by, params.intersections)
 
 
 def without_threshold(
-    context: Any, params: Params, groups: dict[str, NDArray[np.str_]]
+    context: AnalysisContext, params: Params, groups: dict[str, NDArray[np.str_]]
 ) -> tuple[dict[str, list[GroupValue]], dict[str, tuple[GroupValue, ...]]]:
     """What needs no threshold, for groups of at least `min_people` pictures: (FTA, reconstructions) by attribute."""
     ok, fta, rebuilt = context.embeddings().ok, {}, {}

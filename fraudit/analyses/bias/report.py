@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fraudit.analyses.bias.figures import figures
 from fraudit.analyses.bias.measure import Audit, GroupValue
@@ -13,7 +13,10 @@ from fraudit.analyses.bias.params import Params
 from fraudit.analyses.bias.tables import tables
 from fraudit.formatting import fmr_words
 from fraudit.stats.fairness import Gap, GroupRate, Ratio, clearest_gap, holm
-from fraudit.types import AnalysisResult, Finding, Interval, Severity
+from fraudit.types import AnalysisResult, Finding, Interval, Severity, gravity
+
+if TYPE_CHECKING:
+    from fraudit.audit.context import AnalysisContext
 
 # Lower bound of the simultaneous interval of a ratio of two groups at which a difference gets its severity.
 HIGH, MEDIUM = 2.0, 1.25
@@ -36,7 +39,10 @@ def _span(interval: Interval, digits: int = 2) -> str:
 def share_budget(audits: Sequence[Audit]) -> list[Audit]:
     """The audits with the p values of all their tests corrected together (Holm): one budget for the whole run."""
     adjusted = iter(holm([p for a in audits for *_, p in a.tests]))
-    return [replace(a, tests=tuple((*names, float(next(adjusted))) for *names, _ in a.tests)) for a in audits]
+    return [
+        replace(a, tests=tuple((side, one, other, float(next(adjusted))) for side, one, other, _ in a.tests))
+        for a in audits
+    ]
 
 
 def findings(params: Params, audits: Sequence[Audit]) -> list[Finding]:
@@ -154,16 +160,15 @@ def _p(p: float) -> str:
 
 
 def result(
-    context: Any, params: Params, threshold: Any, audits: Sequence[Audit], skipped: Sequence[str],
+    context: AnalysisContext, params: Params, threshold: Any, audits: Sequence[Audit], skipped: Sequence[str],
     notes: Sequence[str] = (),
 ) -> AnalysisResult:  # fmt: skip
     """The section of the report; `notes` are further caveats."""
     audits = share_budget(audits)
     found = findings(params, audits)
-    rank = {"high": 0, "medium": 1, "low": 2, "good": 3, "info": 4}
     # What an inverter loses is a finding here, but never what is said of the model's own error rates.
     rates = [f for f in found if f.rule != "bias.reconstruction"]
-    headline = min(rates, key=lambda f: rank[f.severity]).text if rates else ""
+    headline = min(rates, key=lambda f: (f.severity == "info", gravity(f))).text if rates else ""
     if rates and all(f.rule == "bias.unresolved" for f in rates):
         by = _and(list(dict.fromkeys(a.attribute for a in audits if a.ratios)))
         smallest = min(n for a in audits if a.ratios for n in (a.people[rate.group] for rate in a.fmr))

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fraudit.analyses.bias.measure import GroupValue
 from fraudit.analyses.bias.metrics import fta_metrics, rebuilt_metrics, slug
 from fraudit.analyses.bias.params import Params
 from fraudit.types import AnalysisResult, Column, Finding, Metric, Table
+
+if TYPE_CHECKING:
+    from fraudit.audit.context import AnalysisContext
 
 METHOD = (
     "Failure to acquire by group, every picture counting as its own person; no pair of pictures is judged."
@@ -31,7 +34,7 @@ def _table(name: str, fta: Sequence[GroupValue]) -> Table:
 
 
 def withheld(
-    context: Any, params: Params, fta: Mapping[str, Sequence[GroupValue]],
+    context: AnalysisContext, params: Params, fta: Mapping[str, Sequence[GroupValue]],
     rebuilt: Mapping[str, Sequence[GroupValue]], reason: str,
 ) -> AnalysisResult:  # fmt: skip
     """The section: attribute -> values of its groups, and why no error rate is given."""

@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fraudit.analyses.shared.attributes import group_masks
 from fraudit.stats.intervals import Difference, clustered_rate, interval_or_reason
@@ -30,6 +33,10 @@ def _popcount(bits: np.ndarray) -> np.ndarray:
     return count(bits) if count else _POPCOUNT[bits]
 
 
+def _products(gallery: NDArray[Any], probes: F32) -> F32:
+    return np.asarray(gallery.astype(np.float32, copy=False) @ probes.T)
+
+
 def match_costs(
     unit: F32, dims: Sequence[int], rng: np.random.Generator
 ) -> dict[str, tuple[float, Interval]]:
@@ -49,8 +56,8 @@ def match_costs(
     for d in dims:
         short, short_probes = np.ascontiguousarray(gallery[:, :d]), np.ascontiguousarray(probes[:, :d])
         tiny = np.rint(short * 127).astype(np.int8)
-        jobs[f"pca-{d}"] = lambda a=short, b=short_probes: a @ b.T
-        jobs[f"pca-{d}-int8"] = lambda a=tiny, b=short_probes: a.astype(np.float32) @ b.T
+        jobs[f"pca-{d}"] = partial(_products, short, short_probes)
+        jobs[f"pca-{d}-int8"] = partial(_products, tiny, short_probes)
     took = {name: np.empty(REPEATS) for name in jobs}
     for turn in range(-1, REPEATS):  # the first turn only warms up
         for name, job in jobs.items():

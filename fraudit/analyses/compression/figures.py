@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from fraudit.analyses.compression.measure import Measured
@@ -13,7 +15,7 @@ from fraudit.types import Figure, Interval
 
 def _series(
     name: str, panel: str, points: list[tuple[int, float, Interval | None]], accent: bool = False
-) -> dict:
+) -> dict[str, Any]:
     return {
         "name": name,
         "panel": panel,

@@ -10,7 +10,7 @@ import numpy as np
 
 from fraudit.analyses.compression.costs import Gaps, Leak, group_gaps, leaks, match_costs
 from fraudit.analyses.compression.params import FARS, RECONSTRUCTIONS, Params
-from fraudit.analyses.shared.attributes import DEMOGRAPHIC, usual_attributes
+from fraudit.analyses.shared.attributes import DEMOGRAPHIC, LEAKED, usual_attributes
 from fraudit.errors import InsufficientData
 from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.stats.pca import CODES, Spectrum, Variant, spectrum, sweep, sweep_dims
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
 SPECTRUM_FACES = 4000
-LEAK_ATTRIBUTES = ("male", "gender", "young", "smiling", "eyeglasses")  # usual ones, lower case
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +99,15 @@ def measure(context: AnalysisContext, params: Params) -> Measured:
     rows = np.flatnonzero(ok)
     dims = tuple(sweep_dims(unit.shape[1]))
     found = _spectrum(context, rows, unit)
-    pairs, far, variants, losses, reason = None, params.far or FARS[1], {}, {}, ""
+    pairs, far, reason = None, params.far or FARS[1], ""
+    variants: dict[str, Variant] = {}
+    losses: dict[str, Loss] = {}
     try:
         pairs, far, variants, losses = _verified(context, unit, ok, params)
     except InsufficientData as error:
         reason = error.message
     attributes = context.faces.attributes
-    names = [] if params.leak == ("none",) else _present(attributes, params.leak, LEAK_ATTRIBUTES, 2)
+    names = [] if params.leak == ("none",) else _present(attributes, params.leak, LEAKED, 2)
     kept = {name: np.asarray(attributes[name])[rows] for name in names}
     found_leaks = leaks(
         unit[rows], context.faces.subjects[rows], kept, names, dims, context.rng("compression/leak")

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fraudit.analyses.shared.reconstructions import require_inverter
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import invert_in_pieces
 from fraudit.stats.intervals import clustered_mean, interval_or_reason
-from fraudit.stats.inversion import angular
+from fraudit.stats.pairs import angular
 from fraudit.stats.pca import Pca, fit_pca, project
-from fraudit.types import F32, Gallery, GalleryItem, GalleryRow, Metric
+from fraudit.types import F32, I64, Gallery, GalleryItem, GalleryRow, Metric
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
 
-def projected_raw(vectors: F32, unit: F32, rows: Sequence[int], d: int, pca: Pca) -> F32:
+def projected_raw(vectors: F32, unit: F32, rows: Sequence[int] | I64, d: int, pca: Pca) -> F32:
     """f32[K,D]: raw vectors of faces `rows` after projection of their unit vectors, at their own length."""
     lengths = np.linalg.norm(vectors[list(rows)], axis=1, keepdims=True)
     return (project(unit[list(rows)], pca, d) * lengths).astype(np.float32)
@@ -40,7 +42,7 @@ def reconstructions(
     vectors = np.concatenate([projected_raw(embeddings.vectors, unit, shown, d, pca) for d in dims])
     seeds = np.full(len(vectors), context.seed, np.int64)
     told = context.part("compression: inverting vectors", len(vectors)).add
-    made = invert_in_pieces(context.inverter, vectors, seeds, told)  # type: ignore[arg-type]
+    made = invert_in_pieces(require_inverter(context), vectors, seeds, told)
     points = np.repeat(landmarks_of(made.shape[1])[None], len(made), axis=0)
     again = context.embed_pictures(list(made), points)
     source = np.tile(shown, len(dims))
@@ -61,7 +63,7 @@ def reconstructions(
             continue
         values = cosine[part][good]
         people = owner[part][good]
-        interval, why = interval_or_reason(lambda v=values, p=people: clustered_mean(v, p))
+        interval, why = interval_or_reason(partial(clustered_mean, values, people))
         metrics.append(
             Metric(
                 name,

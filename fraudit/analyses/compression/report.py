@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fraudit.analyses.compression.costs import REPEATS
 from fraudit.analyses.compression.measure import Measured
 from fraudit.formatting import group_words, percent
@@ -238,7 +240,7 @@ def tables(m: Measured) -> tuple[Table, ...]:
             Table("compression_templates", "Every way to store a template", columns, tuple(rows), caption)
         )
     if m.leaks or m.gaps:
-        rows = [
+        lost: list[dict[str, Any]] = [
             {
                 "what": f"AUC of {leak.attribute}",
                 "d": d,
@@ -252,7 +254,7 @@ def tables(m: Measured) -> tuple[Table, ...]:
         ]
         if m.gaps:
             said = group_words(m.gaps.fnmr)
-            rows += [
+            lost += [
                 {
                     "what": f"FNMR of {said[group]}",
                     "d": d,
@@ -264,7 +266,7 @@ def tables(m: Measured) -> tuple[Table, ...]:
                 for group, by in m.gaps.fnmr.items()
                 for d, (rate, i, n) in by.items()
             ]
-        columns = (
+        carried = (
             Column("what", "Figure"),
             Column("d", "Axes", "integer"),
             Column("value", "Value", "number"),
@@ -274,7 +276,7 @@ def tables(m: Measured) -> tuple[Table, ...]:
         )
         caption = "n: faces for an AUC, genuine pairs for an FNMR."
         found.append(
-            Table("compression_carried", "What smaller vectors carry", columns, tuple(rows), caption)
+            Table("compression_carried", "What smaller vectors carry", carried, tuple(lost), caption)
         )
     return tuple(found)
 
@@ -310,34 +312,35 @@ def findings(m: Measured) -> list[Finding]:
             + "By the estimate alone, "
             + (f"{estimate} of {m.dim} dimensions do." if estimate != m.dim else "no smaller dimension does.")
         )
-        evidence = ("compression.safe_dim_estimate",)
-        found.append(Finding("info", text, evidence, "compression.unresolved"))
+        found.append(
+            Finding("info", text, ("compression.safe_dim_estimate",), "compression.unresolved")
+        )
     elif d == m.dim:
         text = (
             f"No projection onto fewer than {m.dim} dimensions can be shown to keep {tar_name(m)} {within} "
             f"({basis})."
         )
         found.append(Finding("info", text, ("compression.safe_dim",), "compression.all_dimensions"))
-    known = {name: loss for name, loss in m.losses.items() if loss.tar_loss is not None}
-    codes = [c for c in CODES if c in known and m.losses[c].tar_loss.interval.high <= m.margin]
+    known = {name: loss.tar_loss for name, loss in m.losses.items() if loss.tar_loss is not None}
+    codes = [c for c in CODES if c in known and known[c].interval.high <= m.margin]
     if codes:
         best = min(codes, key=lambda code: m.variants[code].size_bytes)
-        loss = m.losses[best].tar_loss
+        kept = known[best]
         times = m.variants["float32"].size_bytes / m.variants[best].size_bytes
         text = (
             f"{template_words(best).capitalize()} makes templates {times:.0f} times smaller and keeps {tar_name(m)} "
-            f"{within}: loss {100 * loss.value:.2f} points, upper bound {100 * loss.interval.high:.2f} ({basis})."
+            f"{within}: loss {100 * kept.value:.2f} points, upper bound {100 * kept.interval.high:.2f} ({basis})."
         )
         found.append(Finding("good", text, (f"compression.tar_loss.{best}",), "compression.safe_code"))
     # Among the halves and codes, only what a person may want to use: a d below the claim says nothing new.
     half = max((x for x in m.dims if x < m.dim), default=m.dim)
     for name in (f"pca-{half}", *CODES):
-        loss, strict = m.losses[name].tar_loss, m.losses[name].strict
-        if loss is not None and strict is not None and strict.low > m.margin:
+        lossy, strict = m.losses[name].tar_loss, m.losses[name].strict
+        if lossy is not None and strict is not None and strict.low > m.margin:
             what = template_words(name).capitalize() if name in CODES else template_words(name)
             text = (
-                f"{what} costs {100 * loss.value:.1f} points of {tar_name(m)} (95 % interval "
-                f"{_points_words(loss)}; {basis})."
+                f"{what} costs {100 * lossy.value:.1f} points of {tar_name(m)} (95 % interval "
+                f"{_points_words(lossy)}; {basis})."
             )
             rule = "compression.costly_half" if name.startswith("pca") else "compression.costly_code"
             found.append(Finding("low", text, (f"compression.tar_loss.{name}",), rule))

@@ -10,7 +10,7 @@ from fraudit.analyses.compression.measure import measure
 from fraudit.analyses.compression.params import RECONSTRUCTIONS, Params
 from fraudit.analyses.compression.reconstructions import reconstructions
 from fraudit.analyses.compression.report import caveats, findings, headline, method, metrics, tables
-from fraudit.types import AnalysisResult
+from fraudit.types import AnalysisResult, Gallery
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -25,7 +25,8 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         InsufficientData: fewer than three people have a vector.
     """
     found = measure(context, params)
-    measured, galleries = metrics(found), ()
+    measured = metrics(found)
+    galleries: tuple[Gallery, ...] = ()
     inverted, why = context.pictures_asked(params.reconstructions, RECONSTRUCTIONS, f"{NAME}.reconstructions")
     if inverted:
         more, galleries = reconstructions(context, inverted, found.dims)

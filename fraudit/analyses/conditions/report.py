@@ -12,7 +12,7 @@ from fraudit.formatting import interval as interval_words
 from fraudit.stats.conditions import Cell, PairedCell
 from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.intervals import LEAST_PEOPLE
-from fraudit.types import Column, Finding, Interval, Metric, Severity, Table
+from fraudit.types import Column, Finding, Interval, Metric, Severity, Table, gravity
 
 NAME = "conditions"
 HIGH, MEDIUM = 0.20, 0.05  # lower bound of the increase of FNMR
@@ -151,8 +151,7 @@ def findings(found: Found) -> list[Finding]:
         else:
             out += [f for f in (_similarity(found, label),) if f]
         out += [f for f in (_strangers(found, label),) if f]
-    order = ("high", "medium", "low", "info", "good")
-    out.sort(key=lambda f: order.index(f.severity))
+    out.sort(key=gravity)
     if not any(f.rule == f"{NAME}.fnmr" for f in out):
         out.insert(0, _none(found))
     return out

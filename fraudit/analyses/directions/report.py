@@ -19,7 +19,8 @@ from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.types import Column, Finding, Interval, Metric, Severity, Table
 
 if TYPE_CHECKING:
-    from fraudit.audit.context import AnalysisContext, Threshold
+    from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.thresholds import Threshold
 
 ALIKE_MEDIUM, ALIKE_LOW, MORPH_MEDIUM = 0.5, 0.25, 0.1
 METHOD = (

@@ -13,6 +13,7 @@ from fraudit.analyses.directions.measure import picture, reach, vector_morphs, w
 from fraudit.analyses.directions.params import PICTURED, Params
 from fraudit.analyses.directions.report import METHOD, caveats, findings, metrics, tables
 from fraudit.analyses.shared.attributes import require_attributes
+from fraudit.analyses.shared.reconstructions import require_inverter
 from fraudit.errors import InsufficientData
 from fraudit.inverters.inverting import guidance_of
 from fraudit.stats.contrasts import contrasts
@@ -69,7 +70,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     params = replace(params, pictured=inverted)
     if inverted:
         if params.guidance is None:
-            params = replace(params, guidance=guidance_of(context.inverter))
+            params = replace(params, guidance=guidance_of(require_inverter(context)))
         ranked = sorted(result.directions, key=lambda d: (not d.exists, -d.stability))
         full = [widen(d, use, len(subjects)) for d in ranked[:inverted]]
         ready = np.array([not r for r in context.landmarks()[1]], bool)

@@ -41,10 +41,10 @@ def galleries(
     yield from _labels(context, params, flags, people)
     e = rates.erring
     if e is not None and e.total:
-        rows = _worst_of(context, int(e.people[0]))
+        worst = _worst_of(context, int(e.people[0]))
         who = people[int(e.people[0])]
         text = f"Worst pairs of {who}, cosine by the audited model."
-        yield from _pairs(context, "erring", "The person with most errors", text, rows)
+        yield from _pairs(context, "erring", "The person with most errors", text, worst)
 
 
 def _item(context: AnalysisContext, row: int, *lines: str) -> GalleryItem | None:

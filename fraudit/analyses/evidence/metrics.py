@@ -1,10 +1,8 @@
-"""Every figure of the evidence analysis by its stable name; computes no rate."""
+"""Every figure of the evidence analysis by its stable name; intervals of what is flagged are computed here."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-
-import numpy as np
 
 from fraudit.analyses.evidence.flags import Flags
 from fraudit.analyses.evidence.rates import Rates
@@ -186,8 +184,3 @@ def _rates(rates: Rates) -> Iterator[Metric]:
             interval_missing=f"a share of counted errors; chance reaches {e.chance_share:.3g} in 5 % of cases",
             label=f"errors that are pairs of one person, {words}",
         )  # fmt: skip
-
-
-def pictures_left_out(flags: Flags) -> int:
-    """Pictures without a vector: they take no part in flags by vector."""
-    return int((~np.asarray(flags.ok)).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from fraudit.analyses.evidence.flags import Flags, or_reason
 from fraudit.analyses.evidence.params import Params
-from fraudit.analyses.shared.attributes import demographic_groups, require_attributes, spellings
+from fraudit.analyses.shared.attributes import TIMES, demographic_groups, require_attributes, spellings
 from fraudit.errors import InsufficientData
 from fraudit.stats.hard_pairs import (
     ByYears,
@@ -34,9 +35,9 @@ from fraudit.stats.worst_cases import (
 from fraudit.types import F64, I64, Bool, PairList
 
 if TYPE_CHECKING:
-    from fraudit.audit.context import AnalysisContext, Threshold
+    from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.thresholds import Threshold
 
-TIMES = ("date", "year", "age")  # attributes that tell when a picture was taken, the first preferred
 MOST_HARD = 200_000
 FAR = "pictures far from their person"
 
@@ -185,6 +186,16 @@ def _strangers(context: AnalysisContext, params: Params, pairs: PairList | None)
     return Extremes(found.left, found.right, -found.score, found.pairs, found.without)
 
 
+def _both_sides(
+    genuine: tuple[_Scored, Bool], impostor: tuple[_Scored, Bool], subjects: I64, out: Bool
+) -> tuple[WithAndWithout, WithAndWithout]:
+    (mates, misses), (others, matches) = genuine, impostor
+    return (
+        with_and_without(misses, mates.left, mates.right, subjects, out),
+        with_and_without(matches, others.left, others.right, subjects, out),
+    )
+
+
 def _sides(
     flags: Flags, subjects: I64, genuine: tuple[_Scored, Bool], impostor: tuple[_Scored, Bool]
 ) -> tuple[SideBySide, ...]:
@@ -203,9 +214,7 @@ def _sides(
     made = []
     for name, out in kinds.items():
         rates, _ = or_reason(
-            lambda out=out: [
-                with_and_without(events, p.left, p.right, subjects, out) for p, events in (genuine, impostor)
-            ]
+            partial(_both_sides, genuine, impostor, subjects, out)
         )
         if rates is not None:
             made.append(SideBySide(name, *rates, flagged=name != FAR))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -140,7 +141,7 @@ def _names(flags: Flags, people: dict[int, str], params: Params) -> Iterator[Tab
     found = flags.names
     if found is None or not len(found.first):
         return
-    rows = []
+    rows: list[dict[str, Any]] = []
     for a, b, likeness in zip(
         found.first.tolist(), found.second.tolist(), found.likeness.tolist(), strict=True
     ):

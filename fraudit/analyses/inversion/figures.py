@@ -12,7 +12,7 @@ from fraudit.analyses.inversion.rates import Attack, Groups
 from fraudit.analyses.shared.counted import chart_curve, chart_interval, mean_or_none
 from fraudit.analyses.shared.words import judge_name
 from fraudit.formatting import fmr_words, percent
-from fraudit.stats.inversion import angular
+from fraudit.stats.pairs import angular
 from fraudit.types import Figure
 
 

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudit.analyses.inversion.params import Params
-from fraudit.analyses.shared.reconstructions import default_scale, judging_models, make_pictures, shown_to
+from fraudit.analyses.shared.reconstructions import (
+    default_scale,
+    judging_models,
+    make_pictures,
+    require_inverter,
+    shown_to,
+)
 from fraudit.errors import InsufficientData
 from fraudit.faces.align import align
 from fraudit.inverters.geometry import landmarks_of
@@ -18,7 +24,8 @@ from fraudit.stats.inversion import other_picture, sample_spread, spread_people
 from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, PairList, Work
 
 if TYPE_CHECKING:
-    from fraudit.audit.context import AnalysisContext, Threshold
+    from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.thresholds import Threshold
     from fraudit.embedding.runtime import EmbedderRuntime
 
 MOST_FACES = 5  # sources of one person: more would let a few people carry the rates
@@ -71,7 +78,7 @@ def choose_sizes(context: AnalysisContext, params: Params, rows: I64) -> Sizes:
         pairs=context.max_faces(max(8, round(params.pairs * scale))),
         people=context.max_faces(max(4, round(params.people * scale))),
         samples=max(3, round(params.samples * min(1.0, 2 * scale))),
-        guidances=tuple(sorted({*params.guidances, params.guidance})),
+        guidances=tuple(sorted({*params.guidances, *(() if params.guidance is None else (params.guidance,))})),
         scale=scale,
     )
 
@@ -95,7 +102,7 @@ class Sources:
 
 def crops(context: AnalysisContext, rows: Sequence[int] | I64) -> U8:
     """u8[M,S,S,3]: faces `rows` in the inverter's geometry and resolution."""
-    size, points = context.inverter.size_px, context.landmarks()[0]
+    size, points = require_inverter(context).size_px, context.landmarks()[0]
     template = landmarks_of(size)
     return np.stack([align(context.picture(int(i)), points[int(i)], (size, size), template) for i in rows])
 
@@ -347,7 +354,7 @@ def sweep(
 def work(context: AnalysisContext, params: Params) -> Work:
     """What inverting asks, at most: sources and replaced pictures are shown at the inverter's resolution as well."""
     if params.guidance is None:
-        params = replace(params, guidance=guidance_of(context.inverter))
+        params = replace(params, guidance=guidance_of(require_inverter(context)))
     sizes = choose_sizes(context, params, np.arange(max(1, len(context.faces) // 2)))
     made = sizes.pictures(params.refine)
     return Work(made + sizes.sources + sizes.pairs, made)

@@ -62,21 +62,21 @@ def _point_metrics(point: Point, base: str, words: str) -> list[Metric]:
     made, pictures, pairs = "reconstructions", "pictures", "pairs"
     chance = "Chance: reconstructions of other people match"
     parts: tuple[tuple[str, Estimate | None, str, str, str], ...] = (
-        ("type1", one and one.own, "Type I", made, point.missing),
+        ("type1", one.own if one else None, "Type I", made, point.missing),
         (
             "type1_real",
-            one and one.ceiling,
+            one.ceiling if one else None,
             "Real picture at that resolution, type I",
             pictures,
             point.missing,
         ),
-        ("strangers", one and one.chance, f"{chance} the source", pairs, lonely),
+        ("strangers", one.chance if one else None, f"{chance} the source", pairs, lonely),
         ("strangers_real", point.strangers_real, "Real sources match other people's", pairs, lonely),
-        ("type1_excess", one and one.excess, "Type I less chance", made, lonely),
-        ("type2", two and two.own, "Type II", made, alone),
-        ("type2_real", two and two.ceiling, "Real source against the other picture", pictures, alone),
-        ("strangers2", two and two.chance, f"{chance} the other picture", pairs, alone),
-        ("type2_excess", two and two.excess, "Type II less chance", made, alone),
+        ("type1_excess", one.excess if one else None, "Type I less chance", made, lonely),
+        ("type2", two.own if two else None, "Type II", made, alone),
+        ("type2_real", two.ceiling if two else None, "Real source against the other picture", pictures, alone),
+        ("strangers2", two.chance if two else None, f"{chance} the other picture", pairs, alone),
+        ("type2_excess", two.excess if two else None, "Type II less chance", made, alone),
     )
     at = f"@fmr={fmr_words(point.fmr)}"
     lower = ("type1", "type2", "type1_excess", "type2_excess")

@@ -16,11 +16,13 @@ from fraudit.formatting import fmr_words
 from fraudit.stats.estimates import Estimate
 from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.stats.intervals import interval_or_reason, paired_difference
-from fraudit.stats.inversion import angular, excess, group_gap, other_pairs, tally, tally_at
+from fraudit.stats.inversion import excess, group_gap, other_pairs, tally, tally_at
+from fraudit.stats.pairs import angular
 from fraudit.stats.strangers import Trials
 
 if TYPE_CHECKING:
-    from fraudit.audit.context import AnalysisContext, Threshold
+    from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.thresholds import Threshold
 
 # Share of reports of an inverter that shows strangers in which any finding may be low or worse (docs/severity.md): half
 # of it for type I, an eighth for each of the four other rules. A finding looks at one end of an interval.

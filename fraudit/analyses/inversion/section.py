@@ -17,7 +17,7 @@ from fraudit.analyses.inversion.measure import (
     replace_pairs,
     sweep,
     usable_rows,
-    )
+)
 from fraudit.analyses.inversion.memorised import memory
 from fraudit.analyses.inversion.metrics import (
     attack_metrics,
@@ -29,7 +29,7 @@ from fraudit.analyses.inversion.params import Params
 from fraudit.analyses.inversion.perceptual import perceptual_metrics
 from fraudit.analyses.inversion.rates import attack, by_group, headline_attack
 from fraudit.analyses.inversion.report import METHOD, caveats, findings, tables
-from fraudit.analyses.shared.reconstructions import judging_models
+from fraudit.analyses.shared.reconstructions import judging_models, require_inverter
 from fraudit.errors import InsufficientData
 from fraudit.inverters.inverting import guidance_of
 from fraudit.types import AnalysisResult
@@ -44,7 +44,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     Raises:
         InsufficientData: fewer than two judged people with a vector.
     """
-    guidance = guidance_of(context.inverter) if params.guidance is None else params.guidance
+    guidance = guidance_of(require_inverter(context)) if params.guidance is None else params.guidance
     params = replace(params, guidance=guidance)
     usable = usable_rows(context)
     sizes = choose_sizes(context, params, usable)

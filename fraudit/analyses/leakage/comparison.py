@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fraudit.compare.hooks import Comparison
 from fraudit.compare.values import Delta, Side
@@ -18,7 +19,7 @@ def figures(sides: Sequence[Side], changes: Sequence[tuple[Side, Sequence[Delta]
 
 def leaks(base: Side, new: Side) -> Figure | None:
     """What can be read from the vectors: selectivity of every attribute, before and after."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for (name, group), metric in new.metrics.items():
         other = base.metrics.get((name, group))
         if not name.startswith("leakage.") or not name.endswith(".selectivity") or group or other is None:

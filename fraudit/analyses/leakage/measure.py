@@ -234,8 +234,9 @@ def probe_targets(
             left_out.append(error.message)
             continue
         judged.append((target, known, values))
-    adjusted = holm([p.p for p in found]) if found else []
-    found = [replace(p, p_holm=float(q)) for p, q in zip(found, adjusted, strict=True)]
+    if found:
+        adjusted = holm([p.p for p in found])
+        found = [replace(p, p_holm=float(q)) for p, q in zip(found, adjusted, strict=True)]
     control = None
     if params.mlp and found:
         found, control = _with_mlp(context, params, found, judged, vectors, subjects)

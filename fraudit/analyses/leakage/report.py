@@ -11,7 +11,7 @@ from fraudit.analyses.leakage.targets import IDENTITY, NOT_IDENTITY
 from fraudit.formatting import number
 from fraudit.stats.jackknife import Jackknifed
 from fraudit.stats.probes import Chance
-from fraudit.types import SEVERITIES, Column, Finding, Metric, Severity, Table
+from fraudit.types import Column, Finding, Metric, Severity, Table, gravity
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -264,7 +264,7 @@ def headline(found: Sequence[Finding]) -> str:
     """The most severe finding."""
     if not found:
         return "No target could be judged."
-    return min(found, key=lambda f: SEVERITIES.index(f.severity)).text
+    return min(found, key=gravity).text
 
 
 def caveats(

@@ -14,6 +14,7 @@ from fraudit.analyses.leakage.report import caveats, findings, headline, method,
 from fraudit.analyses.leakage.targets import (
     MIN_FACES,
     MIN_PEOPLE,
+    Target,
     label_targets,
     measured_targets,
     require_targets,
@@ -40,7 +41,8 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
             f"probes need {MIN_FACES} faces of {MIN_PEOPLE} people with vectors; found {len(rows)} of {people}"
         )
     labels, left_out = label_targets(dict(context.faces.attributes), params.targets, params.identity_traits)
-    measured, no_pose = [], ""
+    measured: list[Target] = []
+    no_pose = ""
     if params.measure:
         measured, no_pose = measured_targets(context, rows, params.targets, [t.name for t in labels])
     probes, skipped, control = probe_targets(context, params, [*measured, *labels], rows)

@@ -16,7 +16,7 @@ from fraudit.analyses.shared.measured import detector_scores, picture_quality, p
 from fraudit.errors import InsufficientData, UsageError, suggest
 from fraudit.files.doors import MB, read_file
 from fraudit.perturb.catalogue import resolve
-from fraudit.stats.discard import orient
+from fraudit.stats.discard import Direction, orient
 from fraudit.stats.stability import perturbation_stability
 from fraudit.types import F64, I64, Bool
 
@@ -103,7 +103,7 @@ def gather(context: AnalysisContext, params: Params, rows: I64) -> tuple[Found, 
             left_out[words] = "it does not vary" if len(finite) else "it is known of no picture"
             return
         known[~np.isfinite(known)] = np.nan
-        lower = "lower" if name in params.lower else None
+        lower: Direction | None = "lower" if name in params.lower else None
         kept[name] = Quality(name, words, source, *orient(key or name, known, lower))
 
     parts: list[tuple[str, Callable[[], None]]] = [

@@ -32,8 +32,8 @@ METHOD = (
 def _bounds(interval: Interval | None, signed: float = 1.0) -> str:
     if interval is None:
         return "no interval"
-    ends = sorted((signed * interval.low, signed * interval.high))
-    return f"95 % interval {interval_words(*ends, as_percent=True)}"
+    low, high = sorted((signed * interval.low, signed * interval.high))
+    return f"95 % interval {interval_words(low, high, as_percent=True)}"
 
 
 def points(value: float) -> str:

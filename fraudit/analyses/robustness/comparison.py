@@ -17,7 +17,7 @@ def heatmaps(sides: Sequence[Side], changes: Sequence[tuple[Side, Sequence[Delta
     if len(figures) < 2 or figures[0][0] is not sides[0]:
         return []
     rows, columns = figures[0][1].data["rows"], figures[0][1].data["columns"]
-    found = []
+    found: list[Figure] = []
     for side, figure in figures:
         if set(figure.data["rows"]) != set(rows) or figure.data["columns"] != columns:
             return []

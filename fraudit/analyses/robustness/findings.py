@@ -21,7 +21,7 @@ from fraudit.stats.robustness import (
     increase_bounds,
     simultaneous_level,
 )
-from fraudit.types import F64, I64, Finding, Severity
+from fraudit.types import F64, I64, SEVERITIES, Finding, Severity
 
 # docs/severity.md, Robustness. Increases of FNMR, as simultaneous lower bounds.
 GRAVE_INCREASE = 0.20
@@ -64,7 +64,6 @@ EVIDENCE = {
     "robustness.not_found": "fta",
     "robustness.not_recognised": "fnmr_found",
 }
-_RANK = {"high": 0, "medium": 1, "low": 2}
 
 
 def _level(corruption: Corruption, severity: int) -> str:
@@ -176,7 +175,7 @@ def _fnmr_findings(grid: Grid, comparisons: Comparisons, fmr_target: float, loss
         level = increase_severity(float(bounds.low[at]), severity)
         if level:
             # The gravest level first, then the corruption that does most of this harm, then its clearest severity.
-            order = (_RANK[level], -harms[name], -float(bounds.low[at]))
+            order = (SEVERITIES.index(level), -harms[name], -float(bounds.low[at]))
             resolved.append((order, at, level))
     clean = comparisons.clean_fnmr
     if not resolved or clean is None:

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fraudit.analyses.robustness.params import NAME
+from fraudit.analyses.shared.reconstructions import require_inverter
 from fraudit.audit.corrupted import corrupted_crop, working_copy
 from fraudit.perturb.base import Corruption
-from fraudit.stats.inversion import angular
+from fraudit.stats.pairs import angular
 from fraudit.stats.probe_pairs import ProbePairs, ProbeVectors
 from fraudit.stats.robustness import share
 from fraudit.types import (
@@ -123,7 +124,9 @@ def reconstructions(
                 names.append(corruption.name)
     seeds = np.full(len(vectors), context.seed, np.int64)
     told = context.part("robustness: inverting vectors", len(vectors)).add
-    made = invert_in_pieces(context.inverter, np.stack(vectors).astype(np.float32), seeds, told)  # type: ignore[arg-type]
+    made = invert_in_pieces(
+        require_inverter(context), np.stack(vectors).astype(np.float32), seeds, told
+    )
     points = np.repeat(landmarks_of(made.shape[1])[None], len(made), axis=0)
     seen_again = context.embed_pictures(list(made), points)
     cosine = np.einsum("kd,kd->k", seen_again.unit(), unit[pairs.probes[source]], dtype=np.float64)

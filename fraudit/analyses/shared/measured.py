@@ -80,6 +80,6 @@ def detector_scores(context: AnalysisContext, rows: I64) -> F64:
             told.add()
         return {"found": found}
 
-    about = getattr(locator, "as_dict", dict)()
+    about: dict[str, Any] = getattr(locator, "as_dict", dict)()
     parts = {"set": context.faces.digest, "rows": rows, "locator": about, "version": 1}
     return np.asarray(context.store.arrays("detector_score", parts, ask)["found"], np.float64)

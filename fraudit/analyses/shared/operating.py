@@ -14,7 +14,8 @@ from fraudit.stats.pairs import pair_cosines
 from fraudit.types import F64, I64, Bool
 
 if TYPE_CHECKING:
-    from fraudit.audit.context import AnalysisContext, Threshold
+    from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.thresholds import Threshold
 
 USUAL = (1e-3, 1e-2, 1e-1)  # FMR targets, the first one that the impostor pairs resolve is taken
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fraudit.errors import InsufficientData
 from fraudit.files.store import digest_of
 from fraudit.inverters.inverting import Told, invert_refined, nobody, reembed
 from fraudit.types import F32, I64, U8, Embeddings, Inverter
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 def judging_models(context: AnalysisContext) -> tuple[EmbedderRuntime, ...]:
     """The audited model and every independent judge: all of them judge."""
     return (context.embedder, *context.judges)
+
+
+def require_inverter(context: AnalysisContext) -> Inverter:
+    """The audit's inverter. Raises InsufficientData where there is none."""
+    if context.inverter is None:
+        raise InsufficientData(context.inverter_missing)
+    return context.inverter
 
 
 def default_scale(inverter: Inverter | None) -> float:
@@ -46,7 +54,7 @@ def make_pictures(
     Args:
         told: how many more pictures there are; those of every round of refinement count.
     """
-    inverter = context.inverter
+    inverter = require_inverter(context)
     about = _dependencies(inverter)
     count = 0
 

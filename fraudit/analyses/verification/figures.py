@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -44,7 +45,8 @@ def _det(evidence: Evidence, pairs: ScoredPairs, count: int) -> Figure | None:
     thresholds, x, y = (part[use][::-1] for part in (curve.thresholds, curve.fmr, curve.fnmr))
     same = pairs.same
     clusters = PairClusters(pairs.left[same], pairs.right[same])
-    bands = [interval_or_reason(lambda t=t: clusters.rate_interval(genuine < t))[0] for t in thresholds]  # type: ignore[misc]
+    bands = [interval_or_reason(partial(clusters.rate_interval, genuine < t))[0] for t in thresholds]
+    known = [band for band in bands if band is not None]
     n = int((~same & pairs.scored).sum())
     marks = [{"axis": "x", "value": 3 / n, "label": f"rule of three: 3 of {n:,} impostor pairs"}]
     if 30 / n < 0.5:
@@ -69,7 +71,11 @@ def _det(evidence: Evidence, pairs: ScoredPairs, count: int) -> Figure | None:
             "series": [
                 {
                     "name": evidence.name, "x": x.tolist(), "y": y.tolist(), "accent": True,
-                    **({"low": [b.low or None for b in bands], "high": [b.high for b in bands]} if all(bands) else {}),
+                    **(
+                        {"low": [b.low or None for b in known], "high": [b.high for b in known]}
+                        if len(known) == len(bands)
+                        else {}
+                    ),
                 }
             ],
             "marks": marks,
@@ -114,8 +120,8 @@ def _strip(folds: Sequence[FoldAccuracy], evidence: Evidence) -> Figure:
     for one in folds:
         for k, part in enumerate(parts):
             bounds, _ = interval_or_reason(
-                lambda one=one, k=k, part=part: clusters[k].rate_interval(one.correct[part])
-            )  # type: ignore[misc]
+                partial(clusters[k].rate_interval, one.correct[part])
+            )
             rows.append(
                 {
                     "label": f"fold {k + 1}",

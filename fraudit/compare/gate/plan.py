@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from scipy import special
 
-from fraudit.compare.gate.judging import LEVEL, each_of, shared_words
+from fraudit.compare.deltas import LEVEL
+from fraudit.compare.gate.judging import each_of, shared_words
 from fraudit.compare.gate.rules import SAME_FACE, Key, Rule, resolve, unknown
 from fraudit.compare.hooks import figure_of_pairs, owner, short_name
 from fraudit.compare.points import point_of, with_points

@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from fraudit.compare.evidence import Vectors
 from fraudit.compare.gate.judging import BUDGET, Check, GateReport, Judgement, Outcome, each_of
 from fraudit.compare.gate.rules import Rule
-from fraudit.compare.sides import Side
+from fraudit.compare.values import Side
 from fraudit.errors import InsufficientData, UsageError
+from fraudit.files.vectors import Vectors
 from fraudit.formatting import interval, percent
 from fraudit.policy import OperatingPoint, Policy
 from fraudit.stats.halves import Half

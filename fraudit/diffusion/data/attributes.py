@@ -7,13 +7,11 @@ from -90..90 degrees, ages from 0..100 years. CelebA and UTKFace give what they 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from fraudit.errors import DataError, UsageError, suggest
-from fraudit.files.doors import read_json
 from fraudit.types import F32, FaceSet
 
 UNKNOWN = -1.0
@@ -82,15 +80,6 @@ def from_ffhq(document: Any) -> dict[str, float]:
         f"occlusion.{k.removesuffix('Occluded')}": float(v) for k, v in face.get("occlusion", {}).items()
     }
     return found
-
-
-def read_ffhq(path: Path) -> dict[str, float]:
-    """`from_ffhq` of a JSON file. Raises DataError where it is not JSON or not of that layout."""
-    document = read_json(Path(path), hint="expected FFHQ metadata")
-    try:
-        return from_ffhq(document)
-    except (TypeError, ValueError, KeyError, AttributeError) as error:
-        raise DataError(f"{path}: FFHQ metadata with an unexpected value: {error}") from error
 
 
 # Column of CelebA -> (entry, whether the column says the opposite).

@@ -12,6 +12,7 @@ import itertools
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,13 @@ import cv2
 import numpy as np
 
 from fraudit.diffusion.data.attributes import from_faces, mirrored
-from fraudit.diffusion.model.checkpoint import check_embedder, file_sha256
+from fraudit.diffusion.model.checkpoint import check_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.faces.align import as_shown, similarity_transform
 from fraudit.faces.detect import locate
 from fraudit.files.doors import RECORD_BYTES, check_ours, entering, read_json
-from fraudit.files.store import write_atomic, write_text_atomic
+from fraudit.files.store import file_sha256, write_atomic, write_text_atomic
 from fraudit.types import F32, I64, U8, Bool, FaceSet
 
 FORMAT = 1
@@ -84,7 +85,7 @@ def crop_face(picture: U8, landmarks: F32, template: F32, size_px: int) -> U8:
         flags=cv2.INTER_LINEAR,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return cv2.resize(large, (size_px, size_px), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(large, (size_px, size_px), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def visible_corners(height: int, width: int, landmarks: F32, template: F32) -> F32:
@@ -156,7 +157,7 @@ def _faces_of(
                     preprocess = runtime.spec.preprocess
                     crops.append(as_shown(picture, points, preprocess))
                 small.append(_encode(crop_face(picture, points, template, size_px), quality))
-                edges.append(visible_corners(*picture.shape[:2], points, template))
+                edges.append(visible_corners(picture.shape[0], picture.shape[1], points, template))
                 rows.append(int(indices[place]))
             except DataError as error:
                 del crops[len(rows) :], small[len(rows) :], edges[len(rows) :]
@@ -182,7 +183,7 @@ def _faces_of(
         progress(what, min(start + step, len(indices)), len(indices))
     people = [str(faces.subjects[row]) for row in kept]
     dim = runtime.spec.dim if runtime else 0
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "vectors": np.array(vectors, np.float16).reshape(len(kept), dim),
         "vectors_mirror": np.array(mirrors, np.float16).reshape(len(kept), dim),
         "corners": np.array(corners, np.float32).reshape(len(kept), 4, 2),
@@ -255,7 +256,7 @@ def build_shards(
         shard["offsets"] = np.cumsum([0, *map(len, blobs)], dtype=np.int64)
         shard["pictures"] = np.frombuffer(b"".join(blobs), np.uint8)
         path = folder / f"shard-{number:05d}.safetensors"
-        write_atomic(path, lambda temporary, shard=shard: save_file(shard, temporary))
+        write_atomic(path, partial(save_file, shard))
         entries.append(
             {"file": path.name, "faces": len(rows), "bytes": path.stat().st_size, "sha256": file_sha256(path)}
         )

@@ -6,9 +6,9 @@ with one float32 scale per output channel (weight-only: arithmetic stays in floa
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from fraudit.diffusion.model.guided_checkpoint import load_strictly
 from fraudit.diffusion.model.unet import UNet, UNetConfig
 from fraudit.errors import ArtifactError, FrauditError, UsageError, suggest
 from fraudit.files.doors import check_ours, read_json
-from fraudit.files.store import write_atomic, write_text_atomic
+from fraudit.files.store import file_sha256, write_atomic, write_text_atomic
 
 FORMAT = 1
 KIND = "id3pm"
@@ -39,15 +39,6 @@ _MADE_BY = {KIND: "fraudit train", UPSCALER: "fraudit train-upscaler"}
 _KINDS = (KIND, UPSCALER, "linear")
 _UNFINISHED = "unfinished"
 NAMES = {KIND: "inverter", UPSCALER: "upscaler"}
-
-
-def file_sha256(path: Path) -> str:
-    """sha256 hex of a file's content."""
-    state = hashlib.sha256()
-    with open(path, "rb") as handle:
-        while block := handle.read(1 << 20):
-            state.update(block)
-    return state.hexdigest()
 
 
 def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
@@ -138,10 +129,10 @@ def save_inverter(
     folder.mkdir(parents=True, exist_ok=True)
     write_card(folder, {"format": FORMAT, "kind": kind, _UNFINISHED: True})
     parts = _files_of(_packed(state, dtype), max_bytes)
-    entries = []
+    entries: list[dict[str, Any]] = []
     for number, part in enumerate(parts, 1):
         path = folder / f"model-{number:05d}-of-{len(parts):05d}.safetensors"
-        write_atomic(path, lambda temporary, part=part: save_file(part, temporary))
+        write_atomic(path, partial(save_file, part))
         entries.append({"name": path.name, "sha256": file_sha256(path), "bytes": path.stat().st_size})
     for stale in (old & there) - {folder / entry["name"] for entry in entries}:
         stale.unlink()

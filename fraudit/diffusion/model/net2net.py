@@ -131,7 +131,7 @@ class _Growth:
         self._pour(target.time_embed[2], source.time_embed[2], self.embedding, self.embedding)
         for name in CONDITIONS:
             mine, theirs = getattr(target, name, None), getattr(source, name, None)
-            if isinstance(mine, nn.Embedding):
+            if isinstance(mine, nn.Embedding) and theirs is not None:
                 mine.weight.copy_(theirs.weight[:, self.embedding])
             elif mine is not None:
                 self._pour(mine, theirs, self.embedding, None)
@@ -201,6 +201,7 @@ class _Growth:
         elif isinstance(mine.skip_connection, nn.Conv2d):
             plain = nn.Conv2d(int(into.max()) + 1, int(out.max()) + 1, 1)
             plain.weight.copy_(torch.eye(len(plain.weight))[:, :, None, None])
+            assert plain.bias is not None
             plain.bias.zero_()
             self._pour(mine.skip_connection, plain, out, into)
 
@@ -219,6 +220,7 @@ class _Growth:
         scale = torch.cat([once, torch.ones(2 * len(channels))])
         scale = scale if mine.new_order else scale[back]
         mine.qkv.weight.mul_(scale[:, None, None])
+        assert mine.qkv.bias is not None
         mine.qkv.bias.mul_(scale)
         self._pour(mine.proj_out, theirs.proj_out, channels, channels)
 

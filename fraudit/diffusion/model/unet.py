@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
@@ -174,7 +174,10 @@ def timestep_embedding(timesteps: Tensor, dim: int, max_period: float = 10000.0)
     return F.pad(embedding, (0, dim % 2))
 
 
-def _zeroed(module: nn.Module) -> nn.Module:
+Part = TypeVar("Part", bound=nn.Module)
+
+
+def _zeroed(module: Part) -> Part:
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     return module
@@ -229,7 +232,7 @@ class AttentionBlock(nn.Module):
         self.new_order = new_order
         self.norm = Norm32(channels)
         self.qkv = nn.Conv1d(channels, 3 * channels, 1)
-        self.proj_out = _zeroed(nn.Conv1d(channels, channels, 1))
+        self.proj_out: nn.Conv1d = _zeroed(nn.Conv1d(channels, channels, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         batch, channels, height, width = x.shape

@@ -65,7 +65,7 @@ class GaussianDiffusion:
         self.timestep_map = respaced(steps, spacing)
         self.betas: F64 = full if len(self.timestep_map) == steps else respaced_betas(full, self.timestep_map)
         alphas = 1 - self.betas
-        self.alphas_cumprod: F64 = np.cumprod(alphas)
+        self.alphas_cumprod: F64 = np.cumprod(alphas, dtype=np.float64)
         self.alphas_cumprod_prev: F64 = np.append(1.0, self.alphas_cumprod[:-1])
         rest = 1 - self.alphas_cumprod
         # Ho et al. (2020), equations 6 and 7.

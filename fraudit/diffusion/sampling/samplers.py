@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,9 @@ from fraudit.diffusion.sampling.gaussian import GaussianDiffusion, Network, dyna
 from fraudit.diffusion.sampling.options import check_sampling
 from fraudit.errors import UsageError
 from fraudit.types import F64, I64, U8
+
+if TYPE_CHECKING:
+    from fraudit.diffusion.model.unet import UNet
 
 SIGMA_MAX = 80.0
 CHUNK = 4
@@ -76,8 +80,10 @@ def guided(
             told, untold = network(
                 torch.cat([x, x]),
                 torch.cat([t, t]),
-                None if identity is None else torch.cat([identity, null_identity]),
-                None if attributes is None else torch.cat([attributes, null_attributes]),
+                None if null_identity is None or identity is None else torch.cat([identity, null_identity]),
+                None
+                if null_attributes is None or attributes is None
+                else torch.cat([attributes, null_attributes]),
             ).chunk(2)
         eps = torch.lerp(untold[:, :3], told[:, :3], guidance)
         return torch.cat([eps, told[:, 3:]], dim=1)
@@ -276,6 +282,10 @@ def to_pictures(x: Tensor) -> U8:
     return levels.permute(0, 2, 3, 1).cpu().numpy()
 
 
+def _in_layout(network: Network, layout: torch.memory_format, x: Tensor, t: Tensor) -> Tensor:
+    return network(x.contiguous(memory_format=layout), t)
+
+
 def sample_pictures(
     network_of: Callable[[I64], Network],
     process: GaussianDiffusion,
@@ -314,9 +324,8 @@ def sample_pictures(
     with torch.inference_mode():
         for start in range(0, len(numbers), chunk):
             rows = np.minimum(np.arange(start, start + chunk), len(numbers) - 1)
-            ask = network_of(rows)
             x = run_sampler(
-                lambda x, t, ask=ask: ask(x.contiguous(memory_format=layout), t),
+                partial(_in_layout, network_of(rows), layout),
                 process,
                 SeededNoise(numbers[rows], where),
                 (3, size_px, size_px),
@@ -337,7 +346,7 @@ def sample_pictures(
 
 
 def upscale(
-    network: nn.Module,
+    network: UNet,
     pictures: U8,
     seeds: Sequence[int] | I64,
     *,

@@ -48,9 +48,9 @@ def respaced(steps: int, spacing: str | int | Sequence[int]) -> I64:
     """
     if isinstance(spacing, str) and spacing.startswith("ddim"):
         wanted = _counts(spacing[4:])[0]
-        for stride in range(1, steps + 1):
-            if len(range(0, steps, stride)) == wanted:
-                return np.arange(0, steps, stride, dtype=np.int64)
+        for every in range(1, steps + 1):
+            if len(range(0, steps, every)) == wanted:
+                return np.arange(0, steps, every, dtype=np.int64)
         raise UsageError(f"no integer stride takes exactly {wanted} of {steps} steps", "use plain respacing")
     if isinstance(spacing, str) and not spacing.strip():
         return np.arange(steps, dtype=np.int64)
@@ -87,4 +87,4 @@ def _counts(spacing: str | Sequence[int]) -> list[int]:
 def respaced_betas(betas: F64, kept: I64) -> F64:
     """f64[K]: betas of the process that visits only `kept`, with the same cumulative products there."""
     cumulative = np.cumprod(1 - betas)[kept]
-    return 1 - cumulative / np.append(1.0, cumulative[:-1])
+    return np.asarray(1 - cumulative / np.append(1.0, cumulative[:-1]))

@@ -37,7 +37,7 @@ from fraudit.diffusion.training.report import grid, write_picture
 from fraudit.diffusion.training.workflow import SAMPLES, origin_of
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError
-from fraudit.types import DEFAULT_GUIDANCE, F32, I64, Bool
+from fraudit.types import DEFAULT_GUIDANCE, F32, I64, Bool, unit_rows
 
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
 FEWEST = 100  # pairs of vectors, of faces and mirrors
@@ -67,10 +67,6 @@ class Translation:
     gain: float
     faces: int
     agreement: dict[str, Any]
-
-
-def _unit(vectors: F32) -> F32:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def fit_translation(vectors: F32, wanted: F32, people: I64, held_out: Bool) -> Translation:
@@ -107,7 +103,7 @@ def fit_translation(vectors: F32, wanted: F32, people: I64, held_out: Bool) -> T
     for ridge in RIDGES:
         matrix = solved(rest, ridge)
         answer = z[choosing] @ matrix
-        cosine = float((_unit(answer) * _unit(wanted[choosing])).sum(1).mean())
+        cosine = float((unit_rows(answer) * unit_rows(wanted[choosing])).sum(1).mean())
         gain = float(np.sqrt(np.square(wanted[choosing]).sum() / max(np.square(answer).sum(), 1e-12)))
         tried[ridge] = (cosine, gain)
     ridge = max(tried, key=lambda r: tried[r][0])
@@ -116,7 +112,7 @@ def fit_translation(vectors: F32, wanted: F32, people: I64, held_out: Bool) -> T
     _, firsts = np.unique(people[held_out], return_index=True)
     judged = np.flatnonzero(held_out)[firsts]
     agreement = paired_and_shuffled(
-        _unit((z[judged] @ matrix).astype(np.float32)), _unit(wanted[judged]), np.ones(len(judged), bool)
+        unit_rows((z[judged] @ matrix).astype(np.float32)), unit_rows(wanted[judged]), np.ones(len(judged), bool)
     )
     return Translation(
         mean.astype(np.float32),
@@ -169,7 +165,7 @@ def vectors_of_both(
     """
     centre, spread = state["centre"].numpy(), state["spread"].numpy()
     size = data.pictures.shape[1]
-    flipped = points[MIRRORED] * np.float32([-1, 1]) + np.float32([size - 1, 0])
+    flipped = points[MIRRORED] * np.array([-1, 1], np.float32) + np.array([size - 1, 0], np.float32)
     wanted, ok = [], []
     total = 2 * len(data)
     for mirror in (False, True):

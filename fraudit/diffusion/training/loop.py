@@ -51,6 +51,7 @@ from fraudit.diffusion.training.student import (
 )
 from fraudit.diffusion.training.student_questions import StudentQuestions
 from fraudit.diffusion.training.warm_start import conditioned, warm_start_weights
+from fraudit.embedding.devices import channels_last
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.files.store import write_atomic
 
@@ -105,7 +106,7 @@ class Trainer:
         network = build_unet(self.config)
         if closed_form is not None and isinstance(network, ClosedFormUNet):
             network.set_closed_form(closed_form)
-        self.network = network.to(self.device, memory_format=torch.channels_last).train()
+        self.network = channels_last(network, self.device).train()
         self.process = GaussianDiffusion(preset.schedule, learn_sigma=self.config.learn_sigma)
         self.ema = Ema(self.network, preset.ema)
         cuda = self.device.type == "cuda"
@@ -351,7 +352,7 @@ class Trainer:
 
     def averaged(self) -> UNet:
         """A network in evaluation mode with the averaged weights."""
-        network = build_unet(self.config).to(self.device, memory_format=torch.channels_last)
+        network = channels_last(build_unet(self.config), self.device)
         network.load_state_dict(self.ema.state_dict())
         return network.eval()
 

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from fraudit.diffusion.sampling import counter_noise
 from fraudit.diffusion.sampling.samplers import BRIGHTNESS
+from fraudit.embedding.devices import channels_last
 from fraudit.files.store import write_atomic
 
 WIDTHS = (32, 64, 128, 256)
@@ -179,7 +180,7 @@ def fit_student(
         about: what it is fitted to; a file of anything else is replaced.
     """
     torch.manual_seed(seed)
-    student = Student(size_px, dim).to(device, memory_format=torch.channels_last).train()
+    student = channels_last(Student(size_px, dim), device).train()
     optimizer = torch.optim.AdamW(student.parameters(), lr=LR, weight_decay=WEIGHT_DECAY, fused=True)
     start = _taken_up(path, about, student, optimizer)
     for step in range(start, steps):
@@ -257,4 +258,4 @@ def load_student(path: Path, about: dict[str, str], size_px: int, dim: int, step
     if done != steps or set(tensors) != set(student.state_dict()):
         return None
     student.load_state_dict(tensors)
-    return student.to(memory_format=torch.channels_last).eval().requires_grad_(False)
+    return channels_last(student).eval().requires_grad_(False)

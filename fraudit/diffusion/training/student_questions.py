@@ -25,6 +25,7 @@ from fraudit.diffusion.model.conditioning import scaled_identity
 from fraudit.diffusion.sampling import counter_noise
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
 from fraudit.diffusion.training.evaluate import embed_pictures
+from fraudit.embedding.devices import channels_last
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.files.store import write_atomic
@@ -116,7 +117,7 @@ def ask_about_predictions(
     if make and _read(path, digest) is None:
         network = load_inverter_network(init)[0]
         assert isinstance(network, ClosedFormUNet)
-        network.to(device, memory_format=torch.channels_last)
+        channels_last(network, device)
         process = GaussianDiffusion(card["schedule"], learn_sigma=False)
         rows = np.flatnonzero(~data.held_out)
         pictures, vectors = [], []
@@ -171,7 +172,7 @@ def _predicted(
 def _write(path: Path, pictures: U8, vectors: F32, digest: str) -> None:
     from safetensors.numpy import save_file
 
-    tensors = {"pictures": np.ascontiguousarray(pictures), "vectors": vectors.astype(np.float32)}
+    tensors: dict[str, np.ndarray] = {"pictures": np.ascontiguousarray(pictures), "vectors": vectors.astype(np.float32)}
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"digest": digest}))
 
 

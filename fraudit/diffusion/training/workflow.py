@@ -108,7 +108,7 @@ def origin_of(folder: Path, kind: str = KIND) -> dict[str, Any]:
     card = read_inverter_card(folder, kind)
     wanted = ("embedder", "embedder_fingerprint", "preset", "steps", "batch")
     found = {key: card[key] for key in wanted if key in card}
-    before = {key: card[key] for key in ("adapted_from", "init") if key in card}
+    before: dict[str, Any] = {key: card[key] for key in ("adapted_from", "init") if key in card}
     return {**found, "weights_sha256": [entry["sha256"] for entry in card["files"]], **before}
 
 

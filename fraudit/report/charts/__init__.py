@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable
+from typing import Any
 
 import matplotlib
 
@@ -23,7 +24,7 @@ from fraudit.types import Figure
 WIDE_PX = 760
 NARROW_PX = 350
 
-KINDS: dict[str, Callable[[dict, int], Canvas]] = {
+KINDS: dict[str, Callable[[dict[str, Any], int], Canvas]] = {
     "lines": draw_lines,
     "dots": draw_dots,
     "heatmap": draw_heatmap,

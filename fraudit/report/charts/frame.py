@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 
@@ -66,7 +67,7 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
 def draw_marks(
     canvas: Canvas,
     ax: Axes,
-    marks: Sequence[dict],
+    marks: Sequence[dict[str, Any]],
     x: Scale | None,
     y: Scale | None,
     box: Box,

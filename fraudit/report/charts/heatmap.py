@@ -40,7 +40,7 @@ def cell_decimals(values: NDArray[np.float64]) -> int:
     return 2 if top >= 0.1 or top == 0 else 4
 
 
-def _norm(data: dict, values: NDArray[np.float64]) -> Any:
+def _norm(data: dict[str, Any], values: NDArray[np.float64]) -> Any:
     usable = values[np.isfinite(values)]
     low, high = (float(usable.min()), float(usable.max())) if usable.size else (0.0, 1.0)
     if data.get("scale") == "diverging":
@@ -70,7 +70,7 @@ def ink_on(colour: tuple[float, ...]) -> str:
     return "#111111" if (light + 0.05) ** 2 > 1.05 * 0.05 else "#ffffff"
 
 
-def draw_heatmap(data: dict, width: int) -> Canvas:
+def draw_heatmap(data: dict[str, Any], width: int) -> Canvas:
     """`heatmap`: a grid of values, coloured by cividis (or a diverging map around `center`)."""
     rows, columns = ([printable(label) for label in data[key]] for key in ("rows", "columns"))
     shape = (len(rows), len(columns))
@@ -134,8 +134,9 @@ def draw_heatmap(data: dict, width: int) -> Canvas:
             look: dict[str, Any] = {"facecolor": colour or "none", "edgecolor": RULE if absent else PAPER}
             ax.add_patch(Rectangle((x, tops[i]), cell, row_px, linewidth=1, **look))
             if legible:
-                drawn = intervals and lows is not None and highs is not None
-                ends = (lows[i, j], highs[i, j]) if drawn else (np.nan, np.nan)
+                ends = (np.nan, np.nan)
+                if intervals and lows is not None and highs is not None:
+                    ends = (lows[i, j], highs[i, j])
                 _cell_text(canvas, say(value), ends_of(*ends), ink_on(colour) if colour else MUTED,
                            (x + cell / 2, tops[i] + row_px / 2, cell))  # fmt: skip
     if not legible:

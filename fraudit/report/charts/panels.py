@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from fraudit.formatting import printable
 from fraudit.report.charts.canvas import DASHES, MARKERS, SMALL_PX, TEXT_PX, Canvas, fit, text_px
@@ -16,14 +17,14 @@ LABEL_PX = 104.0  # room for a label at a line's end in a small multiple
 class Series:
     """One series with the colour, dash and marker its name has in every panel."""
 
-    def __init__(self, data: dict, colour: str, order: int) -> None:
+    def __init__(self, data: dict[str, Any], colour: str, order: int) -> None:
         self.data, self.colour = data, colour
         self.name = printable(data.get("name", ""))
         self.dash = DASHES[order % len(DASHES)]
         self.marker = MARKERS[order % len(MARKERS)]
 
 
-def styled(series: list[dict], originals: list[dict] | None = None) -> list[Series]:
+def styled(series: list[dict[str, Any]], originals: list[dict[str, Any]] | None = None) -> list[Series]:
     """Looks by name; where every panel has one series, nothing needs telling apart and all look the same.
 
     Args:
@@ -44,7 +45,7 @@ def styled(series: list[dict], originals: list[dict] | None = None) -> list[Seri
     return [Series(s, colours[i], orders.index(i)) for s, i in zip(originals or series, looks, strict=True)]
 
 
-def disjoint(series: list[dict]) -> bool:
+def disjoint(series: list[dict[str, Any]]) -> bool:
     """Whether there are panels and no name appears in two of them, so that each panel labels its own."""
     homes: dict[str, set[str]] = {}
     for one in series:

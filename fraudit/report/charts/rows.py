@@ -18,10 +18,10 @@ PERCENT = "\u202f%"
 ROW_PX = 26.0
 GROUP_PX = 30.0
 Say = Callable[[float], str]
-Panel = tuple[str, list[dict]]
+Panel = tuple[str, list[dict[str, Any]]]
 
 
-def _interval_words(row: dict, say: Say) -> str:
+def _interval_words(row: dict[str, Any], say: Say) -> str:
     if row.get("value") is None:
         return ""
     if row.get("low") is None or row.get("high") is None:
@@ -30,14 +30,14 @@ def _interval_words(row: dict, say: Say) -> str:
     return f"{say(row['value'])} ({low.removesuffix(PERCENT)} to {high})"
 
 
-def _values(rows: Sequence[dict]) -> list[float | None]:
+def _values(rows: Sequence[dict[str, Any]]) -> list[float | None]:
     return [row.get(key) for row in rows for key in ("value", "low", "high", "compare")]
 
 
 class RowLayout:
     """Vertical places of rows and group headings, shared by all panels side by side."""
 
-    def __init__(self, rows: Sequence[dict], label_px: float) -> None:
+    def __init__(self, rows: Sequence[dict[str, Any]], label_px: float) -> None:
         self.label_px = label_px
         self.places: dict[tuple[str, str], float] = {}
         self.headings: list[tuple[str, float]] = []
@@ -58,12 +58,12 @@ class RowLayout:
             y += ROW_PX
         self.height = max(y, ROW_PX)
 
-    def of(self, row: dict) -> float:
+    def of(self, row: dict[str, Any]) -> float:
         """Middle of a row, from the plot's top."""
         return self.places[(printable(row.get("group") or ""), printable(row.get("label", "")))]
 
 
-def draw_dots(data: dict, width: int) -> Canvas:
+def draw_dots(data: dict[str, Any], width: int) -> Canvas:
     """`dots`: a dot and its interval per row, a hollow one to compare with, blocks by group."""
     rows = list(data.get("rows", []))
     names = list(dict.fromkeys(row.get("panel") or "" for row in rows)) or [""]
@@ -74,7 +74,7 @@ def draw_dots(data: dict, width: int) -> Canvas:
     return _draw_rows(data, panels, width, bars=False)
 
 
-def draw_bars(data: dict, width: int) -> Canvas:
+def draw_bars(data: dict[str, Any], width: int) -> Canvas:
     """`bars`: a bar from zero per row, with its interval."""
     return _draw_rows(data, [("", list(data.get("rows", [])))], width, bars=True)
 
@@ -94,7 +94,7 @@ def _geometry(panels: list[Panel], say: Say, width: int) -> tuple[float, float, 
     return label, full if shown else plain, sizes, shown
 
 
-def _draw_rows(data: dict, panels: list[Panel], width: int, *, bars: bool) -> Canvas:
+def _draw_rows(data: dict[str, Any], panels: list[Panel], width: int, *, bars: bool) -> Canvas:
     everything = [row for _, rows in panels for row in rows]
     marks = list(data.get("marks") or [])
     at_x = [m["value"] for m in marks if m["axis"] == "x"]
@@ -158,7 +158,8 @@ def _draw_rows(data: dict, panels: list[Panel], width: int, *, bars: bool) -> Ca
 
 
 def _draw_partial_mark(
-    canvas: Canvas, ax: Any, mark: dict, rows: Sequence[dict], scale: Scale, layout: RowLayout, box: Box
+    canvas: Canvas, ax: Any, mark: dict[str, Any], rows: Sequence[dict[str, Any]], scale: Scale, layout: RowLayout,
+    box: Box,
 ) -> None:
     """A mark of one of several stacked panels, along the rows of that panel alone; named on its heading's line."""
     at = [layout.of(row) for row in rows if row.get("stacked") == mark.get("panel")]
@@ -174,13 +175,13 @@ def _draw_partial_mark(
 def _draw_row(
     canvas: Canvas,
     ax: Any,
-    row: dict,
+    row: dict[str, Any],
     scale: Scale,
     layout: RowLayout,
     box: Box,
     *,
     bars: bool,
-    say: Callable[[dict], str] | None,
+    say: Callable[[dict[str, Any]], str] | None,
     plain: Say,
 ) -> None:
     y = layout.of(row)
@@ -233,7 +234,7 @@ def _draw_row(
     canvas.text(left + width + 10, top + y, words, size=SMALL_PX, colour=MUTED)
 
 
-def _compare_key(canvas: Canvas, data: dict, compare: str, width: int) -> None:
+def _compare_key(canvas: Canvas, data: dict[str, Any], compare: str, width: int) -> None:
     own = printable(data["x"].get("label") or "value")
     own = fit(own, width / 2 - 30, TEXT_PX, 1)[0]
     canvas.stroke([6], [9], INK, marker="o")
@@ -255,7 +256,7 @@ def _compare_key(canvas: Canvas, data: dict, compare: str, width: int) -> None:
     canvas.text(x + 10, 9, fit(compare, width - x - 14, TEXT_PX, 1)[0])
 
 
-def _draw_sizes(canvas: Canvas, rows: Sequence[dict], layout: RowLayout, left: float, top: float) -> None:
+def _draw_sizes(canvas: Canvas, rows: Sequence[dict[str, Any]], layout: RowLayout, left: float, top: float) -> None:
     """How many each row rests on, as a bar, so that a small group looks small."""
     sizes: dict[float, int] = {}
     for row in rows:
@@ -272,7 +273,7 @@ def _draw_sizes(canvas: Canvas, rows: Sequence[dict], layout: RowLayout, left: f
         canvas.text(left, top + y - 2, number(float(n), 0), size=SMALL_PX, colour=MUTED)
 
 
-def _stack(data: dict, panels: list[Panel], width: int) -> Canvas:
+def _stack(data: dict[str, Any], panels: list[Panel], width: int) -> Canvas:
     """Panels one under the other, each row group headed by the panel's name: for narrow screens."""
     rows = []
     for name, members in panels:

@@ -80,7 +80,7 @@ class Scale:
         low, high = _transform(self.kind, np.array([self.low, self.high]))
         return float(low), float(high)
 
-    def words(self, rows: Sequence[dict]) -> Callable[[float], str]:
+    def words(self, rows: Sequence[dict[str, Any]]) -> Callable[[float], str]:
         """How this axis says values beside rows: the same decimals for all, two digits each on a log axis."""
         scale, sign = (100.0, "\u202f%") if self.as_percent else (1.0, "")
         if self.kind != "linear":
@@ -129,7 +129,7 @@ class Scale:
 
 
 def scale_of(
-    axis: dict,
+    axis: dict[str, Any],
     values: Iterable[float | None],
     marks: Iterable[float] = (),
     *,

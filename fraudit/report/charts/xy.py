@@ -17,15 +17,17 @@ from fraudit.report.charts.svgtext import INK, MUTED
 MOST_POINTS = 240
 
 
-def _on(marks: list[dict], axis: str) -> list[float]:
+def _on(marks: list[dict[str, Any]], axis: str) -> list[float]:
     return [mark["value"] for mark in marks if mark["axis"] == axis]
 
 
-def _marks_of(marks: list[dict], panel: str) -> list[dict]:
+def _marks_of(marks: list[dict[str, Any]], panel: str) -> list[dict[str, Any]]:
     return [mark for mark in marks if mark.get("panel", panel) == panel]
 
 
-def _line_scale(data: dict, axis: str, panel: str, series: list[Series], marks: list[dict]) -> Scale:
+def _line_scale(
+    data: dict[str, Any], axis: str, panel: str, series: list[Series], marks: list[dict[str, Any]]
+) -> Scale:
     """The panel's own scale of an axis, else the one all panels without their own share."""
     overrides = data.get("panels") or {}
     own = overrides.get(panel, {}).get(axis)
@@ -39,7 +41,7 @@ def _line_scale(data: dict, axis: str, panel: str, series: list[Series], marks: 
     return scale_of(own or data[axis], values, _on(marks, axis), zero=axis == "y", exact=pointed)
 
 
-def draw_lines(data: dict, width: int) -> Canvas:
+def draw_lines(data: dict[str, Any], width: int) -> Canvas:
     """`lines`: series with interval bands or bars, small multiples by panel."""
     series = styled(list(data.get("series", [])))
     panels = panels_of(series)
@@ -120,7 +122,7 @@ def _label_ends(canvas: Canvas, members: list[Series], x: Scale, y: Scale, box: 
         canvas.lines(left + width + 8, place, text, colour=one.colour, weight=700)
 
 
-def draw_scatter(data: dict, width: int) -> Canvas:
+def draw_scatter(data: dict[str, Any], width: int) -> Canvas:
     """`scatter`: points told apart by colour and marker, with their labels beside them."""
     series = styled(list(data.get("series", [])))
     marks = list(data.get("marks") or [])
@@ -156,7 +158,7 @@ def draw_scatter(data: dict, width: int) -> Canvas:
     return canvas
 
 
-def draw_histogram(data: dict, width: int) -> Canvas:
+def draw_histogram(data: dict[str, Any], width: int) -> Canvas:
     """`histogram`: step outlines of equal area, each labelled at its peak."""
     series = styled(list(data.get("series", [])))
     panels = panels_of(series)
@@ -204,7 +206,7 @@ def _outline(ax: Any, one: Series, x: Scale) -> tuple[float, float]:
     return float((edges[peak] + edges[peak + 1]) / 2), float(heights[peak])
 
 
-def densities(data: dict, edges: NDArray[np.float64]) -> NDArray[np.float64]:
+def densities(data: dict[str, Any], edges: NDArray[np.float64]) -> NDArray[np.float64]:
     """Heights that give every series the area 1, so that few and many pairs compare."""
     given = data.get("density") or data.get("counts") or []
     values = np.array([0.0 if v is None else v for v in given], float)

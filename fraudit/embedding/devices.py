@@ -1,0 +1,33 @@
+"""On which device a torch network runs."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+    Module = TypeVar("Module", bound=nn.Module)
+
+
+def device_name(asked: str = "") -> str:
+    """`asked`, else $FRAUDIT_DEVICE, else a GPU where torch finds one, else the CPU."""
+    named = asked or os.environ.get("FRAUDIT_DEVICE", "")
+    if named:
+        return named
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def channels_last(network: Module, device: torch.device | str | None = None) -> Module:
+    """The network on `device` (None: where it is), its weights in the memory format that convolutions are fastest in.
+
+    Raises:
+        RuntimeError, AssertionError: torch has no such device.
+    """
+    import torch
+
+    return network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
