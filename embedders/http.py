@@ -46,7 +46,9 @@ _REDIRECTS = 3
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _HEADER_VALUE = re.compile(r"[ -~]*")
 _SECONDS = re.compile(r"[0-9]{1,9}")
-_GUESSES = 20  # so many answers that seem to say `no face`, and not one with a face, are taken for a wrong request
+_GUESSES = (
+    20  # so many answers that seem to say `no face`, and not one with a face, are taken for a wrong request
+)
 
 
 @dataclass(frozen=True, slots=True)

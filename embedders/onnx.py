@@ -39,7 +39,14 @@ def _session_errors() -> tuple[type[BaseException], ...]:
     """What onnxruntime raises: its classes share no base but Exception."""
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-    names: tuple[str, ...] = ("Fail", "InvalidArgument", "InvalidGraph", "InvalidProtobuf", "NoModel", "NoSuchFile")
+    names: tuple[str, ...] = (
+        "Fail",
+        "InvalidArgument",
+        "InvalidGraph",
+        "InvalidProtobuf",
+        "NoModel",
+        "NoSuchFile",
+    )
     names += ("NotImplemented", "RuntimeException", "EPFail", "ModelLoaded", "EngineError")
     kinds = [getattr(state, name) for name in names if hasattr(state, name)]
     return (*kinds, RuntimeError, ValueError)
@@ -209,7 +216,9 @@ def load_model(
         session = _session(model, 1, blob)
         pool = ThreadPoolExecutor(threads, thread_name_prefix="onnx")
     if not np.isfinite(alone).all() or not np.isfinite(forward(np.full_like(two[:1], 128))).all():
-        raise WeightsError(f"{spec.name}: answers NaN or infinity for a made-up picture", "check mean and std")
+        raise WeightsError(
+            f"{spec.name}: answers NaN or infinity for a made-up picture", "check mean and std"
+        )
     best = max(fixed * threads, 32 // fixed * fixed) if fixed else batch_size or (128 if on_gpu else 32)
     return LoadedEmbedder(
         spec=spec,

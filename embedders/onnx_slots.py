@@ -64,7 +64,8 @@ def choose_input(inputs: Sequence[Any], name: str, stated: Mapping[str, Any], mo
     for key in stated:
         if key not in known or key == name:
             raise UsageError(
-                f"{model.name}: inputs sets {_name(key)}, which is no other input", f"it has {described(inputs)}"
+                f"{model.name}: inputs sets {_name(key)}, which is no other input",
+                f"it has {described(inputs)}",
             )
     rest = [slot for slot in inputs if slot.name not in stated]
     pictures = [slot for slot in rest if slot.name == name] if name else picture_slots(rest) or rest
@@ -101,7 +102,9 @@ def constants(inputs: Sequence[Any], stated: Mapping[str, Any], where: str) -> d
         value, dtype = stated[slot.name], _DTYPES.get(slot.type)
         is_bool = isinstance(value, bool)
         if dtype is None:
-            raise UsageError(f"{where}: input {_name(slot.name)} is {slot.type}; a card sets numbers and true or false")
+            raise UsageError(
+                f"{where}: input {_name(slot.name)} is {slot.type}; a card sets numbers and true or false"
+            )
         try:
             plain = isinstance(value, bool | int | float | list)
             if not plain or (is_bool != (dtype is np.bool_) and not isinstance(value, list)):
@@ -132,7 +135,9 @@ def choose_output(outputs: Sequence[Any], name: str, dim: int, model: Path) -> A
     fit = [slot for slot in outputs if numbers(slot) == dim]
     if fit:
         named = " or ".join(f"output = {_name(slot.name)}" for slot in fit[:4])
-        hint = f"name it in the card: {named} ({'has' if len(fit) == 1 else 'have'} {dim} numbers, as dim says)"
+        hint = (
+            f"name it in the card: {named} ({'has' if len(fit) == 1 else 'have'} {dim} numbers, as dim says)"
+        )
     else:
         hint = f"none of them states {dim} numbers, as dim says; name one in the card: output = '...'"
     raise UsageError(
@@ -202,7 +207,7 @@ def draw_card(model: Path, inputs: Sequence[Any], outputs: Sequence[Any]) -> Dra
         "mean = 127.5  # not in the file: input = (pixel - mean) / std, for pixels from 0 to 255",
         "std = 127.5  # not in the file",
         'channels = "RGB"  # not in the file; or "BGR"',
-        f'template = {json.dumps("arcface-112") if known else "..."}  # not in the file: how its faces are aligned',
+        f"template = {json.dumps('arcface-112') if known else '...'}  # not in the file: how its faces are aligned",
         f"dim = {dim or '...'}  # numbers in a vector",
     ]
     unknown += ["mean", "std", "channels", "template"] + ([] if dim else ["dim"])

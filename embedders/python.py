@@ -150,7 +150,9 @@ def _probe(function: Any, target: str, size: tuple[int, ...]) -> tuple[int, tupl
     if stated is None and silent:
         flat = np.full((1, *probe.shape[1:]), 128, np.uint8)  # some functions answer a flat picture alone
         single = function_answer(function, flat, target)
-        if isinstance(single, np.ndarray) or (isinstance(single, list | tuple) and single and single[0] is not None):
+        if isinstance(single, np.ndarray) or (
+            isinstance(single, list | tuple) and single and single[0] is not None
+        ):
             return checked(single, 1, target, None).shape[1], ()
         raise DataError(
             f"python:{target} finds no face in a made-up picture, so that the length of its vectors is not known",

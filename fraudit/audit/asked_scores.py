@@ -191,9 +191,13 @@ class AskedScores:
         achieved = float(np.mean(impostor >= value))
         whose = "that the set declares and that" if self.context.declared is not None else "of people that"
         return Threshold(
-            value, fmr, achieved, n, n >= 3 / fmr,
+            value,
+            fmr,
+            achieved,
+            n,
+            n >= 3 / fmr,
             f"chosen for FMR {fmr_words(fmr)} on {n:,} impostor pairs {whose} are not judged (achieved {achieved:.2g})",
-        )  # fmt: skip
+        )
 
     def calibration(self, threshold: Threshold) -> CalibrationScores:
         impostor, one, other = self._impostor()
@@ -243,11 +247,17 @@ class AskedScores:
             for g in names
         }
         return GroupErrors(
-            people, names, faces,
-            rates_by_group(matched[impostor], label[impostor], left[impostor], right[impostor]), cross, (), fnmr,
-            acquired, "" if fnmr else f"fewer than two groups have {min_genuine} judged genuine pairs",
+            people,
+            names,
+            faces,
+            rates_by_group(matched[impostor], label[impostor], left[impostor], right[impostor]),
+            cross,
+            (),
+            fnmr,
+            acquired,
+            "" if fnmr else f"fewer than two groups have {min_genuine} judged genuine pairs",
             {g: _lost(asked, g, known, subjects) for g in names},
-        )  # fmt: skip
+        )
 
     # -- corrupted probes
 

@@ -139,9 +139,12 @@ def read_params(values: Mapping[str, Any], analyses: Sequence[Analysis]) -> tupl
 
 
 def choose(
-    context: AnalysisContext, pictures: AskedPictures, params: Params, wanted: Sequence[tuple[Analysis, Any]],
+    context: AnalysisContext,
+    pictures: AskedPictures,
+    params: Params,
+    wanted: Sequence[tuple[Analysis, Any]],
     share: float,
-) -> AskingPlan:  # fmt: skip
+) -> AskingPlan:
     """The pairs to ask about; a smaller `share` asks a part of what a larger one does.
 
     Raises:
@@ -233,9 +236,12 @@ def budget(plan: AskingPlan, pictures: AskedPictures, runtime: ScorerRuntime, sh
 
 
 def plan_within(
-    context: AnalysisContext, pictures: AskedPictures, runtime: ScorerRuntime, params: Params,
+    context: AnalysisContext,
+    pictures: AskedPictures,
+    runtime: ScorerRuntime,
+    params: Params,
     wanted: Sequence[tuple[Analysis, Any]],
-) -> tuple[AskingPlan, Budget]:  # fmt: skip
+) -> tuple[AskingPlan, Budget]:
     """The largest plan that the runtime's budget allows.
 
     Args:

@@ -89,9 +89,14 @@ def show_corrupted(
 
 
 def corrupted_crop(
-    context: AnalysisContext, corruption: Corruption, severity: int, face: int, crop: U8, copy: tuple[U8, F32],
+    context: AnalysisContext,
+    corruption: Corruption,
+    severity: int,
+    face: int,
+    crop: U8,
+    copy: tuple[U8, F32],
     label: str,
-) -> U8:  # fmt: skip
+) -> U8:
     """The aligned face as it looks under a corruption, for a gallery: u8[h,w,3]."""
     template = context.embedder.spec.preprocess.template
     if corruption.domain == "picture":
@@ -106,9 +111,16 @@ def _rng(context: AnalysisContext, corruption: Corruption, face: int, label: str
 
 
 def _show(
-    context: AnalysisContext, corruption: Corruption, severity: int, chunk: Sequence[int],
-    copies: Sequence[tuple[U8, F32]], crops: U8, where: str, redetect: bool, label: str,
-) -> Embeddings:  # fmt: skip
+    context: AnalysisContext,
+    corruption: Corruption,
+    severity: int,
+    chunk: Sequence[int],
+    copies: Sequence[tuple[U8, F32]],
+    crops: U8,
+    where: str,
+    redetect: bool,
+    label: str,
+) -> Embeddings:
     rngs = [_rng(context, corruption, face, label) for face in chunk]
     if corruption.domain == "landmarks":
         moved = [

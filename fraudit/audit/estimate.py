@@ -94,10 +94,16 @@ class Estimate:
             said += [] if seconds is None else [f"about {duration(seconds)}"]
             lines.append(f"  {name}: {', '.join(said)}")
         lines += [f"  {name}: not run: {why}" for name, why in self.skipped.items()]
-        time_ = "the time is the service's" if self.total is None else f"about {duration(self.total)} on this machine"
+        time_ = (
+            "the time is the service's"
+            if self.total is None
+            else f"about {duration(self.total)} on this machine"
+        )
         lines.append(f"  together: {self.questions:,} questions, {time_}, statistics not counted")
         if self.judges:
-            lines.append(f"  every judge is shown the set and the inverter's pictures too ({self.judges}, not counted)")
+            lines.append(
+                f"  every judge is shown the set and the inverter's pictures too ({self.judges}, not counted)"
+            )
         return "\n".join(lines)
 
 
@@ -116,7 +122,14 @@ def estimate(plan: AuditPlan) -> Estimate:
     inverter, missing = find_inverter(plan.inverter, box.loaded)
     locate = None if faces.landmarks is not None else Locator(plan.detector or "", plan.several_faces)
     context = AnalysisContext(
-        plan, faces, box, store=Store(), run_dir=Path(), locate=locate, inverter=inverter, inverter_missing=missing
+        plan,
+        faces,
+        box,
+        store=Store(),
+        run_dir=Path(),
+        locate=locate,
+        inverter=inverter,
+        inverter_missing=missing,
     )
     parts = {"embedding": Work(len(faces), 0, len(faces) if locate else 0)}
     skipped: dict[str, str] = {}
@@ -135,12 +148,15 @@ def estimate(plan: AuditPlan) -> Estimate:
     pictures = any(work.pictures for work in parts.values())
     try:
         return Estimate(
-            f"{box.spec.name} on {faces.name}", len(faces), parts, skipped,
+            f"{box.spec.name} on {faces.name}",
+            len(faces),
+            parts,
+            skipped,
             None if remote else _face_seconds(box),
             _picture_seconds(inverter, box, plan) if inverter is not None and pictures else None,
             _locating_seconds(context, locate) if locate else None,
             len(plan.judges),
-        )  # fmt: skip
+        )
     finally:
         if box.loaded.close:
             box.loaded.close()

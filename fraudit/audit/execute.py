@@ -48,10 +48,17 @@ def choose_analyses(plan: AuditPlan, *tables: str) -> list[Analysis]:
 
 
 def execute(
-    context: AnalysisContext, chosen: Chosen, boxes: ExitStack, inputs: Callable[[], Mapping[str, Any]],
-    plan: Mapping[str, Any], *, command: str = "", report: Reporter | None = None, overwrite: bool = False,
+    context: AnalysisContext,
+    chosen: Chosen,
+    boxes: ExitStack,
+    inputs: Callable[[], Mapping[str, Any]],
+    plan: Mapping[str, Any],
+    *,
+    command: str = "",
+    report: Reporter | None = None,
+    overwrite: bool = False,
     started: float | None = None,
-) -> RunRecord:  # fmt: skip
+) -> RunRecord:
     """Run every analysis into `context.run_dir`: run.json, scores.csv, vectors.npz where there are vectors, artifacts.
 
     Args:
@@ -66,9 +73,14 @@ def execute(
     with boxes:
         claim_folder(context.run_dir, overwrite)
         record = RunRecord(
-            dict(plan), environment(context.plan, command), {}, (), (), status="incomplete",
+            dict(plan),
+            environment(context.plan, command),
+            {},
+            (),
+            (),
+            status="incomplete",
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        )  # fmt: skip
+        )
         record.save(context.run_dir)
         context.scores.begin()
         record = replace(record, inputs=inputs())

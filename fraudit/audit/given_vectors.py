@@ -155,9 +155,16 @@ def run_given(
         FrauditError: the folder is taken, or no picture has a vector.
     """
     return run_stored(
-        audit.plan, audit.faces, audit.model, run_dir, audit.stated, locate=audit.locate,
-        command=audit.plan.command("--vectors", str(audit.file)), overwrite=overwrite, reporter=reporter,
-    )  # fmt: skip
+        audit.plan,
+        audit.faces,
+        audit.model,
+        run_dir,
+        audit.stated,
+        locate=audit.locate,
+        command=audit.plan.command("--vectors", str(audit.file)),
+        overwrite=overwrite,
+        reporter=reporter,
+    )
 
 
 def expected(audit: GivenAudit) -> dict[str, str]:

@@ -38,9 +38,11 @@ def scorer_inputs(context: AnalysisContext, runtime: ScorerRuntime) -> dict[str,
     locator = context.locator
     finder = locator.detector.fingerprint if locator else "none: the set declares its landmarks"
     return {
-        "dataset": _dataset(context, finder), "embedder": _scorer(runtime), "judges": [],
+        "dataset": _dataset(context, finder),
+        "embedder": _scorer(runtime),
+        "judges": [],
         "inverter": {"missing": NEEDS_VECTORS},
-    }  # fmt: skip
+    }
 
 
 def _dataset(context: AnalysisContext, finder: str) -> dict[str, Any]:

@@ -57,13 +57,28 @@ def run_plan(
         inverter, inverter_missing = find_inverter(plan.inverter, runtime.loaded)
         locate = None if faces.landmarks is not None else Locator(plan.detector or "", plan.several_faces)
         context = AnalysisContext(
-            plan, faces, runtime, store=store, run_dir=run_dir, locate=locate, judges=judges, inverter=inverter,
-            inverter_missing=inverter_missing, say=report.say, show_progress=report.progress,
-        )  # fmt: skip
+            plan,
+            faces,
+            runtime,
+            store=store,
+            run_dir=run_dir,
+            locate=locate,
+            judges=judges,
+            inverter=inverter,
+            inverter_missing=inverter_missing,
+            say=report.say,
+            show_progress=report.progress,
+        )
         return execute(
-            context, chosen, boxes, lambda: inputs(context), plan.as_dict(), report=report, overwrite=overwrite,
+            context,
+            chosen,
+            boxes,
+            lambda: inputs(context),
+            plan.as_dict(),
+            report=report,
+            overwrite=overwrite,
             started=started,
-        )  # fmt: skip
+        )
 
 
 def read_faces(plan: AuditPlan, report: Reporter) -> FaceSet:

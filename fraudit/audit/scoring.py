@@ -72,9 +72,15 @@ def prepare(
         boxes.callback(runtime.close)
         locate = None if faces.landmarks is not None else Locator(plan.detector or "", plan.several_faces)
         context = AnalysisContext(
-            plan, faces, None, store=Store(), run_dir=run_dir, locate=locate, say=report.say,
+            plan,
+            faces,
+            None,
+            store=Store(),
+            run_dir=run_dir,
+            locate=locate,
+            say=report.say,
             show_progress=report.progress,
-        )  # fmt: skip
+        )
         pictures = AskedPictures(context, runtime.spec.preprocess)
         report.say("counting queries")
         wanted = [(a, own[a.name]) for a in analyses if a.name in own]

@@ -104,25 +104,42 @@ class StoredVectors:
 
 
 def faces_of(
-    name: str, ids: Sequence[str], subjects: I64, attributes: Mapping[str, NDArray[Any]] | None = None,
-    pairs: PairList | None = None, identified: bool = True,
-) -> FaceSet:  # fmt: skip
+    name: str,
+    ids: Sequence[str],
+    subjects: I64,
+    attributes: Mapping[str, NDArray[Any]] | None = None,
+    pairs: PairList | None = None,
+    identified: bool = True,
+) -> FaceSet:
     """A face set without pictures that knows who is who, or (not `identified`) which pairs the set declared."""
     digest = hashlib.sha256("\0".join(ids).encode() + np.ascontiguousarray(subjects).tobytes())
     for key in sorted(attributes or {}):
         digest.update(key.encode() + "\0".join(map(str, (attributes or {})[key])).encode())
     return FaceSet(
-        name, tuple(ids), np.asarray(subjects, np.int64), dict(attributes or {}),
-        np.repeat(ARCFACE_112[None], len(ids), axis=0), pairs, digest.hexdigest(), no_picture, no_picture,
+        name,
+        tuple(ids),
+        np.asarray(subjects, np.int64),
+        dict(attributes or {}),
+        np.repeat(ARCFACE_112[None], len(ids), axis=0),
+        pairs,
+        digest.hexdigest(),
+        no_picture,
+        no_picture,
         identified,
-    )  # fmt: skip
+    )
 
 
 def run_vectors(
-    faces: FaceSet, model: StoredVectors, run_dir: Path, *, only: Sequence[str] | None = None,
-    params: Mapping[str, Mapping[str, Any]] | None = None, seed: int = 0, overwrite: bool = False,
+    faces: FaceSet,
+    model: StoredVectors,
+    run_dir: Path,
+    *,
+    only: Sequence[str] | None = None,
+    params: Mapping[str, Mapping[str, Any]] | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
     distinct: bool = False,
-) -> RunRecord:  # fmt: skip
+) -> RunRecord:
     """Audit stored vectors into `run_dir`: run.json, scores.csv, vectors.npz.
 
     Args:
@@ -132,16 +149,29 @@ def run_vectors(
         FrauditError: the vectors do not fit the faces; failures of single analyses are recorded.
     """
     plan = AuditPlan(
-        model.name, faces.name, only=from_vectors() if only is None else tuple(only), params=dict(params or {}),
-        seed=seed, pictures="none", distinct=distinct,
-    )  # fmt: skip
+        model.name,
+        faces.name,
+        only=from_vectors() if only is None else tuple(only),
+        params=dict(params or {}),
+        seed=seed,
+        pictures="none",
+        distinct=distinct,
+    )
     return run_stored(plan, faces, model, run_dir, plan.as_dict(), overwrite=overwrite)
 
 
 def run_stored(
-    plan: AuditPlan, faces: FaceSet, model: StoredVectors, run_dir: Path, stated: Mapping[str, Any], *,
-    locate: Locator | None = None, command: str = "", overwrite: bool = False, reporter: Reporter | None = None,
-) -> RunRecord:  # fmt: skip
+    plan: AuditPlan,
+    faces: FaceSet,
+    model: StoredVectors,
+    run_dir: Path,
+    stated: Mapping[str, Any],
+    *,
+    locate: Locator | None = None,
+    command: str = "",
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+) -> RunRecord:
     """The analyses of `plan` over the vectors of `faces`; no model is asked.
 
     Args:
@@ -153,23 +183,42 @@ def run_stored(
     chosen = [(a, build_params(a.params, plan.params.get(a.name, {}), a.name)) for a in choose_analyses(plan)]
     context = stored_context(plan, faces, model, run_dir, told, locate)
     return execute(
-        context, chosen, ExitStack(), lambda: inputs(context), stated, command=command, report=told,
-        overwrite=overwrite, started=time.monotonic(),
-    )  # fmt: skip
+        context,
+        chosen,
+        ExitStack(),
+        lambda: inputs(context),
+        stated,
+        command=command,
+        report=told,
+        overwrite=overwrite,
+        started=time.monotonic(),
+    )
 
 
 def stored_context(
-    plan: AuditPlan, faces: FaceSet, model: StoredVectors, run_dir: Path, reporter: Reporter,
+    plan: AuditPlan,
+    faces: FaceSet,
+    model: StoredVectors,
+    run_dir: Path,
+    reporter: Reporter,
     locate: Locator | None = None,
-) -> AnalysisContext:  # fmt: skip
+) -> AnalysisContext:
     """The context of analyses over stored vectors. Raises DataError, UsageError where they do not fit the faces."""
     if model.vectors.shape[0] != len(faces) or len(model.ok) != len(faces):
         raise DataError(f"expected vectors of {len(faces)} faces, found {len(model.vectors)}")
     require_distinct(plan.distinct, faces)
     return AnalysisContext(
-        plan, faces, model, store=Store(run_dir / ".store"), run_dir=run_dir, no_pictures=model.unasked,  # type: ignore[arg-type]
-        locate=locate, inverter_missing=model.no_inverter, say=reporter.say, show_progress=reporter.progress,
-    )  # fmt: skip
+        plan,
+        faces,
+        model,  # type: ignore[arg-type]
+        store=Store(run_dir / ".store"),
+        run_dir=run_dir,
+        no_pictures=model.unasked,
+        locate=locate,
+        inverter_missing=model.no_inverter,
+        say=reporter.say,
+        show_progress=reporter.progress,
+    )
 
 
 def derived_run(
@@ -192,15 +241,24 @@ def derived_run(
         fold = scores.fold if scores.fold is not None else np.zeros(len(scores), np.int64)
         pairs = PairList(left, right, scores.same, fold)
     faces = faces_of(
-        data["name"], [str(i) for i in stored.ids], stored.subjects, stored.attributes,
-        pairs, identified,
-    )  # fmt: skip
+        data["name"],
+        [str(i) for i in stored.ids],
+        stored.subjects,
+        stored.attributes,
+        pairs,
+        identified,
+    )
     done = [r.name for r in record.results if r.status == "done" and r.name in from_vectors()]
     made = run_vectors(
-        faces, StoredVectors(name, np.asarray(vectors, np.float32), stored.ok), run_dir, only=done,
-        params=record.plan.get("params") or {}, seed=int(record.plan.get("seed") or 0), overwrite=overwrite,
+        faces,
+        StoredVectors(name, np.asarray(vectors, np.float32), stored.ok),
+        run_dir,
+        only=done,
+        params=record.plan.get("params") or {},
+        seed=int(record.plan.get("seed") or 0),
+        overwrite=overwrite,
         distinct=bool(record.plan.get("distinct", False)),
-    )  # fmt: skip
+    )
     same = {**made.plan, "limit": record.plan.get("limit")}
     made = replace(made, plan=same, inputs={**made.inputs, "dataset": data})
     made.save(run_dir)

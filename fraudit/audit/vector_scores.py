@@ -173,7 +173,12 @@ class VectorScores:
         )  # fmt: skip
 
     def _fnmr(
-        self, judged: NDArray[np.str_], groups: NDArray[np.str_], names: Sequence[str], threshold: Threshold, least: int
+        self,
+        judged: NDArray[np.str_],
+        groups: NDArray[np.str_],
+        names: Sequence[str],
+        threshold: Threshold,
+        least: int,
     ) -> tuple[tuple[GroupRate, ...] | None, tuple[GroupRate, ...] | None, tuple[GroupRate, ...] | None, str]:
         """FNMR of every group: of all genuine pairs, of those with two vectors, of all people; why there is none.
 
@@ -194,8 +199,8 @@ class VectorScores:
         other = calibrate(embeddings.unit(), subjects, embeddings.ok, context.seed, other=True)
         more = self._genuine(held, other.threshold(threshold.fmr_target), "bias-genuine-other")
         both_halves = zip((left, right, errors), (more[0], more[1], more[3]), strict=True)
-        everyone = [np.concatenate(pair) for pair in both_halves]
-        return fnmr, acquired, genuine_rates(groups, subjects, *everyone, enough), ""
+        one, two, rejected = (np.concatenate(pair) for pair in both_halves)
+        return fnmr, acquired, genuine_rates(groups, subjects, one, two, rejected, enough), ""
 
     def _genuine(self, half: Bool, at: float, label: str) -> tuple[I64, I64, Bool, Bool]:
         """Genuine pairs of one half bool[N] of the people: faces of both sides, both with a vector, rejected."""

@@ -118,14 +118,28 @@ def adapt(
             drawing = load_inverter(folder, first.loaded)
             sets.append(generated_faces(drawing, card, points, draw, line.progress))
         ready_shards(
-            shards or out / "shards", sets, runtime, points, size, TEMPLATE_NAME,
-            max_faces, line.progress,
-        )  # fmt: skip
+            shards or out / "shards",
+            sets,
+            runtime,
+            points,
+            size,
+            TEMPLATE_NAME,
+            max_faces,
+            line.progress,
+        )
         data = load_shards(shards or out / "shards")
         made = adapted(
-            folder, first, data, runtime, points, out,
-            dtype=dtype, people=probe, judge=referee, say=line.progress,
-        )  # fmt: skip
+            folder,
+            first,
+            data,
+            runtime,
+            points,
+            out,
+            dtype=dtype,
+            people=probe,
+            judge=referee,
+            say=line.progress,
+        )
     told, seen = made["translation"], made["evaluation"]
     print(f"inverter: {out / 'inverter'}")
     print(

@@ -26,7 +26,8 @@ def analyze(
     ] = None,
     max_queries: Annotated[int | None, typer.Option(help="Queries a --scorer may cost at most.")] = None,
     vectors: Annotated[
-        Path | None, typer.Option(help="Instead: an .npz of ids and vectors of --dataset's pictures (docs/formats.md).")
+        Path | None,
+        typer.Option(help="Instead: an .npz of ids and vectors of --dataset's pictures (docs/formats.md)."),
     ] = None,
     dataset: Annotated[str | None, typer.Option(help="Known name or path. [default: sample]")] = None,
     pairs: Annotated[
@@ -42,9 +43,7 @@ def analyze(
     param: Annotated[
         list[str] | None, typer.Option(help="ANALYSIS.NAME=VALUE, e.g. robustness.severities=1,3,5")
     ] = None,
-    quality: Annotated[
-        Path | None, typer.Option(help="CSV that OFIQ wrote of these pictures.")
-    ] = None,
+    quality: Annotated[Path | None, typer.Option(help="CSV that OFIQ wrote of these pictures.")] = None,
     enrol: Annotated[
         list[str] | None, typer.Option(help="Condition that is enrolled: normal, or LABEL=VALUE.")
     ] = None,
@@ -60,12 +59,15 @@ def analyze(
     max_faces: Annotated[int | None, typer.Option(help="Faces an expensive analysis takes at most.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
     distinct: Annotated[
-        bool, typer.Option("--distinct", help="State that every picture of an unnamed set shows another person.")
+        bool,
+        typer.Option("--distinct", help="State that every picture of an unnamed set shows another person."),
     ] = False,
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan, and what it will ask, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, and what it will ask, and stop.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the report's path.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> int:
@@ -99,7 +101,9 @@ def analyze(
     given = {key: value for key, value in given.items() if value is not None}
     options = {"dry_run": dry_run, "overwrite": overwrite, "quiet": quiet, "as_json": as_json}
     if scorer and vectors:
-        raise UsageError("--scorer and --vectors: expected one of them", "vectors are compared here, without a scorer")
+        raise UsageError(
+            "--scorer and --vectors: expected one of them", "vectors are compared here, without a scorer"
+        )
     if scorer:
         from fraudit.cli.scorer import analyze_scorer
 
@@ -171,10 +175,13 @@ def analyses(as_json: Annotated[bool, typer.Option("--json", help="For scripts."
         }
         rows.append(
             {
-                "name": name, "summary": analysis.summary, "needs": list(analysis.needs), "params": params,
+                "name": name,
+                "summary": analysis.summary,
+                "needs": list(analysis.needs),
+                "params": params,
                 "about": explained(analysis.params),
             }
-        )  # fmt: skip
+        )
     if as_json:
         typer.echo(json.dumps(rows, indent=2, default=str))
         return

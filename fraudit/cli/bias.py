@@ -16,7 +16,8 @@ def bias(
     fmr: Annotated[float, typer.Option(help="Global operating point.")] = 1e-3,
     min_people: Annotated[int, typer.Option(help="Groups with fewer people are not judged.")] = 10,
     distinct: Annotated[
-        bool, typer.Option("--distinct", help="State that every picture of an unnamed set shows another person.")
+        bool,
+        typer.Option("--distinct", help="State that every picture of an unnamed set shows another person."),
     ] = False,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from fraudit.compare.gate.rules import Rule
 
 
 def gate(
@@ -72,7 +75,7 @@ def gate(
     return report.exit_code
 
 
-def _plan(rules: list, pairs: str, people: int, base: Path | None, as_json: bool) -> int:  # type: ignore[type-arg]
+def _plan(rules: list[Rule], pairs: str, people: int, base: Path | None, as_json: bool) -> int:
     from fraudit.compare.baseline import read_side
     from fraudit.compare.gate.plan import parse_counts, plan_rules, plan_text, tested_rules
 

@@ -196,9 +196,16 @@ def invert(
     limit = mark(threshold, runtime)
     with _told(len(vectors) * samples * (1 + refine)) as told:
         result = invert_vectors(
-            found, runtime, vectors,
-            samples=samples, seed=seed, refine=refine, finish=larger, told=told, **options,
-        )  # fmt: skip
+            found,
+            runtime,
+            vectors,
+            samples=samples,
+            seed=seed,
+            refine=refine,
+            finish=larger,
+            told=told,
+            **options,
+        )
     sheet_rows, captions, table, pictures = [], [], [], {}
     for n, name in enumerate(names):
         row = [crops[n]] if crops else []
@@ -229,7 +236,8 @@ def refined_words(rounds: int, improved: int, pictures: int) -> str:
     """What `--refine` brought."""
     if not improved:
         return (
-            f"note: --refine {rounds} changed nothing: no corrected picture is nearer to its vector than the first one"
+            f"note: --refine {rounds} changed nothing: "
+            "no corrected picture is nearer to its vector than the first one"
         )
     return f"--refine {rounds} brought {improved} of {pictures} pictures nearer to their vectors"
 
@@ -433,9 +441,15 @@ def train_linear(
         pool = training_pool(runtime, split([dataset]), size, detector, line.progress)
         line.say(f"{len(pool.images):,} faces; fitting the regression and {components} eigenfaces")
         trained = train(
-            pool.images, pool.vectors, pool.subjects, pool.about, components=components, features=kind,
-            seed=seed, show=line.progress,
-        )  # fmt: skip
+            pool.images,
+            pool.vectors,
+            pool.subjects,
+            pool.about,
+            components=components,
+            features=kind,
+            seed=seed,
+            show=line.progress,
+        )
         save(trained, out)
     held = trained.card["held_out"]
     typer.echo(f"{out}: R2 of the pixels on {held['people']} held-out people {held['r2']}")

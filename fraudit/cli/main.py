@@ -82,7 +82,18 @@ for topic in TOPICS:
 _ASKED = "what the black box answered is kept (unless it is a Python function without a version)"
 KEPT = {
     **dict.fromkeys(
-        ("analyze", "embed", "threshold", "bias", "pca", "invert", "interpolate", "traverse", "adapt", "train-linear"),
+        (
+            "analyze",
+            "embed",
+            "threshold",
+            "bias",
+            "pca",
+            "invert",
+            "interpolate",
+            "traverse",
+            "adapt",
+            "train-linear",
+        ),
         (_ASKED, "the same command goes on from there"),
     ),
     **dict.fromkeys(

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from fraudit.report.record import RunRecord
     from fraudit.types import Metric
 
+
 def _find(record: RunRecord, start: str) -> Metric | None:
     for metric in record.metrics():
         if metric.name.startswith(start) and not metric.group and metric.value is not None:
@@ -79,7 +80,9 @@ def _print_runs(rows: list[dict[str, Any]]) -> None:
 
     keys = list(dict.fromkeys(key for row in rows for key in row))
     cells = [[one_line(row.get(key, "-")) for key in keys] for row in rows]
-    widths = [max(map(len, [key, *column])) for key, column in zip(keys, zip(*cells, strict=True), strict=True)]
+    widths = [
+        max(map(len, [key, *column])) for key, column in zip(keys, zip(*cells, strict=True), strict=True)
+    ]
     columns = shutil.get_terminal_size((80, 24)).columns
     if sum(widths) + 3 * len(widths) <= columns:
         from rich import box

@@ -12,9 +12,17 @@ import typer
 
 
 def analyze_scorer(
-    scorer: str, given: Mapping[str, Any], plan: Path | None, out: Path | None, max_queries: int | None, *,
-    dry_run: bool, overwrite: bool, quiet: bool, as_json: bool,
-) -> int:  # fmt: skip
+    scorer: str,
+    given: Mapping[str, Any],
+    plan: Path | None,
+    out: Path | None,
+    max_queries: int | None,
+    *,
+    dry_run: bool,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
     """Show what will be asked and what it costs, then ask it.
 
     Raises:
@@ -42,7 +50,9 @@ def analyze_scorer(
         prepared = prepare(replace(chosen, pictures="none"), scorer, out, max_queries, line.reporter())
         with prepared.boxes:
             if dry_run:
-                typer.echo(json.dumps(asdict(prepared.budget), indent=2) if as_json else budget_text(prepared))
+                typer.echo(
+                    json.dumps(asdict(prepared.budget), indent=2) if as_json else budget_text(prepared)
+                )
                 return 0
             done = None if overwrite else unreported(out, plan_of(prepared))
             line.say(f"{out} holds this run, finished but for its report" if done else budget_text(prepared))

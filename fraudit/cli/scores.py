@@ -73,9 +73,11 @@ def scores(
 def _document(result: Any, found: Any) -> dict[str, Any]:
     """What is kept of a score file: the result, and what of the file is not in it."""
     source = {
-        "format": found.format, "distance": found.distance, "left_out": dict(found.left_out),
+        "format": found.format,
+        "distance": found.distance,
+        "left_out": dict(found.left_out),
         "unused_columns": list(found.unused),
-    }  # fmt: skip
+    }
     return {"source": source, **_plain(result)}
 
 

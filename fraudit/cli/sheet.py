@@ -84,9 +84,17 @@ def _chosen_on(name: str, runtime: EmbedderRuntime) -> Mark:
     locate = None if faces.landmarks is not None else Locator()
     with Line(terse=True) as line:
         context = AnalysisContext(
-            AuditPlan(runtime.spec.name, name), faces, runtime, store=Store(), run_dir=Path(), locate=locate,
-            say=line.say, show_progress=line.progress,
-        )  # fmt: skip
+            AuditPlan(runtime.spec.name, name),
+            faces,
+            runtime,
+            store=Store(),
+            run_dir=Path(),
+            locate=locate,
+            say=line.say,
+            show_progress=line.progress,
+        )
         found = [context.threshold(fmr) for fmr in FMRS]
     best = next((t for t in found if t.resolvable), found[-1])
-    return Mark(best.value, f"threshold {best.value:.3f} for FMR {fmr_words(best.fmr_target)} on {faces.name}")
+    return Mark(
+        best.value, f"threshold {best.value:.3f} for FMR {fmr_words(best.fmr_target)} on {faces.name}"
+    )

@@ -67,11 +67,17 @@ def threshold(
     from fraudit.deployment.asked import Asked
 
     asked = Asked(
-        _targets("fmr", fmr), _targets("fpir", fpir), people, _words(every_group), confidence, prior, profile, seed
-    ).completed()  # fmt: skip
+        _targets("fmr", fmr),
+        _targets("fpir", fpir),
+        people,
+        _words(every_group),
+        confidence,
+        prior,
+        profile,
+        seed,
+    ).completed()
     _check_options(embedder, run, check, profile, junit, limit)
     claim(out, overwrite)
-    from fraudit.cli.console import Line
     from fraudit.deployment.demands import demands_met
     from fraudit.deployment.demands import junit as junit_of
     from fraudit.deployment.elsewhere import check_elsewhere
@@ -81,6 +87,7 @@ def threshold(
     from fraudit.deployment.words import lines_of
     from fraudit.files.doors import leaving
     from fraudit.files.store import write_text_atomic
+    from fraudit.progress.console import Line
 
     reading = Reading(detector or "", several_faces, layout, str(pairs) if pairs else None, limit)
     with Line(quiet) as line:

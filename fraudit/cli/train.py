@@ -85,18 +85,31 @@ def checked_options(
             f"{suggest(precision, PRECISIONS)}known: {', '.join(PRECISIONS)}",
         )
     least = {
-        "--steps": (steps, 1), "--batch": (batch, 1), "--micro-batch": (micro_batch, 0), "--minutes": (minutes, 0),
-        "--max-faces": (max_faces, 0), "--checkpoint-every": (checkpoint_every, 1),
-        "--report-every": (report_every, 1), "--log-every": (log_every, 1), "--probe": (probe, 1),
+        "--steps": (steps, 1),
+        "--batch": (batch, 1),
+        "--micro-batch": (micro_batch, 0),
+        "--minutes": (minutes, 0),
+        "--max-faces": (max_faces, 0),
+        "--checkpoint-every": (checkpoint_every, 1),
+        "--report-every": (report_every, 1),
+        "--log-every": (log_every, 1),
+        "--probe": (probe, 1),
         "--asks": (asks, 0),
-    }  # fmt: skip
+    }
     for option, (value, lowest) in least.items():
         if value < lowest:
             raise UsageError(f"{option} must be at least {lowest}, found {value:g}")
     return TrainOptions(
-        steps=steps, batch=batch, micro_batch=micro_batch, minutes=minutes, checkpoint_every=checkpoint_every,
-        report_every=report_every, log_every=log_every, precision=precision, **rest,
-    )  # fmt: skip
+        steps=steps,
+        batch=batch,
+        micro_batch=micro_batch,
+        minutes=minutes,
+        checkpoint_every=checkpoint_every,
+        report_every=report_every,
+        log_every=log_every,
+        precision=precision,
+        **rest,
+    )
 
 
 def plan_of(
@@ -123,10 +136,20 @@ def plan_of(
     if not names and shards is None and not resume:
         raise UsageError("nothing to train on", "give --dataset, such as --dataset celeba,utkface")
     return Plan(
-        out=out, shards=shards or out / "shards", sets=training_sets(names), preset=recipe, options=options,
-        points=landmarks_of(recipe.unet.image_size), template_name=TEMPLATE_NAME, limit=max_faces, probe=probe,
-        export=export, resume=resume, init=init, asks=asks,
-    )  # fmt: skip
+        out=out,
+        shards=shards or out / "shards",
+        sets=training_sets(names),
+        preset=recipe,
+        options=options,
+        points=landmarks_of(recipe.unet.image_size),
+        template_name=TEMPLATE_NAME,
+        limit=max_faces,
+        probe=probe,
+        export=export,
+        resume=resume,
+        init=init,
+        asks=asks,
+    )
 
 
 def show_plan(plan: Plan) -> None:
@@ -185,7 +208,8 @@ def train(
         Path | None, typer.Option(help="Start from a finished inverter's weights; a smaller network's grow.")
     ] = None,
     asks: Annotated[
-        int, typer.Option(help="Ask the black box about so many predictions of --init; its student learns them.")
+        int,
+        typer.Option(help="Ask the black box about so many predictions of --init; its student learns them."),
     ] = 0,
     resume: Resume = False,
     weights: Annotated[Path | None, typer.Option(help="The embedder's weights file.")] = None,
@@ -223,16 +247,37 @@ def train(
     if attributes:
         attribute_names(attributes)
     options = checked_options(
-        steps=steps or recipe.steps, batch=batch or recipe.batch, micro_batch=micro_batch, minutes=minutes,
-        max_faces=max_faces, probe=probe, checkpoint_every=checkpoint_every, report_every=report_every,
-        log_every=log_every, precision=precision, export=export, asks=asks,
-        seed=seed, attributes=attributes, identity=not unconditional, device=device, compile=not no_compile,
-    )  # fmt: skip
+        steps=steps or recipe.steps,
+        batch=batch or recipe.batch,
+        micro_batch=micro_batch,
+        minutes=minutes,
+        max_faces=max_faces,
+        probe=probe,
+        checkpoint_every=checkpoint_every,
+        report_every=report_every,
+        log_every=log_every,
+        precision=precision,
+        export=export,
+        asks=asks,
+        seed=seed,
+        attributes=attributes,
+        identity=not unconditional,
+        device=device,
+        compile=not no_compile,
+    )
     plan = plan_of(
-        recipe, options,
-        out=out, dataset=dataset, shards=shards, max_faces=max_faces, probe=probe, export=export, resume=resume,
-        init=init, asks=asks,
-    )  # fmt: skip
+        recipe,
+        options,
+        out=out,
+        dataset=dataset,
+        shards=shards,
+        max_faces=max_faces,
+        probe=probe,
+        export=export,
+        resume=resume,
+        init=init,
+        asks=asks,
+    )
     if dry_run:
         show_plan(plan)
         return 0
@@ -249,7 +294,9 @@ def export_inverter(
     guidance: Annotated[
         float | None, typer.Option(help="Default guidance from now on (see benchmarks/sampling.py).")
     ] = None,
-    temperature: Annotated[float | None, typer.Option(help="Temperature of sampling by default from now on.")] = None,
+    temperature: Annotated[
+        float | None, typer.Option(help="Temperature of sampling by default from now on.")
+    ] = None,
 ) -> int:
     """Copy a trained inverter in fewer bytes, in files whose hashes are checked when it is loaded.
 

@@ -75,16 +75,34 @@ def train_upscaler(
 
     recipe = preset_named(preset, UPSCALERS)
     options = checked_options(
-        steps=steps or recipe.steps, batch=batch or recipe.batch, micro_batch=micro_batch, minutes=minutes,
-        max_faces=max_faces, probe=probe, checkpoint_every=checkpoint_every, report_every=report_every,
-        log_every=log_every, precision=precision, export=export,
-        seed=seed, identity=False, device=device, compile=not no_compile,
-    )  # fmt: skip
+        steps=steps or recipe.steps,
+        batch=batch or recipe.batch,
+        micro_batch=micro_batch,
+        minutes=minutes,
+        max_faces=max_faces,
+        probe=probe,
+        checkpoint_every=checkpoint_every,
+        report_every=report_every,
+        log_every=log_every,
+        precision=precision,
+        export=export,
+        seed=seed,
+        identity=False,
+        device=device,
+        compile=not no_compile,
+    )
     plan = plan_of(
-        recipe, options,
-        out=out, dataset=dataset, shards=shards, max_faces=max_faces, probe=probe, export=export, resume=resume,
+        recipe,
+        options,
+        out=out,
+        dataset=dataset,
+        shards=shards,
+        max_faces=max_faces,
+        probe=probe,
+        export=export,
+        resume=resume,
         init=init,
-    )  # fmt: skip
+    )
     if dry_run:
         show_plan(plan)
         return 0

@@ -14,9 +14,16 @@ NOT_TOGETHER = ("embedder", "weights", "judges", "inverter", "pictures")
 
 
 def analyze_vectors(
-    file: Path, given: Mapping[str, Any], plan: Path | None, out: Path | None, *, dry_run: bool, overwrite: bool,
-    quiet: bool, as_json: bool,
-) -> int:  # fmt: skip
+    file: Path,
+    given: Mapping[str, Any],
+    plan: Path | None,
+    out: Path | None,
+    *,
+    dry_run: bool,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
     """Match the vectors to the set's pictures and run what needs no model.
 
     Raises:
@@ -43,9 +50,11 @@ def analyze_vectors(
         audit = prepare_given(replace(chosen, pictures="none"), file, line.reporter())
         if dry_run:
             found = {
-                "pictures": len(audit.faces), "with_vector": int(audit.model.ok.sum()),
-                "unknown_ids": len(audit.unknown), "not_run": {k: why for k, why in expected(audit).items() if why},
-            }  # fmt: skip
+                "pictures": len(audit.faces),
+                "with_vector": int(audit.model.ok.sum()),
+                "unknown_ids": len(audit.unknown),
+                "not_run": {k: why for k, why in expected(audit).items() if why},
+            }
             typer.echo(json.dumps({**audit.stated, "found": found}, indent=2))
             return 0
         done = None if overwrite else unreported(folder, audit.stated)

@@ -73,10 +73,21 @@ def quantised(scores: F64) -> tuple[NDArray[np.uint16], float, float]:
 def _row(metric: Metric) -> list[Any]:
     ci = metric.interval
     return [
-        metric.name, metric.group, metric.value, ci and ci.low, ci and ci.high, ci and ci.level, metric.n,
-        metric.n_unit, metric.unit, metric.better, metric.missing, metric.label, ci and ci.method,
+        metric.name,
+        metric.group,
+        metric.value,
+        ci and ci.low,
+        ci and ci.high,
+        ci and ci.level,
+        metric.n,
+        metric.n_unit,
+        metric.unit,
+        metric.better,
+        metric.missing,
+        metric.label,
+        ci and ci.method,
         metric.interval_missing,
-    ]  # fmt: skip
+    ]
 
 
 def _half(values: F64 | None) -> dict[str, Any] | None:
@@ -231,8 +242,16 @@ def thaw(text: str | bytes, path: Path) -> Side:
 
 def _side(document: Mapping[str, Any], path: Path) -> Side:
     metrics = [_metric(document["columns"], row) for row in document["metrics"]]
-    kinds = {"label": str, "title": str, "pairs_digest": str, "people_digest": str, "inputs": dict, "plan": dict,
-             "params": dict, "status": dict}  # fmt: skip
+    kinds = {
+        "label": str,
+        "title": str,
+        "pairs_digest": str,
+        "people_digest": str,
+        "inputs": dict,
+        "plan": dict,
+        "params": dict,
+        "status": dict,
+    }
     for key, kind in kinds.items():
         if not isinstance(document[key], kind):
             raise DataError(f"{path} is damaged: '{key}' is a {type(document[key]).__name__}")
@@ -256,14 +275,24 @@ def _side(document: Mapping[str, Any], path: Path) -> Side:
         if own is not None:
             sums[name, group] = Sums(rate, n, own, _full(tail, f"{path}: {name}"))
     evidence = Evidence(
-        pairs, document["pairs_digest"], document["people_digest"], events, sums,
+        pairs,
+        document["pairs_digest"],
+        document["people_digest"],
+        events,
+        sums,
         sketch=_thawed_sketch(document.get("sketch"), path),
-    )  # fmt: skip
+    )
     return Side(
-        document["label"], document["title"], path, document["inputs"], document["plan"], document["params"],
+        document["label"],
+        document["title"],
+        path,
+        document["inputs"],
+        document["plan"],
+        document["params"],
         {k: (v[0], v[1]) for k, v in document["status"].items()},
-        {(m.name, m.group): m for m in metrics}, evidence,
-    )  # fmt: skip
+        {(m.name, m.group): m for m in metrics},
+        evidence,
+    )
 
 
 def _pairs(packed: Mapping[str, Any] | None, path: Path) -> ScoreSet | None:

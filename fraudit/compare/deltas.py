@@ -95,9 +95,14 @@ class Pairing:
             return None
         use = fold >= 0
         return accuracy_difference(
-            first.scores[use], second.scores[use], second.same[use], fold[use], second.left[use],
-            second.right[use], level,
-        )  # fmt: skip
+            first.scores[use],
+            second.scores[use],
+            second.same[use],
+            fold[use],
+            second.left[use],
+            second.right[use],
+            level,
+        )
 
 
 def shifted(found: Difference, value: float) -> Interval:
@@ -192,9 +197,7 @@ def deltas(base: Side, new: Side, only: tuple[str, ...] = (), skip: tuple[str, .
     found = [
         delta(key, base, new, pairing)
         for key in new.metrics
-        if key in base.metrics
-        and owner(key[0]) not in skip
-        and (not only or owner(key[0]) in only)
+        if key in base.metrics and owner(key[0]) not in skip and (not only or owner(key[0]) in only)
     ]
     return sorted(judged_together(found, base, new, pairing), key=importance)
 

@@ -38,9 +38,13 @@ SKETCHED = 2_000  # faces of a sketch
 
 
 def read_evidence(
-    folder: Path, metrics: Mapping[Key, Metric], seed: int, params: Mapping[str, Mapping[str, Any]],
-    identified: bool = True, distinct: bool = False,
-) -> Evidence:  # fmt: skip
+    folder: Path,
+    metrics: Mapping[Key, Metric],
+    seed: int,
+    params: Mapping[str, Mapping[str, Any]],
+    identified: bool = True,
+    distinct: bool = False,
+) -> Evidence:
     """Evidence of the run in `folder`; what is not there is left out and noted.
 
     Args:
@@ -70,9 +74,13 @@ def read_evidence(
 
 
 def evidence_of(
-    vectors: Vectors | None, pairs: ScoreSet | None, metrics: Mapping[Key, Metric], seed: int,
-    params: Mapping[str, Mapping[str, Any]], noted: Sequence[str] = (),
-) -> Evidence:  # fmt: skip
+    vectors: Vectors | None,
+    pairs: ScoreSet | None,
+    metrics: Mapping[Key, Metric],
+    seed: int,
+    params: Mapping[str, Mapping[str, Any]],
+    noted: Sequence[str] = (),
+) -> Evidence:
     """Evidence from what a run left behind; arguments as `read_evidence`."""
     notes = list(noted)
     events: dict[Key, Events] = {}
@@ -147,9 +155,7 @@ class Thresholds:
             raise InsufficientData(vectors.unknown)
         self.vectors = vectors
         declared = vectors.declared
-        self.calibration: Calibration = calibrate(
-            vectors.unit, vectors.subjects, vectors.ok, seed, declared
-        )
+        self.calibration: Calibration = calibrate(vectors.unit, vectors.subjects, vectors.ok, seed, declared)
         people = vectors.subjects if declared is None else declared_people(vectors.subjects, declared)
         self._people = np.unique(people[calibration_half(vectors.subjects, seed, declared)])
         self._known: dict[float, tuple[float, F64]] = {}

@@ -73,8 +73,11 @@ def differences(base: Side, new: Side, analyses: Sequence[str] | None = None) ->
                 for d in (mine, theirs)
             )
         )
-    for key, what in (("detector", "alignment, detector"), ("several_faces_policy", "choice among several faces"),
-                      ("protocol_pairs", "protocol, pairs")):  # fmt: skip
+    for key, what in (
+        ("detector", "alignment, detector"),
+        ("several_faces_policy", "choice among several faces"),
+        ("protocol_pairs", "protocol, pairs"),
+    ):
         if mine.get(key) != theirs.get(key):
             found.append(f"{what}: {_short(mine.get(key))} against {_short(theirs.get(key))}")
     for key in ("seed", "limit"):

@@ -102,9 +102,13 @@ def _half(shown: Shown, side: Side, seed: int, groups: Mapping[str, Bool]) -> Ha
     def of(use: Bool) -> Half:
         strangers, mates = use & ~found.mated, use & found.mated
         return Half.of_searches(
-            found.top[strangers], found.searcher[strangers], returned[mates], found.searcher[mates],
-            found.top_entry[strangers], enrolled,
-        )  # fmt: skip
+            found.top[strangers],
+            found.searcher[strangers],
+            returned[mates],
+            found.searcher[mates],
+            found.top_entry[strangers],
+            enrolled,
+        )
 
     whole = of(np.ones(len(side.asked), bool))
     parts = {name: (of, mask[side.asked]) for name, mask in groups.items() if mask[side.asked].any()}

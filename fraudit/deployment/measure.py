@@ -144,9 +144,21 @@ def _fpir_point(found: Galleries, target: float, asked: Asked, people: int) -> O
 def _no_point(target: float, asked: Asked, people: int, reason: str) -> OperatingPoint:
     name = f"fpir={fmr_words(target)}" + (f",people={asked.people}" if asked.people else "")
     return OperatingPoint(
-        name, "fpir", target, asked.confidence, None, reason, None, 1.0, None, None, "", "", people,
+        name,
+        "fpir",
+        target,
+        asked.confidence,
+        None,
+        reason,
+        None,
+        1.0,
+        None,
+        None,
+        "",
+        "",
+        people,
         asked.people or None,
-    )  # fmt: skip
+    )
 
 
 def measure_thresholds(shown: Shown, asked: Asked) -> Found:
@@ -182,11 +194,13 @@ def measure_thresholds(shown: Shown, asked: Asked) -> Found:
     try:
         calibrated, no_odds = (
             calibrate(
-                scored_pairs(shown, held, asked.seed), scored_pairs(shown, ~held, asked.seed), asked.seed,
+                scored_pairs(shown, held, asked.seed),
+                scored_pairs(shown, ~held, asked.seed),
+                asked.seed,
                 asked.confidence,
             ),
             "",
-        )  # fmt: skip
+        )
     except InsufficientData as error:
         calibrated, no_odds = None, error.message
     thinned = [

@@ -83,8 +83,13 @@ def entropy_chart(found: Found) -> Figure | None:
             "x": {"label": "prior odds of one person, log10", "scale": "linear"},
             "y": {"label": "cross-entropy, bits", "scale": "linear", "range": [0, 1.05]},
             "series": [
-                {"name": name, "x": curve.log10_odds.tolist(), "y": values.tolist(), "accent": name == "calibrated"}
+                {
+                    "name": name,
+                    "x": curve.log10_odds.tolist(),
+                    "y": values.tolist(),
+                    "accent": name == "calibrated",
+                }
                 for name, values in curves
             ],
         },
-    )  # fmt: skip
+    )

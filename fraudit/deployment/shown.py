@@ -161,6 +161,10 @@ def shown_in(folder: Path) -> Shown:
         )
     faces = faces_of(str(data.get("name")), [str(i) for i in stored.ids], stored.subjects, stored.attributes)
     return Shown(
-        faces, str(data.get("digest") or ""), stored.unit, stored.ok, str(box.get("name")),
+        faces,
+        str(data.get("digest") or ""),
+        stored.unit,
+        stored.ok,
+        str(box.get("name")),
         str(box.get("fingerprint")),
-    )  # fmt: skip
+    )

@@ -223,7 +223,8 @@ def parse_card(path: Path) -> Card:
         points, template_name = middle_of((height, width)), WHOLE_NAME
         if "template" in found:
             raise UsageError(
-                f"{where}: input = 'picture' shows whole pictures; 'template' has no meaning", "take one of them out"
+                f"{where}: input = 'picture' shows whole pictures; 'template' has no meaning",
+                "take one of them out",
             )
     else:
         points, template_name = template(found["template"], (height, width), f"{where}: template")

@@ -79,9 +79,16 @@ def read_ijb(members: Members, which: str) -> Draft:
     notes += [*_contradictions(plain, subjects, lists.pairs), told(plain, len(files))]
     landmarks, scores, more = _landmarks(members, lists.points, files)
     draft = Draft(
-        members, files, people, {} if scores is None else {SCORE: scores}, landmarks,
-        subjects=None if people else subjects, licence=_LICENCE, notes=(*notes, *more), templates=plain,
-    )  # fmt: skip
+        members,
+        files,
+        people,
+        {} if scores is None else {SCORE: scores},
+        landmarks,
+        subjects=None if people else subjects,
+        licence=_LICENCE,
+        notes=(*notes, *more),
+        templates=plain,
+    )
     repeated = len(rows) - len(first)
     return draft.leaving_out(REPEATED, repeated) if repeated else draft
 

@@ -377,9 +377,7 @@ def _equal_files(draft: Draft, pairs: PairList) -> list[tuple[int, int]]:
     return [(first.setdefault(content, i), i) for i, content in zip(used, contents, strict=True) if content]
 
 
-NO_PAIRS = PairList(
-    np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, np.int64)
-)
+NO_PAIRS = PairList(np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, bool), np.zeros(0, np.int64))
 
 
 def linked(count: int, pairs: PairList, more: Sequence[tuple[int, int]] = ()) -> I64:

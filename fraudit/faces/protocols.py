@@ -193,15 +193,20 @@ def _of_two_columns(sheet: Sheet) -> NamedPairs:
     if odd is not None:
         raise DataError(
             f"{sheet.where}, line {sheet.numbers[odd + 1]}: the label is {labels[odd + 1]}, that of the row before "
-            f"{labels[odd]}; expected two rows a pair with one label", _HINT,
-        )  # fmt: skip
+            f"{labels[odd]}; expected two rows a pair with one label",
+            _HINT,
+        )
     numbers = np.array([int(label) for label in labels[::2]])
     same = numbers > 0
     fold = _numbered_folds(numbers) if numbers.max() > 1 else drawn_folds(same)
     return NamedPairs(
-        [row[0] for row in sheet.rows[::2]], [row[0] for row in sheet.rows[1::2]], same, fold,
-        _lines(sheet)[::2], sheet.where,
-    )  # fmt: skip
+        [row[0] for row in sheet.rows[::2]],
+        [row[0] for row in sheet.rows[1::2]],
+        same,
+        fold,
+        _lines(sheet)[::2],
+        sheet.where,
+    )
 
 
 def _numbered_folds(labels: I64) -> I64:

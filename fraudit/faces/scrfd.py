@@ -79,9 +79,14 @@ class Scrfd:
         from onnxruntime.capi import onnxruntime_pybind11_state as state
 
         broken: tuple[type[Exception], ...] = (
-            OSError, state.Fail, state.InvalidProtobuf, state.InvalidGraph, state.InvalidArgument,
-            state.NotImplemented, state.RuntimeException,
-        )  # fmt: skip
+            OSError,
+            state.Fail,
+            state.InvalidProtobuf,
+            state.InvalidGraph,
+            state.InvalidArgument,
+            state.NotImplemented,
+            state.RuntimeException,
+        )
         try:
             blob = model.read_bytes()
             options = onnxruntime.SessionOptions()

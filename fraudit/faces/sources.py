@@ -152,9 +152,14 @@ def _existing(text: str) -> Path:
 
 
 def _open_path(
-    path: Path, digest: bool, kind: str = "", pairs: str | Path = "", everything: bool = False, layout: str = "",
+    path: Path,
+    digest: bool,
+    kind: str = "",
+    pairs: str | Path = "",
+    everything: bool = False,
+    layout: str = "",
     need_people: bool = True,
-) -> FaceSet:  # fmt: skip
+) -> FaceSet:
     draft = _drafted(path, kind, str(pairs or ""), everything, layout or "", need_people)
     return draft.finish(_bare(path), digest=digest)
 

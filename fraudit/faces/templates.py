@@ -40,8 +40,12 @@ def listed_templates(
     picture = np.array([place[rows[k]] for k in used], np.int64)
     medium = np.unique(own, return_inverse=True)[1].reshape(-1).astype(np.int64)
     return Templates(
-        tuple(map(str, known)), np.zeros(len(known), np.int64), picture, template.reshape(-1).astype(np.int64), medium
-    )  # fmt: skip
+        tuple(map(str, known)),
+        np.zeros(len(known), np.int64),
+        picture,
+        template.reshape(-1).astype(np.int64),
+        medium,
+    )
 
 
 def shared_templates(templates: Templates) -> list[tuple[int, int]]:

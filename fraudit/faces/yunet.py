@@ -150,7 +150,9 @@ def average_faces(one: Sequence[Detection], other: Sequence[Detection]) -> list[
 
 def _mean(a: Detection, b: Detection) -> Detection:
     x, y, w, h = ((p + q) / 2 for p, q in zip(a.box, b.box, strict=True))
-    return Detection((x, y, w, h), ((a.landmarks + b.landmarks) / 2).astype(np.float32), (a.score + b.score) / 2)
+    return Detection(
+        (x, y, w, h), ((a.landmarks + b.landmarks) / 2).astype(np.float32), (a.score + b.score) / 2
+    )
 
 
 def _iou(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> float:

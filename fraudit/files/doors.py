@@ -95,9 +95,12 @@ def check_regular(path: Path, hint: str = "", what: str = "", kind: type[Fraudit
 
 def _sort(mode: int) -> str:
     known = (
-        (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"), (stat.S_ISCHR, "a device"), (stat.S_ISBLK, "a device"),
+        (stat.S_ISDIR, "a folder"),
+        (stat.S_ISFIFO, "a pipe"),
+        (stat.S_ISCHR, "a device"),
+        (stat.S_ISBLK, "a device"),
         (stat.S_ISSOCK, "a socket"),
-    )  # fmt: skip
+    )
     return next((word for test, word in known if test(mode)), "no file")
 
 

@@ -79,7 +79,11 @@ def _randomised_svd(
 
 
 def fit_eigenfaces(
-    images: U8 | F32, k: int, seed: int, mirror: bool = True, told: Callable[[int, int], None] = lambda *_: None
+    images: U8 | F32,
+    k: int,
+    seed: int,
+    mirror: bool = True,
+    told: Callable[[int, int], None] = lambda *_: None,
 ) -> Eigenfaces:
     """Fit k eigenfaces.
 

@@ -132,10 +132,17 @@ class Id3pm:
             return guided(self._network, identity, told, strength)
 
         return sample_pictures(
-            network_of, self._process, numbers, self.size_px,
-            sampler=sampler, steps=steps, chunk=self.chunk, device=self.device, temperature=scale,
+            network_of,
+            self._process,
+            numbers,
+            self.size_px,
+            sampler=sampler,
+            steps=steps,
+            chunk=self.chunk,
+            device=self.device,
+            temperature=scale,
             patch=self._network.config.patch,
-        )  # fmt: skip
+        )
 
     def sample(self, seeds: I64, *, steps: int = DEFAULT_STEPS, sampler: str = "dpm++") -> U8:
         """u8[N,S,S,3]: faces at random, from the network's unconditional branch."""
@@ -145,10 +152,16 @@ class Id3pm:
         check_sampling(sampler, steps, self._process.train_steps)
         numbers = self._seeds(seeds, len(np.atleast_1d(seeds)))
         return sample_pictures(
-            lambda rows: guided(self._network, None, None, 1.0), self._process, numbers, self.size_px,
-            sampler=sampler, steps=steps, chunk=self.chunk, device=self.device,
+            lambda rows: guided(self._network, None, None, 1.0),
+            self._process,
+            numbers,
+            self.size_px,
+            sampler=sampler,
+            steps=steps,
+            chunk=self.chunk,
+            device=self.device,
             patch=self._network.config.patch,
-        )  # fmt: skip
+        )
 
     @staticmethod
     def _seeds(seeds: I64, count: int) -> I64:

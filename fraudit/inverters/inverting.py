@@ -75,9 +75,7 @@ def reembed(runtime: EmbedderRuntime, pictures: U8, told: Told = nobody) -> Embe
     )
 
 
-def invert_in_pieces(
-    inverter: Inverter, vectors: F32, seeds: I64, told: Told = nobody, **options: Any
-) -> U8:
+def invert_in_pieces(inverter: Inverter, vectors: F32, seeds: I64, told: Told = nobody, **options: Any) -> U8:
     """`inverter.invert`, in the pieces in which it works anyway (its `chunk`), so that one hears of each.
 
     Args:
@@ -113,17 +111,27 @@ def guidance_of(inverter: Inverter) -> float:
 
 
 def invert_refined(
-    inverter: Inverter, runtime: EmbedderRuntime, vectors: F32, seeds: I64, rounds: int, told: Told = nobody,
+    inverter: Inverter,
+    runtime: EmbedderRuntime,
+    vectors: F32,
+    seeds: I64,
+    rounds: int,
+    told: Told = nobody,
     **options: Any,
-) -> U8:  # fmt: skip
+) -> U8:
     """The pictures of `refined`."""
     return refined(inverter, runtime, vectors, seeds, rounds, told, **options)[0]
 
 
 def refined(
-    inverter: Inverter, runtime: EmbedderRuntime, vectors: F32, seeds: I64, rounds: int, told: Told = nobody,
+    inverter: Inverter,
+    runtime: EmbedderRuntime,
+    vectors: F32,
+    seeds: I64,
+    rounds: int,
+    told: Told = nobody,
     **options: Any,
-) -> tuple[U8, Bool]:  # fmt: skip
+) -> tuple[U8, Bool]:
     """(u8[N,S,S,3] pictures corrected `rounds` times by what the black box says of them, bool[N] which got nearer).
 
     Every round shows the pictures to the box and inverts the vectors anew, moved by half of what is missing:

@@ -252,9 +252,7 @@ def _mean(images: U8, rows: I64, told: Progress) -> F32:
     return ((mean + mean[:, ::-1]) / 2).astype(np.float32)
 
 
-def _moments(
-    phi: F32, mean: F32, images: U8, mean_face: F32, rows: I64, told: Progress
-) -> tuple[F64, F64]:
+def _moments(phi: F32, mean: F32, images: U8, mean_face: F32, rows: I64, told: Progress) -> tuple[F64, F64]:
     """(f64[F,F], f64[F,P]): second moments of the features, and of features with pixels, per picture."""
     gram = np.zeros((phi.shape[1], phi.shape[1]))
     cross = np.zeros((phi.shape[1], mean_face.size))

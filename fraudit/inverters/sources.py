@@ -202,18 +202,14 @@ def training_pool(
     first = 0
     for faces in training_sets(datasets):
         name = faces.name
-        found = locate(
-            faces, detector=detector or "", progress=partial(progress, f"locating in {name}")
-        )
+        found = locate(faces, detector=detector or "", progress=partial(progress, f"locating in {name}"))
         points = found.points
 
         def points_of(index: int, data: bytes, picture: U8, points: F32 = points) -> Any:
             known = np.isfinite(points[index]).all()
             return Located(points[index] if known else None, "" if known else "no face found")
 
-        answer = runtime.embed_faces(
-            faces, locate=points_of, progress=partial(progress, f"embedding {name}")
-        )
+        answer = runtime.embed_faces(faces, locate=points_of, progress=partial(progress, f"embedding {name}"))
         kept = np.flatnonzero(answer.ok & np.isfinite(points).all(axis=(1, 2)))
         crops = []
         for i in kept:

@@ -47,15 +47,22 @@ class Upscaler:
             UsageError: an unknown sampler, steps out of range, or another one than `dpm++` for a network that refines.
         """
 
-
         from fraudit.diffusion.sampling.samplers import upscale
 
         device = device_name()
         network = channels_last(self.network, device)
         return upscale(
-            network, pictures, seeds, schedule=self.schedule, sampler=sampler, steps=steps,
-            temperature=self.temperature, told=self.told, device=device, chunk=8 if device.startswith("cuda") else 1,
-        )  # fmt: skip
+            network,
+            pictures,
+            seeds,
+            schedule=self.schedule,
+            sampler=sampler,
+            steps=steps,
+            temperature=self.temperature,
+            told=self.told,
+            device=device,
+            chunk=8 if device.startswith("cuda") else 1,
+        )
 
 
 def bundled(size_px: int) -> Path:

@@ -55,9 +55,7 @@ class Corruption:
             raise UsageError(f"severity of {self.name}: expected 1, 2, 3, 4 or 5, found {severity!r}")
         return self.levels[int(severity) - 1]
 
-    def apply(
-        self, image: U8, severity: int, rng: np.random.Generator, landmarks: F32 | None = None
-    ) -> U8:
+    def apply(self, image: U8, severity: int, rng: np.random.Generator, landmarks: F32 | None = None) -> U8:
         """A corrupted copy of `image`, the same for the same severity and generator state.
 
         The draws do not depend on the severity: one seed gives the same noise, direction or place at every

@@ -23,7 +23,9 @@ def _coarsely(image: U8, extent_px: float, blurred: Callable[[U8, int], U8], mos
     height, width = image.shape[:2]
     side = (max(1, round(width / factor)), max(1, round(height / factor)))
     small = np.asarray(cv2.resize(image, side, interpolation=cv2.INTER_AREA), np.uint8)
-    return np.asarray(cv2.resize(blurred(small, factor), (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(
+        cv2.resize(blurred(small, factor), (width, height), interpolation=cv2.INTER_LINEAR), np.uint8
+    )
 
 
 def gaussian_blur(image: U8, sigma_eyes: float, rng: np.random.Generator, landmarks: F32) -> U8:

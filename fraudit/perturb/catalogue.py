@@ -97,10 +97,18 @@ def resolve(names: Iterable[str]) -> tuple[Corruption, ...]:
 
 def as_markdown() -> str:
     """The catalogue as the table of docs/corruptions.md."""
-    lines = ["| name | family | where | severity sets | unit | 1 | 2 | 3 | 4 | 5 |",
-             "|---|---|---|---|---|--:|--:|--:|--:|--:|"]  # fmt: skip
+    lines = [
+        "| name | family | where | severity sets | unit | 1 | 2 | 3 | 4 | 5 |",
+        "|---|---|---|---|---|--:|--:|--:|--:|--:|",
+    ]
     for entry in _ALL:
-        cells = [entry.name, entry.family, entry.domain, entry.parameter, entry.unit,
-                 *(f"{level:g}" for level in entry.levels)]  # fmt: skip
+        cells = [
+            entry.name,
+            entry.family,
+            entry.domain,
+            entry.parameter,
+            entry.unit,
+            *(f"{level:g}" for level in entry.levels),
+        ]
         lines.append("| " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"

@@ -61,9 +61,19 @@ def medical_mask(image: U8, reach: float, rng: np.random.Generator, landmarks: F
     colour = np.array([150.0, 195.0, 215.0]) + rng.uniform(-15, 15, 3)
     top = 1.15 - reach
     outline = np.array(
-        [[-0.95, top + 0.25], [-0.45, top + 0.05], [0.0, top], [0.45, top + 0.05], [0.95, top + 0.25],
-         [0.85, 1.45], [0.45, 1.85], [0.0, 1.95], [-0.45, 1.85], [-0.85, 1.45]]
-    )  # fmt: skip
+        [
+            [-0.95, top + 0.25],
+            [-0.45, top + 0.05],
+            [0.0, top],
+            [0.45, top + 0.05],
+            [0.95, top + 0.25],
+            [0.85, 1.45],
+            [0.45, 1.85],
+            [0.0, 1.95],
+            [-0.45, 1.85],
+            [-0.85, 1.45],
+        ]
+    )
     x, y = frame.coordinates(*image.shape[:2])
     pleats = 1.0 - 0.08 * (np.sin(y * 18.0) > 0.6) - 0.12 * np.clip(np.abs(x), 0, 1)
     return _painted(image, _mask(image.shape, [outline], frame), pleats[..., None] * colour)
@@ -74,13 +84,28 @@ def hat(image: U8, edge: float, rng: np.random.Generator, landmarks: F32) -> U8:
     frame = FaceFrame.of(landmarks)
     colour = rng.uniform(30, 180, 3)
     crown = np.array(
-        [[-1.15, -edge], [-1.05, -2.0], [-0.7, -2.6], [0.7, -2.6], [1.05, -2.0], [1.15, -edge],
-         [0.6, -edge - 0.08], [0.0, -edge - 0.1], [-0.6, -edge - 0.08]]
-    )  # fmt: skip
+        [
+            [-1.15, -edge],
+            [-1.05, -2.0],
+            [-0.7, -2.6],
+            [0.7, -2.6],
+            [1.05, -2.0],
+            [1.15, -edge],
+            [0.6, -edge - 0.08],
+            [0.0, -edge - 0.1],
+            [-0.6, -edge - 0.08],
+        ]
+    )
     brim = np.array(
-        [[-1.3, -edge], [0.0, -edge - 0.14], [1.3, -edge], [1.15, -edge + 0.1], [0.0, -edge - 0.02],
-         [-1.15, -edge + 0.1]]
-    )  # fmt: skip
+        [
+            [-1.3, -edge],
+            [0.0, -edge - 0.14],
+            [1.3, -edge],
+            [1.15, -edge + 0.1],
+            [0.0, -edge - 0.02],
+            [-1.15, -edge + 0.1],
+        ]
+    )
     shadow = np.array([[-1.0, -edge], [1.0, -edge], [0.8, -edge + 0.25], [-0.8, -edge + 0.25]])
     shaded = _painted(image, _mask(image.shape, [shadow], frame) * 0.45, np.zeros(3))
     worn = _painted(shaded, _mask(image.shape, [crown], frame), colour)
@@ -93,9 +118,16 @@ def scarf(image: U8, edge: float, rng: np.random.Generator, landmarks: F32) -> U
     first, second = rng.uniform(40, 220, (2, 3))
     top = 1.75 - edge
     outline = np.array(
-        [[-1.4, top + 0.05], [-0.7, top - 0.05], [0.0, top + 0.03], [0.7, top - 0.05], [1.4, top + 0.05],
-         [1.6, 3.0], [-1.6, 3.0]]
-    )  # fmt: skip
+        [
+            [-1.4, top + 0.05],
+            [-0.7, top - 0.05],
+            [0.0, top + 0.03],
+            [0.7, top - 0.05],
+            [1.4, top + 0.05],
+            [1.6, 3.0],
+            [-1.6, 3.0],
+        ]
+    )
     x, y = frame.coordinates(*image.shape[:2])
     stripe = (np.sin((y + 0.12 * np.abs(np.sin(x * 14.0))) * 16.0) > 0)[..., None]
     return _painted(image, _mask(image.shape, [outline], frame), np.where(stripe, first, second))

@@ -66,9 +66,14 @@ class Rate:
         f = Fields(value, where)
         low, high = (f.maybe(key, lambda k: f.number(k, 0)) for key in ("low", "high"))
         made = cls(
-            f.number("value", 0), low, high, f.number("level", 0, 1), f.whole("n"), f.whole("people"),
+            f.number("value", 0),
+            low,
+            high,
+            f.number("level", 0, 1),
+            f.whole("n"),
+            f.whole("people"),
             f.text("missing"),
-        )  # fmt: skip
+        )
         f.done()
         if (low is None) != (high is None) or (low is not None and high is not None and low > high):
             raise DataError(f"{where}: 'low' and 'high' are two ends in order, or both null")
@@ -90,9 +95,12 @@ class GroupPoint:
         """From plain JSON. Raises DataError."""
         f = Fields(value, where)
         made = cls(
-            f.text("group", empty=False), f.maybe("bound", lambda k: f.number(k, 0, 1)), _rate(f, "rate"),
-            _rate(f, "cost"), f.text("missing"),
-        )  # fmt: skip
+            f.text("group", empty=False),
+            f.maybe("bound", lambda k: f.number(k, 0, 1)),
+            _rate(f, "rate"),
+            _rate(f, "cost"),
+            f.text("missing"),
+        )
         f.done()
         return made
 
@@ -186,10 +194,23 @@ def point_of(
         for g in promise.groups
     )
     return OperatingPoint(
-        name, promise.kind, promise.target, level, promise.threshold, promise.reason, promise.bound, promise.smallest,
-        Rate.of(promise.rate, level), Rate.of(promise.cost, level), promise.verdict, promise.worst, people, enrolled,
-        groups, estimate,
-    )  # fmt: skip
+        name,
+        promise.kind,
+        promise.target,
+        level,
+        promise.threshold,
+        promise.reason,
+        promise.bound,
+        promise.smallest,
+        Rate.of(promise.rate, level),
+        Rate.of(promise.cost, level),
+        promise.verdict,
+        promise.worst,
+        people,
+        enrolled,
+        groups,
+        estimate,
+    )
 
 
 @dataclass(frozen=True, slots=True)

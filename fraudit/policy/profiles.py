@@ -94,25 +94,64 @@ class Outcome:
 
 def _nist() -> tuple[Demand, ...]:
     return (
-        Demand("fmr", "False match rate in verification", "fmr", "at most", 1e-4, False, f"{NIST}, verification"),
-        Demand("fnmr", "False non-match rate in verification", "fnmr", "at most", 1e-2, False, f"{NIST}, verification"),
         Demand(
-            "fpir", "False positive identification rate of each group", "fpir", "at most", 1e-3, True, f"{NIST}, 1:N"
+            "fmr", "False match rate in verification", "fmr", "at most", 1e-4, False, f"{NIST}, verification"
         ),
-        Demand("gallery", "Gallery of the test against that in operation", "gallery", "at least", 0.9, False,
-               f"{NIST}, 1:N"),
-        Demand("fmr-by-group", "False match rate of each group tested", "fmr", "reported", None, True,
-               f"{NIST}, demographic groups"),
-        Demand("fnmr-by-group", "False non-match rate of each group tested", "fnmr", "reported", None, True,
-               f"{NIST}, demographic groups"),
-    )  # fmt: skip
+        Demand(
+            "fnmr",
+            "False non-match rate in verification",
+            "fnmr",
+            "at most",
+            1e-2,
+            False,
+            f"{NIST}, verification",
+        ),
+        Demand(
+            "fpir",
+            "False positive identification rate of each group",
+            "fpir",
+            "at most",
+            1e-3,
+            True,
+            f"{NIST}, 1:N",
+        ),
+        Demand(
+            "gallery",
+            "Gallery of the test against that in operation",
+            "gallery",
+            "at least",
+            0.9,
+            False,
+            f"{NIST}, 1:N",
+        ),
+        Demand(
+            "fmr-by-group",
+            "False match rate of each group tested",
+            "fmr",
+            "reported",
+            None,
+            True,
+            f"{NIST}, demographic groups",
+        ),
+        Demand(
+            "fnmr-by-group",
+            "False non-match rate of each group tested",
+            "fnmr",
+            "reported",
+            None,
+            True,
+            f"{NIST}, demographic groups",
+        ),
+    )
 
 
 def _iso() -> tuple[Demand, ...]:
     words = {
-        "fmr": "False match rate", "fnmr": "False non-match rate", "fpir": "False positive identification rate",
+        "fmr": "False match rate",
+        "fnmr": "False non-match rate",
+        "fpir": "False positive identification rate",
         "fnir": "False negative identification rate",
-    }  # fmt: skip
+    }
     return tuple(
         Demand(
             f"{metric}-by-group",

@@ -291,9 +291,27 @@ def metric_rows(result: AnalysisResult) -> list[dict[str, Any]]:
         ci = m.interval
         bounds = (ci.low, ci.high, ci.level, ci.method) if ci else (None, None, None, None)
         rows.append(
-            dict(zip(METRIC_COLUMNS, (result.name, m.name, m.group, m.value, m.unit, *bounds, m.n, m.n_unit,
-                                      m.missing, m.interval_missing or None, m.better, m.label), strict=True))
-        )  # fmt: skip
+            dict(
+                zip(
+                    METRIC_COLUMNS,
+                    (
+                        result.name,
+                        m.name,
+                        m.group,
+                        m.value,
+                        m.unit,
+                        *bounds,
+                        m.n,
+                        m.n_unit,
+                        m.missing,
+                        m.interval_missing or None,
+                        m.better,
+                        m.label,
+                    ),
+                    strict=True,
+                )
+            )
+        )
     return rows
 
 

@@ -21,7 +21,9 @@ def run_html(record: RunRecord, folder: Path) -> str:
     """Heading, the gravest findings and one line a section."""
     findings = record.findings()
     shown = "".join(f"<li><b>{_safe(f.severity)}</b> {_safe(f.text)}</li>" for _, f in findings[:MOST])
-    more = f"<li>and {len(findings) - MOST} more: <code>run.findings</code></li>" if len(findings) > MOST else ""
+    more = (
+        f"<li>and {len(findings) - MOST} more: <code>run.findings</code></li>" if len(findings) > MOST else ""
+    )
     rows = "".join(
         f'<tr><th style="{_CELL}">{_safe(result.title)}</th>'
         f'<td style="{_CELL}">{_safe(result.status.replace("_", " "))}</td>'

@@ -118,8 +118,11 @@ def verdict(record: RunRecord) -> str:
         lead = "No finding above the severity 'info'"
     else:
         lead = "The analyses that ran raised no finding"
-    missing = [f"{r.title} {'failed' if r.status == 'failed' else 'did not run'}"
-               for r in record.results if r.status != "done"]  # fmt: skip
+    missing = [
+        f"{r.title} {'failed' if r.status == 'failed' else 'did not run'}"
+        for r in record.results
+        if r.status != "done"
+    ]
     if not done:
         return f"{lead}."
     all_ran = f"all {len(done)} analyses ran" if len(done) > 1 else "the one analysis asked for ran"

@@ -44,7 +44,8 @@ def _preprocess(kind: str, size: Any, named: Any, where: str) -> Preprocess | No
 
     if kind not in INPUTS:
         raise UsageError(
-            f"{where}: input must be picture or aligned, found {short(kind)}", suggest(str(kind), INPUTS).strip()
+            f"{where}: input must be picture or aligned, found {short(kind)}",
+            suggest(str(kind), INPUTS).strip(),
         )
     if kind == "picture":
         return None
@@ -167,7 +168,11 @@ def _missing(table: Mapping[str, Any], where: str) -> float | None:
         return None
     if stated == "no_face":
         return float("nan")
-    if isinstance(stated, bool) or not isinstance(stated, int | float) or not -SCORE_LIMIT < stated < SCORE_LIMIT:
+    if (
+        isinstance(stated, bool)
+        or not isinstance(stated, int | float)
+        or not -SCORE_LIMIT < stated < SCORE_LIMIT
+    ):
         raise UsageError(f"{where}: missing must be 'no_face' or a score, found {short(stated)}")
     return float(stated)
 
@@ -337,9 +342,11 @@ class ScorerRuntime:
         return len(self._cache.get(list(dict.fromkeys(keys))))
 
     def score(
-        self, pairs: Sequence[tuple[str, str]], picture: Callable[[str], U8],
+        self,
+        pairs: Sequence[tuple[str, str]],
+        picture: Callable[[str], U8],
         progress: Callable[[int, int], None] | None = None,
-    ) -> F64:  # fmt: skip
+    ) -> F64:
         """f64[N] similarities of pairs of content digests; higher is more alike, NaN where there is no face.
 
         Args:

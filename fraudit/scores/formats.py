@@ -36,9 +36,14 @@ _NUMBERS = ("same", "fold", "score")
 
 
 def read_scores(
-    path: Path | str, format: str = "auto", mask: Path | None = None, *, distance: bool = False,
-    column: str = "", unique: bool = False,
-) -> ScoreSet:  # fmt: skip
+    path: Path | str,
+    format: str = "auto",
+    mask: Path | None = None,
+    *,
+    distance: bool = False,
+    column: str = "",
+    unique: bool = False,
+) -> ScoreSet:
     """Scored pairs of a file.
 
     Args:
@@ -176,9 +181,12 @@ def _columns(found: ScoreSet, format: str) -> dict[str, Any]:
         }
     if format == "bob-csv":
         return {
-            "probe_subject_id": found.right_subject, "probe_template_id": found.right,
-            "bio_ref_subject_id": found.left_subject, "bio_ref_template_id": found.left, "score": score,
-        }  # fmt: skip
+            "probe_subject_id": found.right_subject,
+            "probe_template_id": found.right,
+            "bio_ref_subject_id": found.left_subject,
+            "bio_ref_template_id": found.left,
+            "score": score,
+        }
     columns: dict[str, Any] = {"left": found.left, "right": found.right}
     if found.left_subject is not None and found.right_subject is not None:
         columns |= {"left_subject": found.left_subject, "right_subject": found.right_subject}

@@ -231,9 +231,16 @@ def _read_bob(sheet: Sheet, kind: str) -> ScoreSet:
     columns = np.array(sheet.rows, dtype=np.str_).reshape(len(sheet.rows), wanted)
     claimed, real, label = columns[:, 0], columns[:, -3], columns[:, -2]
     found = ScoreSet(
-        columns[:, 1] if kind == "bob5" else claimed, label, claimed == real, np.array(scores), claimed, real,
-        source=sheet.where, format=kind, templates_named=kind == "bob5",
-    )  # fmt: skip
+        columns[:, 1] if kind == "bob5" else claimed,
+        label,
+        claimed == real,
+        np.array(scores),
+        claimed,
+        real,
+        source=sheet.where,
+        format=kind,
+        templates_named=kind == "bob5",
+    )
     attack = np.array([bool(_ATTACK_ID.fullmatch(name)) for name in real], bool)
     return _without_attacks(found, np.where(attack, real, ""))
 
@@ -291,9 +298,19 @@ def from_columns(
         fold = np.array([_whole(t, w) for t, w in zip(columns[fold_name], places, strict=True)], np.int64)
     unused = [name for name in columns if name not in used]
     return ScoreSet(
-        left, right, same, -score if distance else score, left_subject, right_subject, fold, source, kind,
-        distance=distance, unused=tuple(unused), templates_named=pictures is not None,
-    )  # fmt: skip
+        left,
+        right,
+        same,
+        -score if distance else score,
+        left_subject,
+        right_subject,
+        fold,
+        source,
+        kind,
+        distance=distance,
+        unused=tuple(unused),
+        templates_named=pictures is not None,
+    )
 
 
 def _score_column(columns: Columns, source: str, options: Options) -> tuple[str, bool]:
@@ -345,10 +362,17 @@ def _bob_columns(
     template = names("bio_ref_template_id", "bio_ref_key")
     sample = names("probe_template_id", "probe_key", "probe_reference_id")
     found = ScoreSet(
-        reference if template is None else template, probe if sample is None else sample, reference == probe,
-        -score if distance else score, reference, probe, source=source, format=kind, distance=distance,
+        reference if template is None else template,
+        probe if sample is None else sample,
+        reference == probe,
+        -score if distance else score,
+        reference,
+        probe,
+        source=source,
+        format=kind,
+        distance=distance,
         templates_named=template is not None and sample is not None,
-    )  # fmt: skip
+    )
     attack_name = roles.find(columns, roles.ATTACK)
     if attack_name is None:
         return found
@@ -405,9 +429,14 @@ def read_two_files(genuine: Path, impostor: Path, options: Options) -> ScoreSet:
     left, right, score = (np.concatenate([part[k] for part in parts]) for k in range(3))
     same = np.repeat([True, False], [len(part[2]) for part in parts])
     return ScoreSet(
-        left, right, same, score, source=f"{genuine} and {impostor}", format="pyeer",
+        left,
+        right,
+        same,
+        score,
+        source=f"{genuine} and {impostor}",
+        format="pyeer",
         templates_named=all(part[3] for part in parts),
-    )  # fmt: skip
+    )
 
 
 def _one_kind(
@@ -416,7 +445,11 @@ def _one_kind(
     where = str(path)
     sheet = read_sheet(read_file(path, TABLE_BYTES), where, roles.KNOWN)
     rows, numbers = sheet.rows, sheet.numbers
-    if sheet.delimiter == "," and rows and all(len(row) == 2 and _WHOLE_PART.fullmatch(row[0]) for row in rows):
+    if (
+        sheet.delimiter == ","
+        and rows
+        and all(len(row) == 2 and _WHOLE_PART.fullmatch(row[0]) for row in rows)
+    ):
         rows = [[f"{row[0]}.{row[1]}"] for row in rows]  # one number with a decimal comma
     place = -1
     if rows and not _all_numbers([rows[0][-1]]):

@@ -72,9 +72,15 @@ class ScoreSet:
             return None if values is None else values[keep]
 
         return replace(
-            self, left=self.left[keep], right=self.right[keep], same=self.same[keep], score=self.score[keep],
-            left_subject=some(self.left_subject), right_subject=some(self.right_subject), fold=some(self.fold),
-        )  # fmt: skip
+            self,
+            left=self.left[keep],
+            right=self.right[keep],
+            same=self.same[keep],
+            score=self.score[keep],
+            left_subject=some(self.left_subject),
+            right_subject=some(self.right_subject),
+            fold=some(self.fold),
+        )
 
     def turned(self) -> ScoreSet:
         """The same pairs with negated scores: distances as similarities."""

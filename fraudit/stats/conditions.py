@@ -230,7 +230,14 @@ def sign_flip_p(differences: F64, tests: int, seed: int = 0, least: float = 0.0)
 
 
 def _paired(
-    values: F64, people: I64, cell: Bool, reference: Bool, count: int, tests: int, rates: bool, level: float,
+    values: F64,
+    people: I64,
+    cell: Bool,
+    reference: Bool,
+    count: int,
+    tests: int,
+    rates: bool,
+    level: float,
     least: float,
 ) -> tuple[float, Interval | None, str, int, float]:
     """(mean difference over people, interval, reason, people, p) of bool[P] cell less bool[P] reference."""
@@ -252,10 +259,20 @@ def _paired(
 
 
 def condition_matrix(
-    labels: ArrayLike, subjects: I64, left: I64, right: I64, scores: ArrayLike, threshold: float, *,
-    impostors: tuple[I64, I64, ArrayLike] | None = None, reference: str | tuple[str, str] | None = None,
-    ordered: bool = False, level: float = 0.95, change_level: float | None = None, least: float = 0.0,
-) -> Matrix:  # fmt: skip
+    labels: ArrayLike,
+    subjects: I64,
+    left: I64,
+    right: I64,
+    scores: ArrayLike,
+    threshold: float,
+    *,
+    impostors: tuple[I64, I64, ArrayLike] | None = None,
+    reference: str | tuple[str, str] | None = None,
+    ordered: bool = False,
+    level: float = 0.95,
+    change_level: float | None = None,
+    least: float = 0.0,
+) -> Matrix:
     """FNMR, mean similarity and FMR of every two conditions at one threshold, against the reference cell.
 
     Args:
@@ -292,7 +309,7 @@ def condition_matrix(
     away = level if change_level is None else change_level
     genuine = _genuine(
         numbers, base, where, np.asarray(scores, np.float64), threshold, subjects[left], (level, away), least
-    )  # fmt: skip
+    )
     impostor: dict[tuple[str, str], Cell] = {}
     if impostors is not None:
         a, b, other = impostors
@@ -312,9 +329,15 @@ def _cells_of(codes: I64, left: I64, right: I64, ordered: bool, count: int) -> I
 
 
 def _genuine(
-    numbers: Mapping[tuple[str, str], int], base: tuple[str, str], where: I64, scores: F64, threshold: float,
-    people: I64, levels: tuple[float, float], least: float,
-) -> dict[tuple[str, str], Cell]:  # fmt: skip
+    numbers: Mapping[tuple[str, str], int],
+    base: tuple[str, str],
+    where: I64,
+    scores: F64,
+    threshold: float,
+    people: I64,
+    levels: tuple[float, float],
+    least: float,
+) -> dict[tuple[str, str], Cell]:
     level = levels[0]
     codes = np.unique(people, return_inverse=True)[1].ravel()
     count = int(codes.max()) + 1
@@ -354,17 +377,30 @@ def _genuine(
             else None
         )
         out[cell] = Cell(
-            *cell, float(wrong.mean()) if len(wrong) else None, around, why,
-            float(scores[known].mean()) if known.any() else None, alike, int(wrong.sum()), len(wrong),
-            len(np.unique(who)), changes["rate"].get(cell), changes["similarity"].get(cell),
-        )  # fmt: skip
+            *cell,
+            float(wrong.mean()) if len(wrong) else None,
+            around,
+            why,
+            float(scores[known].mean()) if known.any() else None,
+            alike,
+            int(wrong.sum()),
+            len(wrong),
+            len(np.unique(who)),
+            changes["rate"].get(cell),
+            changes["similarity"].get(cell),
+        )
     return out
 
 
 def _impostor(
-    numbers: Mapping[tuple[str, str], int], base: tuple[str, str], where: I64, hit: Bool, left: I64, right: I64,
+    numbers: Mapping[tuple[str, str], int],
+    base: tuple[str, str],
+    where: I64,
+    hit: Bool,
+    left: I64,
+    right: I64,
     levels: tuple[float, float],
-) -> dict[tuple[str, str], Cell]:  # fmt: skip
+) -> dict[tuple[str, str], Cell]:
     level = levels[0]
     reference = where == numbers[base]
     changes: dict[tuple[str, str], Change] = {}
@@ -376,9 +412,16 @@ def _impostor(
             changes[cell] = rate_change(hit, reference, part, left, right, levels[1])[2]
         people = len(np.unique(np.concatenate([left[part], right[part]])))
         out[cell] = Cell(
-            *cell, float(hit[part].mean()) if part.any() else None, around, why, None, None, int(hit[part].sum()),
-            int(part.sum()), people,
-        )  # fmt: skip
+            *cell,
+            float(hit[part].mean()) if part.any() else None,
+            around,
+            why,
+            None,
+            None,
+            int(hit[part].sum()),
+            int(part.sum()),
+            people,
+        )
     adjusted = holm([c.p for c in changes.values()]) if changes else np.empty(0)
     for (cell, change), p in zip(changes.items(), adjusted, strict=True):
         out[cell] = replace(out[cell], fmr_change=change, fmr_p_holm=float(p))

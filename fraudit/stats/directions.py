@@ -155,12 +155,17 @@ def study(
     people = len(np.unique(subjects))
     directions = tuple(
         Direction(
-            c, x.difference / max(gap, 1e-300), float(gap), float(plain), float(corrected),
+            c,
+            x.difference / max(gap, 1e-300),
+            float(gap),
+            float(plain),
+            float(corrected),
             *_stability(x, people, level),
-            x.rows.groups, x.rows.faces,
+            x.rows.groups,
+            x.rows.faces,
         )
         for c, x, gap, plain, corrected in zip(found, parts, gaps, p, adjusted, strict=True)
-    )  # fmt: skip
+    )
     return Study(
         directions, *_angles(directions, parts, level), _axes(directions, parts, share, basis, level)
     )
@@ -358,10 +363,17 @@ def _axes(
                 interval = Interval(low, high, level, method)
             out.append(
                 Correlation(
-                    axis + 1, float(share[axis]), direction.contrast.name, direction.contrast.within,
-                    float(r[axis]), interval, missing, max(p, direction.p_adjusted), direction.count,
+                    axis + 1,
+                    float(share[axis]),
+                    direction.contrast.name,
+                    direction.contrast.within,
+                    float(r[axis]),
+                    interval,
+                    missing,
+                    max(p, direction.p_adjusted),
+                    direction.count,
                 )
-            )  # fmt: skip
+            )
     return tuple(out)
 
 
@@ -382,9 +394,7 @@ def _correlation(scores: F64, rows: PersonRows) -> tuple[F64, F64, F64]:
 
         n, one, own = np.array(float(k)), np.array(high.sum()), (high * scores).sum(axis=0)
         r = point_biserial(n, one, total, own, squares)
-        left = point_biserial(
-            n - 1, one - high, total - scores, own - high * scores, squares - scores**2
-        )  # fmt: skip
+        left = point_biserial(n - 1, one - high, total - scores, own - high * scores, squares - scores**2)
     limit = 1 - 1e-9
     return r, np.arctanh(np.clip(r, -limit, limit)), np.arctanh(np.clip(left, -limit, limit))
 

@@ -128,10 +128,18 @@ class DiscardCurve:
 
 
 def discard_curve(
-    quality: ArrayLike, errors: ArrayLike, left: I64, right: I64, subjects: I64, *,
-    shares: Sequence[float] = SHARES, by: By = "pictures", unknown: Unknown = "apart", level: float = 0.95,
+    quality: ArrayLike,
+    errors: ArrayLike,
+    left: I64,
+    right: I64,
+    subjects: I64,
+    *,
+    shares: Sequence[float] = SHARES,
+    by: By = "pictures",
+    unknown: Unknown = "apart",
+    level: float = 0.95,
     only: Bool | None = None,
-) -> DiscardCurve:  # fmt: skip
+) -> DiscardCurve:
     """The error-versus-discard characteristic of one quality at one fixed threshold.
 
     Args:
@@ -198,9 +206,24 @@ def discard_curve(
     tally = np.array(counts, np.int64)
     below = np.array([float((base < cut).mean()) for cut in cuts])
     return DiscardCurve(
-        asked, below, cuts, fnmr, tally[:, 0], tally[:, 1], tuple(intervals), tuple(reasons), area, gain,
-        len(np.unique(np.concatenate([a, b]))), absent, int(missing.sum()), unknown_fnmr, by, influence, used,
-    )  # fmt: skip
+        asked,
+        below,
+        cuts,
+        fnmr,
+        tally[:, 0],
+        tally[:, 1],
+        tuple(intervals),
+        tuple(reasons),
+        area,
+        gain,
+        len(np.unique(np.concatenate([a, b]))),
+        absent,
+        int(missing.sum()),
+        unknown_fnmr,
+        by,
+        influence,
+        used,
+    )
 
 
 def _trapezes(x: F64) -> F64:
@@ -243,10 +266,18 @@ class Measures:
 
 
 def compare_measures(
-    qualities: Mapping[str, ArrayLike], errors: ArrayLike, left: I64, right: I64, subjects: I64, *,
-    shares: Sequence[float] = SHARES, by: By = "pictures", unknown: Unknown = "apart", level: float = 0.95,
+    qualities: Mapping[str, ArrayLike],
+    errors: ArrayLike,
+    left: I64,
+    right: I64,
+    subjects: I64,
+    *,
+    shares: Sequence[float] = SHARES,
+    by: By = "pictures",
+    unknown: Unknown = "apart",
+    level: float = 0.95,
     family: float = 0.05,
-) -> Measures:  # fmt: skip
+) -> Measures:
     """Curves of all measures f64[N] (`discard_curve`), tested together.
 
     Args:
@@ -276,9 +307,17 @@ def compare_measures(
                 curve = curves[name]
                 if (common != curve.used).any():
                     curve = discard_curve(
-                        qualities[name], errors, left, right, subjects, shares=shares, by=by, unknown=unknown,
-                        level=level, only=common,
-                    )  # fmt: skip
+                        qualities[name],
+                        errors,
+                        left,
+                        right,
+                        subjects,
+                        shares=shares,
+                        by=by,
+                        unknown=unknown,
+                        level=level,
+                        only=common,
+                    )
                 parts.append(curve)
             who = subjects[left[common]]
             away = parts[1].influence - parts[0].influence
@@ -289,8 +328,11 @@ def compare_measures(
 
 
 def _best(
-    curves: Mapping[str, DiscardCurve], gains: Mapping[str, float], comparisons: Sequence[Comparison], family: float
-) -> str:  # fmt: skip
+    curves: Mapping[str, DiscardCurve],
+    gains: Mapping[str, float],
+    comparisons: Sequence[Comparison],
+    family: float,
+) -> str:
     for name, curve in curves.items():
         if curve.gain.value <= 0 or gains[name] > family:
             continue

@@ -17,9 +17,15 @@ from fraudit.types import I64, Bool
 
 
 def choose_cut(
-    quality: ArrayLike, errors: ArrayLike, left: I64, right: I64, held: Bool, *, most: float = AREA_UP_TO,
+    quality: ArrayLike,
+    errors: ArrayLike,
+    left: I64,
+    right: I64,
+    held: Bool,
+    *,
+    most: float = AREA_UP_TO,
     unknown: Unknown = "apart",
-) -> float | None:  # fmt: skip
+) -> float | None:
     """The cut at which most more of the FNMR than of the pictures is gone, chosen on bool[N] `held` pictures.
 
     The share with the largest FNMR removed (relative to no discard) less share of pictures discarded, of 1, 2 .. 20 %
@@ -73,9 +79,18 @@ class JudgedCut:
 
 
 def judge_cut(
-    cut: float, quality: ArrayLike, errors: ArrayLike, left: I64, right: I64, subjects: I64, judged: Bool, *,
-    labels: Mapping[str, ArrayLike] | None = None, unknown: Unknown = "apart", level: float = 0.95,
-) -> JudgedCut:  # fmt: skip
+    cut: float,
+    quality: ArrayLike,
+    errors: ArrayLike,
+    left: I64,
+    right: I64,
+    subjects: I64,
+    judged: Bool,
+    *,
+    labels: Mapping[str, ArrayLike] | None = None,
+    unknown: Unknown = "apart",
+    level: float = 0.95,
+) -> JudgedCut:
     """FNMR gained against pictures lost at `cut`, and who loses them, on the pictures bool[N] `judged`.
 
     Args:
@@ -113,6 +128,14 @@ def judge_cut(
                 tests[name, w] = difference_p_value(*pair)
     adjusted = holm(list(tests.values())) if tests else np.empty(0)
     return JudgedCut(
-        cut, group_rate("all", gone, people, people, level), len(e), int((lower[use] >= cut).sum()), before, after,
-        change, absent, groups, {k: float(p) for k, p in zip(tests, adjusted, strict=True)},
-    )  # fmt: skip
+        cut,
+        group_rate("all", gone, people, people, level),
+        len(e),
+        int((lower[use] >= cut).sum()),
+        before,
+        after,
+        change,
+        absent,
+        groups,
+        {k: float(p) for k, p in zip(tests, adjusted, strict=True)},
+    )

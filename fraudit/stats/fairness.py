@@ -311,9 +311,11 @@ def cross_group_fmr(
 
 
 def cross_group(
-    names: tuple[str, ...], within: dict[tuple[int, int], PersonSums],
-    between: dict[tuple[int, int], PersonSums], level: float = 0.95,
-) -> CrossGroup:  # fmt: skip
+    names: tuple[str, ...],
+    within: dict[tuple[int, int], PersonSums],
+    between: dict[tuple[int, int], PersonSums],
+    level: float = 0.95,
+) -> CrossGroup:
     """CrossGroup of sums by cell (i, j), i <= j; intervals of cells within and between groups are pooled apart."""
     size = len(names)
     cells: list[list[list[float | None]]] = [[[None] * size for _ in names] for _ in range(3)]

@@ -171,6 +171,13 @@ def precision_recall(
         for events, of_generated, people in ((inside, True, generated_people), (covered, False, real_people))
     )
     return Coverage(
-        float(inside.mean()), precision[0], float(covered.mean()), recall[0], k, len(real), len(generated),
-        precision[1], recall[1],
-    )  # fmt: skip
+        float(inside.mean()),
+        precision[0],
+        float(covered.mean()),
+        recall[0],
+        k,
+        len(real),
+        len(generated),
+        precision[1],
+        recall[1],
+    )

@@ -118,9 +118,12 @@ def template_people(template: ArrayLike, subject: ArrayLike) -> I64:
 
 
 def enrol(
-    unit: NDArray[Any], people: ArrayLike, rule: Rule = "mean", quality: ArrayLike | None = None,
+    unit: NDArray[Any],
+    people: ArrayLike,
+    rule: Rule = "mean",
+    quality: ArrayLike | None = None,
     ok: ArrayLike | None = None,
-) -> Templates:  # fmt: skip
+) -> Templates:
     """What a gallery holds of each person.
 
     Args:
@@ -193,9 +196,13 @@ class SearchPlan:
 
 
 def plan_searches(
-    subjects: ArrayLike, seed: int = 0, *, most_enrolled: int = 1, enrolled_share: float = 0.5,
+    subjects: ArrayLike,
+    seed: int = 0,
+    *,
+    most_enrolled: int = 1,
+    enrolled_share: float = 0.5,
     most: int = MOST_SEARCHES,
-) -> SearchPlan:  # fmt: skip
+) -> SearchPlan:
     """Deal people, not pictures, into two sides, and on each into enrolled and not enrolled.
 
     Args:

@@ -108,9 +108,10 @@ def _within(cells: _Cells, group: int, name: str) -> PersonSums | None:
     errors = np.bincount(left, m, len(faces)) + np.bincount(right, m, len(faces))
     squares = faces**2
     joint = (
-        float(m @ m), float(m @ (faces[left] * faces[right])),
+        float(m @ m),
+        float(m @ (faces[left] * faces[right])),
         float(squares.sum() ** 2 - (squares**2).sum()) / 2,
-    )  # fmt: skip
+    )
     return PersonSums(name, errors[pairs > 0], pairs[pairs > 0], 2, joint)
 
 
@@ -141,9 +142,13 @@ def _between(cells: _Cells, one: int, two: int, name: str) -> PersonSums | None:
 
 
 def impostor_rates(
-    unit: NDArray[np.floating], subjects: I64, groups: NDArray[np.str_], threshold: float, ok: Bool,
+    unit: NDArray[np.floating],
+    subjects: I64,
+    groups: NDArray[np.str_],
+    threshold: float,
+    ok: Bool,
     level: float = 0.95,
-) -> tuple[tuple[GroupRate, ...], CrossGroup]:  # fmt: skip
+) -> tuple[tuple[GroupRate, ...], CrossGroup]:
     """(FMR within each group, FMR between all groups) over all impostor pairs at `threshold`.
 
     Args:

@@ -21,7 +21,7 @@ the logarithm of the factor, as the error of a line through two points of a curv
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -111,9 +111,16 @@ def _at_least(counts: F64, pool: float, draw: float, rank: int) -> F64:
         fits = (known >= k) & (rest >= -1e-9) & (draw >= k)
         c, r = np.where(fits, known, k), np.maximum(np.where(fits, rest, 0.0), 0.0)
         chance = (
-            log(c + 1) - log(k + 1) - log(c - k + 1) + log(np.maximum(pool - c, 0) + 1) - log(r + 1)
-            - log(pool + 1) + log(draw + 1) - log(max(draw - k, 0) + 1) + log(pool - draw + 1)
-        )  # fmt: skip
+            log(c + 1)
+            - log(k + 1)
+            - log(c - k + 1)
+            + log(np.maximum(pool - c, 0) + 1)
+            - log(r + 1)
+            - log(pool + 1)
+            + log(draw + 1)
+            - log(max(draw - k, 0) + 1)
+            + log(pool - draw + 1)
+        )
         total += np.where(fits, np.exp(np.minimum(chance, 0.0)), 0.0)
     return np.asarray(np.clip(1 - total, 0, 1)[at.ravel()] * (counts >= rank), np.float64)
 
@@ -287,13 +294,17 @@ def _forms(points: F64, draws: F64, goal: float, rank: int) -> F64:
     out = []
     for share, (least, most), place, sign in _FORMS:
 
-        def placed(shape: float, share=share, place=place) -> float:  # type: ignore[no-untyped-def]
+        def placed(
+            shape: float, share: Callable[..., float] = share, place: tuple[float, float] = place
+        ) -> float:
             def off(where: float) -> float:
                 return float(np.log(max(share(shape, where, draws[1], rank), 1e-300)) - np.log(points[1]))
 
             return float(optimize.brentq(off, *place, xtol=1e-7))
 
-        def first(shape: float, share=share, placed=placed) -> float:  # type: ignore[no-untyped-def]
+        def first(
+            shape: float, share: Callable[..., float] = share, placed: Callable[[float], float] = placed
+        ) -> float:
             return float(share(shape, placed(shape), draws[0], rank) - points[0])
 
         alike, apart = (most, least) if sign < 0 else (least, most)

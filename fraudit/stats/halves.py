@@ -34,9 +34,13 @@ class Half:
 
     @classmethod
     def of_pairs(
-        cls, scores: ArrayLike, left: ArrayLike, right: ArrayLike, same: ArrayLike,
+        cls,
+        scores: ArrayLike,
+        left: ArrayLike,
+        right: ArrayLike,
+        same: ArrayLike,
         labels: Mapping[int, str] | None = None,
-    ) -> Half:  # fmt: skip
+    ) -> Half:
         """From a list: f64[P] similarities, i64[P] people, bool[P] genuine.
 
         Args:
@@ -60,9 +64,14 @@ class Half:
 
     @classmethod
     def of_vectors(
-        cls, unit: NDArray[Any], subjects: ArrayLike, largest: float, ok: Bool | None = None,
-        labels: ArrayLike | None = None, seed: int = 0,
-    ) -> Half:  # fmt: skip
+        cls,
+        unit: NDArray[Any],
+        subjects: ArrayLike,
+        largest: float,
+        ok: Bool | None = None,
+        labels: ArrayLike | None = None,
+        seed: int = 0,
+    ) -> Half:
         """From unit rows f32[N,D]: all impostor pairs, streamed, and the genuine pairs (`capped_genuine`).
 
         Args:
@@ -88,9 +97,14 @@ class Half:
 
     @classmethod
     def of_searches(
-        cls, top: ArrayLike, searchers: ArrayLike, mated: ArrayLike = (), mates: ArrayLike = (),
-        found: ArrayLike | None = None, enrolled: int = 0,
-    ) -> Half:  # fmt: skip
+        cls,
+        top: ArrayLike,
+        searchers: ArrayLike,
+        mated: ArrayLike = (),
+        mates: ArrayLike = (),
+        found: ArrayLike | None = None,
+        enrolled: int = 0,
+    ) -> Half:
         """From searches in a gallery of `enrolled` people; the rate is the FPIR, the cost the FNIR.
 
         Args:

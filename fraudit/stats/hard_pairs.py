@@ -30,9 +30,15 @@ ROWS = 512
 
 
 def nearest_strangers(
-    judge: NDArray[Any], subjects: I64, ok: Bool | None = None, *, groups: ArrayLike | None = None,
-    share: float = NEAREST, most: int = MOST_HARD, seed: int = 0,
-) -> tuple[I64, I64]:  # fmt: skip
+    judge: NDArray[Any],
+    subjects: I64,
+    ok: Bool | None = None,
+    *,
+    groups: ArrayLike | None = None,
+    share: float = NEAREST,
+    most: int = MOST_HARD,
+    seed: int = 0,
+) -> tuple[I64, I64]:
     """(left, right) i64[P], left < right: for every picture the `share` of strangers that the judge finds nearest.
 
     Args:
@@ -96,9 +102,14 @@ class HardFmr:
 
 
 def hard_fmr(
-    unit: NDArray[Any], subjects: I64, left: I64, right: I64, threshold: float, ok: Bool | None = None,
+    unit: NDArray[Any],
+    subjects: I64,
+    left: I64,
+    right: I64,
+    threshold: float,
+    ok: Bool | None = None,
     level: float = 0.95,
-) -> HardFmr:  # fmt: skip
+) -> HardFmr:
     """FMR of the model's unit vectors f32[N,D] at `threshold` over pairs of `nearest_strangers`.
 
     Pairs in which the model has no vector (`ok`) never match, as everywhere.

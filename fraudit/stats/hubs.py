@@ -9,6 +9,7 @@ them to other enrolled people.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -140,10 +141,19 @@ def hubs(
     low, high = np.quantile(null, [0.025, 0.975])
     held, interval, missing = _held_out(found, size, rng, level)
     return Hubs(
-        share, found.total, size, found.enrolled, float(null.mean()), float(low), float(high),
-        float((1 + (null >= share - 1e-12).sum()) / (1 + draws)), held, interval, missing,
+        share,
+        found.total,
+        size,
+        found.enrolled,
+        float(null.mean()),
+        float(low),
+        float(high),
+        float((1 + (null >= share - 1e-12).sum()) / (1 + draws)),
+        held,
+        interval,
+        missing,
         np.argsort(-counts, kind="stable")[:size].astype(np.int64),
-    )  # fmt: skip
+    )
 
 
 def _held_out(
@@ -226,13 +236,19 @@ def group_shares(
         events = labels[entry] == name
         share, usual = float(events.mean()), float(member[i].mean())
         interval, missing = interval_or_reason(
-            lambda e=events: clustered_rate(e, who, searcher_people[entry], level)  # type: ignore[misc]
+            partial(clustered_rate, events, who, searcher_people[entry], level)
         )
         extreme = np.abs(null[:, i] - usual) >= abs(share - usual) - 1e-12
         out.append(
             GroupShare(
-                name, share, usual, int(events.sum()), int(member[i].sum()), interval, missing,
+                name,
+                share,
+                usual,
+                int(events.sum()),
+                int(member[i].sum()),
+                interval,
+                missing,
                 float((1 + extreme.sum()) / (1 + draws)),
             )
-        )  # fmt: skip
+        )
     return tuple(out)

@@ -178,9 +178,16 @@ def _mate_scores(gallery: Templates, first: I64, many: I64, vectors: NDArray[Any
 
 
 def search(
-    gallery: Templates, vectors: NDArray[Any], searcher: ArrayLike, *, ok: ArrayLike | None = None,
-    above: float = np.inf, depth: int = 1, seed: int = 0, progress: Callable[[int], None] | None = None,
-) -> Search:  # fmt: skip
+    gallery: Templates,
+    vectors: NDArray[Any],
+    searcher: ArrayLike,
+    *,
+    ok: ArrayLike | None = None,
+    above: float = np.inf,
+    depth: int = 1,
+    seed: int = 0,
+    progress: Callable[[int], None] | None = None,
+) -> Search:
     """Search every vector among all enrolled people, block by block.
 
     Args:
@@ -255,9 +262,21 @@ def _result(
     hits = Hits(row, candidate, kept)
     entry = np.where(np.isfinite(top), found.top_entry, -1)
     return Search(
-        people, part, who, mate, top, second, entry, mates, ahead,
-        close[0][near], close[1][near], found.depth, hits, above,
-    )  # fmt: skip
+        people,
+        part,
+        who,
+        mate,
+        top,
+        second,
+        entry,
+        mates,
+        ahead,
+        close[0][near],
+        close[1][near],
+        found.depth,
+        hits,
+        above,
+    )
 
 
 def _settled(*scores: F64) -> list[F64]:

@@ -125,9 +125,13 @@ class Shares:
         d = w * w / self.expected
         s2, s, wd, dd = float(w @ w), float(d.sum()), float(w @ d), float(d @ d)
         square = (
-            dd + 2 * (s2 * dd + wd**2) + s**2 * s2**2 - 4 * float(d * d @ w) + 2 * s * float(d @ (w * w))
+            dd
+            + 2 * (s2 * dd + wd**2)
+            + s**2 * s2**2
+            - 4 * float(d * d @ w)
+            + 2 * s * float(d @ (w * w))
             - 4 * s * s2 * wd
-        )  # fmt: skip
+        )
         return max(1.0, s2**2 / square) if square > 0 else 1.0
 
 
@@ -145,7 +149,13 @@ def require_people(shares: Shares) -> None:
 
 
 def effective_interval(
-    rate: float, n: float, design: float, freedom: float, level: float = 0.95, what: str = "", stated: float = 1.0
+    rate: float,
+    n: float,
+    design: float,
+    freedom: float,
+    level: float = 0.95,
+    what: str = "",
+    stated: float = 1.0,
 ) -> Interval:
     """Korn and Graubard's interval: Clopper-Pearson at n / design pairs, fewer by (z / t)^2.
 
@@ -340,7 +350,10 @@ def clustered_mean(values: ArrayLike, clusters: ArrayLike, level: float = 0.95) 
     half = t_value(level, freedom) * float(np.sqrt(people.mean_variance(v)))
     mean = float(v.mean())
     return Interval(
-        mean - half, mean + half, level, f"t {freedom:.0f} on {people.n_subjects} subjects, identity-clustered"
+        mean - half,
+        mean + half,
+        level,
+        f"t {freedom:.0f} on {people.n_subjects} subjects, identity-clustered",
     )
 
 

@@ -173,9 +173,14 @@ def _tail(near: F64, person: I64, use: Bool) -> float:
 
 
 def misplaced(
-    unit: NDArray[Any], subjects: I64, ok: Bool | None = None, *, same_person: I64 | None = None,
-    seed: int = 0, block: int = BLOCK,
-) -> Misplaced:  # fmt: skip
+    unit: NDArray[Any],
+    subjects: I64,
+    ok: Bool | None = None,
+    *,
+    same_person: I64 | None = None,
+    seed: int = 0,
+    block: int = BLOCK,
+) -> Misplaced:
     """Flag pictures that are far from their own person and near another.
 
     Args:

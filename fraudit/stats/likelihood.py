@@ -328,6 +328,13 @@ def calibrate(choose: ScoredPairs, judge: ScoredPairs, seed: int = 0, level: flo
         for each in (llrs[use], best[use], np.zeros(int(use.sum())))
     ]
     return Calibrated(
-        odds, why, held_out, cllr_with_interval(judge, llrs, level), cllr_with_interval(judge, best, level),
-        CrossEntropy(at, *curves), int(same.sum()), int((~same).sum()), judge.clusters.n_subjects,
-    )  # fmt: skip
+        odds,
+        why,
+        held_out,
+        cllr_with_interval(judge, llrs, level),
+        cllr_with_interval(judge, best, level),
+        CrossEntropy(at, *curves),
+        int(same.sum()),
+        int((~same).sum()),
+        judge.clusters.n_subjects,
+    )

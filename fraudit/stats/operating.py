@@ -101,7 +101,11 @@ class ScoredPairs:
         """TAR@FAR and the interval of `tar_all`."""
         point = v.tar_at_far(self.genuine, self.impostor, far)
         return point, self._rate(
-            point.tar_all, self.tar_influence(point), ~(self.scores >= point.threshold), ", threshold included", level
+            point.tar_all,
+            self.tar_influence(point),
+            ~(self.scores >= point.threshold),
+            ", threshold included",
+            level,
         )
 
     def eer(self, level: float = 0.95) -> tuple[v.Eer, Interval]:
@@ -191,9 +195,14 @@ def all_pairs_fmr(
 
 
 def tar_difference(
-    first: ArrayLike, second: ArrayLike, same: ArrayLike, left: ArrayLike, right: ArrayLike, far: float,
+    first: ArrayLike,
+    second: ArrayLike,
+    same: ArrayLike,
+    left: ArrayLike,
+    right: ArrayLike,
+    far: float,
     level: float = 0.95,
-) -> Difference:  # fmt: skip
+) -> Difference:
     """TAR@FAR of the second model minus that of the first on the same pairs, each at its own threshold.
 
     Args:

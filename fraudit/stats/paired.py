@@ -24,7 +24,7 @@ from fraudit.stats.intervals import (
     stated_design,
     t_value,
     z_value,
-)  # fmt: skip
+)
 from fraudit.stats.operating import ScoredPairs
 from fraudit.types import Interval
 
@@ -45,9 +45,12 @@ def at_level(value: float, found: Interval, level: float) -> Interval:
 
 
 def independent_difference(
-    first: float, first_interval: Interval, second: float, second_interval: Interval,
+    first: float,
+    first_interval: Interval,
+    second: float,
+    second_interval: Interval,
     level: float | None = None,
-) -> Difference:  # fmt: skip
+) -> Difference:
     """Difference of two figures from their own intervals (MOVER), asymmetry kept.
 
     Args:
@@ -71,9 +74,14 @@ def widened(difference: Difference, variance: float, what: str, freedom: float |
 
 
 def rate_difference(
-    first: ArrayLike, second: ArrayLike, left: ArrayLike, right: ArrayLike,
-    first_tail: ArrayLike | None = None, second_tail: ArrayLike | None = None, level: float = 0.95,
-) -> Difference:  # fmt: skip
+    first: ArrayLike,
+    second: ArrayLike,
+    left: ArrayLike,
+    right: ArrayLike,
+    first_tail: ArrayLike | None = None,
+    second_tail: ArrayLike | None = None,
+    level: float = 0.95,
+) -> Difference:
     """Paired difference of two rates, each at its own threshold.
 
     Args:
@@ -111,9 +119,14 @@ def carrying(sums: ArrayLike) -> float:
 
 
 def sums_difference(
-    first: float, second: float, first_sums: ArrayLike, second_sums: ArrayLike, n: int, level: float = 0.95,
+    first: float,
+    second: float,
+    first_sums: ArrayLike,
+    second_sums: ArrayLike,
+    n: int,
+    level: float = 0.95,
     pairs: ArrayLike | None = None,
-) -> Difference:  # fmt: skip
+) -> Difference:
     """Paired difference of two rates over all pairs of some people.
 
     Args:
@@ -145,9 +158,14 @@ def sums_difference(
 
 
 def accuracy_difference(
-    first: ArrayLike, second: ArrayLike, same: ArrayLike, fold: ArrayLike, left: ArrayLike, right: ArrayLike,
+    first: ArrayLike,
+    second: ArrayLike,
+    same: ArrayLike,
+    fold: ArrayLike,
+    left: ArrayLike,
+    right: ArrayLike,
     level: float = 0.95,
-) -> Difference:  # fmt: skip
+) -> Difference:
     """Paired difference of the accuracy over folds, each model's fold thresholds included.
 
     Args:

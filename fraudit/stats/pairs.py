@@ -158,7 +158,9 @@ def subject_folds(subjects: I64, folds: int = FOLDS, seed: int = 0) -> I64:
     load, people = np.zeros(folds), np.zeros(folds)
     for place, subject in enumerate(order):
         # One person a fold, then a second one, then wherever there is least.
-        open_folds = np.flatnonzero(people == min(place // folds, people.min())) if place < 2 * folds else None
+        open_folds = (
+            np.flatnonzero(people == min(place // folds, people.min())) if place < 2 * folds else None
+        )
         at = int(np.argmin(load) if open_folds is None else open_folds[np.argmin(load[open_folds])])
         fold_of[subject] = at
         load[at] += weight[subject]
@@ -227,7 +229,12 @@ def _need_both(people: I64, genuine: int, impostor: int) -> None:
 
 
 def make_pairs(
-    subjects: ArrayLike, max_genuine: int, max_impostor: int, seed: int, folds: int = FOLDS, fill: bool = False
+    subjects: ArrayLike,
+    max_genuine: int,
+    max_impostor: int,
+    seed: int,
+    folds: int = FOLDS,
+    fill: bool = False,
 ) -> PairList:
     """An accuracy protocol where a set declares none: identity-disjoint folds.
 
@@ -334,9 +341,13 @@ class MatchCounts:
 
 
 def count_matches(
-    unit: NDArray[Any], subjects: ArrayLike, threshold: float, groups: ArrayLike, ok: Bool | None = None,
+    unit: NDArray[Any],
+    subjects: ArrayLike,
+    threshold: float,
+    groups: ArrayLike,
+    ok: Bool | None = None,
     block: int = BLOCK,
-) -> MatchCounts:  # fmt: skip
+) -> MatchCounts:
     """Impostor matches (cosine >= threshold) of all N^2/2 pairs within and across groups, streamed."""
     rows, people, keep = _usable(unit, subjects, ok)
     names, all_codes = np.unique(np.asarray(groups).astype(str), return_inverse=True)

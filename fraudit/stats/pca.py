@@ -111,9 +111,7 @@ def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float =
             share: (int(found[2 + k]), None) for k, share in enumerate(SHARES)
         }
         rank, ratio = (float(value) for value in found[:2])
-        return Spectrum(
-            pca.variances, (rank, None), (ratio, None), dims, len(codes), len(sizes), few.message
-        )
+        return Spectrum(pca.variances, (rank, None), (ratio, None), dims, len(codes), len(sizes), few.message)
     x = np.asarray(vectors, np.float64) - pca.mean
     groups = min(SPECTRUM_GROUPS, len(sizes))
     shuffled = rng.permutation(len(sizes))

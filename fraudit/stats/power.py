@@ -126,9 +126,14 @@ def _by_chance(equal: Planted) -> Planted:
 
 
 def planted_scores(
-    scores: ArrayLike, same: ArrayLike, left: ArrayLike, right: ArrayLike, fold: ArrayLike | None, figure: str,
+    scores: ArrayLike,
+    same: ArrayLike,
+    left: ArrayLike,
+    right: ArrayLike,
+    fold: ArrayLike | None,
+    figure: str,
     level: float,
-) -> Planted:  # fmt: skip
+) -> Planted:
     """As `planted_rates` for `eer`, `auc`, `d_prime`, `accuracy` or `tar@far=X`, from f64[P] scores of the pairs.
 
     A pair that is hit gets the score of two strangers. Changes are turned so that worse is positive.

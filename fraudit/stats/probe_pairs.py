@@ -31,9 +31,15 @@ class ProbePairs:
 
 
 def probe_pairs(
-    subjects: I64, usable: Bool, limit: int, rng: np.random.Generator, *, mates: int = 3, strangers: int = 60,
+    subjects: I64,
+    usable: Bool,
+    limit: int,
+    rng: np.random.Generator,
+    *,
+    mates: int = 3,
+    strangers: int = 60,
     most: int = 3,
-) -> ProbePairs:  # fmt: skip
+) -> ProbePairs:
     """Probes spread over as many people as possible, each compared with its mates and with strangers.
 
     People with two usable pictures come first, one probe each, then their second pictures and so on. Nobody gives

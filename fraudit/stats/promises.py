@@ -85,8 +85,15 @@ def measured_cost(half: Half, threshold: float, confidence: float = 0.95, tests:
     both, missing = interval_or_reason(lambda: clusters.rate_interval(missed, 1 - alpha))
     one = clusters.rate_interval(missed, 1 - 2 * alpha) if both else Interval(0.0, 1.0)
     return Measured(
-        float(missed.mean()), int(missed.sum()), len(missed), clusters.n_subjects, both, missing, one.low, one.high
-    )  # fmt: skip
+        float(missed.mean()),
+        int(missed.sum()),
+        len(missed),
+        clusters.n_subjects,
+        both,
+        missing,
+        one.low,
+        one.high,
+    )
 
 
 def _enough(tail: Tail) -> str:
@@ -333,9 +340,20 @@ def promised_threshold(
     groups = _paid(choose, judge, own, threshold, confidence, bounds) if every_group else ()
     verdict = _verdict([rate, *(g.rate for g in groups if g.rate)], target)
     return Promise(
-        kind, target, confidence, threshold, "", chosen, smallest, max(bounds.values()), rate,
-        measured_cost(judge, threshold, confidence), verdict, groups, worst,
-    )  # fmt: skip
+        kind,
+        target,
+        confidence,
+        threshold,
+        "",
+        chosen,
+        smallest,
+        max(bounds.values()),
+        rate,
+        measured_cost(judge, threshold, confidence),
+        verdict,
+        groups,
+        worst,
+    )
 
 
 def kept_elsewhere(
@@ -383,9 +401,13 @@ def _bound_at(tail: Tail, threshold: float, confidence: float) -> float:
 
 
 def _paid(
-    choose: Half, judge: Half, own: Mapping[str, Lowest], threshold: float, confidence: float,
+    choose: Half,
+    judge: Half,
+    own: Mapping[str, Lowest],
+    threshold: float,
+    confidence: float,
     bounds: Mapping[str, float],
-) -> tuple[GroupPromise, ...]:  # fmt: skip
+) -> tuple[GroupPromise, ...]:
     found = []
     for name, lowest in own.items():
         part = judge.groups.get(name)

@@ -53,9 +53,14 @@ def rate_influence(events: ArrayLike, part: ArrayLike) -> tuple[float, F64]:
 
 
 def influence_change(
-    value: float, influence: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95,
-    bounds: tuple[float, float] = (-1.0, 1.0), clusters: PairClusters | None = None,
-) -> Change:  # fmt: skip
+    value: float,
+    influence: ArrayLike,
+    left: ArrayLike,
+    right: ArrayLike,
+    level: float = 0.95,
+    bounds: tuple[float, float] = (-1.0, 1.0),
+    clusters: PairClusters | None = None,
+) -> Change:
     """The difference `value` whose error is the sum of f64[P] `influence` over pairs of subjects i64[P].
 
     Half a discordant pair is added in each direction, at the design effect that is stated where nothing was seen, as in
@@ -106,9 +111,14 @@ def person_influence(influence: F64, left: ArrayLike, right: ArrayLike) -> F64:
 
 
 def rate_change(
-    events: ArrayLike, first: Bool, second: Bool, left: ArrayLike, right: ArrayLike, level: float = 0.95,
+    events: ArrayLike,
+    first: Bool,
+    second: Bool,
+    left: ArrayLike,
+    right: ArrayLike,
+    level: float = 0.95,
     clusters: PairClusters | None = None,
-) -> tuple[float, float, Change]:  # fmt: skip
+) -> tuple[float, float, Change]:
     """(rate of the first part, of the second, second minus first).
 
     Args:

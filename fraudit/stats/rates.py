@@ -116,9 +116,12 @@ class PersonSums:
         else:
             excess = (by_person - 2 * between, between - noise)
         return Spread(
-            p * (1 - p), variance / noise if noise > 0 else 1.0, even, excess,
+            p * (1 - p),
+            variance / noise if noise > 0 else 1.0,
+            even,
+            excess,
             (person_pairs, self.joint[2] - total if self.sides == 2 else 0.0),
-        )  # fmt: skip
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +203,7 @@ def group_rates(groups: Sequence[PersonSums], level: float = 0.95) -> tuple[Grou
         sizes = sums.joint[2] if sums.sides == 2 else float(sums.pairs @ sums.pairs)
         design = steady_design(max(spread.design, pooled), erring, stated_design([sizes / total]))
         design = min(design, total)
-        freedom = max(
-            1.0, min(share.freedom, spread.even) if spread.design >= pooled else share.people - 1
-        )
+        freedom = max(1.0, min(share.freedom, spread.even) if spread.design >= pooled else share.people - 1)
         interval, missing = None, ""
         if share.people < LEAST_PEOPLE:
             missing = (
@@ -213,10 +214,18 @@ def group_rates(groups: Sequence[PersonSums], level: float = 0.95) -> tuple[Grou
             interval = effective_interval(sums.rate, total, design, freedom, level)
         found.append(
             GroupRate(
-                sums.group, round(float(sums.errors.sum()) / sums.sides), round(total), len(sums.pairs), sums.rate,
-                interval, missing, total / design, freedom, share.people,
+                sums.group,
+                round(float(sums.errors.sum()) / sums.sides),
+                round(total),
+                len(sums.pairs),
+                sums.rate,
+                interval,
+                missing,
+                total / design,
+                freedom,
+                share.people,
             )
-        )  # fmt: skip
+        )
     return tuple(found)
 
 

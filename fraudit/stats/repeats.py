@@ -51,7 +51,9 @@ def bulk_fences(rows: NDArray[np.floating], rng: np.random.Generator) -> F64:
         part = np.arange(start, min(start + BLOCK, n))
         cosines = rows[part] @ rows[chosen].T
         cosines[part[:, None] == chosen[None]] = -1  # with itself
-        near, far = np.arctanh(np.clip(np.quantile(cosines, [1 - NEAR, 1 - FAR], axis=1), -0.999999, 0.999999))
+        near, far = np.arctanh(
+            np.clip(np.quantile(cosines, [1 - NEAR, 1 - FAR], axis=1), -0.999999, 0.999999)
+        )
         fences[part] = np.tanh(far + (z - z_far) * (far - near) / (z_far - z_near))
     return fences
 

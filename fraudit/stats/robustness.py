@@ -84,9 +84,14 @@ class Comparisons:
     """
 
     def __init__(
-        self, pairs: ProbePairs, clean: F64, threshold: float, level_all: float, level: float = 0.95,
+        self,
+        pairs: ProbePairs,
+        clean: F64,
+        threshold: float,
+        level_all: float,
+        level: float = 0.95,
         no_similarity: str = "",
-    ) -> None:  # fmt: skip
+    ) -> None:
         self.pairs, self.threshold, self.level, self.level_all = pairs, threshold, level, level_all
         self.no_similarity = no_similarity
         self._subjects = np.zeros(len(pairs.probes), np.int64)
@@ -130,7 +135,9 @@ class Comparisons:
             seen = probes & ~lost
             similarity = answer.similarity[seen]
             if len(similarity):
-                around, reason = interval_or_reason(lambda: clustered_mean(similarity, people[seen], self.level))
+                around, reason = interval_or_reason(
+                    lambda: clustered_mean(similarity, people[seen], self.level)
+                )
         return Cell(
             float(similarity.mean()) if len(similarity) else None,
             around,
@@ -295,9 +302,7 @@ def increase_bounds(
     return Bounds(value, np.maximum(low, least), np.minimum(high, most), people)
 
 
-def mean_over_cells(
-    sums: F64, pairs: F64, *, baseline: F64 | None = None, level: float = 0.95
-) -> Summary:  # fmt: skip
+def mean_over_cells(sums: F64, pairs: F64, *, baseline: F64 | None = None, level: float = 0.95) -> Summary:
     """Mean FNMR over cells.
 
     Args:
@@ -312,9 +317,14 @@ def mean_over_cells(
 
 
 def corruption_errors(
-    sums: F64, pairs: F64, reference: F64, *, baseline: F64 | None = None,
-    reference_baseline: float | None = None, level: float = 0.95,
-) -> tuple[list[Summary | None], Summary]:  # fmt: skip
+    sums: F64,
+    pairs: F64,
+    reference: F64,
+    *,
+    baseline: F64 | None = None,
+    reference_baseline: float | None = None,
+    level: float = 0.95,
+) -> tuple[list[Summary | None], Summary]:
     """CE of each corruption and mCE against a reference's FNMR, which is taken as fixed.
 
     CE_c = sum_s E_cs / sum_s E_cs(reference); relative: both sides less their clean error.

@@ -30,7 +30,7 @@ from fraudit.stats.intervals import (
     stated_design,
     steady_design,
     t_value,
-)  # fmt: skip
+)
 from fraudit.stats.paired import carrying, with_tails
 from fraudit.types import F64, I64, Bool, Interval
 
@@ -113,9 +113,13 @@ def subset(causes: Causes, rows: Bool) -> Causes:
     number = np.cumsum(rows) - 1
     use = rows[causes.row]
     return Causes(
-        causes.events[rows], causes.searcher[rows], number[causes.row[use]], causes.entry[use], causes.weight[use],
+        causes.events[rows],
+        causes.searcher[rows],
+        number[causes.row[use]],
+        causes.entry[use],
+        causes.weight[use],
         causes.people,
-    )  # fmt: skip
+    )
 
 
 def less(second: Causes, first: Causes) -> Causes:
@@ -129,9 +133,13 @@ def less(second: Causes, first: Causes) -> Causes:
             "a paired difference needs the same searches among the same enrolled people twice"
         )
     return Causes(
-        second.events - first.events, first.searcher, np.concatenate([second.row, first.row]),
-        np.concatenate([second.entry, first.entry]), np.concatenate([second.weight, -first.weight]), first.people,
-    )  # fmt: skip
+        second.events - first.events,
+        first.searcher,
+        np.concatenate([second.row, first.row]),
+        np.concatenate([second.entry, first.entry]),
+        np.concatenate([second.weight, -first.weight]),
+        first.people,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from fraudit.stats.search_rates import (
     fpir_causes,
     fpir_rate,
     two_way,
-)  # fmt: skip
+)
 from fraudit.stats.thresholds import with_threshold
 from fraudit.types import F64
 
@@ -174,9 +174,12 @@ class RuleDifference:
 
 
 def compare_rules(
-    first: tuple[Search, Search], second: tuple[Search, Search], target: float, rank: int | None = 1,
+    first: tuple[Search, Search],
+    second: tuple[Search, Search],
+    target: float,
+    rank: int | None = 1,
     level: float = 0.95,
-) -> RuleDifference:  # fmt: skip
+) -> RuleDifference:
     """Two enrolment rules, each given by its (calibration, judged) searches, at one FPIR target.
 
     Raises:

@@ -17,9 +17,11 @@ NOT_UNIT = 1e-3  # deviation of a norm from 1 beyond which rows are taken for ra
 
 
 def perturbation_stability(
-    unit: NDArray[np.floating], copies: NDArray[np.floating], ok: Bool | None = None,
+    unit: NDArray[np.floating],
+    copies: NDArray[np.floating],
+    ok: Bool | None = None,
     ok_copies: Bool | None = None,
-) -> tuple[F64, I64]:  # fmt: skip
+) -> tuple[F64, I64]:
     """(f64[N] mean cosine to the copies in [-1, 1], i64[N] copies it rests on).
 
     Args:

@@ -160,9 +160,16 @@ def _invert(
 
 
 def _summary(
-    part: Callable[[F64], F64], weights: tuple[float, ...], sides: list[_Side], positive: bool,
-    show: Callable[[float], float], most: float | None, rng: np.random.Generator, draws: int, level: float,
-) -> Summary:  # fmt: skip
+    part: Callable[[F64], F64],
+    weights: tuple[float, ...],
+    sides: list[_Side],
+    positive: bool,
+    show: Callable[[float], float],
+    most: float | None,
+    rng: np.random.Generator,
+    draws: int,
+    level: float,
+) -> Summary:
     """Summary of the weighted sum of `part` (0 is fair) over the sides; `show` gives it as it is printed.
 
     Where there are two sides, their distances from equality need not be in the observed proportion: the upper end is
@@ -230,9 +237,12 @@ def summary_intervals(
     weights = (alpha, 1 - alpha)
 
     def one(
-        part: Callable[[F64], F64], sides: list[_Side], positive: bool, show: Callable[[float], float],
+        part: Callable[[F64], F64],
+        sides: list[_Side],
+        positive: bool,
+        show: Callable[[float], float],
         most: float | None,
-    ) -> Summary:  # fmt: skip
+    ) -> Summary:
         share = weights if len(sides) == 2 else (1.0,)
         return _summary(part, share, sides, positive, show, most, rng, draws, level)
 

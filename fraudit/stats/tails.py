@@ -178,10 +178,17 @@ def _collected(rows: NDArray[np.float32], subjects: I64, floor: float) -> Tail:
     faces = np.bincount(person).astype(np.float64)
     squares = faces**2
     return Tail(
-        s.astype(np.float64), one, two, edge, faces[keys // len(known)] * faces[keys % len(known)],
-        faces * (faces.sum() - faces), known, float(squares.sum() ** 2 - (squares**2).sum()) / 2, floor,
+        s.astype(np.float64),
+        one,
+        two,
+        edge,
+        faces[keys // len(known)] * faces[keys % len(known)],
+        faces * (faces.sum() - faces),
+        known,
+        float(squares.sum() ** 2 - (squares**2).sum()) / 2,
+        floor,
         deeper=lambda threshold: _collected(rows, subjects, threshold),
-    )  # fmt: skip
+    )
 
 
 def tail_of_searches(
@@ -210,9 +217,18 @@ def tail_of_searches(
     who: NDArray[np.int32] = codes.ravel()[order].astype(np.int32)
     pairs = np.bincount(who, minlength=len(known)).astype(np.float64)
     made = Tail(
-        s[order], who, who, who, pairs, pairs, known.astype(np.int64), float(pairs @ pairs), -np.inf, 1,
+        s[order],
+        who,
+        who,
+        who,
+        pairs,
+        pairs,
+        known.astype(np.int64),
+        float(pairs @ pairs),
+        -np.inf,
+        1,
         n_enrolled=enrolled,
-    )  # fmt: skip
+    )
     if found is None:
         return made
     whom = np.unique(np.asarray(found).ravel(), return_inverse=True)[1].ravel()[order].astype(np.int32)

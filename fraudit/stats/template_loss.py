@@ -127,18 +127,24 @@ def loss_of(
         tar_interval = _widened(scored.tar_at_far(far)[1], point.tar_all, added, groups, (0.0, 1.0))
         signs = np.where(same, 1.0, -1.0) / len(same)
         accuracy_interval = _widened(
-            clustered_rate(variant.right, left, right), accuracy,
-            fitting_variance(variant, variant.thresholds[codes], signs, codes), groups, (0.0, 1.0),
-        )  # fmt: skip
+            clustered_rate(variant.right, left, right),
+            accuracy,
+            fitting_variance(variant, variant.thresholds[codes], signs, codes),
+            groups,
+            (0.0, 1.0),
+        )
         whole = ScoredPairs(full.scores, same, left, right).tar_at_far(far)[1]
         room = (whole.low - 1.0, whole.high)
         ends = [
             _widened(
                 tar_difference(variant.scores, full.scores, same, left, right, far, level).interval,
-                value, added, groups, room,
+                value,
+                added,
+                groups,
+                room,
             )
             for level in (0.95, strict_level)
-        ]  # fmt: skip
+        ]
     except InsufficientData as error:
         return Loss(
             (accuracy, None), (point.tar_all, None), point.far_achieved, value, None, None, error.message

@@ -72,9 +72,15 @@ def template_scores(fused: NDArray[Any], left: I64, right: I64, ok: Bool | None 
 
 
 def verify_templates(
-    fused: NDArray[Any], subjects: ArrayLike, left: I64, right: I64, same: Bool, ok: Bool | None = None,
-    fars: Sequence[float] = v.FARS, level: float = 0.95,
-) -> TemplateRates:  # fmt: skip
+    fused: NDArray[Any],
+    subjects: ArrayLike,
+    left: I64,
+    right: I64,
+    same: Bool,
+    ok: Bool | None = None,
+    fars: Sequence[float] = v.FARS,
+    level: float = 0.95,
+) -> TemplateRates:
     """TAR at each FAR over a protocol's pairs of templates.
 
     The threshold is the smallest observed score whose FAR is at most the target. (insightface's code takes the point of
@@ -106,6 +112,8 @@ def _point(pairs: ScoredPairs, far: float, level: float) -> TemplatePoint:
     if not point.resolvable:
         needed = int(np.ceil(3 / far))
         return TemplatePoint(
-            point, None, f"FAR {far:g} needs {needed:,} impostor pairs (rule of three); there are {point.n_impostor:,}"
-        )  # fmt: skip
+            point,
+            None,
+            f"FAR {far:g} needs {needed:,} impostor pairs (rule of three); there are {point.n_impostor:,}",
+        )
     return TemplatePoint(point, *interval_or_reason(lambda: pairs.tar_at_far(far, level)[1]))

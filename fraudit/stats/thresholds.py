@@ -94,7 +94,9 @@ def person_rate(events: Bool, people: ArrayLike, level: float = 0.95) -> tuple[f
     design = max(measured, (differ * measured + FEW) / (differ + FEW))
     shrink = (z_value(level) / t_value(level, count - 1)) ** 2
     used = count / design * shrink
-    method = f"Clopper-Pearson, {count:,} people of equal weight, effective n {count / design:,.0f}, t {count - 1}"
+    method = (
+        f"Clopper-Pearson, {count:,} people of equal weight, effective n {count / design:,.0f}, t {count - 1}"
+    )
     found = clopper_pearson(value * used, used, level, method)
     # Errors never leave less doubt than none among as many people, nor the lack of them less than errors alone.
     none, all_of_them = (clopper_pearson(share * count * shrink, count * shrink, level) for share in (0, 1))
@@ -135,5 +137,6 @@ def eer_threshold_interval(pairs: ScoredPairs, found: v.Eer, level: float = 0.95
     return Interval(
         min(float(points.thresholds[low]), found.threshold),
         max(float(points.thresholds[high]), found.threshold),
-        level, "difference of FNMR and FMR turned around, identity-clustered",
-    )  # fmt: skip
+        level,
+        "difference of FNMR and FMR turned around, identity-clustered",
+    )

@@ -174,5 +174,11 @@ def two_names(
     merged = np.asarray(subjects, np.int64).copy()
     merged[keep] = known[np.unique(one, return_index=True)[1]][one][codes]
     return TwoNames(
-        known[first], known[second], likeness, count * (count - 1) // 2, int((strata == 0).sum()), expected, merged
-    )  # fmt: skip
+        known[first],
+        known[second],
+        likeness,
+        count * (count - 1) // 2,
+        int((strata == 0).sum()),
+        expected,
+        merged,
+    )

@@ -141,9 +141,16 @@ def tar_at_far(genuine: ArrayLike, impostor: ArrayLike, far: float) -> Operating
     at = fmr_threshold(impostor, far, observed=ordered)
     accepted = len(ordered) - int(np.searchsorted(ordered, at.value, "left"))
     return OperatingPoint(
-        far, at.value, at.fmr, accepted / len(ordered), accepted / len(everyone), len(ordered), len(everyone),
-        at.n_impostor, at.resolution,
-    )  # fmt: skip
+        far,
+        at.value,
+        at.fmr,
+        accepted / len(ordered),
+        accepted / len(everyone),
+        len(ordered),
+        len(everyone),
+        at.n_impostor,
+        at.resolution,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,9 +186,16 @@ def rates_at(scores: ArrayLike, same: ArrayLike, threshold: float) -> Rates:
         return part / whole if whole else None
 
     return Rates(
-        float(threshold), share(rejected, n_g), share(accepted, n_i), share(rejected - gone_g, n_g - gone_g),
-        share(accepted, n_i - gone_i), n_g, n_i, gone_g, gone_i,
-    )  # fmt: skip
+        float(threshold),
+        share(rejected, n_g),
+        share(accepted, n_i),
+        share(rejected - gone_g, n_g - gone_g),
+        share(accepted, n_i - gone_i),
+        n_g,
+        n_i,
+        gone_g,
+        gone_i,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,9 +47,14 @@ def worst_genuine(scores: ArrayLike, left: I64, right: I64, count: int = 20) -> 
 
 
 def closest_strangers(
-    unit: NDArray[Any], subjects: I64, ok: Bool | None = None, *, count: int = 20,
-    once_a_pair_of_people: bool = True, block: int = BLOCK,
-) -> Extremes:  # fmt: skip
+    unit: NDArray[Any],
+    subjects: I64,
+    ok: Bool | None = None,
+    *,
+    count: int = 20,
+    once_a_pair_of_people: bool = True,
+    block: int = BLOCK,
+) -> Extremes:
     """The `count` pairs of different people with the highest cosines, of all pairs, by tiles.
 
     Args:
@@ -150,9 +155,15 @@ def people_with_most_errors(
     top = order[: min(count, int((wrong > 0).sum()))]
     p = float((1 + (largest >= wrong[order[0]]).sum()) / (CHANCE_DRAWS + 1))
     return ErringPeople(
-        known[top], wrong[top], pairs[top], total, float(wrong[order[0]] / total),
-        float(np.quantile(largest, 0.95) / total), p, _half(a, b, e, order, total),
-    )  # fmt: skip
+        known[top],
+        wrong[top],
+        pairs[top],
+        total,
+        float(wrong[order[0]] / total),
+        float(np.quantile(largest, 0.95) / total),
+        p,
+        _half(a, b, e, order, total),
+    )
 
 
 def _per_person(a: I64, b: I64, use: Bool, size: int) -> I64:

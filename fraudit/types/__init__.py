@@ -14,6 +14,7 @@ from fraudit.types.plugins import NEEDS, Analysis, Asks, EmbedderPlugin, Inverte
 from fraudit.types.results import (
     SEVERITIES,
     AnalysisResult,
+    Better,
     Column,
     Figure,
     Finding,
@@ -41,6 +42,7 @@ __all__ = [
     "Analysis",
     "AnalysisResult",
     "Asks",
+    "Better",
     "Bool",
     "BudgetSpent",
     "Column",

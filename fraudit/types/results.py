@@ -12,6 +12,7 @@ from typing import Any, Literal
 import numpy as np
 
 Severity = Literal["high", "medium", "low", "info", "good"]
+Better = Literal["higher", "lower", "none"]
 SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low", "info", "good")
 Status = Literal["done", "not_run", "failed"]
 
@@ -50,7 +51,7 @@ class Metric:
     interval: Interval | None = None
     group: str = ""
     missing: str | None = None
-    better: Literal["higher", "lower", "none"] = "none"
+    better: Better = "none"
     label: str = ""
     n_unit: str = ""
     interval_missing: str = ""

@@ -108,9 +108,11 @@ def _materialise(
         if elements.dtype != dtype or count > len(elements) or (count and last >= len(elements)):
             raise damaged(name, f"'{key}' {list(tensor.size)} lies outside its storage of {len(elements)}")
         start = tensor.offset + storage.start
-        state[key] = elements.as_strided(tensor.size, tensor.stride, start) if count else torch.empty(
-            tensor.size, dtype=dtype
-        )  # fmt: skip
+        state[key] = (
+            elements.as_strided(tensor.size, tensor.stride, start)
+            if count
+            else torch.empty(tensor.size, dtype=dtype)
+        )
     return state
 
 
@@ -173,9 +175,12 @@ def _read_legacy(file: IO[bytes], length: int, name: str) -> dict[str, torch.Ten
             f"{name}: expected a PyTorch checkpoint, found a plain pickle", "use the official checkpoint"
         )
     protocol, system = unpickle(stream, name)[0], unpickle(stream, name)[0]
-    if type(protocol) is not int or protocol != LEGACY_PROTOCOL or not isinstance(system, dict) or (
-        system.get("little_endian") is not True
-    ):  # fmt: skip
+    if (
+        type(protocol) is not int
+        or protocol != LEGACY_PROTOCOL
+        or not isinstance(system, dict)
+        or (system.get("little_endian") is not True)
+    ):
         raise WeightsError(
             f"{name}: expected protocol {LEGACY_PROTOCOL}, little-endian; found another",
             "convert the checkpoint with the torch that wrote it",

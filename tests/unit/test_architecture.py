@@ -43,7 +43,7 @@ ROWS = {
     "stats report faces embedding scores inverters scorers",
     "analyses": "formatting errors types files perturb stats faces scores compare inverters audit",
     "api": "errors progress threads types files policy report embedding inverters audit",
-    "deployment": "__init__ formatting errors types files stats policy "
+    "deployment": "__init__ formatting errors progress types files stats policy "
     "report faces embedding compare audit analyses",
     "cli": "__init__ formatting errors progress threads files plugins policy report weights "
     "faces embedding scores compare diffusion inverters audit analyses api deployment",

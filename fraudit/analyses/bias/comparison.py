@@ -48,9 +48,13 @@ def _labels(vectors: Vectors, named: set[str]) -> dict[str, NDArray[np.str_]]:
 
 
 def _groups(
-    vectors: Vectors, metrics: Mapping[Key, Metric], seed: int, fmr: float,
-    events: dict[Key, Events], sums: dict[Key, Sums],
-) -> None:  # fmt: skip
+    vectors: Vectors,
+    metrics: Mapping[Key, Metric],
+    seed: int,
+    fmr: float,
+    events: dict[Key, Events],
+    sums: dict[Key, Sums],
+) -> None:
     """Rates of demographic groups at the one threshold."""
     audited = _labels(vectors, {key[0] for key in metrics})
     if not audited or vectors.declared is not None or vectors.unknown:
@@ -103,10 +107,18 @@ def group_rates(base: Side, new: Side) -> Figure | None:
             continue
         ci = metric.interval
         rows.append(
-            {"label": group, "group": parts[1].replace("_", " "), "panel": parts[-1].upper(), "value": metric.value,
-             "low": ci.low if ci else None, "high": ci.high if ci else None, "n": metric.n,
-             "compare": other.value, "compare_label": base.label}
-        )  # fmt: skip
+            {
+                "label": group,
+                "group": parts[1].replace("_", " "),
+                "panel": parts[-1].upper(),
+                "value": metric.value,
+                "low": ci.low if ci else None,
+                "high": ci.high if ci else None,
+                "n": metric.n,
+                "compare": other.value,
+                "compare_label": base.label,
+            }
+        )
     if not rows:
         return None
     alt = "; ".join(
@@ -114,11 +126,13 @@ def group_rates(base: Side, new: Side) -> Figure | None:
         for r in rows[:8]
     )
     return Figure(
-        f"groups_{new.label}", "dots", f"Error rates by group, {new.label} against {base.label}",
+        f"groups_{new.label}",
+        "dots",
+        f"Error rates by group, {new.label} against {base.label}",
         f"Filled: {new.label} with its 95 % interval; hollow: {base.label}. Log scale: equal steps are equal ratios.",
         alt + ".",
         {"x": {"label": "error rate", "scale": "log", "percent": True}, "rows": rows},
-    )  # fmt: skip
+    )
 
 
 # Groups come straight after the error rates of everybody.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fraudit.analyses.bias.measure import Audit
 from fraudit.analyses.bias.metrics import slug
 from fraudit.analyses.bias.params import Params
 from fraudit.formatting import fmr_words
 from fraudit.types import Figure, Interval
+
+if TYPE_CHECKING:
+    from fraudit.audit.thresholds import Threshold
 
 
 def _rate_rows(audit: Audit, side: str) -> list[dict[str, Any]]:
@@ -35,7 +38,7 @@ def _ends(interval: Interval | None) -> dict[str, float]:
     return {"low": interval.low, "high": interval.high} if interval else {}
 
 
-def figures(params: Params, audits: Sequence[Audit], threshold: Any) -> list[Figure]:
+def figures(params: Params, audits: Sequence[Audit], threshold: Threshold) -> list[Figure]:
     """Rates by group, group sizes, cross-group FMR, thresholds each group would need."""
     drawn: list[Figure] = []
     rows: list[dict[str, Any]] = []
@@ -49,64 +52,94 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Any) -> list[Fig
         alt += f" The highest false-match rate is {worst.rate:.2%}, of '{worst.group}'."
     drawn.append(
         Figure(
-            "rates", "dots", "Error rates by group at one threshold",
+            "rates",
+            "dots",
+            "Error rates by group at one threshold",
             f"Every dot is one group; the line is its 95 % interval; the dashed line is the target FMR "
             f"{fmr_words(params.fmr)}. "
             "Groups whose intervals do not overlap differ; log scale, so equal steps are equal ratios.",
             alt,
-            {"x": {"label": "error rate", "scale": "log", "percent": True}, "rows": rows,
-             "marks": [{"axis": "x", "value": params.fmr, "label": "target FMR", "panel": "FMR"}]},
+            {
+                "x": {"label": "error rate", "scale": "log", "percent": True},
+                "rows": rows,
+                "marks": [{"axis": "x", "value": params.fmr, "label": "target FMR", "panel": "FMR"}],
+            },
             main=True,
         )
-    )  # fmt: skip
+    )
     for audit in audits:
         name = slug(audit.attribute)
         drawn.append(
             Figure(
-                f"sizes_{name}", "bars", f"Judged people by {audit.attribute}",
+                f"sizes_{name}",
+                "bars",
+                f"Judged people by {audit.attribute}",
                 "Short bars are small groups: their rates are uncertain. Groups below the floor are not judged.",
                 f"People per group of {audit.attribute}: "
                 + ", ".join(f"{g} {n}" for g, n in [*audit.people.items()]),
-                {"x": {"label": "people", "scale": "linear"},
-                 "rows": [{"label": g, "value": float(n), "n": n} for g, n in audit.people.items()]},
+                {
+                    "x": {"label": "people", "scale": "linear"},
+                    "rows": [{"label": g, "value": float(n), "n": n} for g, n in audit.people.items()],
+                },
             )
-        )  # fmt: skip
+        )
         if len(audit.cross.groups) >= 2:
             drawn.append(
                 Figure(
-                    f"cross_{name}", "heatmap", f"False-match rate between groups of {audit.attribute}",
+                    f"cross_{name}",
+                    "heatmap",
+                    f"False-match rate between groups of {audit.attribute}",
                     "The diagonal is within a group. A bright diagonal means that people are confused mostly with "
                     "people of their own group, which a test on mixed pairs hides.",
                     f"Cross-group false-match rates for {len(audit.cross.groups)} groups of {audit.attribute}.",
-                    {"rows": list(audit.cross.groups), "columns": list(audit.cross.groups),
-                     "values": [list(r) for r in audit.cross.rates], "low": [list(r) for r in audit.cross.low],
-                     "high": [list(r) for r in audit.cross.high], "unit": "", "percent": True,
-                     "scale": "sequential"},
+                    {
+                        "rows": list(audit.cross.groups),
+                        "columns": list(audit.cross.groups),
+                        "values": [list(r) for r in audit.cross.rates],
+                        "low": [list(r) for r in audit.cross.low],
+                        "high": [list(r) for r in audit.cross.high],
+                        "unit": "",
+                        "percent": True,
+                        "scale": "sequential",
+                    },
                 )
-            )  # fmt: skip
+            )
         usable = [t for t in audit.thresholds if t.resolvable]
         if usable:
             drawn.append(
                 Figure(
-                    f"thresholds_{name}", "dots", f"Threshold each group of {audit.attribute} would need",
+                    f"thresholds_{name}",
+                    "dots",
+                    f"Threshold each group of {audit.attribute} would need",
                     f"Cosine at which the group itself has FMR {fmr_words(params.fmr)}. Right of the dashed line: the "
                     "one threshold is too lenient for the group.",
                     "; ".join(f"{t.group} {t.value:.3f}" for t in usable),
-                    {"x": {"label": "cosine threshold", "scale": "linear"},
-                     "rows": [{"label": t.group, "value": t.value, "n": t.n, **_ends(t.interval)} for t in usable],
-                     "marks": [{"axis": "x", "value": threshold.value, "label": "global threshold"}]},
+                    {
+                        "x": {"label": "cosine threshold", "scale": "linear"},
+                        "rows": [
+                            {"label": t.group, "value": t.value, "n": t.n, **_ends(t.interval)}
+                            for t in usable
+                        ],
+                        "marks": [{"axis": "x", "value": threshold.value, "label": "global threshold"}],
+                    },
                 )
-            )  # fmt: skip
+            )
         if audit.rebuilt:
             drawn.append(
                 Figure(
-                    f"rebuilt_{name}", "dots", f"What inversion keeps, by {audit.attribute}",
+                    f"rebuilt_{name}",
+                    "dots",
+                    f"What inversion keeps, by {audit.attribute}",
                     "Cosine of a reconstruction to the vector it was made from, judged by the audited model: "
                     "lower means that the inverter has learnt less of the group.",
                     "; ".join(f"{r.group} {r.value:.2f}" for r in audit.rebuilt),
-                    {"x": {"label": "cosine of reconstruction to source", "scale": "linear"},
-                     "rows": [{"label": r.group, "value": r.value, "n": r.n, **_ends(r.interval)}
-                              for r in audit.rebuilt]},
+                    {
+                        "x": {"label": "cosine of reconstruction to source", "scale": "linear"},
+                        "rows": [
+                            {"label": r.group, "value": r.value, "n": r.n, **_ends(r.interval)}
+                            for r in audit.rebuilt
+                        ],
+                    },
                 )
-            )  # fmt: skip
+            )
     return drawn

@@ -160,7 +160,11 @@ def _rebuilt(
         rows = np.sort(context.rng(f"bias-invert-{g}").choice(rows, count, replace=False))
         told = context.part(f"inverting faces of '{g}'", count).add
         made = invert_vectors(
-            require_inverter(context), context.embedder, embeddings.vectors[rows], seed=context.seed, told=told
+            require_inverter(context),
+            context.embedder,
+            embeddings.vectors[rows],
+            seed=context.seed,
+            told=told,
         )
         good = np.isfinite(made.similarity)
         if not good.any():

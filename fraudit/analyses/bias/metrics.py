@@ -19,27 +19,51 @@ def slug(text: str) -> str:
 
 def _rate_metric(base: str, name: str, rate: GroupRate) -> Metric:
     return Metric(
-        f"{base}.{name}", rate.rate, n=rate.n, interval=rate.interval, group=rate.group, better="lower",
-        interval_missing=rate.missing, label=f"{name.upper()} of {rate.group}", n_unit="pairs",
-    )  # fmt: skip
+        f"{base}.{name}",
+        rate.rate,
+        n=rate.n,
+        interval=rate.interval,
+        group=rate.group,
+        better="lower",
+        interval_missing=rate.missing,
+        label=f"{name.upper()} of {rate.group}",
+        n_unit="pairs",
+    )
 
 
 def fta_metrics(base: str, fta: Sequence[GroupValue]) -> list[Metric]:
     """Failure to acquire of each group."""
     return [
-        Metric(f"{base}.fta", lost.value, n=lost.n, interval=lost.interval, group=lost.group, better="lower",
-               interval_missing=lost.missing, label=f"Failure to acquire of {lost.group}", n_unit="faces")
+        Metric(
+            f"{base}.fta",
+            lost.value,
+            n=lost.n,
+            interval=lost.interval,
+            group=lost.group,
+            better="lower",
+            interval_missing=lost.missing,
+            label=f"Failure to acquire of {lost.group}",
+            n_unit="faces",
+        )
         for lost in fta
-    ]  # fmt: skip
+    ]
 
 
 def rebuilt_metrics(base: str, rebuilt: Sequence[GroupValue]) -> list[Metric]:
     """Mean cosine of each group's reconstructions to what they were made from."""
     return [
-        Metric(f"{base}.reconstruction", made.value, n=made.n, interval=made.interval, group=made.group,
-               interval_missing=made.missing, n_unit="faces", label=f"Cosine of reconstructions of {made.group}")
+        Metric(
+            f"{base}.reconstruction",
+            made.value,
+            n=made.n,
+            interval=made.interval,
+            group=made.group,
+            interval_missing=made.missing,
+            n_unit="faces",
+            label=f"Cosine of reconstructions of {made.group}",
+        )
         for made in rebuilt
-    ]  # fmt: skip
+    ]
 
 
 def metrics(params: Params, audits: Sequence[Audit], skipped: Sequence[str]) -> list[Metric]:
@@ -61,9 +85,17 @@ def metrics(params: Params, audits: Sequence[Audit], skipped: Sequence[str]) -> 
             name = f"{base}.threshold@fmr={params.fmr:g}"
             if own.resolvable:
                 rows.append(
-                    Metric(name, own.value, n=own.n, interval=own.interval, group=own.group, n_unit="pairs",
-                           interval_missing=own.missing, label=f"Threshold '{own.group}' would need")
-                )  # fmt: skip
+                    Metric(
+                        name,
+                        own.value,
+                        n=own.n,
+                        interval=own.interval,
+                        group=own.group,
+                        n_unit="pairs",
+                        interval_missing=own.missing,
+                        label=f"Threshold '{own.group}' would need",
+                    )
+                )
             else:
                 reason = f"FMR {fmr_words(params.fmr)} needs {3 / params.fmr:,.0f} impostor pairs; there are {own.n:,}"
                 rows.append(Metric(name, None, missing=reason, group=own.group))
@@ -82,10 +114,17 @@ def _ratio_metrics(audit: Audit, base: str) -> list[Metric]:
             rows.append(Metric(name, None, missing=ratio.missing if ratio else absent, better="lower"))
             continue
         rows.append(
-            Metric(name, ratio.value, n=sum(r.n for r in rates or ()), interval=ratio.interval, better="lower",
-                   interval_missing=ratio.missing, n_unit="pairs",
-                   label=f"{side}, worst group over best, by {audit.attribute}")
-        )  # fmt: skip
+            Metric(
+                name,
+                ratio.value,
+                n=sum(r.n for r in rates or ()),
+                interval=ratio.interval,
+                better="lower",
+                interval_missing=ratio.missing,
+                n_unit="pairs",
+                label=f"{side}, worst group over best, by {audit.attribute}",
+            )
+        )
     return rows
 
 
@@ -100,16 +139,39 @@ def _summary_metrics(audit: Audit, base: str) -> list[Metric]:
             continue
         shared: dict[str, Any] = {"n": len(audit.groups), "n_unit": "groups"}
         missing = found.interval_missing
-        rows.append(Metric(f"{base}.{name}", found.value, interval=found.interval, interval_missing=missing,
-                           better=better, label=words, **shared))  # fmt: skip
+        rows.append(
+            Metric(
+                f"{base}.{name}",
+                found.value,
+                interval=found.interval,
+                interval_missing=missing,
+                better=better,
+                label=words,
+                **shared,
+            )
+        )
         if found.expected is not None:
-            rows.append(Metric(f"{base}.{name}_if_equal", found.expected, interval=found.usual,
-                               label=f"{words}: median of equal groups of these sizes", **shared))  # fmt: skip
+            rows.append(
+                Metric(
+                    f"{base}.{name}_if_equal",
+                    found.expected,
+                    interval=found.usual,
+                    label=f"{words}: median of equal groups of these sizes",
+                    **shared,
+                )
+            )
         if found.corrected is not None:
             rows.append(
-                Metric(f"{base}.{name}_corrected", found.corrected, interval=found.interval, better=better,
-                       interval_missing=missing, label=f"{words}, without the bias of a maximum", **shared)
-            )  # fmt: skip
+                Metric(
+                    f"{base}.{name}_corrected",
+                    found.corrected,
+                    interval=found.interval,
+                    better=better,
+                    interval_missing=missing,
+                    label=f"{words}, without the bias of a maximum",
+                    **shared,
+                )
+            )
     for name in ("fdr", "ir", "garbe"):
         if name not in audit.summaries:
             reason = audit.fnmr_missing or "FMR and FNMR have not the same groups"
@@ -125,6 +187,12 @@ def _worst_gap(audits: Sequence[Audit], skipped: Sequence[str]) -> Metric:
         return Metric("bias.worst_gap", None, missing=reason, better="lower")
     ratio, audit, side = max(ratios, key=lambda item: item[0].at_least)
     return Metric(
-        "bias.worst_gap", ratio.value, n=sum(audit.faces.values()), interval=ratio.interval, better="lower",
-        interval_missing=ratio.missing, n_unit="faces", label=f"{side} of '{ratio.worst}' over '{ratio.best}'",
-    )  # fmt: skip
+        "bias.worst_gap",
+        ratio.value,
+        n=sum(audit.faces.values()),
+        interval=ratio.interval,
+        better="lower",
+        interval_missing=ratio.missing,
+        n_unit="faces",
+        label=f"{side} of '{ratio.worst}' over '{ratio.best}'",
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fraudit.analyses.bias.figures import figures
 from fraudit.analyses.bias.measure import Audit, GroupValue
@@ -17,6 +17,7 @@ from fraudit.types import AnalysisResult, Finding, Interval, Severity, gravity
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.thresholds import Threshold
 
 # Lower bound of the simultaneous interval of a ratio of two groups at which a difference gets its severity.
 HIGH, MEDIUM = 2.0, 1.25
@@ -160,9 +161,13 @@ def _p(p: float) -> str:
 
 
 def result(
-    context: AnalysisContext, params: Params, threshold: Any, audits: Sequence[Audit], skipped: Sequence[str],
+    context: AnalysisContext,
+    params: Params,
+    threshold: Threshold,
+    audits: Sequence[Audit],
+    skipped: Sequence[str],
     notes: Sequence[str] = (),
-) -> AnalysisResult:  # fmt: skip
+) -> AnalysisResult:
     """The section of the report; `notes` are further caveats."""
     audits = share_budget(audits)
     found = findings(params, audits)

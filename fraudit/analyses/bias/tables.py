@@ -35,34 +35,51 @@ def tables(audits: Sequence[Audit]) -> list[Table]:
             crossed = everyone.get(rate.group)
             rows.append(
                 {
-                    "group": rate.group, "people": audit.people[rate.group],
-                    "fmr": rate.rate, "fmr_interval": _pair(rate.interval),
-                    "impostor": rate.n, "fnmr": other.rate if other else None,
+                    "group": rate.group,
+                    "people": audit.people[rate.group],
+                    "fmr": rate.rate,
+                    "fmr_interval": _pair(rate.interval),
+                    "impostor": rate.n,
+                    "fnmr": other.rate if other else None,
                     "fnmr_interval": _pair(other.interval) if other else None,
-                    "genuine": other.n if other else None, "fnmr_acquired": plain.rate if plain else None,
-                    "fnmr_all": crossed.rate if crossed else None, "genuine_all": crossed.n if crossed else None,
-                    "fta": fta[rate.group].value, "faces": fta[rate.group].n,
-                    "missing": {"fmr_interval": rate.missing, "fnmr_interval": other.missing if other else ""},
+                    "genuine": other.n if other else None,
+                    "fnmr_acquired": plain.rate if plain else None,
+                    "fnmr_all": crossed.rate if crossed else None,
+                    "genuine_all": crossed.n if crossed else None,
+                    "fta": fta[rate.group].value,
+                    "faces": fta[rate.group].n,
+                    "missing": {
+                        "fmr_interval": rate.missing,
+                        "fnmr_interval": other.missing if other else "",
+                    },
                 }
-            )  # fmt: skip
+            )
         rows += [{"group": f"{g} (below the floor, not judged)", "people": n} for g, n in audit.small]
         columns = (
-            Column("group", "Group"), Column("people", "People judged", "integer"),
-            Column("fmr", "FMR", "percent", 3), Column("fmr_interval", "95 % interval", "interval", 3),
-            Column("impostor", "Impostor pairs", "integer"), Column("fnmr", "FNMR", "percent", 2),
-            Column("fnmr_interval", "95 % interval", "interval", 2), Column("genuine", "Genuine pairs", "integer"),
+            Column("group", "Group"),
+            Column("people", "People judged", "integer"),
+            Column("fmr", "FMR", "percent", 3),
+            Column("fmr_interval", "95 % interval", "interval", 3),
+            Column("impostor", "Impostor pairs", "integer"),
+            Column("fnmr", "FNMR", "percent", 2),
+            Column("fnmr_interval", "95 % interval", "interval", 2),
+            Column("genuine", "Genuine pairs", "integer"),
             Column("fnmr_acquired", "FNMR without FTA", "percent", 2),
             Column("fnmr_all", "FNMR, all people", "percent", 2),
-            Column("genuine_all", "Genuine pairs, all people", "integer"), Column("fta", "FTA", "percent", 2),
+            Column("genuine_all", "Genuine pairs, all people", "integer"),
+            Column("fta", "FTA", "percent", 2),
             Column("faces", "Faces", "integer"),
-        )  # fmt: skip
+        )
         made.append(
             Table(
-                f"groups_{slug(audit.attribute)}", f"Rates by {audit.attribute}", columns, tuple(rows),
+                f"groups_{slug(audit.attribute)}",
+                f"Rates by {audit.attribute}",
+                columns,
+                tuple(rows),
                 "A face without a vector counts as a false non-match; FNMR without FTA leaves such pairs out. Groups "
                 "are compared by the FNMR of all people, each half at the threshold that the other half chose.",
             )
-        )  # fmt: skip
+        )
         made += _summary_table(audit)
     return made
 
@@ -70,18 +87,24 @@ def tables(audits: Sequence[Audit]) -> list[Table]:
 def _summary_table(audit: Audit) -> list[Table]:
     rows = tuple(
         {
-            "figure": SUMMARIES[name], "value": found.value, "interval": _pair(found.interval),
-            "expected": found.expected, "usual": _pair(found.usual), "corrected": found.corrected,
+            "figure": SUMMARIES[name],
+            "value": found.value,
+            "interval": _pair(found.interval),
+            "expected": found.expected,
+            "usual": _pair(found.usual),
+            "corrected": found.corrected,
             "missing": {"value": found.missing, "interval": found.missing or found.interval_missing},
         }
         for name, found in audit.summaries.items()
-    )  # fmt: skip
+    )
     columns = (
-        Column("figure", "Figure"), Column("value", "Measured", "number", 3),
+        Column("figure", "Figure"),
+        Column("value", "Measured", "number", 3),
         Column("interval", "95 % interval of the truth", "interval", 3),
-        Column("expected", "Equal groups would show", "number", 3), Column("usual", "95 % of them", "interval", 3),
+        Column("expected", "Equal groups would show", "number", 3),
+        Column("usual", "95 % of them", "interval", 3),
         Column("corrected", "Estimate", "number", 3),
-    )  # fmt: skip
+    )
     caption = (
         "A maximum over noisy rates is biased upwards: groups of these sizes that are equal in truth would show the "
         "fourth column. The estimate is free of that bias (median-unbiased)."

@@ -20,23 +20,32 @@ METHOD = (
 
 def _table(name: str, fta: Sequence[GroupValue]) -> Table:
     columns = (
-        Column("group", "Group"), Column("fta", "FTA", "percent", 2), Column("interval", "95 %", "interval", 2),
+        Column("group", "Group"),
+        Column("fta", "FTA", "percent", 2),
+        Column("interval", "95 %", "interval", 2),
         Column("faces", "Faces", "integer"),
-    )  # fmt: skip
+    )
     rows = tuple(
-        {"group": f.group, "fta": f.value, "faces": f.n,
-         "interval": [f.interval.low, f.interval.high] if f.interval else None,
-         "missing": {"interval": f.missing}}
+        {
+            "group": f.group,
+            "fta": f.value,
+            "faces": f.n,
+            "interval": [f.interval.low, f.interval.high] if f.interval else None,
+            "missing": {"interval": f.missing},
+        }
         for f in fta
-    )  # fmt: skip
+    )
     title = f"Failure to acquire by {name}"
     return Table(f"acquired_{slug(name)}", title, columns, rows, "FTA: faces without a vector.")
 
 
 def withheld(
-    context: AnalysisContext, params: Params, fta: Mapping[str, Sequence[GroupValue]],
-    rebuilt: Mapping[str, Sequence[GroupValue]], reason: str,
-) -> AnalysisResult:  # fmt: skip
+    context: AnalysisContext,
+    params: Params,
+    fta: Mapping[str, Sequence[GroupValue]],
+    rebuilt: Mapping[str, Sequence[GroupValue]],
+    reason: str,
+) -> AnalysisResult:
     """The section: attribute -> values of its groups, and why no error rate is given."""
     metrics: list[Metric] = []
     for name in fta:

@@ -30,12 +30,16 @@ def sweeps(sides: Sequence[Side]) -> Figure | None:
         if (one.get("panel"), one["name"]) in shared:
             leading.setdefault(one.get("panel"), one["name"])
     series = [
-        {**one, "name": side.label, "panel": f"{one.get('panel') or ''}, {one['name']}".strip(", "),
-         "accent": side is sides[-1]}
+        {
+            **one,
+            "name": side.label,
+            "panel": f"{one.get('panel') or ''}, {one['name']}".strip(", "),
+            "accent": side is sides[-1],
+        }
         for side, figure in figures
         for one in figure.data["series"]
         if leading.get(one.get("panel")) == one["name"]
-    ]  # fmt: skip
+    ]
     if not series:
         return None
     data = {k: v for k, v in first.data.items() if k not in ("marks", "panels")}
@@ -47,9 +51,13 @@ def sweeps(sides: Sequence[Side]) -> Figure | None:
         data["panels"] = named
     said = "; ".join(f"{side.label}: {figure.alt}" for side, figure in figures)
     return replace(
-        first, name="compression", title=f"{first.title}, side by side", alt=said, data={**data, "series": series},
+        first,
+        name="compression",
+        title=f"{first.title}, side by side",
+        alt=said,
+        data={**data, "series": series},
         main=False,
-    )  # fmt: skip
+    )
 
 
 COMPARISON = Comparison(times=("compression.match_cost.",), figures=figures)

@@ -176,7 +176,7 @@ def group_gaps(
         rates[group], means[group] = {}, {}
         for d, variant in variants.items():
             missed = ~variant.accepted[chosen]
-            interval, why = interval_or_reason(lambda m=missed, p=people: clustered_rate(m, p, p))  # type: ignore[misc]
+            interval, why = interval_or_reason(partial(clustered_rate, missed, people, people))
             reason = why or reason
             rates[group][d] = float(missed.mean()), interval, int(chosen.sum())
             means[group][d] = np.bincount(codes, weights=missed) / counts

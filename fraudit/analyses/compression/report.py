@@ -312,9 +312,7 @@ def findings(m: Measured) -> list[Finding]:
             + "By the estimate alone, "
             + (f"{estimate} of {m.dim} dimensions do." if estimate != m.dim else "no smaller dimension does.")
         )
-        found.append(
-            Finding("info", text, ("compression.safe_dim_estimate",), "compression.unresolved")
-        )
+        found.append(Finding("info", text, ("compression.safe_dim_estimate",), "compression.unresolved"))
     elif d == m.dim:
         text = (
             f"No projection onto fewer than {m.dim} dimensions can be shown to keep {tar_name(m)} {within} "

@@ -34,17 +34,22 @@ def _changes(found: Found) -> Figure | None:
                 continue
             rows.append(
                 {
-                    "label": cell_words(label, c), "value": change.value, **chart_interval(change.interval),
-                    "n": change.people, "group": label.name,
+                    "label": cell_words(label, c),
+                    "value": change.value,
+                    **chart_interval(change.interval),
+                    "n": change.people,
+                    "group": label.name,
                 }
-            )  # fmt: skip
+            )
     if not rows:
         return None
     kept = sorted(range(len(rows)), key=lambda k: -abs(rows[k]["value"]))[:MOST_ROWS]
     rows = [row for k, row in enumerate(rows) if k in kept]
     told = sorted(rows, key=lambda r: -r["value"])[:8]
     return Figure(
-        "conditions_changes", "dots", "What a condition does to FNMR, within people",
+        "conditions_changes",
+        "dots",
+        "What a condition does to FNMR, within people",
         f"FNMR of the cell less that of the reference at the threshold for FMR "
         f"{fmr_words(found.genuine.threshold.fmr_target)}, of people with both; intervals hold for all cells at once "
         "(95 %), and cells without one are in the table.",
@@ -55,7 +60,7 @@ def _changes(found: Found) -> Figure | None:
             "marks": [{"axis": "x", "value": 0.0, "label": "no change"}],
         },
         main=True,
-    )  # fmt: skip
+    )
 
 
 def _matrix(found: Found, label: Label, similarity: bool) -> Figure:
@@ -82,13 +87,19 @@ def _matrix(found: Found, label: Label, similarity: bool) -> Figure:
     order = "Rows: enrolled, columns: seen." if m.ordered else "A pair counts for both orders."
     at = f" at the threshold for FMR {fmr_words(found.genuine.threshold.fmr_target)}"
     return Figure(
-        f"conditions_{slug(label.name)}_{'similarity' if similarity else 'fnmr'}", "heatmap",
+        f"conditions_{slug(label.name)}_{'similarity' if similarity else 'fnmr'}",
+        "heatmap",
         f"{what[:1].upper()}{what[1:]} by {label.name}",
         f"{what[:1].upper()}{what[1:]} of genuine pairs{'' if similarity else at}, with 95 % intervals. {order}",
         "; ".join(said) + ".",
         {
-            "rows": rows, "columns": side, "values": grid,
-            "low": [[e["low"] for e in line] for line in ends], "high": [[e["high"] for e in line] for line in ends],
-            "unit": "", "percent": not similarity, "scale": "sequential",
+            "rows": rows,
+            "columns": side,
+            "values": grid,
+            "low": [[e["low"] for e in line] for line in ends],
+            "high": [[e["high"] for e in line] for line in ends],
+            "unit": "",
+            "percent": not similarity,
+            "scale": "sequential",
         },
-    )  # fmt: skip
+    )

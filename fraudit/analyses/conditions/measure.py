@@ -231,7 +231,7 @@ def _enrolled_first(
 
 def _matrix(
     g: Genuine, words: NDArray[np.str_], impostors: Impostors, enrolled: str | None, tests: int
-) -> Matrix:  # fmt: skip
+) -> Matrix:
     use = g.judged
     left, right, scores = g.left[use], g.right[use], g.scores[use]
     others: Impostors = impostors
@@ -246,6 +246,15 @@ def _matrix(
     if enrolled is not None and not (judged == enrolled).any():
         raise InsufficientData(f"none of the judged people has a picture in the condition '{enrolled}'")
     return condition_matrix(
-        judged, g.subjects, left, right, scores, g.threshold.value, impostors=others, reference=reference,
-        ordered=enrolled is not None, change_level=1 - FAMILY / tests, least=LATER_LEVEL / tests,
-    )  # fmt: skip
+        judged,
+        g.subjects,
+        left,
+        right,
+        scores,
+        g.threshold.value,
+        impostors=others,
+        reference=reference,
+        ordered=enrolled is not None,
+        change_level=1 - FAMILY / tests,
+        least=LATER_LEVEL / tests,
+    )

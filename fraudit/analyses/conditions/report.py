@@ -48,28 +48,56 @@ def metrics(found: Found) -> Iterator[Metric]:
         for c in cells(label.matrix):
             group = cell_words(label, c)
             yield _cell_metric(
-                f"{key}.fnmr", c.rate, f"FNMR by {label.name}", group, n=c.pairs, n_unit="genuine pairs",
-                interval=c.interval, interval_missing=c.missing, better="lower",
-            )  # fmt: skip
+                f"{key}.fnmr",
+                c.rate,
+                f"FNMR by {label.name}",
+                group,
+                n=c.pairs,
+                n_unit="genuine pairs",
+                interval=c.interval,
+                interval_missing=c.missing,
+                better="lower",
+            )
             yield _cell_metric(
-                f"{key}.similarity", c.similarity, f"mean similarity by {label.name}", group, n=c.pairs,
-                n_unit="genuine pairs", interval=c.similarity_interval, better="higher",
+                f"{key}.similarity",
+                c.similarity,
+                f"mean similarity by {label.name}",
+                group,
+                n=c.pairs,
+                n_unit="genuine pairs",
+                interval=c.similarity_interval,
+                better="higher",
                 interval_missing="" if c.similarity_interval else c.missing or "too few people",
-            )  # fmt: skip
+            )
             for kind, change, better in (
-                ("fnmr_change", c.rate_change, "lower"), ("similarity_change", c.similarity_change, "higher")
-            ):  # fmt: skip
+                ("fnmr_change", c.rate_change, "lower"),
+                ("similarity_change", c.similarity_change, "higher"),
+            ):
                 if change is not None:
                     words = f"{kind.split('_')[0].replace('fnmr', 'FNMR')} less that of the reference, {label.name}"
                     yield _cell_metric(
-                        f"{key}.{kind}", change.value, words, group, n=change.people, n_unit="people",
-                        interval=change.interval, interval_missing=change.missing, better=better,
-                    )  # fmt: skip
+                        f"{key}.{kind}",
+                        change.value,
+                        words,
+                        group,
+                        n=change.people,
+                        n_unit="people",
+                        interval=change.interval,
+                        interval_missing=change.missing,
+                        better=better,
+                    )
         for c in cells(label.matrix, genuine=False):
             yield _cell_metric(
-                f"{key}.fmr", c.rate, f"FMR by {label.name}", cell_words(label, c), n=c.pairs, n_unit="impostor pairs",
-                interval=c.interval, interval_missing=c.missing, better="lower",
-            )  # fmt: skip
+                f"{key}.fmr",
+                c.rate,
+                f"FMR by {label.name}",
+                cell_words(label, c),
+                n=c.pairs,
+                n_unit="impostor pairs",
+                interval=c.interval,
+                interval_missing=c.missing,
+                better="lower",
+            )
 
 
 def tables(found: Found) -> list[Table]:
@@ -88,25 +116,34 @@ def _fnmr_table(found: Found, label: Label) -> Table:
         key, r = (label.name, c.enrolled, c.seen), c.rate_change
         rows.append(
             {
-                "enrolled": c.enrolled, "seen": c.seen, "fnmr": c.rate, "interval": interval_ends(c.interval),
-                "pairs": f"{c.pairs:,} / {c.people:,}", "change": _value(r),
-                "change_interval": interval_ends(r.interval) if r else None, "both": r.people if r else None,
+                "enrolled": c.enrolled,
+                "seen": c.seen,
+                "fnmr": c.rate,
+                "interval": interval_ends(c.interval),
+                "pairs": f"{c.pairs:,} / {c.people:,}",
+                "change": _value(r),
+                "change_interval": interval_ends(r.interval) if r else None,
+                "both": r.people if r else None,
                 "p": probability(found.rate_p[key]) if key in found.rate_p else "the reference",
             }
-        )  # fmt: skip
+        )
     return Table(
         f"conditions_{slug(label.name)}",
         f"FNMR by {label.name}",
         (
-            *_sides(label), Column("fnmr", "FNMR", "percent"), Column("interval", "95 % interval", "interval"),
-            Column("pairs", "pairs / people"), Column("change", "change within people", "percent"),
+            *_sides(label),
+            Column("fnmr", "FNMR", "percent"),
+            Column("interval", "95 % interval", "interval"),
+            Column("pairs", "pairs / people"),
+            Column("change", "change within people", "percent"),
             Column("change_interval", "interval for all cells", "interval"),
-            Column("both", "people in both cells", "integer"), Column("p", "p, Holm"),
+            Column("both", "people in both cells", "integer"),
+            Column("p", "p, Holm"),
         ),
         tuple(rows),
         f"At the threshold for FMR {fmr_words(found.genuine.threshold.fmr_target)}. Changes are of people with "
         f"pairs in the cell and in the reference; fewer than {LEAST_PEOPLE:.0f} have no interval.",
-    )  # fmt: skip
+    )
 
 
 def _score_table(found: Found, label: Label) -> Table:
@@ -117,24 +154,32 @@ def _score_table(found: Found, label: Label) -> Table:
         false = other if other is not None and other.pairs else None
         rows.append(
             {
-                "enrolled": c.enrolled, "seen": c.seen, "similarity": c.similarity, "change": _value(s),
+                "enrolled": c.enrolled,
+                "seen": c.seen,
+                "similarity": c.similarity,
+                "change": _value(s),
                 "p": probability(found.similarity_p[key]) if key in found.similarity_p else "the reference",
-                "fmr": false.rate if false else None, "interval": interval_ends(false.interval) if false else None,
+                "fmr": false.rate if false else None,
+                "interval": interval_ends(false.interval) if false else None,
                 "pairs": false.pairs if false else None,
                 "fmr_p": probability(found.fmr_p[key]) if key in found.fmr_p else "",
             }
-        )  # fmt: skip
+        )
     return Table(
         f"conditions_{slug(label.name)}_scores",
         f"Similarity and false matches by {label.name}",
         (
-            *_sides(label), Column("similarity", "mean similarity", "number"),
-            Column("change", "change within people", "number"), Column("p", "p, Holm"), Column("fmr", "FMR", "percent"),
-            Column("interval", "95 % interval", "interval"), Column("pairs", "impostor pairs", "integer"),
+            *_sides(label),
+            Column("similarity", "mean similarity", "number"),
+            Column("change", "change within people", "number"),
+            Column("p", "p, Holm"),
+            Column("fmr", "FMR", "percent"),
+            Column("interval", "95 % interval", "interval"),
+            Column("pairs", "impostor pairs", "integer"),
             Column("fmr_p", "p, Holm"),
         ),
         tuple(rows),
-    )  # fmt: skip
+    )
 
 
 def _value(change: PairedCell | None) -> float | None:
@@ -272,7 +317,7 @@ def _none(found: Found) -> Finding:
         f"({errors:,} errors of {pairs:,} genuine pairs).{most}",
         tuple(f"{NAME}.{slug(label.name)}.fnmr_change" for label in found.labels),
         f"{NAME}.none",
-    )  # fmt: skip
+    )
 
 
 def caveats(found: Found) -> list[str]:

@@ -33,22 +33,29 @@ def _matrix(study: Study) -> Figure:
         "that share a direction cannot be changed one without the other.",
         f"Largest: {top}." if top else f"No two of {m} directions are shown not to be orthogonal.",
         {
-            "rows": names, "columns": names, "values": _cells(study.cosines),
-            "low": _cells(study.low), "high": _cells(study.high), "unit": "", "scale": "diverging",
+            "rows": names,
+            "columns": names,
+            "values": _cells(study.cosines),
+            "low": _cells(study.low),
+            "high": _cells(study.high),
+            "unit": "",
+            "scale": "diverging",
         },
         main=bool(np.isfinite(study.cosines).sum() > 1),
-    )  # fmt: skip
+    )
 
 
 def _stability(study: Study) -> Figure:
     rows = [
         {
-            "label": d.contrast.name, "value": d.stability,
+            "label": d.contrast.name,
+            "value": d.stability,
             **chart_interval(d.stability_interval),
-            "n": d.count, "accent": d.exists,
+            "n": d.count,
+            "accent": d.exists,
         }
         for d in sorted(study.directions, key=lambda d: -d.stability)
-    ]  # fmt: skip
+    ]
     return Figure(
         "directions_stability",
         "dots",
@@ -62,19 +69,22 @@ def _stability(study: Study) -> Figure:
 
 
 def _kept(reaches: Sequence[Reach]) -> Figure:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
-            "label": r.direction, "value": r.kept.value, **chart_interval(r.kept.interval), "n": r.kept.n,
+            "label": r.direction,
+            "value": r.kept.value,
+            **chart_interval(r.kept.interval),
+            "n": r.kept.n,
         }
         for r in sorted(reaches, key=lambda r: r.kept.value)
-    ]  # fmt: skip
+    ]
     return Figure(
         "directions_kept",
         "dots",
         "Still the same person after the whole gap?",
         "Share of vectors that match themselves when moved towards the other group by the distance between the "
         "two. A high share: the attribute hardly separates people for this model.",
-        "; ".join(f"{r['label']} {percent(r['value'])}" for r in rows),  # type: ignore[arg-type]
+        "; ".join(f"{r['label']} {percent(r['value'])}" for r in rows),
         {"x": {"label": "kept", "scale": "linear", "percent": True, "range": [0, 1]}, "rows": rows},
     )
 
@@ -86,14 +96,20 @@ def _walks(walks: Sequence[Walk]) -> Figure:
         panel = judge_name(w.judge, w.own)
         series.append(
             {
-                "name": w.direction, "panel": panel, "points": True, "x": w.gaps.tolist(),
+                "name": w.direction,
+                "panel": panel,
+                "points": True,
+                "x": w.gaps.tolist(),
                 **chart_curve(means),
             }
-        )  # fmt: skip
+        )
         if not w.threshold.missing:
             marks[panel] = {"axis": "y", "value": w.threshold.value, "label": "threshold", "panel": panel}
-    words = [f"{s['name']} by {s['panel']}: {s['y'][0]:.2f} to {s['y'][-1]:.2f}" for s in series
-             if s["y"][0] is not None and s["y"][-1] is not None]  # fmt: skip
+    words = [
+        f"{s['name']} by {s['panel']}: {s['y'][0]:.2f} to {s['y'][-1]:.2f}"
+        for s in series
+        if s["y"][0] is not None and s["y"][-1] is not None
+    ]
     return Figure(
         "directions_walks",
         "lines",
@@ -104,9 +120,10 @@ def _walks(walks: Sequence[Walk]) -> Figure:
         {
             "x": {"label": "gaps moved towards the other group", "scale": "linear"},
             "y": {"label": "cosine to the source", "scale": "linear"},
-            "series": series, "marks": list(marks.values()),
+            "series": series,
+            "marks": list(marks.values()),
         },
-    )  # fmt: skip
+    )
 
 
 def _paths(paths: Sequence[Path]) -> Figure:
@@ -118,10 +135,13 @@ def _paths(paths: Sequence[Path]) -> Figure:
         means = [mean_or_none(values[:, f], people) for f in range(frames)]
         series.append(
             {
-                "name": name, "panel": panel, "points": True, "x": x,
+                "name": name,
+                "panel": panel,
+                "points": True,
+                "x": x,
                 **chart_curve(means),
             }
-        )  # fmt: skip
+        )
 
     for p in paths:
         panel = judge_name(p.judge, p.own)
@@ -142,9 +162,10 @@ def _paths(paths: Sequence[Path]) -> Figure:
         {
             "x": {"label": "frame, from the first to the second person", "scale": "linear"},
             "y": {"label": "cosine", "scale": "linear"},
-            "series": series, "marks": list(marks.values()),
+            "series": series,
+            "marks": list(marks.values()),
         },
-    )  # fmt: skip
+    )
 
 
 def _axes(study: Study) -> Figure:
@@ -165,12 +186,15 @@ def _axes(study: Study) -> Figure:
         "people's mean faces; within people where the attribute varies there.",
         f"Largest: axis {top.axis} with {top.contrast}, r {top.r:.2f}.",
         {
-            "rows": names, "columns": [f"axis {a + 1} ({percent(s)})" for a, s in enumerate(share)],
+            "rows": names,
+            "columns": [f"axis {a + 1} ({percent(s)})" for a, s in enumerate(share)],
             "values": grid(lambda c: c.r),
             "low": grid(lambda c: chart_interval(c.interval)["low"]),
-            "high": grid(lambda c: chart_interval(c.interval)["high"]), "unit": "", "scale": "diverging",
+            "high": grid(lambda c: chart_interval(c.interval)["high"]),
+            "unit": "",
+            "scale": "diverging",
         },
-    )  # fmt: skip
+    )
 
 
 def figures(study: Study, reaches: Sequence[Reach], pictured: Pictured | None) -> list[Figure]:

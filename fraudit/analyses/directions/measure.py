@@ -20,6 +20,7 @@ from fraudit.types import F32, F64, I64, U8, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.thresholds import Threshold
 
 MORPH_PAIRS = 20_000
 FEWEST = 4
@@ -95,7 +96,7 @@ class Walk:
     people: I64
     source: F64
     start: F64
-    threshold: Any
+    threshold: Threshold
 
 
 def kept_along(walk: Walk, at: int) -> Estimate:
@@ -119,7 +120,7 @@ class Path:
     second: F64
     vector_first: F64
     vector_second: F64
-    threshold: Any
+    threshold: Threshold
 
 
 def half_way(path: Path) -> Estimate | None:
@@ -180,12 +181,16 @@ def picture_walks(
             starts = np.repeat(again.vectors.reshape(len(use), len(gaps), -1)[:, zero], len(gaps), axis=0)
             walks.append(
                 Walk(
-                    name, box.spec.name, box is context.embedder, gaps, subjects[use],
+                    name,
+                    box.spec.name,
+                    box is context.embedder,
+                    gaps,
+                    subjects[use],
                     np.where(good, to_source, np.nan).reshape(len(use), -1),
                     np.where(good, cosine(again.vectors, starts), np.nan).reshape(len(use), -1),
                     context.threshold_or_reason(params.fmr, runtime=box),
                 )
-            )  # fmt: skip
+            )
     return walks, strips
 
 
@@ -225,11 +230,16 @@ def picture_paths(
         truth, again = context.embeddings(box), shown_to(context, box, pictures)
         found.append(
             Path(
-                box.spec.name, box is context.embedder, subjects[ends],
-                to_end(again.vectors, again.ok, truth, 0), to_end(again.vectors, again.ok, truth, 1),
-                plain[0], plain[1], context.threshold_or_reason(params.fmr, runtime=box),
+                box.spec.name,
+                box is context.embedder,
+                subjects[ends],
+                to_end(again.vectors, again.ok, truth, 0),
+                to_end(again.vectors, again.ok, truth, 1),
+                plain[0],
+                plain[1],
+                context.threshold_or_reason(params.fmr, runtime=box),
             )
-        )  # fmt: skip
+        )
     return found, pictures, ends
 
 

@@ -171,9 +171,14 @@ def _morph_finding(path: Path) -> Finding | None:
 
 
 def metrics(
-    study: Study, reaches: Sequence[Reach], morph: Morph | None, pictured: Pictured | None, reason: str,
-    params: Params, unknown: str = "",
-) -> list[Metric]:  # fmt: skip
+    study: Study,
+    reaches: Sequence[Reach],
+    morph: Morph | None,
+    pictured: Pictured | None,
+    reason: str,
+    params: Params,
+    unknown: str = "",
+) -> list[Metric]:
     """Stability, reach, cosines that count, axes that count, morphs, and walks by every judge.
 
     Args:
@@ -183,17 +188,26 @@ def metrics(
     for d in study.directions:
         found.append(
             Metric(
-                f"directions.{slug(d.contrast.name)}.stability", d.stability, n=d.count, n_unit="people",
-                interval=d.stability_interval, interval_missing=d.interval_missing,
+                f"directions.{slug(d.contrast.name)}.stability",
+                d.stability,
+                n=d.count,
+                n_unit="people",
+                interval=d.stability_interval,
+                interval_missing=d.interval_missing,
                 label=f"Cosine of the direction of '{d.contrast.name}' between halves of the people",
             )
-        )  # fmt: skip
+        )
     if unknown:
         found += [
-            Metric(f"directions.{slug(d.contrast.name)}.kept", None, missing=unknown, n_unit="faces",
-                   label=f"Vectors that match themselves after the whole gap of '{d.contrast.name}'")
+            Metric(
+                f"directions.{slug(d.contrast.name)}.kept",
+                None,
+                missing=unknown,
+                n_unit="faces",
+                label=f"Vectors that match themselves after the whole gap of '{d.contrast.name}'",
+            )
             for d in study.directions
-        ]  # fmt: skip
+        ]
     for r in reaches:
         label = f"Vectors that match themselves after the whole gap of '{r.direction}', FMR {fmr_words(params.fmr)}"
         found.append(
@@ -204,27 +218,41 @@ def metrics(
         interval = pair_interval(study, a, b)
         found.append(
             Metric(
-                f"directions.cosine.{slug(first)}.{slug(second)}", float(study.cosines[a, b]), n_unit="people",
-                n=min(study.directions[a].count, study.directions[b].count), interval=interval,
+                f"directions.cosine.{slug(first)}.{slug(second)}",
+                float(study.cosines[a, b]),
+                n_unit="people",
+                n=min(study.directions[a].count, study.directions[b].count),
+                interval=interval,
                 interval_missing="" if interval else "too few people carry both directions",
                 label=f"Cosine of the directions of '{first}' and '{second}'",
             )
-        )  # fmt: skip
+        )
     for c in study.axes:
         if c.p_adjusted < FOUND_LEVEL:
             kind = "within people" if c.within else "over people"
             label = f"Correlation of principal axis {c.axis} with '{c.contrast}', {kind}"
             found.append(
-                Metric(f"directions.axis{c.axis}.{slug(c.contrast)}", c.r, n=c.people, interval=c.interval,
-                       interval_missing=c.interval_missing, n_unit="people", label=label)
-            )  # fmt: skip
+                Metric(
+                    f"directions.axis{c.axis}.{slug(c.contrast)}",
+                    c.r,
+                    n=c.people,
+                    interval=c.interval,
+                    interval_missing=c.interval_missing,
+                    n_unit="people",
+                    label=label,
+                )
+            )
     text = f"Half-way vectors that match both people at FMR {fmr_words(params.fmr)}"
     found.append(
         counted_metric(
-            "directions.morph.vector", morph.share if morph else None,
-            unknown or "no pair of different people is judged", text, n_unit="pairs", better="lower",
+            "directions.morph.vector",
+            morph.share if morph else None,
+            unknown or "no pair of different people is judged",
+            text,
+            n_unit="pairs",
+            better="lower",
         )
-    )  # fmt: skip
+    )
     text = "Pictures from half-way vectors that match both people"
     if pictured is None or not pictured.paths:
         missing = reason if pictured is None else "no pair of different people is judged"
@@ -233,9 +261,15 @@ def metrics(
     for p in pictured.paths:
         label = f"{text} at FMR {fmr_words(params.fmr)} by {judge_name(p.judge, p.own)}"
         found.append(
-            counted_metric(f"directions.morph.{judge_key(p.judge, p.own)}", half_way(p), unknown or "no path", label,
-                           n_unit="pairs", better="lower")
-        )  # fmt: skip
+            counted_metric(
+                f"directions.morph.{judge_key(p.judge, p.own)}",
+                half_way(p),
+                unknown or "no path",
+                label,
+                n_unit="pairs",
+                better="lower",
+            )
+        )
     for w in pictured.walks:
         for at, gap in enumerate(w.gaps):
             kept = None if unknown else kept_along(w, at)
@@ -254,20 +288,30 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
         median = float(np.median(r.limits)) if r else None
         rows.append(
             {
-                "name": d.contrast.name, "how": d.contrast.how,
+                "name": d.contrast.name,
+                "how": d.contrast.how,
                 "people": f"{d.count:,} with both" if d.contrast.within else "{:,} / {:,}".format(*d.people),
-                "gap": d.gap, "p": d.p_adjusted, "stability": d.stability,
+                "gap": d.gap,
+                "p": d.p_adjusted,
+                "stability": d.stability,
                 "interval": interval_ends(d.stability_interval),
-                "kept": r.kept.value if r else None, "n": r.kept.n if r else None,
-                "limit": None if median is None or np.isinf(median) else median,            }
-        )  # fmt: skip
+                "kept": r.kept.value if r else None,
+                "n": r.kept.n if r else None,
+                "limit": None if median is None or np.isinf(median) else median,
+            }
+        )
     columns: tuple[Column, ...] = (
-        Column("name", "Attribute"), Column("how", "Contrast"), Column("people", "People"),
-        Column("gap", "Gap", "number", 3), Column("p", "p, Holm", "number", 3),
-        Column("stability", "Stability", "number", 2), Column("interval", "95 %", "interval", 2),
-        Column("kept", "Kept", "percent", 1), Column("n", "Faces", "integer"),
+        Column("name", "Attribute"),
+        Column("how", "Contrast"),
+        Column("people", "People"),
+        Column("gap", "Gap", "number", 3),
+        Column("p", "p, Holm", "number", 3),
+        Column("stability", "Stability", "number", 2),
+        Column("interval", "95 %", "interval", 2),
+        Column("kept", "Kept", "percent", 1),
+        Column("n", "Faces", "integer"),
         Column("limit", "Gaps to another", "number", 2),
-    )  # fmt: skip
+    )
     caption = (
         "People: of the two groups, or those with both, who are compared with themselves. "
         "Gap: length of the difference between the groups' mean unit vectors. Kept: vectors that still match "
@@ -279,17 +323,29 @@ def tables(study: Study, reaches: Sequence[Reach]) -> list[Table]:
     for c in study.axes:
         best.setdefault(c.axis, []).append(c)
     rows = [
-        {"axis": c.axis, "share": c.share, "name": c.contrast, "r": c.r,
-         "interval": interval_ends(c.interval), "p": c.p_adjusted, "n": c.people,
-         "kind": "within people" if c.within else "between people"}
-        for axis in sorted(best) for c in sorted(best[axis], key=lambda x: -abs(x.r))[:3]
-    ]  # fmt: skip
+        {
+            "axis": c.axis,
+            "share": c.share,
+            "name": c.contrast,
+            "r": c.r,
+            "interval": interval_ends(c.interval),
+            "p": c.p_adjusted,
+            "n": c.people,
+            "kind": "within people" if c.within else "between people",
+        }
+        for axis in sorted(best)
+        for c in sorted(best[axis], key=lambda x: -abs(x.r))[:3]
+    ]
     columns = (
-        Column("axis", "Axis", "integer"), Column("share", "Variance", "percent", 1),
-        Column("name", "Attribute"), Column("kind", "Compared"), Column("r", "r", "number", 2),
-        Column("interval", "95 %", "interval", 2), Column("p", "p, corrected", "number", 3),
+        Column("axis", "Axis", "integer"),
+        Column("share", "Variance", "percent", 1),
+        Column("name", "Attribute"),
+        Column("kind", "Compared"),
+        Column("r", "r", "number", 2),
+        Column("interval", "95 %", "interval", 2),
+        Column("p", "p, corrected", "number", 3),
         Column("n", "People", "integer"),
-    )  # fmt: skip
+    )
     text = (
         "The three attributes that go most with each axis; p over all axes and attributes, and never below that of "
         "the attribute's direction."

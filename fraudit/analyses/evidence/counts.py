@@ -24,13 +24,17 @@ def counts_table(flags: Flags) -> Table:
         "evidence_counts",
         "What the set holds",
         (
-            Column("kind", "what"), Column("count", "found", "integer"), Column("of", "of", "integer"),
-            Column("unit", ""), Column("false", "expected false", "number", 1),
-            Column("share", "expected false share", "percent"), Column("note", "note"),
+            Column("kind", "what"),
+            Column("count", "found", "integer"),
+            Column("of", "of", "integer"),
+            Column("unit", ""),
+            Column("false", "expected false", "number", 1),
+            Column("share", "expected false share", "percent"),
+            Column("note", "note"),
         ),
         tuple(rows),
         "Expected false: what a clean set of this kind would flag. The lists below name the first of each kind.",
-    )  # fmt: skip
+    )
 
 
 def _rows(flags: Flags) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -42,9 +46,12 @@ def _rows(flags: Flags) -> Iterator[tuple[str, str, dict[str, Any]]]:
         n = int(found.judged.sum())
         least = f"at least {flags.least:,} true (one-sided, 99.9 %)" if flags.least else "none beyond doubt"
         wrong = {
-            "count": found.count, "of": n, "unit": "pictures", "false": found.expected_false,
+            "count": found.count,
+            "of": n,
+            "unit": "pictures",
+            "false": found.expected_false,
             "note": least if found.count else "",
-        }  # fmt: skip
+        }
         note = "hard pictures, or of somebody who is not in the set"
         far = {"count": int((found.far & ~found.flagged).sum()), "of": n, "unit": "pictures", "note": note}
     yield "likely wrong labels", "labels", wrong

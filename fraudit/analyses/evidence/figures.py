@@ -36,13 +36,16 @@ def _fits(flags: Flags, seed: int) -> Figure:
     series: list[dict[str, Any]] = [
         {"name": name, "x": found.own[rows].tolist(), "y": found.near[rows].tolist(), "accent": accent}
         for name, rows, accent in (
-            ("not flagged", rest, False), ("likely wrong label", np.flatnonzero(found.flagged), True),
+            ("not flagged", rest, False),
+            ("likely wrong label", np.flatnonzero(found.flagged), True),
         )
         if len(rows)
-    ]  # fmt: skip
+    ]
     sampled = f", {MOST_POINTS:,} of the others" if len(rest) == MOST_POINTS else ""
     return Figure(
-        "evidence_fits", "scatter", "Does a picture fit its own person, or another?",
+        "evidence_fits",
+        "scatter",
+        "Does a picture fit its own person, or another?",
         f"Each point is a picture. Flagged: left of the one line and above the other. All flagged ones are drawn"
         f"{sampled}.",
         f"{found.count:,} of {int(found.judged.sum()):,} pictures fit their own person at most "
@@ -57,12 +60,12 @@ def _fits(flags: Flags, seed: int) -> Figure:
             ],
         },
         main=True,
-    )  # fmt: skip
+    )
 
 
 def _sides(rates: Rates) -> Figure:
     first = rates.sides[0].fnmr
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "label": "all pictures",
             "value": first.with_all,
@@ -74,29 +77,35 @@ def _sides(rates: Rates) -> Figure:
         f = side.fnmr
         rows.append(
             {
-                "label": f"without {side.name}", "value": f.without, "n": f.pairs_left,
+                "label": f"without {side.name}",
+                "value": f.without,
+                "n": f.pairs_left,
                 **chart_interval(f.without_interval),
             }
-        )  # fmt: skip
+        )
     at = fmr_words(rates.threshold.fmr_target) if rates.threshold else ""
     return Figure(
-        "evidence_without", "dots", "FNMR with and without what is flagged",
+        "evidence_without",
+        "dots",
+        "FNMR with and without what is flagged",
         f"At one threshold, for FMR {at}. A description, no test: flags and errors come from the same scores.",
-        "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows) + ".",  # type: ignore[arg-type]
+        "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows) + ".",
         {"x": {"label": "FNMR", "scale": "linear", "percent": True}, "rows": rows},
-    )  # fmt: skip
+    )
 
 
 def _years(rates: Rates) -> Figure:
     assert rates.years is not None
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"label": f"{r.group} years", "value": r.rate, "n": r.n, **chart_interval(r.interval)}
         for r in rates.years.rates
     ]
     at = fmr_words(rates.threshold.fmr_target) if rates.threshold else ""
     return Figure(
-        "evidence_years", "dots", "FNMR by years between the pictures",
+        "evidence_years",
+        "dots",
+        "FNMR by years between the pictures",
         f"Genuine pairs of judged people at the threshold for FMR {at}.",
-        "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows) + ".",  # type: ignore[arg-type]
+        "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows) + ".",
         {"x": {"label": "FNMR", "scale": "linear", "percent": True}, "rows": rows},
-    )  # fmt: skip
+    )

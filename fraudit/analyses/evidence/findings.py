@@ -57,8 +57,9 @@ def _labels(flags: Flags) -> Iterator[Finding]:
         severity,
         f"{found.count:,} of {n:,} {shows} another person than the label says ({percent(found.count / n)}). About "
         f"{number(found.expected_false, 1)} would be flagged where all labels are right; {sure}{judge}.",
-        evidence, rule,
-    )  # fmt: skip
+        evidence,
+        rule,
+    )
 
 
 def _files(flags: Flags) -> Iterator[Finding]:
@@ -72,8 +73,9 @@ def _files(flags: Flags) -> Iterator[Finding]:
             "low",
             f"{groups} equal byte for byte and said to show several people ({pictures:,} of {len(flags.subjects):,} "
             "pictures): a pair of two people that is one picture counts as a false match at every threshold.",
-            (f"{NAME}.equal_files.across",), f"{NAME}.duplicates",
-        )  # fmt: skip
+            (f"{NAME}.equal_files.across",),
+            f"{NAME}.duplicates",
+        )
     within = len(found.groups) - len(found.across)
     if within:
         groups = _counted(within, "group of files is", "groups of files are")
@@ -81,8 +83,9 @@ def _files(flags: Flags) -> Iterator[Finding]:
         yield Finding(
             "info",
             f"{groups} equal byte for byte{of}; {found.spare:,} of {len(flags.subjects):,} pictures are spare copies.",
-            (f"{NAME}.equal_files.spare",), f"{NAME}.copies",
-        )  # fmt: skip
+            (f"{NAME}.equal_files.spare",),
+            f"{NAME}.copies",
+        )
 
 
 def _near(flags: Flags) -> Iterator[Finding]:
@@ -102,8 +105,9 @@ def _near(flags: Flags) -> Iterator[Finding]:
             "info",
             f"{words} {have} all but the same vector (cosine at least {flags.near.near:.6g}, of {found.pairs:,} "
             f"pairs); {number(found.expected_false, 1)} of different pictures are expected so near.",
-            (f"{NAME}.near_copies.{kind}", f"{NAME}.near_copies.{kind}.false_share"), f"{NAME}.near_copies",
-        )  # fmt: skip
+            (f"{NAME}.near_copies.{kind}", f"{NAME}.near_copies.{kind}.false_share"),
+            f"{NAME}.near_copies",
+        )
 
 
 def _names(flags: Flags, people: dict[int, str]) -> Iterator[Finding]:
@@ -121,8 +125,9 @@ def _names(flags: Flags, people: dict[int, str]) -> Iterator[Finding]:
         "info",
         f"{pairs} as alike as two parts of one person's pictures (of {found.compared:,} pairs; the likeliest: "
         f"{first}): likely one person under two names, about {number(found.expected_false, 1)} falsely so{judge}.",
-        (f"{NAME}.names.flagged", f"{NAME}.names.false_share"), f"{NAME}.names",
-    )  # fmt: skip
+        (f"{NAME}.names.flagged", f"{NAME}.names.false_share"),
+        f"{NAME}.names",
+    )
 
 
 def _erring(rates: Rates, people: dict[int, str]) -> Iterator[Finding]:
@@ -138,8 +143,9 @@ def _erring(rates: Rates, people: dict[int, str]) -> Iterator[Finding]:
         f"{errors:,} of {e.total:,} errors are pairs of one person ({people[int(e.people[0])]}); chance reaches at "
         f"most {most:,} (19 of 20 cases). Counted over {rates.erring_pairs:,} genuine pairs at the threshold for FMR "
         f"{fmr_words(rates.threshold.fmr_target)}.",
-        (f"{NAME}.erring.largest_share",), f"{NAME}.erring",
-    )  # fmt: skip
+        (f"{NAME}.erring.largest_share",),
+        f"{NAME}.erring",
+    )
 
 
 def _bounds(around: Interval | None) -> str:
@@ -164,7 +170,7 @@ def _sides(rates: Rates) -> Iterator[Finding]:
         "figures elsewhere hold all pictures.",
         tuple(f"{NAME}.{k}@fmr={at}" for k in ("fnmr", f"fnmr_without.{slug(side.name)}")),
         f"{NAME}.without",
-    )  # fmt: skip
+    )
 
 
 def _hard(rates: Rates) -> Iterator[Finding]:
@@ -178,8 +184,9 @@ def _hard(rates: Rates) -> Iterator[Finding]:
         "info",
         f"Of the strangers{same} that another model finds most alike, {percent(h.rate)} match at the threshold for FMR "
         f"{at} ({_bounds(h.interval)}; {h.pairs:,} pairs of {h.people:,} people{usual}).",
-        (f"{NAME}.hard_fmr@fmr={at}",), f"{NAME}.hard_fmr",
-    )  # fmt: skip
+        (f"{NAME}.hard_fmr@fmr={at}",),
+        f"{NAME}.hard_fmr",
+    )
 
 
 def _years(rates: Rates) -> Iterator[Finding]:
@@ -188,9 +195,10 @@ def _years(rates: Rates) -> Iterator[Finding]:
         return
     by_name = {r.group: r for r in y.rates}
     clear = [
-        (c.value, name) for name, c in y.changes.items()
+        (c.value, name)
+        for name, c in y.changes.items()
         if y.p_holm[name] <= YEARS_LEVEL and c.value > 0 and c.interval is not None
-    ]  # fmt: skip
+    ]
     if not clear:
         return
     name, first = max(clear)[1], y.rates[0]
@@ -200,18 +208,27 @@ def _years(rates: Rates) -> Iterator[Finding]:
         f"Pictures {name} years apart are rejected in {percent(far.rate)} ({_bounds(far.interval)}; {far.n:,} genuine "
         f"pairs), those {first.group} years apart in {percent(first.rate)} ({_bounds(first.interval)}; {first.n:,}; "
         f"p {probability(y.p_holm[name])}, {len(y.p_holm)} tests).",
-        (f"{NAME}.fnmr_by_years@fmr={fmr_words(rates.threshold.fmr_target)}",), f"{NAME}.years",
-    )  # fmt: skip
+        (f"{NAME}.fnmr_by_years@fmr={fmr_words(rates.threshold.fmr_target)}",),
+        f"{NAME}.years",
+    )
 
 
 def caveats(flags: Flags, rates: Rates) -> Iterator[str]:
     """What could not run, and what limits the rest."""
     words = {
-        "labels": "Wrong labels", "names": "People under two names", "single": "People with one picture",
-        "near": "Near copies", "files": "Files of equal bytes", "threshold": "Error rates and erring people",
-        "pairs": "Genuine pairs", "worst": "Worst genuine pairs", "strangers": "Closest strangers",
-        "hard": "FMR of the hardest strangers", "erring": "People with most errors", "years": "FNMR by years",
-    }  # fmt: skip
+        "labels": "Wrong labels",
+        "names": "People under two names",
+        "single": "People with one picture",
+        "near": "Near copies",
+        "files": "Files of equal bytes",
+        "threshold": "Error rates and erring people",
+        "pairs": "Genuine pairs",
+        "worst": "Worst genuine pairs",
+        "strangers": "Closest strangers",
+        "hard": "FMR of the hardest strangers",
+        "erring": "People with most errors",
+        "years": "FNMR by years",
+    }
     told: dict[str, list[str]] = {}
     for part, why in {**flags.missing, **rates.missing}.items():
         told.setdefault(why, []).append(words[part])

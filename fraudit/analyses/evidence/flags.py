@@ -131,9 +131,21 @@ def find_flags(context: AnalysisContext, params: Params) -> Flags:
     single, people = one_picture_people(subjects, ok) if faces.identified else (np.empty(0, np.int64), 0)
     least = least_true(labels, subjects, LATER_LEVEL) if labels is not None else 0
     return Flags(
-        subjects, ok, faces.identified, labels, least, names, near, files, single, people, judged_labels,
-        judged_names, judge.spec.name if judge is not None else "", missing,
-    )  # fmt: skip
+        subjects,
+        ok,
+        faces.identified,
+        labels,
+        least,
+        names,
+        near,
+        files,
+        single,
+        people,
+        judged_labels,
+        judged_names,
+        judge.spec.name if judge is not None else "",
+        missing,
+    )
 
 
 def clear_copies(unit: F32, subjects: I64, ok: Bool, near: float) -> Copies:

@@ -161,9 +161,14 @@ def measure_rates(context: AnalysisContext, params: Params, flags: Flags) -> Rat
         hard=hard[0] if hard else None,
         within=hard[1] if hard else "",
         fmr=(float(matched.mean()), len(matched)) if len(matched) else None,
-        years=years, when=when, worst=worst, strangers=strangers, erring=erring,
-        erring_pairs=len(genuine.left), missing=missing,
-    )  # fmt: skip
+        years=years,
+        when=when,
+        worst=worst,
+        strangers=strangers,
+        erring=erring,
+        erring_pairs=len(genuine.left),
+        missing=missing,
+    )
 
 
 def _worst(genuine: _Scored, params: Params) -> Extremes:
@@ -213,9 +218,7 @@ def _sides(
         kinds[FAR] = far
     made = []
     for name, out in kinds.items():
-        rates, _ = or_reason(
-            partial(_both_sides, genuine, impostor, subjects, out)
-        )
+        rates, _ = or_reason(partial(_both_sides, genuine, impostor, subjects, out))
         if rates is not None:
             made.append(SideBySide(name, *rates, flagged=name != FAR))
     return tuple(made)
@@ -238,9 +241,14 @@ def _hard(context: AnalysisContext, params: Params, threshold: float) -> tuple[H
     judge, answer = context.embeddings(context.judges[0]), context.embeddings()
     subjects = context.faces.subjects[rows]
     left, right = nearest_strangers(
-        judge.unit()[rows], subjects, judge.ok[rows], groups=groups, share=params.nearest, most=MOST_HARD,
+        judge.unit()[rows],
+        subjects,
+        judge.ok[rows],
+        groups=groups,
+        share=params.nearest,
+        most=MOST_HARD,
         seed=context.seed,
-    )  # fmt: skip
+    )
     return hard_fmr(answer.unit()[rows], subjects, left, right, threshold, answer.ok[rows]), within
 
 

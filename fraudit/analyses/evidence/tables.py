@@ -44,29 +44,42 @@ def _sides(rates: Rates) -> Iterator[Table]:
         for kind, both in (("FNMR", side.fnmr), ("FMR", side.fmr)):
             rows.append(
                 {
-                    "without": side.name, "pictures": both.pictures_out, "rate": kind, "all": both.with_all,
-                    "all_interval": interval_ends(both.with_interval), "pairs": both.pairs, "part": both.without,
-                    "part_interval": interval_ends(both.without_interval), "left": both.pairs_left,
-                    "change": both.change.value, "change_interval": interval_ends(both.change.interval),
+                    "without": side.name,
+                    "pictures": both.pictures_out,
+                    "rate": kind,
+                    "all": both.with_all,
+                    "all_interval": interval_ends(both.with_interval),
+                    "pairs": both.pairs,
+                    "part": both.without,
+                    "part_interval": interval_ends(both.without_interval),
+                    "left": both.pairs_left,
+                    "change": both.change.value,
+                    "change_interval": interval_ends(both.change.interval),
                 }
-            )  # fmt: skip
+            )
     at = fmr_words(rates.threshold.fmr_target)
     yield Table(
         "evidence_without",
         "Error rates with and without what is flagged",
         (
-            Column("without", "left out"), Column("pictures", "pictures", "integer"), Column("rate", "rate"),
-            Column("all", "with all", "percent"), Column("all_interval", INTERVAL, "interval"),
-            Column("pairs", "pairs", "integer"), Column("part", "without", "percent"),
-            Column("part_interval", INTERVAL, "interval"), Column("left", "pairs left", "integer"),
-            Column("change", "change", "percent"), Column("change_interval", INTERVAL, "interval"),
+            Column("without", "left out"),
+            Column("pictures", "pictures", "integer"),
+            Column("rate", "rate"),
+            Column("all", "with all", "percent"),
+            Column("all_interval", INTERVAL, "interval"),
+            Column("pairs", "pairs", "integer"),
+            Column("part", "without", "percent"),
+            Column("part_interval", INTERVAL, "interval"),
+            Column("left", "pairs left", "integer"),
+            Column("change", "change", "percent"),
+            Column("change_interval", INTERVAL, "interval"),
         ),
         tuple(rows),
         f"Judged people, one threshold: that for FMR {at}, chosen with all pictures of other people. A description: "
         "the pictures were flagged by the same scores, so that the change is no test of anything, and the figures "
         "elsewhere in this report hold all pictures. Pictures far from their person are hard or wrong ones: without "
         "them FNMR is the least that it may be.",
-    )  # fmt: skip
+    )
 
 
 def _judge_column(flags: Flags, known: bool) -> tuple[Column, ...]:
@@ -83,23 +96,30 @@ def _labels(flags: Flags, faces: FaceSet, people: dict[int, str], params: Params
         judge = "" if flags.judged_labels is None else "yes" if flags.judged_labels[i] else "no"
         rows.append(
             {
-                "picture": faces.ids[i], "said": people[int(faces.subjects[i])], "own": float(found.own[i]),
-                "like": people.get(near, ""), "near": float(found.near[i]), "judge": judge,
+                "picture": faces.ids[i],
+                "said": people[int(faces.subjects[i])],
+                "own": float(found.own[i]),
+                "like": people.get(near, ""),
+                "near": float(found.near[i]),
+                "judge": judge,
             }
-        )  # fmt: skip
+        )
     yield Table(
         "evidence_labels",
         _title("Pictures whose label is likely wrong", len(rows), found.count),
         (
-            Column("picture", "picture"), Column("said", "said to be"), Column("own", "fit", "number"),
-            Column("like", "looks like"), Column("near", "fit", "number"),
+            Column("picture", "picture"),
+            Column("said", "said to be"),
+            Column("own", "fit", "number"),
+            Column("like", "looks like"),
+            Column("near", "fit", "number"),
             *_judge_column(flags, flags.judged_labels is not None),
         ),
         tuple(rows),
         f"Fit: mean of the upper half of the cosines with a person's other pictures. Flagged: at most "
         f"{number(found.far_below)} with the own person (99 % of fits to strangers) and at least "
         f"{number(found.near_above)} with another.",
-    )  # fmt: skip
+    )
 
 
 def _far(flags: Flags, faces: FaceSet, people: dict[int, str], params: Params) -> Iterator[Table]:
@@ -159,13 +179,15 @@ def _names(flags: Flags, people: dict[int, str], params: Params) -> Iterator[Tab
         "evidence_names",
         _title("People who are likely one", len(rows), len(found.first)),
         (
-            Column("first", "first name"), Column("second", "second name"), Column("likeness", "likeness", "number"),
+            Column("first", "first name"),
+            Column("second", "second name"),
+            Column("likeness", "likeness", "number"),
             *_judge_column(flags, flags.judged_names is not None),
         ),
         tuple(rows),
         "Likeness: mean cosine of the two over the root of the mean cosines within each; about 1 for one person. "
         "Relatives come near it.",
-    )  # fmt: skip
+    )
 
 
 def _near(flags: Flags, faces: FaceSet, params: Params) -> Iterator[Table]:
@@ -210,12 +232,13 @@ def _files(flags: Flags, faces: FaceSet, people: dict[int, str], params: Params)
         "evidence_files",
         _title("Files of equal bytes", len(rows), len(groups)),
         (
-            Column("pictures", "pictures"), Column("count", "files", "integer"),
+            Column("pictures", "pictures"),
+            Column("count", "files", "integer"),
             Column("people", "people they are said to show", "integer"),
         ),
         tuple(rows),
         "Groups of equal sha256, those under several people first.",
-    )  # fmt: skip
+    )
 
 
 def _single(flags: Flags, people: dict[int, str], params: Params) -> Iterator[Table]:
@@ -247,12 +270,14 @@ def _pairs(flags: Flags, rates: Rates, faces: FaceSet, people: dict[int, str]) -
             f"evidence_{name}",
             title,
             (
-                Column("left", "picture"), Column("right", "picture"), Column("score", "cosine", "number"),
+                Column("left", "picture"),
+                Column("right", "picture"),
+                Column("score", "cosine", "number"),
                 Column("note", "flagged as"),
             ),
             tuple(rows),
             text,
-        )  # fmt: skip
+        )
 
 
 def _note(flags: Flags, a: int, b: int) -> str:
@@ -281,13 +306,15 @@ def _erring(rates: Rates, people: dict[int, str]) -> Iterator[Table]:
         "evidence_erring",
         "People with most errors",
         (
-            Column("person", "person"), Column("errors", "false non-matches", "integer"),
-            Column("pairs", "genuine pairs", "integer"), Column("share", "of all errors", "percent"),
+            Column("person", "person"),
+            Column("errors", "false non-matches", "integer"),
+            Column("pairs", "genuine pairs", "integer"),
+            Column("share", "of all errors", "percent"),
         ),
         tuple(rows),
         f"Genuine pairs of all people below the threshold for FMR {fmr_words(rates.threshold.fmr_target)}: "
         f"{e.total:,} of {rates.erring_pairs:,}. {half[0].upper()}{half[1:]} half of them.",
-    )  # fmt: skip
+    )
 
 
 def _years(rates: Rates) -> Iterator[Table]:
@@ -299,22 +326,30 @@ def _years(rates: Rates) -> Iterator[Table]:
         change = y.changes.get(r.group)
         rows.append(
             {
-                "years": r.group, "fnmr": r.rate, "interval": interval_ends(r.interval), "pairs": r.n,
-                "people": r.subjects, "change": change.value if change else None,
+                "years": r.group,
+                "fnmr": r.rate,
+                "interval": interval_ends(r.interval),
+                "pairs": r.n,
+                "people": r.subjects,
+                "change": change.value if change else None,
                 "change_interval": interval_ends(change.interval) if change else None,
                 "p": y.p_holm.get(r.group),
             }
-        )  # fmt: skip
+        )
     yield Table(
         "evidence_years",
         "FNMR by years between the pictures",
         (
-            Column("years", "years"), Column("fnmr", "FNMR", "percent"), Column("interval", INTERVAL, "interval"),
-            Column("pairs", "genuine pairs", "integer"), Column("people", "people", "integer"),
-            Column("change", "change from the first", "percent"), Column("change_interval", INTERVAL, "interval"),
+            Column("years", "years"),
+            Column("fnmr", "FNMR", "percent"),
+            Column("interval", INTERVAL, "interval"),
+            Column("pairs", "genuine pairs", "integer"),
+            Column("people", "people", "integer"),
+            Column("change", "change from the first", "percent"),
+            Column("change_interval", INTERVAL, "interval"),
             Column("p", "p (Holm)", "number"),
         ),
         tuple(rows),
         f"Years by the attribute `{rates.when}`, judged people."
         + (f" {y.unknown:,} pairs without it are left out." if y.unknown else ""),
-    )  # fmt: skip
+    )

@@ -28,11 +28,16 @@ def _growth(found: Found) -> Figure:
         panel = g.kind.upper()
         series.append(
             {
-                "name": "measured", "panel": panel, "accent": True, "points": True,
-                "x": [p.people for p in g.points], "y": [p.value for p in g.points],
-                "low": [e.low if e else None for e in ends], "high": [e.high if e else None for e in ends],
+                "name": "measured",
+                "panel": panel,
+                "accent": True,
+                "points": True,
+                "x": [p.people for p in g.points],
+                "y": [p.value for p in g.points],
+                "low": [e.low if e else None for e in ends],
+                "high": [e.high if e else None for e in ends],
             }
-        )  # fmt: skip
+        )
         last = g.points[-1]
         both = (f"{percent(p.value)} at {p.people:,} people" for p in (g.points[0], last))
         said.append(f"{panel} {', '.join(both)}")
@@ -59,13 +64,15 @@ def _growth(found: Found) -> Figure:
             )
     axis = {"label": "people enrolled", "scale": "log"}
     return Figure(
-        "identification_growth", "lines", "What happens as the gallery grows",
+        "identification_growth",
+        "lines",
+        "What happens as the gallery grows",
         f"FPIR and FNIR at the threshold for FPIR {at} against the number of enrolled people. The prediction "
         "was fitted on a quarter of them.",
         "; ".join(said) + ".",
         {"x": axis, "y": {"label": "rate", "scale": "linear", "percent": True}, "series": series},
         main=True,
-    )  # fmt: skip
+    )
 
 
 def _at(points: Any, people: float) -> float:
@@ -77,11 +84,18 @@ def _ranks(found: Found) -> Figure:
     y = [1 - rate.value for _, rate in found.ranks]
     ends = [rate.interval for _, rate in found.ranks]
     series = {
-        "name": "mate within rank", "accent": True, "points": True, "x": x, "y": y,
-        "low": [1 - e.high if e else None for e in ends], "high": [1 - e.low if e else None for e in ends],
-    }  # fmt: skip
+        "name": "mate within rank",
+        "accent": True,
+        "points": True,
+        "x": x,
+        "y": y,
+        "low": [1 - e.high if e else None for e in ends],
+        "high": [1 - e.low if e else None for e in ends],
+    }
     return Figure(
-        "identification_cmc", "lines", "Cumulative match characteristic",
+        "identification_cmc",
+        "lines",
+        "Cumulative match characteristic",
         "Share of mated searches whose mate is within the rank, without a threshold.",
         "; ".join(f"rank {rank}: {percent(value)}" for rank, value in zip(x, y, strict=True)) + ".",
         {
@@ -89,7 +103,7 @@ def _ranks(found: Found) -> Figure:
             "y": {"label": "share", "scale": "linear", "percent": True},
             "series": [series],
         },
-    )  # fmt: skip
+    )
 
 
 def _enrolments(found: Found) -> Figure:
@@ -109,8 +123,10 @@ def _enrolments(found: Found) -> Figure:
         )
     at = fmr_words(found.main.chosen.target) if found.main else ""
     return Figure(
-        "identification_enrolment", "dots", "How many pictures to enrol, and how",
+        "identification_enrolment",
+        "dots",
+        "How many pictures to enrol, and how",
         f"FNIR (rank 1) at FPIR {at} by enrolment rule, each with its own threshold.",
         "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows) + ".",
         {"x": {"label": "FNIR", "scale": "linear", "percent": True}, "rows": rows},
-    )  # fmt: skip
+    )

@@ -174,9 +174,15 @@ def vectors_of(context: AnalysisContext) -> Vectors:
 
 
 def searched(
-    context: AnalysisContext, v: Vectors, plan: SearchPlan, judged: bool, pictures: int, rule: Rule,
-    above: float = np.inf, depth: int = 1,
-) -> Search:  # fmt: skip
+    context: AnalysisContext,
+    v: Vectors,
+    plan: SearchPlan,
+    judged: bool,
+    pictures: int,
+    rule: Rule,
+    above: float = np.inf,
+    depth: int = 1,
+) -> Search:
     """One side's searches among its gallery under one enrolment rule."""
     rows = plan.gallery(judged, pictures)
     gallery = enrol(
@@ -242,13 +248,18 @@ def measure_searches(context: AnalysisContext, params: Params) -> Found:
     dense = max((t for t in targets if t.resolved), key=lambda t: t.chosen.target)
     found_hubs, reason = _hubs(context, judged, dense.chosen.value)
     return Found(
-        plan, judged, targets, main, ranks,
+        plan,
+        judged,
+        targets,
+        main,
+        ranks,
         growth=tuple(_growth(judged, dense.chosen, kind, params.people) for kind in ("fpir", "fnir")),
-        hubs=found_hubs, hubs_reason=reason,
+        hubs=found_hubs,
+        hubs_reason=reason,
         groups=tuple(_groups(context, params, judged, dense.chosen.value)),
         enrolments=tuple(_enrolments(context, v, plan, params, main.chosen.target, (calibration, judged))),
         official=official(context, params),
-    )  # fmt: skip
+    )
 
 
 def official(context: AnalysisContext, params: Params) -> tuple[Official, ...]:
@@ -350,9 +361,13 @@ def _groups(context: AnalysisContext, params: Params, judged: Search, threshold:
 
 
 def _enrolments(
-    context: AnalysisContext, v: Vectors, plan: SearchPlan, params: Params, target: float,
+    context: AnalysisContext,
+    v: Vectors,
+    plan: SearchPlan,
+    params: Params,
+    target: float,
     usual: tuple[Search, Search],
-) -> list[Enrolment]:  # fmt: skip
+) -> list[Enrolment]:
     """Every rule x pictures, each against the usual one over the same searches.
 
     Only people with so many enrolment pictures gain from more; all are searched for, as in a real gallery.

@@ -11,7 +11,7 @@ from fraudit.formatting import fmr_words, percent, probability
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.search_rates import SearchRate
-from fraudit.types import Finding, Interval, Metric, Severity
+from fraudit.types import Better, Finding, Interval, Metric, Severity
 
 NAME = "identification"
 FNIR_HIGH, FNIR_MEDIUM, FNIR_LOW, FNIR_GOOD = 0.10, 0.02, 0.005, 0.02
@@ -43,11 +43,18 @@ def rate_words(found: SearchRate, unit: str = "searches") -> str:
     return f"{percent(found.value)} ({words}{found.n:,} {unit} of {found.people:,} people)"
 
 
-def _metric(name: str, found: SearchRate, label: str, better: str = "lower", group: str = "") -> Metric:
+def _metric(name: str, found: SearchRate, label: str, better: Better = "lower", group: str = "") -> Metric:
     return Metric(
-        f"{NAME}.{name}", found.value, n=found.n, n_unit="searches", interval=found.interval, group=group,
-        interval_missing="" if found.interval else found.missing, better=better, label=label,  # type: ignore[arg-type]
-    )  # fmt: skip
+        f"{NAME}.{name}",
+        found.value,
+        n=found.n,
+        n_unit="searches",
+        interval=found.interval,
+        group=group,
+        interval_missing="" if found.interval else found.missing,
+        better=better,
+        label=label,
+    )
 
 
 def unresolved(target: Target) -> str:
@@ -77,29 +84,43 @@ def metrics(found: Found, params: Params) -> Iterator[Metric]:
         yield _metric(f"fpir@fpir={at}", t.fpir, f"FPIR reached at the threshold for {at}")
         low, high = t.chosen.low, t.chosen.high
         yield Metric(
-            f"{NAME}.threshold@fpir={at}", t.chosen.value, n=t.chosen.resolution.n, n_unit="searches",
+            f"{NAME}.threshold@fpir={at}",
+            t.chosen.value,
+            n=t.chosen.resolution.n,
+            n_unit="searches",
             interval=Interval(low, high, method="ends of the FPIR's interval on the calibration half")
-            if low is not None and high is not None else None,
-            interval_missing=t.chosen.missing, label=f"threshold for FPIR {at}",
-        )  # fmt: skip
+            if low is not None and high is not None
+            else None,
+            interval_missing=t.chosen.missing,
+            label=f"threshold for FPIR {at}",
+        )
     for rank, rate in found.ranks:
         hit = _metric(
             f"cmc.rank={rank}", complement(rate), f"mate within rank {rank}, no threshold", "higher"
         )
         yield hit
     yield Metric(
-        f"{NAME}.enrolled", float(found.plan.people[1]), n=int(found.plan.people[1]), n_unit="people",
-        interval_missing="a count of this audit", label="people enrolled on the judged half",
-    )  # fmt: skip
+        f"{NAME}.enrolled",
+        float(found.plan.people[1]),
+        n=int(found.plan.people[1]),
+        n_unit="people",
+        interval_missing="a count of this audit",
+        label="people enrolled on the judged half",
+    )
     for g in found.growth:
         yield from _growth_metrics(g, params)
     if found.hubs is not None:
         h = found.hubs
         yield Metric(
-            f"{NAME}.hub_share", h.held_out if h.held_out is not None else h.share, n=h.total, n_unit="false positives",
-            interval=h.interval, interval_missing=h.missing, better="lower",
+            f"{NAME}.hub_share",
+            h.held_out if h.held_out is not None else h.share,
+            n=h.total,
+            n_unit="false positives",
+            interval=h.interval,
+            interval_missing=h.missing,
+            better="lower",
             label="false positives that the 1 % of enrolled people take who took most with other searchers",
-        )  # fmt: skip
+        )
     for groups in found.groups:
         for kind, rates in (("fpir", groups.fpir), ("fnir", groups.fnir)):
             for name, rate in rates.items():
@@ -190,8 +211,13 @@ def findings(found: Found, params: Params) -> list[Finding]:
         rule = f"{NAME}.unresolved"
         reasons = {unresolved(t) if not t.resolved else t.fnir.missing for t in found.targets}
         out.append(
-            Finding("info", f"No FPIR target can be judged among {enrolled} enrolled people: {min(reasons)}.", (), rule)
-        )  # fmt: skip
+            Finding(
+                "info",
+                f"No FPIR target can be judged among {enrolled} enrolled people: {min(reasons)}.",
+                (),
+                rule,
+            )
+        )
         return out
     out.append(_fnir(found.main, enrolled))
     transfer = _transfer(found.main)
@@ -217,9 +243,14 @@ def _fnir(t: Target, enrolled: int) -> Finding:
     at, i = fmr_words(t.chosen.target), t.fnir.interval
     assert i is not None
     severity: Severity = "info"
-    for level, bound in (("high", FNIR_HIGH), ("medium", FNIR_MEDIUM), ("low", FNIR_LOW)):
+    floors: tuple[tuple[Severity, float], ...] = (
+        ("high", FNIR_HIGH),
+        ("medium", FNIR_MEDIUM),
+        ("low", FNIR_LOW),
+    )
+    for level, bound in floors:
         if i.low >= bound:
-            severity = level  # type: ignore[assignment]
+            severity = level
             break
     else:
         severity = "good" if i.high <= FNIR_GOOD else "info"

@@ -27,7 +27,8 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     found = measure_searches(context, params)
     told = findings(found, params)
     return AnalysisResult(
-        NAME, TITLE,
+        NAME,
+        TITLE,
         headline=told[0].text,
         findings=tuple(told),
         metrics=tuple(metrics(found, params)),
@@ -37,4 +38,4 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         method=METHOD,
         params=asdict(params),
         faces=len(context.faces),
-    )  # fmt: skip
+    )

@@ -96,20 +96,25 @@ def _group_table(g: GroupRates) -> Table:
         rows.append(
             {
                 "group": name,
-                "fpir": p.value if p else None, "fpir_interval": interval_ends(p.interval) if p else None,
-                "fnir": n.value if n else None, "fnir_interval": interval_ends(n.interval) if n else None,
+                "fpir": p.value if p else None,
+                "fpir_interval": interval_ends(p.interval) if p else None,
+                "fnir": n.value if n else None,
+                "fnir_interval": interval_ends(n.interval) if n else None,
                 "searches": (p.n if p else 0) + (n.n if n else 0),
-                "share": e.share if e else None, "share_interval": interval_ends(e.interval) if e else None,
+                "share": e.share if e else None,
+                "share_interval": interval_ends(e.interval) if e else None,
                 "gallery": e.of_gallery if e else None,
             }
-        )  # fmt: skip
+        )
     return Table(
         f"identification_{slug(g.attribute)}",
         f"Searchers and enrolled people by {g.attribute}",
         (
             Column("group", g.attribute),
-            Column("fpir", "FPIR", "percent"), Column("fpir_interval", "95 % interval", "interval"),
-            Column("fnir", "FNIR, rank 1", "percent"), Column("fnir_interval", "95 % interval", "interval"),
+            Column("fpir", "FPIR", "percent"),
+            Column("fpir_interval", "95 % interval", "interval"),
+            Column("fnir", "FNIR, rank 1", "percent"),
+            Column("fnir_interval", "95 % interval", "interval"),
             Column("searches", "searches", "integer"),
             Column("share", "share of the false positives its entries take", "percent"),
             Column("share_interval", "95 % interval", "interval"),
@@ -117,7 +122,7 @@ def _group_table(g: GroupRates) -> Table:
         ),
         tuple(rows),
         "One threshold for all. " + (g.reason[:1].upper() + g.reason[1:] + "." if g.reason else ""),
-    )  # fmt: skip
+    )
 
 
 def _enrolment_table(found: Found) -> Table:
@@ -126,18 +131,23 @@ def _enrolment_table(found: Found) -> Table:
         d = e.difference
         rows.append(
             {
-                "rule": rule_words(e), "fnir": e.fnir.value, "interval": interval_ends(e.fnir.interval),
-                "fpir": e.fpir.value, "change": d.fnir.value if d else None,
+                "rule": rule_words(e),
+                "fnir": e.fnir.value,
+                "interval": interval_ends(e.fnir.interval),
+                "fpir": e.fpir.value,
+                "change": d.fnir.value if d else None,
                 "change_interval": interval_ends(d.fnir.interval) if d else None,
                 "note": e.reason or ("the usual rule" if d is None else ""),
             }
-        )  # fmt: skip
+        )
     return Table(
         "identification_enrolment",
         "How to enrol",
         (
-            Column("rule", "enrolled of a person"), Column("fnir", "FNIR, rank 1", "percent"),
-            Column("interval", "95 % interval", "interval"), Column("fpir", "FPIR reached", "percent"),
+            Column("rule", "enrolled of a person"),
+            Column("fnir", "FNIR, rank 1", "percent"),
+            Column("interval", "95 % interval", "interval"),
+            Column("fpir", "FPIR reached", "percent"),
             Column("change", "change of FNIR", "percent"),
             Column("change_interval", "interval for all rules", "interval"),
             Column("note", "note"),
@@ -145,7 +155,7 @@ def _enrolment_table(found: Found) -> Table:
         tuple(rows),
         "Every rule has its own threshold for the same FPIR; changes are paired over the same searches. People with "
         "fewer pictures enrol what they have (at most half of their pictures).",
-    )  # fmt: skip
+    )
 
 
 def _official_table(found: Found) -> Table:

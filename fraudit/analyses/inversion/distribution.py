@@ -101,16 +101,29 @@ def _cloud(c: Cloud, base: str, space: str) -> list[Metric]:
         ),
     ):
         found.append(
-            Metric(f"{base}.frechet{tail}", value, n=c.n, interval=interval, n_unit="vectors",
-                   interval_missing=c.reason,
-                   label=f"Frechet distance of {what}, unit vectors, {space}, {size}{few}")
-        )  # fmt: skip
+            Metric(
+                f"{base}.frechet{tail}",
+                value,
+                n=c.n,
+                interval=interval,
+                n_unit="vectors",
+                interval_missing=c.reason,
+                label=f"Frechet distance of {what}, unit vectors, {space}, {size}{few}",
+            )
+        )
         for part, share, span, why in (
             ("precision", cover.precision, cover.precision_interval, cover.precision_reason),
             ("recall", cover.recall, cover.recall_interval, cover.recall_reason),
         ):
             found.append(
-                Metric(f"{base}.{part}{tail}", share, n=c.n, interval=span, interval_missing=why, n_unit="vectors",
-                       label=f"{part.capitalize()} of {what}, {cover.k} neighbours, {space}")
-            )  # fmt: skip
+                Metric(
+                    f"{base}.{part}{tail}",
+                    share,
+                    n=c.n,
+                    interval=span,
+                    interval_missing=why,
+                    n_unit="vectors",
+                    label=f"{part.capitalize()} of {what}, {cover.k} neighbours, {space}",
+                )
+            )
     return found

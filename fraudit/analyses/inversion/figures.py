@@ -32,9 +32,14 @@ def _histogram(verdicts: Sequence[Verdict], attacks: Sequence[Attack]) -> Figure
                 counts = np.histogram(distances, edges)[0]
                 ends += [float(distances.min()), float(distances.max())]
                 series.append(
-                    {"name": name, "edges": edges.tolist(), "counts": counts.tolist(),
-                     "accent": name == "reconstruction", "panel": panel}
-                )  # fmt: skip
+                    {
+                        "name": name,
+                        "edges": edges.tolist(),
+                        "counts": counts.tolist(),
+                        "accent": name == "reconstruction",
+                        "panel": panel,
+                    }
+                )
                 words.append(f"{panel}, {name}: median {np.median(distances):.2f}, n {len(distances):,}")
     for a in attacks:
         for p in a.points:
@@ -82,10 +87,13 @@ def _dots(attacks: Sequence[Attack]) -> Figure:
                     row |= {"value": None, "missing": p.missing or "none"}
                 else:
                     row |= {
-                        "value": s.own.value, **chart_interval(s.own.interval), "n": s.own.n,
-                        "accent": name == "type I", "compare": s.ceiling.value,
+                        "value": s.own.value,
+                        **chart_interval(s.own.interval),
+                        "n": s.own.n,
+                        "accent": name == "type I",
+                        "compare": s.ceiling.value,
                         "compare_label": "real picture",
-                    }  # fmt: skip
+                    }
                 rows.append(row)
     return Figure(
         "inversion_success",
@@ -100,9 +108,16 @@ def _dots(attacks: Sequence[Attack]) -> Figure:
 
 def _groups(groups: Sequence[Groups], chosen: Attack) -> Figure | None:
     rows: list[dict[str, Any]] = [
-        {"label": r.group, "value": r.own.value, **chart_interval(r.own.interval), "n": r.own.n, "group": g.attribute}
-        for g in groups for r in g.rates
-    ]  # fmt: skip
+        {
+            "label": r.group,
+            "value": r.own.value,
+            **chart_interval(r.own.interval),
+            "n": r.own.n,
+            "group": g.attribute,
+        }
+        for g in groups
+        for r in g.rates
+    ]
     if not rows:
         return None
     return Figure(
@@ -131,11 +146,13 @@ def _sweep(swept: Sequence[Sweep]) -> Figure | None:
             means = [mean_or_none(getattr(s, field), s.people) for s in mine]
             series.append(
                 {
-                    "name": judge_name(judge, own), "panel": panel, "points": True,
+                    "name": judge_name(judge, own),
+                    "panel": panel,
+                    "points": True,
                     "x": [s.guidance for s in mine],
                     **chart_curve(means),
                 }
-            )  # fmt: skip
+            )
             if means[0] and means[-1]:
                 words.append(
                     f"{panel} by {judge_name(judge, own)}: {means[0].value:.3f} at {mine[0].guidance:g}, "
@@ -150,16 +167,21 @@ def _sweep(swept: Sequence[Sweep]) -> Figure | None:
         f"over {len(np.unique(swept[0].people))} people with {swept[0].samples} samples each.",
         "; ".join(words) + ".",
         {
-            "x": {"label": "guidance", "scale": "linear"}, "y": {"label": "", "scale": "linear"},
-            "series": series, "panels": {p: {"y": {"label": p, "scale": "linear"}} for p in panels},
+            "x": {"label": "guidance", "scale": "linear"},
+            "y": {"label": "", "scale": "linear"},
+            "series": series,
+            "panels": {p: {"y": {"label": p, "scale": "linear"}} for p in panels},
         },
-    )  # fmt: skip
+    )
 
 
 def figures(
-    verdicts: Sequence[Verdict], attacks: Sequence[Attack], chosen: Attack, groups: Sequence[Groups],
+    verdicts: Sequence[Verdict],
+    attacks: Sequence[Attack],
+    chosen: Attack,
+    groups: Sequence[Groups],
     swept: Sequence[Sweep],
-) -> list[Figure]:  # fmt: skip
+) -> list[Figure]:
     """Distances by judge, success, groups, guidance."""
     drawn = [_histogram(verdicts, attacks), _dots(attacks), _groups(groups, chosen), _sweep(swept)]
     return [f for f in drawn if f is not None]

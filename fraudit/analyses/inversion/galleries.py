@@ -77,9 +77,13 @@ def samples_gallery(
 
 
 def galleries(
-    context: AnalysisContext, params: Params, sources: Sources, verdicts: Sequence[Verdict], swept: Sequence[Sweep],
+    context: AnalysisContext,
+    params: Params,
+    sources: Sources,
+    verdicts: Sequence[Verdict],
+    swept: Sequence[Sweep],
     shown: Mapping[float, U8],
-) -> tuple[Gallery, ...]:  # fmt: skip
+) -> tuple[Gallery, ...]:
     """None at all where pictures may not be shown."""
     if not context.show_pictures or params.shown < 1:
         return ()

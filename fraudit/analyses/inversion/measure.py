@@ -78,7 +78,9 @@ def choose_sizes(context: AnalysisContext, params: Params, rows: I64) -> Sizes:
         pairs=context.max_faces(max(8, round(params.pairs * scale))),
         people=context.max_faces(max(4, round(params.people * scale))),
         samples=max(3, round(params.samples * min(1.0, 2 * scale))),
-        guidances=tuple(sorted({*params.guidances, *(() if params.guidance is None else (params.guidance,))})),
+        guidances=tuple(
+            sorted({*params.guidances, *(() if params.guidance is None else (params.guidance,))})
+        ),
         scale=scale,
     )
 
@@ -118,9 +120,14 @@ def invert_sources(
     others = other_picture(subjects, rows, pool, context.rng("inversion/others"))
     seeds = context.seed + np.arange(len(rows))
     made = make_pictures(
-        context, embeddings.vectors[rows], seeds, params.refine, told=told, guidance=params.guidance,
+        context,
+        embeddings.vectors[rows],
+        seeds,
+        params.refine,
+        told=told,
+        guidance=params.guidance,
         steps=params.steps,
-    )  # fmt: skip
+    )
     return Sources(rows, subjects[rows], others, made, crops(context, rows))
 
 
@@ -169,14 +176,25 @@ def judge(context: AnalysisContext, params: Params, sources: Sources, box: Embed
     thresholds = {fmr: context.threshold_or_reason(fmr, runtime=box) for fmr in params.fmrs}
     made, real = (shown_to(context, box, pictures) for pictures in (sources.pictures, sources.real))
     return verdict_of(
-        sources, context.embeddings(box), made, real, thresholds, box.spec.name, box is context.embedder,
-    )  # fmt: skip
+        sources,
+        context.embeddings(box),
+        made,
+        real,
+        thresholds,
+        box.spec.name,
+        box is context.embedder,
+    )
 
 
 def verdict_of(
-    sources: Sources, known: Embeddings, made: Embeddings, real: Embeddings, thresholds: dict[float, Threshold],
-    name: str, own: bool,
-) -> Verdict:  # fmt: skip
+    sources: Sources,
+    known: Embeddings,
+    made: Embeddings,
+    real: Embeddings,
+    thresholds: dict[float, Threshold],
+    name: str,
+    own: bool,
+) -> Verdict:
     """The scores of one judge from its vectors of the whole set, of reconstructions and of the sources again."""
     unit, ok = known.unit(), known.ok
     rows, others, people = sources.rows, sources.others, sources.people
@@ -263,9 +281,14 @@ def replace_pairs(
     embeddings = context.embeddings()
     seeds = context.seed + np.arange(len(faces))
     made = make_pictures(
-        context, embeddings.vectors[faces], seeds, params.refine, told=told, guidance=params.guidance,
+        context,
+        embeddings.vectors[faces],
+        seeds,
+        params.refine,
+        told=told,
+        guidance=params.guidance,
         steps=params.steps,
-    )  # fmt: skip
+    )
     real = crops(context, faces)
     found = []
     for box in judging_models(context):
@@ -345,9 +368,18 @@ def sweep(
             similarity = np.where(counted > 0, np.nansum(each, 1) / np.maximum(counted, 1), np.nan)
             spread = sample_spread(again.unit().astype(np.float64), k, again.ok)
             found.append(
-                Sweep(box.spec.name, box is context.embedder, guidance, context.faces.subjects[chosen], k,
-                      each, similarity, spread, pixels)
-            )  # fmt: skip
+                Sweep(
+                    box.spec.name,
+                    box is context.embedder,
+                    guidance,
+                    context.faces.subjects[chosen],
+                    k,
+                    each,
+                    similarity,
+                    spread,
+                    pixels,
+                )
+            )
     return found, shown
 
 

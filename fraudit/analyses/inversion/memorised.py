@@ -75,15 +75,23 @@ def memory(
     if min(len(training), int(others.sum())) < 10 or not use.any():
         return missing("fewer than ten training faces or ten faces of other people")
     excess, size = memory_excess(
-        verdict.unit_made[use], verdict.unit_real[use], training, everyone.unit()[others],
+        verdict.unit_made[use],
+        verdict.unit_real[use],
+        training,
+        everyone.unit()[others],
         context.rng("inversion/memory"),
-    )  # fmt: skip
+    )
     found = mean_of(excess, sources.people[use])
     metric = Metric(
-        name, found.value, n=found.n, interval=found.interval, interval_missing=found.reason, better="lower",
+        name,
+        found.value,
+        n=found.n,
+        interval=found.interval,
+        interval_missing=found.reason,
+        better="lower",
         n_unit="reconstructions",
         label=f"{label}, by {judge_name(verdict.name, verdict.own)}; pools of {size:,} faces",
-    )  # fmt: skip
+    )
     sure = mean_of(excess, sources.people[use], OTHER_LEVEL).interval
     if sure is None or sure.low <= 0:
         return None, [metric]

@@ -41,16 +41,24 @@ def attack_metrics(
         few = "no reconstruction has a vector"
         found.append(
             counted_metric(
-                f"{base}.similarity", attack.similarity, few, f"Mean cosine to the source by {name}",
-                better="lower", n_unit="reconstructions",
+                f"{base}.similarity",
+                attack.similarity,
+                few,
+                f"Mean cosine to the source by {name}",
+                better="lower",
+                n_unit="reconstructions",
             )
-        )  # fmt: skip
+        )
         found.append(
             counted_metric(
-                f"{base}.distance", attack.distance, few, f"Mean angular distance to the source by {name}",
-                better="higher", n_unit="reconstructions",
+                f"{base}.distance",
+                attack.distance,
+                few,
+                f"Mean angular distance to the source by {name}",
+                better="higher",
+                n_unit="reconstructions",
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -74,7 +82,13 @@ def _point_metrics(point: Point, base: str, words: str) -> list[Metric]:
         ("strangers_real", point.strangers_real, "Real sources match other people's", pairs, lonely),
         ("type1_excess", one.excess if one else None, "Type I less chance", made, lonely),
         ("type2", two.own if two else None, "Type II", made, alone),
-        ("type2_real", two.ceiling if two else None, "Real source against the other picture", pictures, alone),
+        (
+            "type2_real",
+            two.ceiling if two else None,
+            "Real source against the other picture",
+            pictures,
+            alone,
+        ),
         ("strangers2", two.chance if two else None, f"{chance} the other picture", pairs, alone),
         ("type2_excess", two.excess if two else None, "Type II less chance", made, alone),
     )
@@ -82,11 +96,15 @@ def _point_metrics(point: Point, base: str, words: str) -> list[Metric]:
     lower = ("type1", "type2", "type1_excess", "type2_excess")
     return [
         counted_metric(
-            f"{base}.{part}{at}", counted, missing or "no vector", f"{text} {words}", n_unit=unit,
+            f"{base}.{part}{at}",
+            counted,
+            missing or "no vector",
+            f"{text} {words}",
+            n_unit=unit,
             better="lower" if part in lower else "none",
         )
         for part, counted, text, unit, missing in parts
-    ]  # fmt: skip
+    ]
 
 
 def group_metrics(groups: Sequence[Groups], chosen: Attack) -> list[Metric]:
@@ -100,9 +118,16 @@ def group_metrics(groups: Sequence[Groups], chosen: Attack) -> list[Metric]:
             for r in g.rates:
                 counted = r.own if name == "type1" else r.excess
                 found.append(
-                    counted_metric(f"{base}.{name}{at}", counted, "no pair of different people", label,
-                                   group=r.group, better="lower", n_unit="reconstructions")
-                )  # fmt: skip
+                    counted_metric(
+                        f"{base}.{name}{at}",
+                        counted,
+                        "no pair of different people",
+                        label,
+                        group=r.group,
+                        better="lower",
+                        n_unit="reconstructions",
+                    )
+                )
             for label_of, people in g.small:
                 why = f"{people} people, fewer than the floor: nothing is concluded"
                 found.append(
@@ -129,11 +154,16 @@ def replacement_metrics(replaced: Sequence[Replaced], subjects: I64, missing: st
             a = replacement(scores, r.pairs.same, r.pairs.fold, left, right)
             found.append(
                 Metric(
-                    f"inversion.{judge_key(r.judge, r.own)}.{part}", a.accuracy, n=a.n, interval=a.interval,
-                    interval_missing=a.reason, better="lower" if part == "replacement" else "none", n_unit="pairs",
+                    f"inversion.{judge_key(r.judge, r.own)}.{part}",
+                    a.accuracy,
+                    n=a.n,
+                    interval=a.interval,
+                    interval_missing=a.reason,
+                    better="lower" if part == "replacement" else "none",
+                    n_unit="pairs",
                     label=f"Accuracy over {a.folds} folds by {judge_name(r.judge, r.own)}: {text}",
                 )
-            )  # fmt: skip
+            )
     return found
 
 
@@ -150,13 +180,23 @@ def sweep_metrics(swept: Sequence[Sweep], guidance: float) -> list[Metric]:
             ("diversity", s.spread, "Mean angular distance among samples of one vector"),
         ):
             found.append(
-                counted_metric(f"{base}.{part}{at}", mean_or_none(values, s.people), few, f"{text} {words}",
-                               n_unit="vectors")
-            )  # fmt: skip
+                counted_metric(
+                    f"{base}.{part}{at}",
+                    mean_or_none(values, s.people),
+                    few,
+                    f"{text} {words}",
+                    n_unit="vectors",
+                )
+            )
         if s.own:
             text = f"RMS pixel difference among samples of one vector at guidance {s.guidance:g}"
             found.append(
-                counted_metric(f"inversion.pixel_diversity{at}", mean_or_none(s.pixels, s.people), few, text,
-                               n_unit="vectors")
-            )  # fmt: skip
+                counted_metric(
+                    f"inversion.pixel_diversity{at}",
+                    mean_or_none(s.pixels, s.people),
+                    few,
+                    text,
+                    n_unit="vectors",
+                )
+            )
     return found

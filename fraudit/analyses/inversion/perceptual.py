@@ -88,9 +88,15 @@ def perceptual_metrics(sources: Sources, shown: U8, samples: int, people: np.nda
         value = fid(sources.real, sources.pictures)
         why = "FID is biased by an amount that depends on n: compare it at equal n"
         found = [
-            Metric("inversion.fid", value, n=len(sources.rows), better="lower", label=text + bias,
-                   interval_missing=why)
-        ]  # fmt: skip
+            Metric(
+                "inversion.fid",
+                value,
+                n=len(sources.rows),
+                better="lower",
+                label=text + bias,
+                interval_missing=why,
+            )
+        ]
     text = "Mean pairwise LPIPS among samples of one vector"
     reason = absent("torchvision", ALEXNET)
     if reason:
@@ -98,10 +104,13 @@ def perceptual_metrics(sources: Sources, shown: U8, samples: int, people: np.nda
     else:
         found.append(
             counted_metric(
-                "inversion.lpips_diversity", mean_of(lpips_spread(shown, samples), people), "", text,
+                "inversion.lpips_diversity",
+                mean_of(lpips_spread(shown, samples), people),
+                "",
+                text,
                 n_unit="vectors",
             )
-        )  # fmt: skip
+        )
     return found + pose_metrics(shown, samples, people)
 
 

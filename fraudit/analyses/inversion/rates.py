@@ -111,9 +111,7 @@ def _success(
         strange = Trials(across[i, j] >= at, people[i], people[j])
         chance = tally_at(strange, real)
         over, sure = excess(mine, strange), excess(mine, strange, level)
-    return Success(
-        tally(mine.events, own, own), tally(ceiling[usable] >= at, own, own), chance, over, sure
-    )  # fmt: skip
+    return Success(tally(mine.events, own, own), tally(ceiling[usable] >= at, own, own), chance, over, sure)
 
 
 def _generic(

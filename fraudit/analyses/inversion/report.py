@@ -76,9 +76,13 @@ ENDINGS = {
 
 
 def findings(
-    attacks: Sequence[Attack], chosen: Attack, groups: Sequence[Groups], replaced: Sequence[Metric],
-    memory: Finding | None, kin: frozenset[str] = frozenset(),
-) -> list[Finding]:  # fmt: skip
+    attacks: Sequence[Attack],
+    chosen: Attack,
+    groups: Sequence[Groups],
+    replaced: Sequence[Metric],
+    memory: Finding | None,
+    kin: frozenset[str] = frozenset(),
+) -> list[Finding]:
     """The headline first; severities by the rules of docs/severity.md."""
     point = chosen.strictest
     if point is None or point.one is None:
@@ -199,36 +203,53 @@ def tables(attacks: Sequence[Attack], metrics: Sequence[Metric]) -> list[Table]:
             one.append(row | _success_cells(p.one))
             two.append(row | _success_cells(p.two))
     columns: tuple[Column, ...] = (
-        Column("judge", "Judge"), Column("fmr", "FMR"), Column("value", "Success", "percent", 1),
-        Column("interval", "95 %", "interval"), Column("n", "n", "integer"),
-        Column("people", "People", "integer"), Column("real", "Real picture", "percent", 1),
-        Column("strangers", "Chance", "percent", 2), Column("excess", "Less chance, points, 95 %", "interval"),
+        Column("judge", "Judge"),
+        Column("fmr", "FMR"),
+        Column("value", "Success", "percent", 1),
+        Column("interval", "95 %", "interval"),
+        Column("n", "n", "integer"),
+        Column("people", "People", "integer"),
+        Column("real", "Real picture", "percent", 1),
+        Column("strangers", "Chance", "percent", 2),
+        Column("excess", "Less chance, points, 95 %", "interval"),
         Column("note", "Note"),
-    )  # fmt: skip
+    )
     found = [
         Table(
-            "inversion_type1", "Type I: matches the picture it was made from",
-            columns, tuple(one),
+            "inversion_type1",
+            "Type I: matches the picture it was made from",
+            columns,
+            tuple(one),
             "Real picture: the source at the inverter's resolution. Chance: reconstructions of other people against "
             "the same pictures.",
         ),
         Table(
-            "inversion_type2", "Type II: matches another picture of the person", columns, tuple(two),
+            "inversion_type2",
+            "Type II: matches another picture of the person",
+            columns,
+            tuple(two),
             "Real picture: the source itself against that other picture.",
         ),
-    ]  # fmt: skip
+    ]
     kept = [m for m in metrics if m.name.startswith("inversion.group.") and ".type1@" in m.name]
     if kept:
         columns = (
-            Column("group", "Group"), Column("value", "Type I", "percent", 1),
-            Column("interval", "95 % interval", "interval"), Column("n", "Reconstructions", "integer"),
+            Column("group", "Group"),
+            Column("value", "Type I", "percent", 1),
+            Column("interval", "95 % interval", "interval"),
+            Column("n", "Reconstructions", "integer"),
             Column("note", "Note"),
-        )  # fmt: skip
+        )
         rows = [
-            {"group": m.group, "value": m.value, "n": m.n, "note": m.missing or m.interval_missing,
-             "interval": [m.interval.low, m.interval.high] if m.interval else None}
+            {
+                "group": m.group,
+                "value": m.value,
+                "n": m.n,
+                "note": m.missing or m.interval_missing,
+                "interval": [m.interval.low, m.interval.high] if m.interval else None,
+            }
             for m in kept
-        ]  # fmt: skip
+        ]
         found.append(Table("inversion_groups", "Type I by group", columns, tuple(rows)))
     return found
 
@@ -265,8 +286,9 @@ def caveats(
     trained = dict.fromkeys(d.get("name") for d in seen if isinstance(d, dict))
     same = any(
         d.get("digest") == context.faces.digest or d.get("name") == context.faces.name
-        for d in seen if isinstance(d, dict)
-    )  # fmt: skip
+        for d in seen
+        if isinstance(d, dict)
+    )
     if same:
         found.append(
             f"The inverter was trained on this very set ({context.faces.name}): its success here is on faces it "

@@ -28,19 +28,32 @@ def leaks(base: Side, new: Side) -> Figure | None:
             continue
         ci = metric.interval
         rows.append(
-            {"label": name.split(".")[1].replace("_", " "), "value": metric.value, "low": ci.low if ci else None,
-             "high": ci.high if ci else None, "n": metric.n, "compare": other.value, "compare_label": base.label}
-        )  # fmt: skip
+            {
+                "label": name.split(".")[1].replace("_", " "),
+                "value": metric.value,
+                "low": ci.low if ci else None,
+                "high": ci.high if ci else None,
+                "n": metric.n,
+                "compare": other.value,
+                "compare_label": base.label,
+            }
+        )
     if not rows:
         return None
     rows.sort(key=lambda row: -row["value"])
     return Figure(
-        f"leaks_{new.label}", "dots", f"What the vectors leak, {new.label} against {base.label}",
+        f"leaks_{new.label}",
+        "dots",
+        f"What the vectors leak, {new.label} against {base.label}",
         f"Task score less control score. Filled: {new.label}; hollow: {base.label}.",
-        "; ".join(f"{r['label']} {number(r['value'])}, before {number(r['compare'])}" for r in rows[:6]) + ".",
-        {"x": {"label": "selectivity", "scale": "linear"}, "rows": rows,
-         "marks": [{"axis": "x", "value": 0.0, "label": "no leak"}]},
-    )  # fmt: skip
+        "; ".join(f"{r['label']} {number(r['value'])}, before {number(r['compare'])}" for r in rows[:6])
+        + ".",
+        {
+            "x": {"label": "selectivity", "scale": "linear"},
+            "rows": rows,
+            "marks": [{"axis": "x", "value": 0.0, "label": "no leak"}],
+        },
+    )
 
 
 COMPARISON = Comparison(importance=22, figures=figures)

@@ -18,22 +18,29 @@ def ranking(probes: Sequence[Probe]) -> Figure:
             score = above_chance(probe, probe.score)
             rows.append(
                 {
-                    "label": probe.target.words, "value": score.value, "low": score.interval.low,
-                    "high": score.interval.high, "n": probe.n, "group": group,
-                    "compare": control_above_chance(probe), "compare_label": "control task",
+                    "label": probe.target.words,
+                    "value": score.value,
+                    "low": score.interval.low,
+                    "high": score.interval.high,
+                    "n": probe.n,
+                    "group": group,
+                    "compare": control_above_chance(probe),
+                    "compare_label": "control task",
                     "accent": group == NOT_IDENTITY and place == 0,
                 }
-            )  # fmt: skip
+            )
     top = rows[0]
     return Figure(
-        "ranking", "dots", "What can be read from an ID vector",
+        "ranking",
+        "dots",
+        "What can be read from an ID vector",
         "Filled: the linear probe on people it has never seen, with its 95 % interval. Hollow: the control task, "
         "one random label a person. 0 is chance and 1 is perfect: R2 for numbers, 2 AUC - 1 for classes.",
         f"{len(rows)} targets ranked by what a linear probe reads; the first is {top['label']} with "
         f"{top['value']:.2f} against {top['compare']:.2f} for the control task.",
         {"x": {"label": "score above chance (R2, or 2 AUC - 1)", "scale": "linear"}, "rows": rows},
         main=True,
-    )  # fmt: skip
+    )
 
 
 def shares(probes: Sequence[Probe]) -> Figure | None:
@@ -46,17 +53,25 @@ def shares(probes: Sequence[Probe]) -> Figure | None:
     if not known:
         return None
     rows = [
-        {"label": p.target.words, "value": p.share.value, "low": p.share.interval.low,
-         "high": p.share.interval.high, "n": p.n}
-        for p in known if p.share is not None
-    ]  # fmt: skip
+        {
+            "label": p.target.words,
+            "value": p.share.value,
+            "low": p.share.interval.low,
+            "high": p.share.interval.high,
+            "n": p.n,
+        }
+        for p in known
+        if p.share is not None
+    ]
     return Figure(
-        "within", "dots", "What makes two pictures of one person differ",
+        "within",
+        "dots",
+        "What makes two pictures of one person differ",
         "Share of the ID vectors' variance within people that each target explains linearly, one at a time: "
         "targets that go together (such as smiling and an open mouth) share what they explain.",
         "; ".join(f"{p.target.words} {100 * p.share.value:.2g} %" for p in known[:6] if p.share is not None),
         {"x": {"label": "share of variance within people", "scale": "linear", "percent": True}, "rows": rows},
-    )  # fmt: skip
+    )
 
 
 def figures(probes: Sequence[Probe]) -> list[Figure]:

@@ -130,8 +130,11 @@ def _trained(
         if named:
             logits = out[:, named].masked_fill(closed[named], float("-inf"))
             labels = goal[rows][:, named].long()
-            own = own.index_copy(1, torch.tensor(named), functional.cross_entropy(
-                logits.transpose(1, 2), labels, reduction="none"))  # fmt: skip
+            own = own.index_copy(
+                1,
+                torch.tensor(named),
+                functional.cross_entropy(logits.transpose(1, 2), labels, reduction="none"),
+            )
         return (own * weight[rows]).sum(0) / weight[rows].sum(0).clamp(min=1e-6)
 
     training, checked = (torch.from_numpy(np.flatnonzero(part)) for part in (train, check))

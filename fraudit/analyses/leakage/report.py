@@ -179,15 +179,28 @@ def metrics(probes: Sequence[Probe]) -> list[Metric]:
     for probe in probes:
         name, words = f"leakage.{probe.target.name}", probe.target.words
 
-        def add(suffix: str, estimate: Jackknifed | Chance | None, label: str, missing: str = "", own: Probe = probe,
-                base: str = name) -> None:  # fmt: skip
+        def add(
+            suffix: str,
+            estimate: Jackknifed | Chance | None,
+            label: str,
+            missing: str = "",
+            own: Probe = probe,
+            base: str = name,
+        ) -> None:
             if estimate is None:
                 rows.append(Metric(f"{base}.{suffix}", None, missing=missing, better="lower", label=label))
             else:
                 rows.append(
-                    Metric(f"{base}.{suffix}", estimate.value, n=own.n, interval=estimate.interval,
-                           better="lower", label=label, n_unit="faces")
-                )  # fmt: skip
+                    Metric(
+                        f"{base}.{suffix}",
+                        estimate.value,
+                        n=own.n,
+                        interval=estimate.interval,
+                        better="lower",
+                        label=label,
+                        n_unit="faces",
+                    )
+                )
 
         kind = _kind(probe).lower()
         add(kind, probe.score, f"{words}, {_kind(probe)} out of fold, people weigh the same")
@@ -200,10 +213,15 @@ def metrics(probes: Sequence[Probe]) -> list[Metric]:
         add(f"control_{kind}", probe.control, f"{words}, control task")
         add("selectivity", probe.selectivity, f"{words}, score less control task")
         rows.append(
-            Metric(f"{name}.p", probe.p_holm, n=probe.people, n_unit="people",
-                   interval_missing="a p value has none",
-                   label=f"{words}, sign-flip p, Holm-corrected")
-        )  # fmt: skip
+            Metric(
+                f"{name}.p",
+                probe.p_holm,
+                n=probe.people,
+                n_unit="people",
+                interval_missing="a p value has none",
+                label=f"{words}, sign-flip p, Holm-corrected",
+            )
+        )
         add("within_share", probe.share, f"{words}, share of variance within people", probe.no_share)
         if probe.mlp is not None:
             add(f"mlp_{kind}", probe.mlp, f"{words}, nonlinear probe")
@@ -212,11 +230,15 @@ def metrics(probes: Sequence[Probe]) -> list[Metric]:
         top = max(leaks, key=lambda p: p.selectivity.value)
         rows.append(
             Metric(
-                "leakage.strongest", top.selectivity.value, n=top.n, interval=top.selectivity.interval,
-                better="lower", n_unit="faces",
+                "leakage.strongest",
+                top.selectivity.value,
+                n=top.n,
+                interval=top.selectivity.interval,
+                better="lower",
+                n_unit="faces",
                 label=f"{top.target.words}: {_kind(top)} {top.score.value:.2f}, selectivity (0 to 1)",
             )
-        )  # fmt: skip
+        )
     else:
         reason = "no target that is no part of identity could be judged"
         rows.append(Metric("leakage.strongest", None, missing=reason, better="lower"))
@@ -229,35 +251,47 @@ def table(probes: Sequence[Probe]) -> Table:
     for p in probes:
         rows.append(
             {
-                "target": p.target.words, "group": p.target.group, "source": p.target.source,
+                "target": p.target.words,
+                "group": p.target.group,
+                "source": p.target.source,
                 "score": f"{_kind(p)} {number(p.score.value, 3)}",
                 "interval": [p.score.interval.low, p.score.interval.high],
-                "balanced": p.balanced.value if p.balanced else None, "control": p.control.value,
+                "balanced": p.balanced.value if p.balanced else None,
+                "control": p.control.value,
                 "selectivity": p.selectivity.value,
                 "selectivity_interval": [p.selectivity.interval.low, p.selectivity.interval.high],
-                "p": p.p_holm, "mlp": p.mlp.value if p.mlp else None,
+                "p": p.p_holm,
+                "mlp": p.mlp.value if p.mlp else None,
                 "share": p.share.value if p.share else None,
                 "share_interval": [p.share.interval.low, p.share.interval.high] if p.share else None,
-                "n": p.n, "people": p.people,
+                "n": p.n,
+                "people": p.people,
             }
-        )  # fmt: skip
+        )
     return Table(
         "targets",
         "All targets",
         (
-            Column("target", "Target"), Column("group", "Group"), Column("source", "Label by"),
-            Column("score", "Linear probe"), Column("interval", "95 % interval", "interval", 3),
-            Column("control", "Control", "number", 3), Column("selectivity", "Selectivity", "number", 3),
-            Column("selectivity_interval", "95 % interval", "interval", 3), Column("p", "p (Holm)", "number", 4),
-            Column("mlp", "MLP", "number", 3), Column("balanced", "Balanced acc.", "number", 3),
+            Column("target", "Target"),
+            Column("group", "Group"),
+            Column("source", "Label by"),
+            Column("score", "Linear probe"),
+            Column("interval", "95 % interval", "interval", 3),
+            Column("control", "Control", "number", 3),
+            Column("selectivity", "Selectivity", "number", 3),
+            Column("selectivity_interval", "95 % interval", "interval", 3),
+            Column("p", "p (Holm)", "number", 4),
+            Column("mlp", "MLP", "number", 3),
+            Column("balanced", "Balanced acc.", "number", 3),
             Column("share", "Within people", "percent", 2),
             Column("share_interval", "95 % interval", "interval", 4),
-            Column("n", "Faces", "integer"), Column("people", "People", "integer"),
+            Column("n", "Faces", "integer"),
+            Column("people", "People", "integer"),
         ),
         tuple(rows),
         "Selectivity is the score less that of the control task, with AUC taken as 2 AUC - 1. MLP: R2 or AUC of "
         "the nonlinear probe. Within people: share of the vectors' variance that the target explains.",
-    )  # fmt: skip
+    )
 
 
 def headline(found: Sequence[Finding]) -> str:

@@ -33,9 +33,11 @@ def _curves(found: Found) -> Figure:
         curve = found.measures.curves[name]
         there = np.isfinite(curve.fnmr)
         line = {
-            "name": found.qualities[name].words.split(" (")[0], "accent": k == 0,
-            "x": curve.discarded[there].tolist(), "y": curve.fnmr[there].tolist(),
-        }  # fmt: skip
+            "name": found.qualities[name].words.split(" (")[0],
+            "accent": k == 0,
+            "x": curve.discarded[there].tolist(),
+            "y": curve.fnmr[there].tolist(),
+        }
         if k == 0:
             ends = [chart_interval(i) for i, use in zip(curve.intervals, there, strict=True) if use]
             line |= {"low": [e["low"] for e in ends], "high": [e["high"] for e in ends]}
@@ -45,7 +47,9 @@ def _curves(found: Found) -> Figure:
     rest = f" The {more} that gain least are in the table." if more else ""
     series.append({"name": "at random", "x": [0.0, 0.2], "y": [found.fnmr, found.fnmr]})
     return Figure(
-        "quality_discard", "lines", "FNMR against the share of worst pictures discarded",
+        "quality_discard",
+        "lines",
+        "FNMR against the share of worst pictures discarded",
         f"At the threshold for FMR {at}, which stays; band: 95 % interval of the measure that gains most. A quality "
         f"drawn at random stays level.{rest}",
         "; ".join(said) + ".",
@@ -55,7 +59,7 @@ def _curves(found: Found) -> Figure:
             "series": series,
         },
         main=True,
-    )  # fmt: skip
+    )
 
 
 def _gains(found: Found) -> Figure:
@@ -65,12 +69,17 @@ def _gains(found: Found) -> Figure:
         label = found.qualities[name].words
         rows.append(
             {
-                "label": label, "value": gain.value, **chart_interval(gain.interval), "n": gain.n,
+                "label": label,
+                "value": gain.value,
+                **chart_interval(gain.interval),
+                "n": gain.n,
                 "accent": name == found.measures.best,
             }
-        )  # fmt: skip
+        )
     return Figure(
-        "quality_gains", "dots", "What each quality gains",
+        "quality_gains",
+        "dots",
+        "What each quality gains",
         "FNMR of all pairs less its mean over 0 to 20 % of the pictures discarded, with 95 % intervals.",
         "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows) + ".",
         {
@@ -78,24 +87,26 @@ def _gains(found: Found) -> Figure:
             "rows": rows,
             "marks": [{"axis": "x", "value": 0.0, "label": "random quality"}],
         },
-    )  # fmt: skip
+    )
 
 
 def _groups(found: Found) -> Figure:
     cut = found.cuts[found.chosen]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"label": r.group, "value": r.rate, **chart_interval(r.interval), "n": r.n, "group": attribute}
         for attribute, rates in cut.groups.items()
         for r in rates
     ]
     words = found.qualities[found.chosen].words
     return Figure(
-        "quality_groups", "dots", "Who loses pictures",
+        "quality_groups",
+        "dots",
+        "Who loses pictures",
         f"Share of each group's pictures below the one cut on {words}, with 95 % intervals.",
-        "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows) + ".",  # type: ignore[arg-type]
+        "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows) + ".",
         {
             "x": {"label": "pictures lost", "scale": "linear", "percent": True},
             "rows": rows,
             "marks": [{"axis": "x", "value": cut.discarded.rate, "label": "all"}],
         },
-    )  # fmt: skip
+    )

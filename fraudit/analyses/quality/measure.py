@@ -105,15 +105,33 @@ def measure_quality(context: AnalysisContext, params: Params) -> Found:
         left_out[f"cut on {params.cut}"] = f"none is chosen ({no_cut[params.cut]})"
     chosen = params.cut or max(gains, key=lambda name: gains[name], default="")
     return Found(
-        g, int(inside[~g.held].sum()), int(judged.sum()), int(errors.sum()), len(np.unique(who)),
-        float(errors.mean()), interval, reason, qualities, left_out, measures, cuts, no_cut,
-        chosen if chosen in cuts else "", len(rows), there,
-    )  # fmt: skip
+        g,
+        int(inside[~g.held].sum()),
+        int(judged.sum()),
+        int(errors.sum()),
+        len(np.unique(who)),
+        float(errors.mean()),
+        interval,
+        reason,
+        qualities,
+        left_out,
+        measures,
+        cuts,
+        no_cut,
+        chosen if chosen in cuts else "",
+        len(rows),
+        there,
+    )
 
 
 def _cuts(
-    context: AnalysisContext, params: Params, qualities: Mapping[str, Quality], g: Genuine, inside: Bool, drawn: Bool
-) -> tuple[dict[str, JudgedCut], dict[str, str], dict[str, float]]:  # fmt: skip
+    context: AnalysisContext,
+    params: Params,
+    qualities: Mapping[str, Quality],
+    g: Genuine,
+    inside: Bool,
+    drawn: Bool,
+) -> tuple[dict[str, JudgedCut], dict[str, str], dict[str, float]]:
     """(cuts judged, why others are missing, share of the FNMR that each measure removes on the calibration half)."""
     cuts: dict[str, JudgedCut] = {}
     no_cut: dict[str, str] = {}

@@ -13,7 +13,7 @@ from fraudit.stats.discard import DiscardCurve
 from fraudit.stats.discard_cut import JudgedCut
 from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.rates import GroupRate
-from fraudit.types import Column, Finding, Interval, Metric, Table
+from fraudit.types import Better, Column, Finding, Interval, Metric, Table
 
 NAME = "quality"
 TOLD = (0.05, 0.10, 0.20)  # shares discarded that have metrics of their own
@@ -57,40 +57,65 @@ def metrics(found: Found) -> Iterator[Metric]:
     """Every figure by its stable name."""
     at = fmr_words(found.genuine.threshold.fmr_target)
     yield Metric(
-        f"{NAME}.fnmr@fmr={at}", found.fnmr, n=found.pairs, n_unit="genuine pairs", interval=found.interval,
-        interval_missing=found.reason, better="lower", label=f"FNMR at FMR {at}, nothing discarded",
-    )  # fmt: skip
+        f"{NAME}.fnmr@fmr={at}",
+        found.fnmr,
+        n=found.pairs,
+        n_unit="genuine pairs",
+        interval=found.interval,
+        interval_missing=found.reason,
+        better="lower",
+        label=f"FNMR at FMR {at}, nothing discarded",
+    )
     for name, curve in found.measures.curves.items():
         yield from _curve_metrics(f"{NAME}.{slug(name)}", found.qualities[name].words, curve)
     cut = found.cuts.get(found.chosen)
     if cut is None:
         return
     words = found.qualities[found.chosen].words
-    for key, value, better, label in (
+    figures: tuple[tuple[str, float, Better, str], ...] = (
         ("change", cut.change.value, "lower", f"change of FNMR at the cut on {words}"),
         ("discarded", cut.discarded.rate, "lower", f"pictures lost at the cut on {words}"),
-    ):
+    )
+    for key, value, better, label in figures:
         own = cut.change.interval if key == "change" else cut.discarded.interval
         why = cut.change.missing if key == "change" else cut.discarded.missing
         yield Metric(
-            f"{NAME}.cut.{key}", value, n=cut.pairs if key == "change" else cut.discarded.n,
-            n_unit="genuine pairs" if key == "change" else "pictures", interval=own,
-            interval_missing="" if own else why, better=better, label=label,  # type: ignore[arg-type]
-        )  # fmt: skip
+            f"{NAME}.cut.{key}",
+            value,
+            n=cut.pairs if key == "change" else cut.discarded.n,
+            n_unit="genuine pairs" if key == "change" else "pictures",
+            interval=own,
+            interval_missing="" if own else why,
+            better=better,
+            label=label,
+        )
     for attribute, rates in cut.groups.items():
         for r in rates:
             yield Metric(
-                f"{NAME}.cut.{slug(attribute)}.discarded", r.rate, n=r.n, n_unit="pictures", interval=r.interval,
-                interval_missing=r.missing, group=r.group, better="lower", label=f"pictures lost, {attribute}",
-            )  # fmt: skip
+                f"{NAME}.cut.{slug(attribute)}.discarded",
+                r.rate,
+                n=r.n,
+                n_unit="pictures",
+                interval=r.interval,
+                interval_missing=r.missing,
+                group=r.group,
+                better="lower",
+                label=f"pictures lost, {attribute}",
+            )
 
 
 def _curve_metrics(key: str, words: str, curve: DiscardCurve) -> Iterator[Metric]:
     gain = curve.gain
     yield Metric(
-        f"{key}.gain", gain.value, n=gain.n, n_unit="genuine pairs", interval=gain.interval,
-        interval_missing=gain.missing, better="higher", label=f"mean FNMR gained up to 20 % discarded by {words}",
-    )  # fmt: skip
+        f"{key}.gain",
+        gain.value,
+        n=gain.n,
+        n_unit="genuine pairs",
+        interval=gain.interval,
+        interval_missing=gain.missing,
+        better="higher",
+        label=f"mean FNMR gained up to 20 % discarded by {words}",
+    )
     for share in TOLD:
         k = int(abs(curve.shares - share).argmin())
         name, label = f"{key}.fnmr@discard={share:g}", f"FNMR, worst {share:.0%} discarded by {words}"
@@ -98,9 +123,15 @@ def _curve_metrics(key: str, words: str, curve: DiscardCurve) -> Iterator[Metric
             yield Metric(name, None, missing="no genuine pair is left", better="lower", label=label)
             continue
         yield Metric(
-            name, float(curve.fnmr[k]), n=int(curve.pairs[k]), n_unit="genuine pairs", interval=curve.intervals[k],
-            interval_missing=curve.reasons[k], better="lower", label=label,
-        )  # fmt: skip
+            name,
+            float(curve.fnmr[k]),
+            n=int(curve.pairs[k]),
+            n_unit="genuine pairs",
+            interval=curve.intervals[k],
+            interval_missing=curve.reasons[k],
+            better="lower",
+            label=label,
+        )
 
 
 def tables(found: Found) -> list[Table]:
@@ -124,25 +155,37 @@ def _measure_table(found: Found) -> Table:
         rates = [float(curve.fnmr[k]) if curve.pairs[k] else None for k in at]
         rows.append(
             {
-                "measure": q.words, "better": q.better, "all": float(curve.fnmr[0]), "at10": rates[1],
-                "at20": rates[2], "gain": curve.gain.value, "interval": interval_ends(curve.gain.interval),
-                "p": probability(found.measures.p_holm[name]), "pairs": int(curve.pairs[0]), "unknown": curve.unknown,
+                "measure": q.words,
+                "better": q.better,
+                "all": float(curve.fnmr[0]),
+                "at10": rates[1],
+                "at20": rates[2],
+                "gain": curve.gain.value,
+                "interval": interval_ends(curve.gain.interval),
+                "p": probability(found.measures.p_holm[name]),
+                "pairs": int(curve.pairs[0]),
+                "unknown": curve.unknown,
             }
-        )  # fmt: skip
+        )
     return Table(
         "quality_measures",
         "Does discarding the worst pictures help?",
         (
-            Column("measure", "quality"), Column("better", "direction"), Column("all", "FNMR, all", "percent"),
+            Column("measure", "quality"),
+            Column("better", "direction"),
+            Column("all", "FNMR, all", "percent"),
             Column("at10", "10 % discarded", "percent"),
-            Column("at20", "20 % discarded", "percent"), Column("gain", "mean gain to 20 %", "percent"),
-            Column("interval", "95 % interval", "interval"), Column("p", "p, Holm"),
-            Column("pairs", "genuine pairs", "integer"), Column("unknown", "pictures unknown", "integer"),
+            Column("at20", "20 % discarded", "percent"),
+            Column("gain", "mean gain to 20 %", "percent"),
+            Column("interval", "95 % interval", "interval"),
+            Column("p", "p, Holm"),
+            Column("pairs", "genuine pairs", "integer"),
+            Column("unknown", "pictures unknown", "integer"),
         ),
         tuple(rows),
         f"At the threshold for FMR {fmr_words(found.genuine.threshold.fmr_target)}. A quality drawn at random gains 0; "
         "below 0 the measure throws out the wrong pictures. Pairs with a picture of unknown quality are left out.",
-    )  # fmt: skip
+    )
 
 
 def _cut_table(found: Found) -> Table:
@@ -154,47 +197,62 @@ def _cut_table(found: Found) -> Table:
             continue
         rows.append(
             {
-                "measure": words, "lost": cut.discarded.rate, "lost_interval": interval_ends(cut.discarded.interval),
-                "before": cut.before, "after": cut.after, "change": cut.change.value,
-                "interval": interval_ends(cut.change.interval), "pairs": f"{cut.pairs:,} / {cut.pairs_left:,}",
+                "measure": words,
+                "lost": cut.discarded.rate,
+                "lost_interval": interval_ends(cut.discarded.interval),
+                "before": cut.before,
+                "after": cut.after,
+                "change": cut.change.value,
+                "interval": interval_ends(cut.change.interval),
+                "pairs": f"{cut.pairs:,} / {cut.pairs_left:,}",
                 "note": "by group below" if name == found.chosen else "",
             }
-        )  # fmt: skip
+        )
     return Table(
         "quality_cuts",
         "A cut chosen on half of the people, judged on the other half",
         (
-            Column("measure", "quality"), Column("lost", "pictures lost", "percent"),
-            Column("lost_interval", "95 % interval", "interval"), Column("before", "FNMR before", "percent"),
-            Column("after", "FNMR after", "percent"), Column("change", "change", "percent"),
-            Column("interval", "95 % interval", "interval"), Column("pairs", "pairs before / after"),
+            Column("measure", "quality"),
+            Column("lost", "pictures lost", "percent"),
+            Column("lost_interval", "95 % interval", "interval"),
+            Column("before", "FNMR before", "percent"),
+            Column("after", "FNMR after", "percent"),
+            Column("change", "change", "percent"),
+            Column("interval", "95 % interval", "interval"),
+            Column("pairs", "pairs before / after"),
             Column("note", "note"),
         ),
         tuple(rows),
         "No cut helps where none removes a larger share of the FNMR than of the pictures on the half that chooses.",
-    )  # fmt: skip
+    )
 
 
 def _group_table(found: Found, cut: JudgedCut, attribute: str, rates: tuple[GroupRate, ...]) -> Table:
     rows = [
         {
-            "group": r.group, "lost": r.rate, "interval": interval_ends(r.interval), "pictures": r.n,
+            "group": r.group,
+            "lost": r.rate,
+            "interval": interval_ends(r.interval),
+            "pictures": r.n,
             "people": r.subjects,
             "p": probability(cut.p_holm[attribute, r.group]) if (attribute, r.group) in cut.p_holm else "",
         }
         for r in rates
-    ]  # fmt: skip
+    ]
     return Table(
         f"quality_{slug(attribute)}",
         f"Who loses pictures at the cut on {found.qualities[found.chosen].words}, by {attribute}",
         (
-            Column("group", attribute), Column("lost", "pictures lost", "percent"),
-            Column("interval", "95 % interval", "interval"), Column("pictures", "pictures", "integer"),
-            Column("people", "people", "integer"), Column("p", "p against the others, Holm"),
+            Column("group", attribute),
+            Column("lost", "pictures lost", "percent"),
+            Column("interval", "95 % interval", "interval"),
+            Column("pictures", "pictures", "integer"),
+            Column("people", "people", "integer"),
+            Column("p", "p against the others, Holm"),
         ),
         tuple(rows),
         "One cut for all, pictures of people with at least two. Of two groups there is one test.",
-    )  # fmt: skip
+    )
 
 
 def findings(found: Found) -> list[Finding]:

@@ -120,7 +120,9 @@ def work(context: AnalysisContext, params: Params) -> Work:
     from fraudit.perturb.catalogue import resolve
 
     corruptions = resolve(params.corruptions)
-    shown = min(context.max_faces(params.probes), len(context.faces)) * len(corruptions) * len(params.severities)
+    shown = (
+        min(context.max_faces(params.probes), len(context.faces)) * len(corruptions) * len(params.severities)
+    )
     people, _ = context.pictures_asked(params.reconstructions, RECONSTRUCTIONS, "robustness.reconstructions")
     made = people * (1 + len(corruptions))
     return Work(shown + made, made, shown if params.where == "picture" and context.has_detector else 0)

@@ -51,12 +51,22 @@ def heatmaps(sides: Sequence[Side], changes: Sequence[tuple[Side, Sequence[Delta
         caption = f"New minus base. Of the single cells, {len(proven)} differ beyond their interval."
         found.append(
             Figure(
-                f"heat_difference_{len(found)}", "heatmap", f"{side.label} minus {sides[0].label}", caption,
+                f"heat_difference_{len(found)}",
+                "heatmap",
+                f"{side.label} minus {sides[0].label}",
+                caption,
                 f"Difference of FNMR by corruption and severity: {worst}.",
-                {"rows": rows, "columns": columns, "values": values, "unit": "", "percent": True,
-                 "scale": "diverging", "center": 0.0},
+                {
+                    "rows": rows,
+                    "columns": columns,
+                    "values": values,
+                    "unit": "",
+                    "percent": True,
+                    "scale": "diverging",
+                    "center": 0.0,
+                },
             )
-        )  # fmt: skip
+        )
     return found
 
 

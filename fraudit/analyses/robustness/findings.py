@@ -186,16 +186,22 @@ def _fnmr_findings(grid: Grid, comparisons: Comparisons, fmr_target: float, loss
     corruption = next(c for c in grid.corruptions if c.name == name)
     change = _points(float(bounds.value[at]), float(bounds.low[at]), float(bounds.high[at]))
     said, over = _words_of(
-        loss.rule, grid.cells[name, severity], clean, f"{corruption.label} at severity {severity}",
-        _level(corruption, severity), fmr_target,
-    )  # fmt: skip
+        loss.rule,
+        grid.cells[name, severity],
+        clean,
+        f"{corruption.label} at severity {severity}",
+        _level(corruption, severity),
+        fmr_target,
+    )
     measured = EVIDENCE[loss.rule]
     found = [
         Finding(
-            level, f"{said} {change}, {together}; {over}.",
-            (f"robustness.{measured}.{name}.{severity}", "robustness.fnmr.clean"), loss.rule,
+            level,
+            f"{said} {change}, {together}; {over}.",
+            (f"robustness.{measured}.{name}.{severity}", "robustness.fnmr.clean"),
+            loss.rule,
         )
-    ]  # fmt: skip
+    ]
     names = list(dict.fromkeys(label_of(grid, keys[entry[1]][0]) for entry in resolved))
     if len(names) > 1:
         grave = {keys[e[1]][0] for e in resolved if e[2] in ("high", "medium")}

@@ -53,9 +53,11 @@ def cells_level(cells: int) -> float:
 
 
 def build_grid(
-    comparisons: Comparisons, answers: Mapping[Cells, ProbeScores], corruptions: Sequence[Any],
+    comparisons: Comparisons,
+    answers: Mapping[Cells, ProbeScores],
+    corruptions: Sequence[Any],
     severities: Sequence[int],
-) -> Grid:  # fmt: skip
+) -> Grid:
     """Cells and per-person errors of every corruption and severity."""
     cells = {key: comparisons.cell(answer) for key, answer in answers.items()}
     errors = _person_errors(comparisons, answers, corruptions, severities)
@@ -63,9 +65,11 @@ def build_grid(
 
 
 def _person_errors(
-    comparisons: Comparisons, answers: Mapping[Cells, ProbeScores], corruptions: Sequence[Any],
+    comparisons: Comparisons,
+    answers: Mapping[Cells, ProbeScores],
+    corruptions: Sequence[Any],
     severities: Sequence[int],
-) -> tuple[F64 | None, F64 | None, F64 | None, tuple[F64, F64] | None]:  # fmt: skip
+) -> tuple[F64 | None, F64 | None, F64 | None, tuple[F64, F64] | None]:
     """`sums`, `clean_sums`, `pairs` and `split` of a Grid."""
     if not comparisons.pairs.same.any():
         return None, None, None, None

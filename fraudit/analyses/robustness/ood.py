@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,12 +20,13 @@ from fraudit.types import F32, F64, Column, Figure, Interval, Metric, Table
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.thresholds import Threshold
 
 OOD_FACES = 500
 NEIGHBOURS = 2000
 
 
-def out_of_distribution(context: AnalysisContext, folder: str, threshold: Any) -> Parts:
+def out_of_distribution(context: AnalysisContext, folder: str, threshold: Threshold) -> Parts:
     """Drawings, renders and the like: are they found, and where do their vectors lie?
 
     Raises:
@@ -71,7 +72,7 @@ def out_of_distribution(context: AnalysisContext, folder: str, threshold: Any) -
     return Parts(metrics=tuple(metrics)) + nearest_parts(context, answer.unit()[answer.ok], threshold)
 
 
-def nearest_parts(context: AnalysisContext, strange: F32, threshold: Any) -> Parts:
+def nearest_parts(context: AnalysisContext, strange: F32, threshold: Threshold) -> Parts:
     """Where out-of-distribution vectors f32[M,D] (unit) lie, beside what real strangers do.
 
     Raises:

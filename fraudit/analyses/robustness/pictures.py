@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from fraudit.types import (
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
     from fraudit.audit.pair_scores import Cells
+    from fraudit.audit.thresholds import Threshold
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def reconstructions(
     corruptions: Sequence[Corruption],
     answers: Mapping[Cells, ProbeVectors],
     pairs: ProbePairs,
-    threshold: Any,
+    threshold: Threshold,
 ) -> Parts:
     """What the inverter makes of each corrupted vector of `count` probes, and how far that is from the source."""
     from fraudit.inverters.geometry import landmarks_of
@@ -124,9 +125,7 @@ def reconstructions(
                 names.append(corruption.name)
     seeds = np.full(len(vectors), context.seed, np.int64)
     told = context.part("robustness: inverting vectors", len(vectors)).add
-    made = invert_in_pieces(
-        require_inverter(context), np.stack(vectors).astype(np.float32), seeds, told
-    )
+    made = invert_in_pieces(require_inverter(context), np.stack(vectors).astype(np.float32), seeds, told)
     points = np.repeat(landmarks_of(made.shape[1])[None], len(made), axis=0)
     seen_again = context.embed_pictures(list(made), points)
     cosine = np.einsum("kd,kd->k", seen_again.unit(), unit[pairs.probes[source]], dtype=np.float64)

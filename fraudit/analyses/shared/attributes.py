@@ -20,7 +20,13 @@ DEMOGRAPHIC = (
     "age_group",
     "young",
 )  # usual names, the first preferred
-LEAKED = ("male", "gender", "young", "smiling", "eyeglasses")  # usual ones that smaller vectors may still carry
+LEAKED = (
+    "male",
+    "gender",
+    "young",
+    "smiling",
+    "eyeglasses",
+)  # usual ones that smaller vectors may still carry
 TIMES = ("date", "year", "age")  # attributes that tell when a picture was taken, the first preferred
 FEWEST_GROUPS, MOST_GROUPS = 2, 8  # of an attribute that is no continuous number
 

@@ -18,8 +18,14 @@ def counted_metric(name: str, found: Estimate | None, missing: str, label: str, 
     if found is None:
         return Metric(name, None, missing=missing, label=label, **more)
     return Metric(
-        name, found.value, n=found.n, interval=found.interval, interval_missing=found.reason, label=label, **more
-    )  # fmt: skip
+        name,
+        found.value,
+        n=found.n,
+        interval=found.interval,
+        interval_missing=found.reason,
+        label=label,
+        **more,
+    )
 
 
 def mean_or_none(values: ArrayLike, people: ArrayLike) -> Estimate | None:

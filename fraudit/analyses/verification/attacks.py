@@ -27,25 +27,32 @@ def with_attacks(result: AnalysisResult, attacks: AttackScores) -> AnalysisResul
             bounds = metric.interval
             rows.append(
                 {
-                    "instrument": kind or "all", "at": far, "threshold": threshold, "iapar": metric.value,
-                    "interval": [bounds.low, bounds.high] if bounds else None, "n": metric.n,
+                    "instrument": kind or "all",
+                    "at": far,
+                    "threshold": threshold,
+                    "iapar": metric.value,
+                    "interval": [bounds.low, bounds.high] if bounds else None,
+                    "n": metric.n,
                     "note": metric.interval_missing,
                 }
-            )  # fmt: skip
+            )
     if not metrics:
         return result
     table = Table(
         "verification_attacks",
         "Presentation attacks taken for the person (IAPAR)",
         (
-            Column("instrument", "Instrument"), Column("at", "Threshold of"),
+            Column("instrument", "Instrument"),
+            Column("at", "Threshold of"),
             Column("threshold", "Threshold", "number", 4),
-            Column("iapar", "IAPAR", "percent", 3), Column("interval", "95 %", "interval"),
-            Column("n", "Attacks", "integer"), Column("note", "Note"),
+            Column("iapar", "IAPAR", "percent", 3),
+            Column("interval", "95 %", "interval"),
+            Column("n", "Attacks", "integer"),
+            Column("note", "Note"),
         ),
         tuple(rows),
         "Attacks are in no other figure. The thresholds are those of the bona fide pairs.",
-    )  # fmt: skip
+    )
     shown = metrics[len(_kinds(attacks))]
     text = (
         f"{len(attacks):,} presentation attacks were left out of every error rate; "
@@ -83,7 +90,12 @@ def _iapar(attacks: AttackScores, kind: str, at: str, words: str, threshold: flo
     people = np.unique(attacks.claimed, return_inverse=True)[1].reshape(-1).astype(np.int64)[use]
     interval, reason = interval_or_reason(lambda: clustered_rate(hit, people, people))
     return Metric(
-        f"verification.iapar{f'.{kind}' if kind else ''}@{at}", float(hit.mean()), n=int(use.sum()), n_unit="attacks",
-        interval=interval, better="lower", interval_missing=reason,
+        f"verification.iapar{f'.{kind}' if kind else ''}@{at}",
+        float(hit.mean()),
+        n=int(use.sum()),
+        n_unit="attacks",
+        interval=interval,
+        better="lower",
+        interval_missing=reason,
         label=f"IAPAR {f'of {kind} ' if kind else ''}at the threshold of {words}",
-    )  # fmt: skip
+    )

@@ -34,11 +34,16 @@ def figures(sides: Sequence[Side], changes: Sequence[tuple[Side, Sequence[Delta]
 def forest(new: Side, deltas: Sequence[Delta]) -> Figure | None:
     """Differences of the verification rates of one new run."""
     rows: list[dict[str, Any]] = [
-        {"label": d.label.split(" (")[0], "value": d.value, "low": d.interval.low, "high": d.interval.high,
-         "accent": d.verdict in ("worse", "better")}
+        {
+            "label": d.label.split(" (")[0],
+            "value": d.value,
+            "low": d.interval.low,
+            "high": d.interval.high,
+            "accent": d.verdict in ("worse", "better"),
+        }
         for d in deltas
         if d.name.startswith(HEADLINES) and not d.group and d.interval is not None and d.value is not None
-    ]  # fmt: skip
+    ]
     if not rows:
         return None
     shown = [f"{r['label']} {percentage_points(r['value'])}" for r in rows[:6]]

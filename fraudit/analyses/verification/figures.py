@@ -70,7 +70,10 @@ def _det(evidence: Evidence, pairs: ScoredPairs, count: int) -> Figure | None:
             "y": {"label": "FNMR", "scale": "probit", "percent": True},
             "series": [
                 {
-                    "name": evidence.name, "x": x.tolist(), "y": y.tolist(), "accent": True,
+                    "name": evidence.name,
+                    "x": x.tolist(),
+                    "y": y.tolist(),
+                    "accent": True,
                     **(
                         {"low": [b.low or None for b in known], "high": [b.high for b in known]}
                         if len(known) == len(bands)
@@ -81,7 +84,7 @@ def _det(evidence: Evidence, pairs: ScoredPairs, count: int) -> Figure | None:
             "marks": marks,
         },
         main=True,
-    )  # fmt: skip
+    )
 
 
 def _histogram(pairs: ScoredPairs, judged: Sequence[Judged], bins: int, main: bool) -> Figure:
@@ -119,9 +122,7 @@ def _strip(folds: Sequence[FoldAccuracy], evidence: Evidence) -> Figure:
     rows: list[dict[str, Any]] = []
     for one in folds:
         for k, part in enumerate(parts):
-            bounds, _ = interval_or_reason(
-                partial(clusters[k].rate_interval, one.correct[part])
-            )
+            bounds, _ = interval_or_reason(partial(clusters[k].rate_interval, one.correct[part]))
             rows.append(
                 {
                     "label": f"fold {k + 1}",

@@ -19,7 +19,7 @@ from fraudit.stats.thresholds import (
     threshold_interval,
     with_threshold,
 )
-from fraudit.types import F64, I64, Bool, Interval, Metric
+from fraudit.types import F64, I64, Better, Bool, Interval, Metric
 
 if TYPE_CHECKING:
     from fraudit.audit.pair_scores import PairScores
@@ -78,14 +78,29 @@ class Judged:
         acquired = genuine - (r.n_genuine_missing if r else 0)
         rows = [
             ("fnmr", self.fnmr, genuine, "genuine pairs", f"FNMR {label}"),
-            ("fnmr_target", self.with_threshold, genuine, "genuine pairs", f"FNMR {label}, its choice included"),
-            ("fnmr_per_person", self.per_person, self.people, "people", f"FNMR a person, mean over people, {label}"),
+            (
+                "fnmr_target",
+                self.with_threshold,
+                genuine,
+                "genuine pairs",
+                f"FNMR {label}, its choice included",
+            ),
+            (
+                "fnmr_per_person",
+                self.per_person,
+                self.people,
+                "people",
+                f"FNMR a person, mean over people, {label}",
+            ),
             ("fmr", self.fmr, self.n_impostor, "impostor pairs", f"FMR reached {label}"),
             (
-                "fmr_target", self.fmr_target, self.n_impostor, "impostor pairs",
+                "fmr_target",
+                self.fmr_target,
+                self.n_impostor,
+                "impostor pairs",
                 f"FMR reached {label}, its choice included",
             ),
-        ]  # fmt: skip
+        ]
         if self.scored is not None:
             text = f"FNMR {label}, faces without a vector left out"
             rows.insert(3, ("fnmr_scored", self.scored, acquired, "genuine pairs with vectors", text))
@@ -101,15 +116,21 @@ class Judged:
 
 
 def metric(
-    name: str, shown: Shown | None, missing: str, n: int | None, unit: str, label: str, better: str
+    name: str, shown: Shown | None, missing: str, n: int | None, unit: str, label: str, better: Better
 ) -> Metric:
     """A metric of what is shown, or of why nothing is."""
     if shown is None:
-        return Metric(name, None, missing=missing or "not measured", better=better, label=label)  # type: ignore[arg-type]
+        return Metric(name, None, missing=missing or "not measured", better=better, label=label)
     return Metric(
-        name, shown.value, n=n, n_unit=unit, interval=shown.interval, interval_missing=shown.why, better=better,  # type: ignore[arg-type]
+        name,
+        shown.value,
+        n=n,
+        n_unit=unit,
+        interval=shown.interval,
+        interval_missing=shown.why,
+        better=better,
         label=label,
-    )  # fmt: skip
+    )
 
 
 def share(events: Bool, left: I64, right: I64) -> Shown:
@@ -128,9 +149,15 @@ def judge_at(scores: PairScores, target: float) -> Judged:
     chosen, judged = scores.calibration(threshold), scores.judged()
     reached = scores.all_pairs_fmr(threshold.value)
     found = judged_rates(
-        threshold, chosen.impostor, chosen.fmr, judged.scores, judged.pairs.same, judged.left, judged.right,
+        threshold,
+        chosen.impostor,
+        chosen.fmr,
+        judged.scores,
+        judged.pairs.same,
+        judged.left,
+        judged.right,
         (Shown(reached.value, reached.interval, reached.missing), reached.n) if reached else None,
-    )  # fmt: skip
+    )
     return replace(found, threshold=Shown(threshold.value, None, chosen.unsure)) if chosen.unsure else found
 
 
@@ -149,9 +176,15 @@ def _chosen_too(
 
 
 def judged_rates(
-    threshold: Threshold, calibration: F64, fmr: Interval | str, scores: F64, same: Bool, left: I64, right: I64,
+    threshold: Threshold,
+    calibration: F64,
+    fmr: Interval | str,
+    scores: F64,
+    same: Bool,
+    left: I64,
+    right: I64,
     reached: tuple[Shown, int] | None = None,
-) -> Judged:  # fmt: skip
+) -> Judged:
     """Rates of judged pairs f64[P] (NaN: no score) at a threshold chosen on other people.
 
     Args:
@@ -162,9 +195,13 @@ def judged_rates(
     at = threshold.value
     chosen = Shown(at, None, fmr) if isinstance(fmr, str) else Shown(at, threshold_interval(calibration, fmr))
     found = Judged(
-        threshold.fmr_target, "", threshold.provenance, chosen, v.rates_at(scores, same, at),
+        threshold.fmr_target,
+        "",
+        threshold.provenance,
+        chosen,
+        v.rates_at(scores, same, at),
         n_calibration=threshold.n_impostor,
-    )  # fmt: skip
+    )
     impostor = ~same & ~np.isnan(scores)
     if impostor.any():
         strange = scores[impostor]
@@ -180,8 +217,10 @@ def judged_rates(
     mean, rates = person_mean(~(own >= at), who)
     known = ~np.isnan(own)
     return replace(
-        found, fnmr=fnmr, people=len(rates),
+        found,
+        fnmr=fnmr,
+        people=len(rates),
         with_threshold=_chosen_too(fnmr, chosen, lambda end: float(np.mean(~(own >= end)))),
         per_person=Shown(mean, *interval_or_reason(lambda: person_rate(~(own >= at), who)[1])),
         scored=share(~(own[known] >= at), who[known], who[known]) if 0 < known.sum() < len(own) else None,
-    )  # fmt: skip
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from fraudit.stats.folds import FoldAccuracy
 from fraudit.stats.intervals import PairClusters, interval_or_reason
 from fraudit.stats.operating import ScoredPairs
 from fraudit.stats.thresholds import eer_threshold_interval
-from fraudit.types import Interval, Metric
+from fraudit.types import Better, Interval, Metric
 
 SPREAD = "spread of the folds, not an estimate"
 
@@ -35,17 +36,28 @@ def fold_metrics(folds: tuple[FoldAccuracy, ...], clusters: PairClusters, missin
         suffix = "" if at == 0 else f".{one.mode}"
         how = "" if len(folds) == 1 else f", {one.mode}"
         n, k = int(one.counts.sum()), len(one.accuracy)
-        interval, why = interval_or_reason(lambda one=one: clusters.rate_interval(one.correct))  # type: ignore[misc]
+        interval, why = interval_or_reason(partial(clusters.rate_interval, one.correct))
         found += [
             Metric(
-                f"verification.accuracy{suffix}", one.mean, n=n, n_unit="pairs", interval=interval,
-                interval_missing=why, better="higher", label=f"Accuracy over {k} folds{how}",
+                f"verification.accuracy{suffix}",
+                one.mean,
+                n=n,
+                n_unit="pairs",
+                interval=interval,
+                interval_missing=why,
+                better="higher",
+                label=f"Accuracy over {k} folds{how}",
             ),
             Metric(
-                f"verification.accuracy_std{suffix}", one.std, n=k, n_unit="folds", better="none",
-                interval_missing=SPREAD, label=f"Accuracy, standard deviation of {k} folds{how}",
+                f"verification.accuracy_std{suffix}",
+                one.std,
+                n=k,
+                n_unit="folds",
+                better="none",
+                interval_missing=SPREAD,
+                label=f"Accuracy, standard deviation of {k} folds{how}",
             ),
-        ]  # fmt: skip
+        ]
     return found
 
 
@@ -57,17 +69,21 @@ def curve_metrics(pairs: ScoredPairs) -> list[Metric]:
     def shown(value: float, make: Callable[[], Interval]) -> Shown:
         return Shown(value, *interval_or_reason(make))
 
-    rows = [
+    rows: list[tuple[str, Shown, Better, str]] = [
         ("eer", shown(eer.value, lambda: pairs.eer()[1]), "lower", "Equal error rate"),
         (
-            "eer_threshold", shown(eer.threshold, lambda: eer_threshold_interval(pairs, eer)), "none",
+            "eer_threshold",
+            shown(eer.threshold, lambda: eer_threshold_interval(pairs, eer)),
+            "none",
             "Threshold of the EER",
         ),
         (
-            "auc", shown(v.auc(pairs.genuine, pairs.impostor), lambda: pairs.auc()[1]), "higher",
+            "auc",
+            shown(v.auc(pairs.genuine, pairs.impostor), lambda: pairs.auc()[1]),
+            "higher",
             "Area under the ROC",
         ),
-    ]  # fmt: skip
+    ]
     found = [
         metric(f"verification.{name}", s, "", n, "pairs", text, better) for name, s, better, text in rows
     ]

@@ -53,9 +53,12 @@ def _rates_of(name: str, metrics: Mapping[Key, Metric]) -> list[tuple[float, Key
 
 
 def _at_thresholds(
-    vectors: Vectors, metrics: Mapping[Key, Metric], seed: int,
-    events: dict[Key, Events], sums: dict[Key, Sums],
-) -> None:  # fmt: skip
+    vectors: Vectors,
+    metrics: Mapping[Key, Metric],
+    seed: int,
+    events: dict[Key, Events],
+    sums: dict[Key, Sums],
+) -> None:
     fnmrs, fmrs = (_rates_of(f"verification.{name}", metrics) for name in ("fnmr", "fmr"))
     if (fnmrs or fmrs) and not vectors.unknown:
         more = [
@@ -68,9 +71,14 @@ def _at_thresholds(
 
 
 def judged_at(
-    thresholds: Thresholds, seed: int, fnmrs: Sequence[tuple[float, Key]], fmrs: Sequence[tuple[float, Key]],
-    events: dict[Key, Events], sums: dict[Key, Sums], per_person: Sequence[tuple[float, Key]] = (),
-) -> None:  # fmt: skip
+    thresholds: Thresholds,
+    seed: int,
+    fnmrs: Sequence[tuple[float, Key]],
+    fmrs: Sequence[tuple[float, Key]],
+    events: dict[Key, Events],
+    sums: dict[Key, Sums],
+    per_person: Sequence[tuple[float, Key]] = (),
+) -> None:
     """Put the evidence of FNMR and FMR at thresholds of the calibration half into `events` and `sums`.
 
     Args:
@@ -94,9 +102,11 @@ def judged_at(
         hits = pair_cosines(vectors.unit, left, right) >= value
         everyone = np.unique(subjects[~held])
         sums[key] = Sums(
-            float(hits.mean()), len(hits), pair_sums(hits, subjects[left], subjects[right], everyone),
+            float(hits.mean()),
+            len(hits),
+            pair_sums(hits, subjects[left], subjects[right], everyone),
             pairs=pair_counts(subjects[left], subjects[right], everyone),
-        )  # fmt: skip
+        )
     left, right = judged_genuine(subjects, held, seed, declared)
     scores = pair_cosines(vectors.unit, left, right, vectors.ok)
     for target, key in fnmrs:

@@ -60,9 +60,14 @@ def points(side: Side, names: Iterable[str]) -> Side:
                 continue
             if point.resolvable:
                 metrics[key_of("tar", far)] = Metric(
-                    key_of("tar", far)[0], point.tar_all, n=point.n_genuine_all, n_unit="genuine pairs",
-                    interval=found, better="higher", label=f"TAR at FAR {_spelt(far)}",
-                )  # fmt: skip
+                    key_of("tar", far)[0],
+                    point.tar_all,
+                    n=point.n_genuine_all,
+                    n_unit="genuine pairs",
+                    interval=found,
+                    better="higher",
+                    label=f"TAR at FAR {_spelt(far)}",
+                )
     if not fmrs or evidence.vectors is None or evidence.vectors.declared is not None:
         return replace(side, metrics=metrics)
     events, sums = dict(evidence.events), dict(evidence.sums)
@@ -105,26 +110,36 @@ def _judged_point(
     made: list[tuple[Metric, Events | None, Sums | None]] = [
         (
             Metric(
-                fmr_key[0], own.rate, n=own.n, n_unit="impostor pairs", interval=interval,
-                interval_missing=unsure, better="lower",
+                fmr_key[0],
+                own.rate,
+                n=own.n,
+                n_unit="impostor pairs",
+                interval=interval,
+                interval_missing=unsure,
+                better="lower",
                 label=f"FMR reached at the threshold for FMR {_spelt(fmr)}",
             ),
             None,
             own,
         )
-    ]  # fmt: skip
+    ]
     found = events.get(fnmr_key)
     if found is not None and len(found.events):
         bounds, why = interval_or_reason(lambda: clustered_rate(found.events, found.left, found.right))
         made.append(
             (
                 Metric(
-                    fnmr_key[0], float(np.mean(found.events)), n=len(found.events), n_unit="genuine pairs",
-                    interval=bounds, interval_missing=why, better="lower",
+                    fnmr_key[0],
+                    float(np.mean(found.events)),
+                    n=len(found.events),
+                    n_unit="genuine pairs",
+                    interval=bounds,
+                    interval_missing=why,
+                    better="lower",
                     label=f"FNMR at the threshold for FMR {_spelt(fmr)}",
                 ),
                 found,
                 None,
             )
-        )  # fmt: skip
+        )
     return made

@@ -118,9 +118,13 @@ def headline(metrics: Sequence[Metric]) -> str:
 
 
 def findings(
-    metrics: Sequence[Metric], points: Points, folds: Sequence[FoldAccuracy], extra: Extra, pairs: ScoredPairs,
+    metrics: Sequence[Metric],
+    points: Points,
+    folds: Sequence[FoldAccuracy],
+    extra: Extra,
+    pairs: ScoredPairs,
     folded: Evidence,
-) -> list[Finding]:  # fmt: skip
+) -> list[Finding]:
     """Sentences with their severity by rule."""
     by_name = {m.name: m for m in metrics}
     found = [
@@ -159,9 +163,11 @@ def _chance(auc: Metric, pairs: ScoredPairs) -> Finding | None:
         return None
     if bounds is not None and bounds.high < 0.5:
         return Finding(
-            "high", f"These look like distances: genuine pairs score lower than impostor pairs, {text}. {DISTANCES}",
-            (auc.name,), "verification.reversed",
-        )  # fmt: skip
+            "high",
+            f"These look like distances: genuine pairs score lower than impostor pairs, {text}. {DISTANCES}",
+            (auc.name,),
+            "verification.reversed",
+        )
     if bounds is not None and bounds.high < CHANCE:
         return Finding(
             "high", f"The scores do not tell people apart: {text}.", (auc.name,), "verification.chance"
@@ -187,9 +193,14 @@ def _fnmr(by_name: dict[str, Metric], judged: Sequence[Judged]) -> Finding | Non
     if bounds is None or at.threshold is None:
         return None
     severity: Severity = "info"
-    for level, floor in (("high", FNMR_HIGH), ("medium", FNMR_MEDIUM), ("low", FNMR_LOW)):
+    floors: tuple[tuple[Severity, float], ...] = (
+        ("high", FNMR_HIGH),
+        ("medium", FNMR_MEDIUM),
+        ("low", FNMR_LOW),
+    )
+    for level, floor in floors:
         if bounds.low >= floor:
-            severity = level  # type: ignore[assignment]
+            severity = level
             break
     else:
         severity = "good" if bounds.high <= FNMR_MEDIUM else "info"

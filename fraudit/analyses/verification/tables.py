@@ -26,12 +26,16 @@ def protocol_table(metrics: Sequence[Metric], n: int) -> Table:
         ),
         tuple(
             {
-                "figure": m.label, "value": m.value, "interval": _pair(m.interval), "n": m.n, "unit": m.n_unit,
+                "figure": m.label,
+                "value": m.value,
+                "interval": _pair(m.interval),
+                "n": m.n,
+                "unit": m.n_unit,
             }
             for m in metrics
         ),
         "The other tables and figures use all pairs of the set, except accuracy, which is this protocol's.",
-    )  # fmt: skip
+    )
 
 
 def _pair(interval: Interval | None) -> list[float] | None:
@@ -77,11 +81,16 @@ def tables(points: Points, folds: Sequence[FoldAccuracy], judged: Sequence[Judge
         found.append(_judged_table(judged))
     if folds:
         rows: list[dict[str, Any]] = [
-            {"mode": one.mode, "fold": k + 1, "accuracy": float(one.accuracy[k]),
-             "threshold": float(one.thresholds[k]), "pairs": int(one.counts[k])}
+            {
+                "mode": one.mode,
+                "fold": k + 1,
+                "accuracy": float(one.accuracy[k]),
+                "threshold": float(one.thresholds[k]),
+                "pairs": int(one.counts[k]),
+            }
             for one in folds
             for k in range(len(one.accuracy))
-        ]  # fmt: skip
+        ]
         rows += [
             {"mode": one.mode, "fold": "all", "accuracy": one.mean, "pairs": int(one.counts.sum())}
             for one in folds
@@ -108,13 +117,21 @@ def _judged_table(judged: Sequence[Judged]) -> Table:
     rows = []
     for j in judged:
         row: dict[str, Any] = {
-            "fmr": fmr_words(j.target), "genuine": j.rates.n_genuine if j.rates else None, "people": j.people or None,
-            "impostor": j.n_impostor or None, "why": j.missing or (j.fnmr.why if j.fnmr else ""),
-        }  # fmt: skip
+            "fmr": fmr_words(j.target),
+            "genuine": j.rates.n_genuine if j.rates else None,
+            "people": j.people or None,
+            "impostor": j.n_impostor or None,
+            "why": j.missing or (j.fnmr.why if j.fnmr else ""),
+        }
         for key, shown in (
-            ("threshold", j.threshold), ("fnmr", j.fnmr), ("target", j.with_threshold), ("person", j.per_person),
-            ("scored", j.scored), ("reached", j.fmr), ("reached_target", j.fmr_target),
-        ):  # fmt: skip
+            ("threshold", j.threshold),
+            ("fnmr", j.fnmr),
+            ("target", j.with_threshold),
+            ("person", j.per_person),
+            ("scored", j.scored),
+            ("reached", j.fmr),
+            ("reached_target", j.fmr_target),
+        ):
             row[key] = shown.value if shown else None
             row[f"{key}_interval"] = _pair(shown.interval) if shown else None
         rows.append(row)

@@ -124,9 +124,13 @@ def shared_words(tested: int) -> str:
 
 
 def decide(
-    kind: str, limit: float, value: float | None, interval: Interval | None, require_evidence: bool,
+    kind: str,
+    limit: float,
+    value: float | None,
+    interval: Interval | None,
+    require_evidence: bool,
     accusing: Interval | None = None,
-) -> Outcome:  # fmt: skip
+) -> Outcome:
     """Hold a figure (or its increase or decrease) and its interval against a limit.
 
     `min` is a floor, every other kind a ceiling. `accusing`: the interval that must break the limit for the rule to

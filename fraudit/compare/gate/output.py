@@ -112,5 +112,3 @@ def junit(report: GateReport) -> str:
 
 def _worst(judgement: Judgement) -> str:
     return next(c.text for c in judgement.checks if c.outcome == judgement.outcome)
-
-

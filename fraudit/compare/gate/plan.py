@@ -38,7 +38,7 @@ from fraudit.stats.power import (
     outcomes,
     planted_rates,
     planted_scores,
-)  # fmt: skip
+)
 from fraudit.types import I64, Bool, Metric
 
 # Error rate of either model where no base run says better.
@@ -250,10 +250,16 @@ def _change(ground: Ground, limit: float) -> dict[str, Any]:
     equal = equal_quality(ground)
     found = {damage: detected(ground.harsh, limit, damage, ground.draws) for damage in ("all", "tenth")}
     return {
-        "pairs": ground.n, "people": ground.people, "rate": ground.rate, "rate_from": ground.source,
-        "half_width": float((equal.clearing - equal.change).mean()), "power": POWER,
-        "can_pass": equal.cleared(limit), "detects_all": found["all"], "detects_tenth": found["tenth"],
-    }  # fmt: skip
+        "pairs": ground.n,
+        "people": ground.people,
+        "rate": ground.rate,
+        "rate_from": ground.source,
+        "half_width": float((equal.clearing - equal.change).mean()),
+        "power": POWER,
+        "can_pass": equal.cleared(limit),
+        "detects_all": found["all"],
+        "detects_tenth": found["tenth"],
+    }
 
 
 def _sums_change(own: Sums, metric: Metric, limit: float, level: float, where: str) -> dict[str, Any]:
@@ -274,11 +280,16 @@ def _sums_change(own: Sums, metric: Metric, limit: float, level: float, where: s
 
     spread = math.sqrt(equal)
     return {
-        "pairs": own.n, "people": people, "rate": own.rate, "rate_from": where, "power": POWER,
+        "pairs": own.n,
+        "people": people,
+        "rate": own.rate,
+        "rate_from": where,
+        "power": POWER,
         "half_width": z_value(LEVEL) * spread,
         "can_pass": float(special.ndtr(limit / spread - z_value(LEVEL))),
-        "detects_all": size(False), "detects_tenth": size(True),
-    }  # fmt: skip
+        "detects_all": size(False),
+        "detects_tenth": size(True),
+    }
 
 
 def _own_level(kind: str, limit: float, metric: Metric, where: str, level: float) -> dict[str, Any]:
@@ -291,10 +302,17 @@ def _own_level(kind: str, limit: float, metric: Metric, where: str, level: float
     reached = metric.interval.high <= limit if kind == "max" else metric.interval.low >= limit
     beyond = (z_value(level) + float(special.ndtri(PLANNED))) * spread
     return {
-        "pairs": metric.n or 0, "people": None, "rate": metric.value, "rate_from": where, "power": POWER,
-        "half_width": half, "can_pass": 1.0 if reached else 0.0,
-        "fails_at": limit + bad * beyond, "detects_all": None, "detects_tenth": None,
-    }  # fmt: skip
+        "pairs": metric.n or 0,
+        "people": None,
+        "rate": metric.value,
+        "rate_from": where,
+        "power": POWER,
+        "half_width": half,
+        "can_pass": 1.0 if reached else 0.0,
+        "fails_at": limit + bad * beyond,
+        "detects_all": None,
+        "detects_tenth": None,
+    }
 
 
 def _share(value: float) -> str:

@@ -62,7 +62,7 @@ def suggest_rules(side: Side) -> str:
         "# The same network in another file, precision or runtime: another crop, channel order, normalisation or 8-bit",
         "# weights lie far below. Leave it out where the new model is meant to be another one.",
         f'"same_face_cosine" = {{ min = {SAME_FACE_AT_LEAST:g} }}',
-    ]  # fmt: skip
+    ]
     return "\n".join([*head, *lines]) + "\n"
 
 

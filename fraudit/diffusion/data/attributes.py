@@ -129,7 +129,9 @@ def from_faces(faces: FaceSet, name: str) -> F32:
             numbers = _numbers(values)
             table[entry] = 1 - numbers if opposite else numbers
         elif column in _DEGREES:
-            table[_DEGREES[column]] = np.clip((_numbers(values) + 90) / np.float32(180), 0, 1).astype(np.float32)
+            table[_DEGREES[column]] = np.clip((_numbers(values) + 90) / np.float32(180), 0, 1).astype(
+                np.float32
+            )
         elif column.lower() == "age" and np.asarray(values).dtype.kind in "fiu":
             table["age"] = np.clip(_numbers(values) / np.float32(100), 0, 1).astype(np.float32)
         elif column.lower() in ("gender", "sex") and np.asarray(values).dtype.kind in "UO":

@@ -112,7 +112,9 @@ def fit_translation(vectors: F32, wanted: F32, people: I64, held_out: Bool) -> T
     _, firsts = np.unique(people[held_out], return_index=True)
     judged = np.flatnonzero(held_out)[firsts]
     agreement = paired_and_shuffled(
-        unit_rows((z[judged] @ matrix).astype(np.float32)), unit_rows(wanted[judged]), np.ones(len(judged), bool)
+        unit_rows((z[judged] @ matrix).astype(np.float32)),
+        unit_rows(wanted[judged]),
+        np.ones(len(judged), bool),
     )
     return Translation(
         mean.astype(np.float32),
@@ -208,8 +210,13 @@ def adapted_card(
         **{
             key: index[key]
             for key in (
-                "embedder", "embedder_fingerprint", "embedder_weights_sha256", "embedder_licence", "preprocess",
-                "dim", "held_out",
+                "embedder",
+                "embedder_fingerprint",
+                "embedder_weights_sha256",
+                "embedder_licence",
+                "preprocess",
+                "dim",
+                "held_out",
             )
         },
         "unet": {**card["unet"], "identity_dim": index["dim"]},
@@ -223,7 +230,7 @@ def adapted_card(
             "data_digest": data_digest(index),
         },
         "licence": f"{card['licence']}; translated by: {'; '.join(licences)}",
-    }  # fmt: skip
+    }
 
 
 def adapt(

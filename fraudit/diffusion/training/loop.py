@@ -236,9 +236,17 @@ class Trainer:
         # Fitted once: every process must see the same student, whatever its device rounds.
         if self.processes.first and kept() is None:
             fit_student(
-                batch, config.image_size, dim, steps, path=path, about=about,
-                seed=options.seed, device=self.device, bf16=self._bf16, say=say,
-            )  # fmt: skip
+                batch,
+                config.image_size,
+                dim,
+                steps,
+                path=path,
+                about=about,
+                seed=options.seed,
+                device=self.device,
+                bf16=self._bf16,
+                say=say,
+            )
         self.processes.wait()
         student = kept()
         if student is None:

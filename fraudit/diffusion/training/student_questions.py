@@ -172,7 +172,10 @@ def _predicted(
 def _write(path: Path, pictures: U8, vectors: F32, digest: str) -> None:
     from safetensors.numpy import save_file
 
-    tensors: dict[str, np.ndarray] = {"pictures": np.ascontiguousarray(pictures), "vectors": vectors.astype(np.float32)}
+    tensors: dict[str, np.ndarray] = {
+        "pictures": np.ascontiguousarray(pictures),
+        "vectors": vectors.astype(np.float32),
+    }
     write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata={"digest": digest}))
 
 

@@ -86,9 +86,15 @@ class UpscalerProbe:
         """u8[M,S,S,3] made from the small ones with seeds 0..M-1."""
         device = next(network.parameters()).device
         return upscale(
-            network, self.small, np.arange(len(self.rows)), schedule=self.schedule, steps=STEPS,
-            temperature=self.temperature, chunk=16 if device.type == "cuda" else 2, device=device,
-        )  # fmt: skip
+            network,
+            self.small,
+            np.arange(len(self.rows)),
+            schedule=self.schedule,
+            steps=STEPS,
+            temperature=self.temperature,
+            chunk=16 if device.type == "cuda" else 2,
+            device=device,
+        )
 
     def score(self, pictures: U8) -> dict[str, Any]:
         """What is measured of `pictures`, and of plain (bicubic) enlargement.

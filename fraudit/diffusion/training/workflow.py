@@ -96,9 +96,16 @@ def prepare_data(
 ) -> None:
     """Make the shards where there are none; refuse those of another embedder, size or data."""
     ready_shards(
-        plan.shards, plan.sets, runtime, plan.points, plan.preset.unet.image_size, plan.template_name,
-        plan.limit, progress, make=processes.first,
-    )  # fmt: skip
+        plan.shards,
+        plan.sets,
+        runtime,
+        plan.points,
+        plan.preset.unet.image_size,
+        plan.template_name,
+        plan.limit,
+        progress,
+        make=processes.first,
+    )
     # Always: one that comes late finds the shards made and must still meet the one that made them here.
     processes.wait()
 
@@ -145,9 +152,14 @@ def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float)
     about = {
         key: index[key]
         for key in (
-            "embedder", "embedder_fingerprint", "embedder_weights_sha256", "embedder_licence", "preprocess", "dim"
+            "embedder",
+            "embedder_fingerprint",
+            "embedder_weights_sha256",
+            "embedder_licence",
+            "preprocess",
+            "dim",
         )
-    }  # fmt: skip
+    }
     return {
         **about,
         **facts,
@@ -166,10 +178,17 @@ def _inverter_report(
 ) -> Measured:
     preset = plan.preset
     probe = Probe.of_people(
-        data, True, plan.probe,
-        points=plan.points, runtime=runtime, judge=judge, unit_scaled=preset.unit_scaled,
-        schedule=preset.schedule, guidance=preset.guidance, temperature=preset.temperature,
-    )  # fmt: skip
+        data,
+        True,
+        plan.probe,
+        points=plan.points,
+        runtime=runtime,
+        judge=judge,
+        unit_scaled=preset.unit_scaled,
+        schedule=preset.schedule,
+        guidance=preset.guidance,
+        temperature=preset.temperature,
+    )
 
     def report(now: Trainer, card: dict[str, Any]) -> None:
         pictures = probe.pictures(now.averaged())
@@ -187,10 +206,14 @@ def _upscaler_report(plan: Plan, data: Shards, judge: EmbedderRuntime | None) ->
 
     preset = plan.preset
     probe = upscaling.UpscalerProbe.of_people(
-        data, plan.probe,
-        small_px=preset.small_size, points=plan.points, judge=judge, schedule=preset.schedule,
+        data,
+        plan.probe,
+        small_px=preset.small_size,
+        points=plan.points,
+        judge=judge,
+        schedule=preset.schedule,
         temperature=preset.temperature,
-    )  # fmt: skip
+    )
 
     def report(now: Trainer, card: dict[str, Any]) -> None:
         pictures = probe.pictures(now.averaged())
@@ -223,11 +246,19 @@ def _questions(
     if not plan.asks or plan.init is None or runtime is None:
         return None
     return ask_about_predictions(
-        plan.out / QUESTIONS_FILE, plan.init, data, runtime, plan.points, plan.asks,
-        seed=plan.options.seed, device=processes.device,
+        plan.out / QUESTIONS_FILE,
+        plan.init,
+        data,
+        runtime,
+        plan.points,
+        plan.asks,
+        seed=plan.options.seed,
+        device=processes.device,
         bf16=computes_in_bf16(processes.device, plan.options.precision),
-        make=processes.first, wait=processes.wait, say=progress,
-    )  # fmt: skip
+        make=processes.first,
+        wait=processes.wait,
+        say=progress,
+    )
 
 
 def run_training(

@@ -107,8 +107,13 @@ def draw_heatmap(data: dict[str, Any], width: int) -> Canvas:
     cmap = colormaps["RdBu_r" if data.get("scale") == "diverging" else "cividis"]
     unit = "%" if data.get("percent") else printable(data.get("unit") or "")
     if unit:
-        canvas.text(0, head - 14, fit(f"in {unit}" if unit == "%" else unit, label - 10, SMALL_PX, 1)[0],
-                    size=SMALL_PX, colour=MUTED)  # fmt: skip
+        canvas.text(
+            0,
+            head - 14,
+            fit(f"in {unit}" if unit == "%" else unit, label - 10, SMALL_PX, 1)[0],
+            size=SMALL_PX,
+            colour=MUTED,
+        )
     for heading, at in headings:
         canvas.text(0, at, fit(heading, width, TEXT_PX, 1)[0], weight=700)
     _column_labels(canvas, columns, label, cell, head, turned)
@@ -137,8 +142,13 @@ def draw_heatmap(data: dict[str, Any], width: int) -> Canvas:
                 ends = (np.nan, np.nan)
                 if intervals and lows is not None and highs is not None:
                     ends = (lows[i, j], highs[i, j])
-                _cell_text(canvas, say(value), ends_of(*ends), ink_on(colour) if colour else MUTED,
-                           (x + cell / 2, tops[i] + row_px / 2, cell))  # fmt: skip
+                _cell_text(
+                    canvas,
+                    say(value),
+                    ends_of(*ends),
+                    ink_on(colour) if colour else MUTED,
+                    (x + cell / 2, tops[i] + row_px / 2, cell),
+                )
     if not legible:
         _colour_bar(canvas, ax, cmap, norm, (label, y + 10, min(180.0, width - label)), factor, unit)
     return canvas
@@ -159,7 +169,7 @@ def _column_labels(
             )
 
 
-def _cell_text(canvas: Canvas, text: str, words: str, ink: str, place: tuple[float, float, float]) -> None:  # fmt: skip
+def _cell_text(canvas: Canvas, text: str, words: str, ink: str, place: tuple[float, float, float]) -> None:
     x, y, cell = place
     size = SMALL_PX if text_px(text, SMALL_PX) <= cell - 2 else TINY_PX
     if not words:

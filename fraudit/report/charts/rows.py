@@ -158,7 +158,12 @@ def _draw_rows(data: dict[str, Any], panels: list[Panel], width: int, *, bars: b
 
 
 def _draw_partial_mark(
-    canvas: Canvas, ax: Any, mark: dict[str, Any], rows: Sequence[dict[str, Any]], scale: Scale, layout: RowLayout,
+    canvas: Canvas,
+    ax: Any,
+    mark: dict[str, Any],
+    rows: Sequence[dict[str, Any]],
+    scale: Scale,
+    layout: RowLayout,
     box: Box,
 ) -> None:
     """A mark of one of several stacked panels, along the rows of that panel alone; named on its heading's line."""
@@ -256,7 +261,9 @@ def _compare_key(canvas: Canvas, data: dict[str, Any], compare: str, width: int)
     canvas.text(x + 10, 9, fit(compare, width - x - 14, TEXT_PX, 1)[0])
 
 
-def _draw_sizes(canvas: Canvas, rows: Sequence[dict[str, Any]], layout: RowLayout, left: float, top: float) -> None:
+def _draw_sizes(
+    canvas: Canvas, rows: Sequence[dict[str, Any]], layout: RowLayout, left: float, top: float
+) -> None:
     """How many each row rests on, as a bar, so that a small group looks small."""
     sizes: dict[float, int] = {}
     for row in rows:
