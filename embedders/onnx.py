@@ -288,4 +288,6 @@ EMBEDDER = EmbedderPlugin(
         summary="any ONNX model, described by a TOML card",
     ),
     load=load,
+    suffixes=(".onnx",),
+    draft=card_for,
 )

@@ -70,15 +70,14 @@ def _is_a_model_file(name: str) -> None:
     suffix = path.suffix.lower()
     if suffix not in _MODEL_FILES:
         return
-    if suffix != ".onnx":
+    drafts = [p.draft for _, p in EMBEDDERS.items() if suffix in p.suffixes and p.draft is not None]
+    if not drafts:
         raise UsageError(
             f"{path.name}: a {suffix} file alone cannot be run",
             "export it as ONNX and describe that with a card, or name a function of yours that runs it: "
             "python:module:callable; weights of a known embedder go with --embedder NAME --weights FILE",
         )
-    from fraudit.embedders.onnx import card_for
-
-    drawn = card_for(path)
+    drawn = drafts[0](path)
     missing = ", ".join(drawn.open)
     raise UsageError(
         f"{path.name}: an ONNX model needs a card, which says how its faces are made",

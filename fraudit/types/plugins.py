@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fraudit.errors import PluginError, suggest
@@ -117,6 +118,8 @@ class EmbedderPlugin:
             (`card` for a TOML card, `target` for python:module:callable).
         extra: pip extra that brings the optional packages it needs, '' where it needs none.
         available: () -> reason it cannot run here, or '' (weights missing is reported separately).
+        suffixes: of model files, such as `.onnx`, that `draft` can make a card of.
+        draft: model file -> card with `open` (keys to complete) and `text` (TOML), or None.
     """
 
     name: str
@@ -124,6 +127,8 @@ class EmbedderPlugin:
     load: Callable[..., LoadedEmbedder]
     extra: str = ""
     available: Callable[[], str] | None = None
+    suffixes: tuple[str, ...] = ()
+    draft: Callable[[Path], Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
