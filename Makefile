@@ -22,7 +22,7 @@ demo: setup
 
 lint: setup
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check fraudit embedders
+	$(BIN)/ruff format --check fraudit embedders tests benchmarks
 	$(BIN)/mypy
 
 # One process a core, one thread each: torch and BLAS otherwise fight over the same cores.

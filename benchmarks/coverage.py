@@ -95,7 +95,9 @@ def _threshold(world: World, seed: int) -> float | None:
         return None
 
 
-def measure(people: int, kind: str, worlds: int, only: list[str], first: int = 0) -> dict[str, dict[str, Any]]:
+def measure(
+    people: int, kind: str, worlds: int, only: list[str], first: int = 0
+) -> dict[str, dict[str, Any]]:
     """Coverage of every figure with an interval; name -> its record."""
     rows: dict[str, list[tuple[float, float, float, float | None, str | None]]] = defaultdict(list)
     curves: dict[str, list[np.ndarray]] = defaultdict(list)
@@ -119,7 +121,9 @@ def measure(people: int, kind: str, worlds: int, only: list[str], first: int = 0
                 rows[name].append((m.value, low, high, tau, _at_threshold(m)))
     means = {name: np.mean(found, axis=0) for name, found in curves.items()}
     return {
-        name: _row(found, means, worlds, _fair(name)) for name, found in rows.items() if len(found) >= worlds / 4
+        name: _row(found, means, worlds, _fair(name))
+        for name, found in rows.items()
+        if len(found) >= worlds / 4
     }
 
 
@@ -132,9 +136,11 @@ def _fair(name: str) -> float | None:
 
 
 def _row(
-    found: list[tuple[float, float, float, float | None, str | None]], means: dict[str, np.ndarray], worlds: int,
+    found: list[tuple[float, float, float, float | None, str | None]],
+    means: dict[str, np.ndarray],
+    worlds: int,
     fair: float | None = None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, Any]:
     value, low, high = np.array([f[:3] for f in found], float).T
     tau, curve = found[0][3], found[0][4]
     truth = np.full(len(value), value.mean() if fair is None else fair)
@@ -143,8 +149,10 @@ def _row(
     given = np.isfinite(low)
     spread = np.quantile(value - truth + truth.mean(), [0.025, 0.975])
     out: dict[str, Any] = {
-        "truth": float(truth.mean()), "worlds": len(found), "given": float(given.sum() / worlds),
-    }  # fmt: skip
+        "truth": float(truth.mean()),
+        "worlds": len(found),
+        "given": float(given.sum() / worlds),
+    }
     if given.sum() >= 20:
         inside = (low <= truth) & (truth <= high)
         share = float(inside[given].mean())
@@ -161,7 +169,9 @@ def _row(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--people", default="20,60,250,500")
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--worlds", type=int, default=200)

@@ -100,11 +100,19 @@ def main() -> None:
         [align(faces.read(int(used[i])), points[used[i]], (size, size), landmarks_of(size)) for i in first]
     )
     answer: dict[str, Any] = {
-        "victim": victim.spec.name, "victim_weights": victim.loaded.weights_sha256,
-        "inverter": inverter.name, "dataset": faces.name, "digest": faces.digest,
-        "pairs": len(pairs), "genuine": int(pairs.same.sum()), "no_landmarks": int((~known).sum()),
-        "size_px": size, "steps": args.steps, "options": options, "runs": [],
-    }  # fmt: skip
+        "victim": victim.spec.name,
+        "victim_weights": victim.loaded.weights_sha256,
+        "inverter": inverter.name,
+        "dataset": faces.name,
+        "digest": faces.digest,
+        "pairs": len(pairs),
+        "genuine": int(pairs.same.sum()),
+        "no_landmarks": int((~known).sum()),
+        "size_px": size,
+        "steps": args.steps,
+        "options": options,
+        "runs": [],
+    }
     for guidance in (float(g) for g in args.guidance.split(",")):
         started = time.monotonic()
         seeds = args.seed + np.arange(len(first))
@@ -119,8 +127,9 @@ def main() -> None:
             answer["runs"].append(row)
             numbers = "  ".join(
                 f"{k} {v['value']:.4f} ({v['low']:.4f}..{v['high']:.4f})"
-                for k, v in row.items() if isinstance(v, dict)
-            )  # fmt: skip
+                for k, v in row.items()
+                if isinstance(v, dict)
+            )
             print(f"guidance {guidance:g}, judge {name}: {numbers}", flush=True)
     if args.out:
         args.out.parent.mkdir(parents=True, exist_ok=True)
@@ -128,9 +137,15 @@ def main() -> None:
 
 
 def judged(
-    box: EmbedderRuntime, truth: Embeddings, pairs: PairList, subjects: np.ndarray, first: np.ndarray,
-    back: np.ndarray, made: np.ndarray, real: np.ndarray,
-) -> dict[str, Any]:  # fmt: skip
+    box: EmbedderRuntime,
+    truth: Embeddings,
+    pairs: PairList,
+    subjects: np.ndarray,
+    first: np.ndarray,
+    back: np.ndarray,
+    made: np.ndarray,
+    real: np.ndarray,
+) -> dict[str, Any]:
     """What one judge says of one set of reconstructions."""
     ok = truth.ok[pairs.left] & truth.ok[pairs.right]
     plain = np.where(ok, cosine(truth.vectors[pairs.left], truth.vectors[pairs.right]), np.nan)

@@ -164,10 +164,13 @@ def sampling(preset: str, pictures: int, device: str) -> dict[str, Any]:
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     threads = torch.get_num_threads()
     return {
-        "pictures": pictures, "threads": threads, "chunk": inverter.chunk,
-        "wall_s_per_picture": wall / pictures, "cpu_s_per_picture": cpu / pictures,
+        "pictures": pictures,
+        "threads": threads,
+        "chunk": inverter.chunk,
+        "wall_s_per_picture": wall / pictures,
+        "cpu_s_per_picture": cpu / pictures,
         "s_per_picture_on_idle_threads": cpu / pictures / threads,
-    }  # fmt: skip
+    }
 
 
 def similarities(inverter: str, embedder: str, dataset: str, faces: int, ancestral: int) -> dict[str, Any]:
@@ -185,9 +188,12 @@ def similarities(inverter: str, embedder: str, dataset: str, faces: int, ancestr
     found = runtime.embed_faces(chosen, locate=locate)
     vectors = found.vectors[found.ok]
     result: dict[str, Any] = {
-        "faces": len(vectors), "embedder": embedder, "dataset": dataset, "guidance": 2.0,
+        "faces": len(vectors),
+        "embedder": embedder,
+        "dataset": dataset,
+        "guidance": 2.0,
         "temperature": getattr(trained, "temperature", None),
-    }  # fmt: skip
+    }
     rows = {}
     for name, options in {
         "dpm++ 10": {"sampler": "dpm++", "steps": 10},

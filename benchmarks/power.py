@@ -40,12 +40,17 @@ def _reports(worlds: Any, name: str, count: int, people: int, first: int) -> dic
         raised = sum(any(s in ("low", "medium", "high") for s in one) for one in found)
         loud = sum("high" in one for one in found)
         out[kind] = {"low_or_worse": share(raised, count), "high": share(loud, count)}
-        print(f"{name}, {people} people, {kind}: low or worse in {raised} of {count}, high in {loud}", flush=True)
+        print(
+            f"{name}, {people} people, {kind}: low or worse in {raised} of {count}, high in {loud}",
+            flush=True,
+        )
     return out
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--nulls", type=int, default=200)
     parser.add_argument("--planted", type=int, default=40)
     parser.add_argument("--reports", type=int, default=0, help="null worlds of each kind; 0: none")

@@ -49,8 +49,13 @@ def masked_world(
 
 
 def audited(
-    folder: Path, analysis: str, vectors: F32, subjects: I64, attributes: dict[str, NDArray[Any]], **params: Any
-) -> AnalysisResult:  # fmt: skip
+    folder: Path,
+    analysis: str,
+    vectors: F32,
+    subjects: I64,
+    attributes: dict[str, NDArray[Any]],
+    **params: Any,
+) -> AnalysisResult:
     """The result of one analysis over stored vectors, written below `folder`."""
     ids = [f"{s}/{i}.png" for i, s in enumerate(subjects)]
     faces = faces_of("world", ids, subjects, attributes)

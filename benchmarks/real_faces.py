@@ -50,8 +50,13 @@ def summary(record: RunRecord) -> dict[str, Any]:
         "seconds": record.environment.get("seconds"),
         "analyses": [
             {
-                "name": r.name, "status": r.status, "reason": r.reason, "faces": r.faces, "seconds": r.seconds,
-                "queries": r.queries, "headline": r.headline,
+                "name": r.name,
+                "status": r.status,
+                "reason": r.reason,
+                "faces": r.faces,
+                "seconds": r.seconds,
+                "queries": r.queries,
+                "headline": r.headline,
                 "findings": [{"severity": f.severity, "text": f.text, "rule": f.rule} for f in r.findings],
                 "metrics": [
                     {k: v for k, v in row.items() if v not in (None, "") and k != "analysis"}
@@ -60,7 +65,7 @@ def summary(record: RunRecord) -> dict[str, Any]:
             }
             for r in record.results
         ],
-    }  # fmt: skip
+    }
 
 
 def cell(metric: Metric | None, percent: bool) -> str:

@@ -27,7 +27,9 @@ MODEL = "MobileFaceNet.onnx"
 
 def main() -> None:
     """Parse the options, measure, print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--weights", type=Path, required=True, help="folder of YuNet and MobileFaceNet")
     parser.add_argument("--embedder", default="dlib")
     parser.add_argument("--inverter", default="auto")

@@ -37,7 +37,9 @@ def main() -> None:
     parser.add_argument("--shards", required=True, type=Path)
     parser.add_argument("--judge", default="")
     parser.add_argument("--faces", type=int, default=64)
-    parser.add_argument("--grid", default="dpm++,10,2,1", help="SAMPLER,STEPS,GUIDANCE,TEMPERATURE[,REFINE]; ...")
+    parser.add_argument(
+        "--grid", default="dpm++,10,2,1", help="SAMPLER,STEPS,GUIDANCE,TEMPERATURE[,REFINE]; ..."
+    )
     parser.add_argument("--out", type=Path, help="JSON file")
     args = parser.parse_args()
 
@@ -47,9 +49,15 @@ def main() -> None:
     data = load_shards(args.shards)
     size = data.pictures.shape[1]
     probe = Probe.of_people(
-        data, True, args.faces,
-        points=landmarks_of(size), runtime=runtime, judge=judge, unit_scaled=True, schedule="cosine",
-    )  # fmt: skip
+        data,
+        True,
+        args.faces,
+        points=landmarks_of(size),
+        runtime=runtime,
+        judge=judge,
+        unit_scaled=True,
+        schedule="cosine",
+    )
     vectors, seeds = data.vectors[probe.rows], np.arange(len(probe.rows))
     rows: list[dict[str, Any]] = []
     first: dict[str, np.ndarray] = {}
@@ -86,7 +94,8 @@ def main() -> None:
             if isinstance(v, dict) and "own" in v
         )
         more = "  ".join(
-            f"{k} {v['mean']:+.4f} ({v['low']:+.4f}..{v['high']:+.4f})" for k, v in gain.get("gain", {}).items()
+            f"{k} {v['mean']:+.4f} ({v['low']:+.4f}..{v['high']:+.4f})"
+            for k, v in gain.get("gain", {}).items()
         )
         print(f"{name} {facts}: {words}{'; gain ' if more else ''}{more}", flush=True)
 
@@ -109,9 +118,11 @@ def main() -> None:
             told(folder.name, pictures, time.perf_counter() - started, **told_of)
     if args.out:
         document = {
-            "embedder": runtime.spec.name, "judge": args.judge and judge.spec.name,  # type: ignore[union-attr]
-            "people": len(seeds), "rows": rows,
-        }  # fmt: skip
+            "embedder": runtime.spec.name,
+            "judge": args.judge and judge.spec.name,  # type: ignore[union-attr]
+            "people": len(seeds),
+            "rows": rows,
+        }
         args.out.write_text(json.dumps(document, indent=1) + "\n", encoding="utf-8")
 
 

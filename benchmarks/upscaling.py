@@ -49,9 +49,15 @@ def main() -> None:
     data = load_shards(args.shards)
     small_px = data.pictures.shape[1]
     probe = Probe.of_people(
-        data, True, args.faces,
-        points=landmarks_of(small_px), runtime=boxes["embedder"], judge=None, unit_scaled=True, schedule="cosine",
-    )  # fmt: skip
+        data,
+        True,
+        args.faces,
+        points=landmarks_of(small_px),
+        runtime=boxes["embedder"],
+        judge=None,
+        unit_scaled=True,
+        schedule="cosine",
+    )
     rows, seeds = probe.rows, np.arange(len(probe.rows))
     inverter, why = find_inverter(args.inverter, boxes["embedder"].loaded)
     if inverter is None:

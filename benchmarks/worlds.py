@@ -28,9 +28,28 @@ DUPLICATES = 0.03
 
 # People by number of pictures in LFW (http://vis-www.cs.umass.edu/lfw/, counted from the list of names).
 _LFW = {
-    1: 4069, 2: 779, 3: 291, 4: 187, 5: 112, 6: 55, 7: 39, 8: 33, 9: 26, 10: 15, 12: 30, 15: 40, 20: 31,
-    30: 22, 40: 9, 55: 6, 80: 3, 121: 1, 144: 1, 236: 1, 530: 1,
-}  # fmt: skip
+    1: 4069,
+    2: 779,
+    3: 291,
+    4: 187,
+    5: 112,
+    6: 55,
+    7: 39,
+    8: 33,
+    9: 26,
+    10: 15,
+    12: 30,
+    15: 40,
+    20: 31,
+    30: 22,
+    40: 9,
+    55: 6,
+    80: 3,
+    121: 1,
+    144: 1,
+    236: 1,
+    530: 1,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +144,11 @@ def make(
     rows[again] = rows[again - 1]
     names = np.array(GROUPS)[group][subjects]
     return World(
-        rows.astype(np.float32), subjects.astype(np.int64), names, families, quality, direction,
+        rows.astype(np.float32),
+        subjects.astype(np.int64),
+        names,
+        families,
+        quality,
+        direction,
         noise * person_noise,
-    )  # fmt: skip
+    )

@@ -102,8 +102,10 @@ def main() -> None:
                 flagged.append((values["evidence.labels.flagged"] or 0, wrong.mean()))
                 least.append((values.get("evidence.labels.least") or 0) > wrong.mean())
             words = _said(got, asked.planted, ("medium", "low", "info"))
-            print(f"labels dealt, {share:.1%}: {words}; flagged / wrong {np.divide(*np.mean(flagged, axis=0)):.2f}; "
-                  f"'at least' above the truth {np.mean(least):.3f}")  # fmt: skip
+            print(
+                f"labels dealt, {share:.1%}: {words}; flagged / wrong {np.divide(*np.mean(flagged, axis=0)):.2f}; "
+                f"'at least' above the truth {np.mean(least):.3f}"
+            )
         named = erring = 0
         for seed in range(asked.planted):
             people, kind = cells[seed % len(cells)]

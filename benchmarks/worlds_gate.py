@@ -71,9 +71,13 @@ def side_of(
     def add(name: str, value: float, make_interval: Callable[[], Interval], better: str) -> None:
         interval, why = interval_or_reason(make_interval)
         metrics[f"verification.{name}", ""] = Metric(
-            f"verification.{name}", value, n=len(scores), interval=interval, interval_missing=why,
+            f"verification.{name}",
+            value,
+            n=len(scores),
+            interval=interval,
+            interval_missing=why,
             better=better,  # type: ignore[arg-type]
-        )  # fmt: skip
+        )
 
     if "accuracy" in names:
         folds = fold_accuracy(scores, made.same, made.fold)
@@ -85,9 +89,16 @@ def side_of(
     evidence = evidence_of(stored, pairs, metrics, seed, {})
     data = {"name": "world", "digest": "d", "n_faces": len(ids)}
     bare = Side(
-        label, label, Path(label), {"dataset": data, "embedder": {"name": label}}, {"seed": seed, "limit": None},
-        {"verification": {}}, {"verification": ("done", "")}, metrics, evidence,
-    )  # fmt: skip
+        label,
+        label,
+        Path(label),
+        {"dataset": data, "embedder": {"name": label}},
+        {"seed": seed, "limit": None},
+        {"verification": {}},
+        {"verification": ("done", "")},
+        metrics,
+        evidence,
+    )
     return with_points(bare, names)
 
 
@@ -117,9 +128,11 @@ def alarms(kind: str, people: int, worlds: int, first: int = 0) -> dict[str, obj
             alone[at] += rule in rules and run_gate([rule], base, new).exit_code == 1
         done += 1
     return {
-        "worlds": done, "exit 1": together / done, "interval": _span(together, done),
+        "worlds": done,
+        "exit 1": together / done,
+        "interval": _span(together, done),
         "alone": dict(zip(names, (alone / done).round(4).tolist(), strict=True)),
-    }  # fmt: skip
+    }
 
 
 def same(kind: str, people: int, worlds: int, first: int = 0) -> dict[str, object]:
@@ -218,10 +231,12 @@ def planned(kind: str, people: int, worlds: int, name: str, first: int = 0) -> d
     found["equal model passes, promised and kept"] = [round(passed[0] / n, 3), passed[1] / n]
     for damage, (hit, promised, none) in tally.items():
         found[damage] = {
-            "found": hit / promised if promised else None, "interval": _span(hit, promised) if promised else None,
-            "promised": promised, "nothing promised": none,
+            "found": hit / promised if promised else None,
+            "interval": _span(hit, promised) if promised else None,
+            "promised": promised,
+            "nothing promised": none,
             "median size": float(np.median(sizes[damage])) if sizes[damage] else None,
-        }  # fmt: skip
+        }
     return found
 
 

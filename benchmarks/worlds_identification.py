@@ -53,8 +53,14 @@ def faces(people: int, kind: worlds.Kind, seed: int, hubs: bool, dim: int = 64) 
 
 
 def sides(
-    rows: F64, people: I64, seed: int, above: float = np.inf, pictures: int = 1, rule: Rule = "mean", most: int = 0,
-) -> tuple[SearchPlan, Search, Search]:  # fmt: skip
+    rows: F64,
+    people: I64,
+    seed: int,
+    above: float = np.inf,
+    pictures: int = 1,
+    rule: Rule = "mean",
+    most: int = 0,
+) -> tuple[SearchPlan, Search, Search]:
     """(plan, search of the calibration side, search of the judged side); `most` pictures are kept for enrolment."""
     plan = plan_searches(people, seed, most_enrolled=max(most, pictures))
     found = []

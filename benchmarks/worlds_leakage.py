@@ -115,10 +115,11 @@ def weak_world(seed: int, people: int, kind: Kind, r2: float = 0.05) -> Analysis
     vectors[:, 0] += np.sqrt(r2 / (1 - r2)) * usual * yaw
     vectors[:, 1] += usual * pitch
     labels = {
-        "yaw": yaw, "pitch": pitch,
+        "yaw": yaw,
+        "pitch": pitch,
         "smiling": (rng.random(len(yaw)) < 0.4).astype(float),
         "eyeglasses": (rng.random(people) < 0.3).astype(float)[world.subjects],
-    }  # fmt: skip
+    }
     return run(vectors_context(vectors, world.subjects, attributes=labels, seed=seed), PARAMS)
 
 
@@ -136,8 +137,10 @@ def weak_lines(people: int, kind: Kind, worlds: int, r2: float, first: int) -> l
         low, high = np.array([(m.interval.low, m.interval.high) for m in metrics if m.interval]).T
         inside = ((low <= value.mean()) & (value.mean() <= high)).mean()
         ends = np.quantile(value, [0.025, 0.975])
-        lines.append(f"  {name}: mean {value.mean():.3f}, covered {inside:.1%}, "
-                     f"width {np.median(high - low) / (ends[1] - ends[0]):.2f}")  # fmt: skip
+        lines.append(
+            f"  {name}: mean {value.mean():.3f}, covered {inside:.1%}, "
+            f"width {np.median(high - low) / (ends[1] - ends[0]):.2f}"
+        )
     return lines
 
 

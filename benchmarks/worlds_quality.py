@@ -63,9 +63,10 @@ def planted_discard(seed: int, people: int = 120, kind: Kind = "mild") -> tuple[
     world = make(people, kind, seed)
     errors, left, right = errors_of(world)
     qualities = {
-        "good": noisy_quality(world, 0.95, 7 * seed), "weak": noisy_quality(world, 0.3, 7 * seed + 1),
+        "good": noisy_quality(world, 0.95, 7 * seed),
+        "weak": noisy_quality(world, 0.3, 7 * seed + 1),
         "none": noisy_quality(world, 0.0, 7 * seed + 2),
-    }  # fmt: skip
+    }
     found = discard.compare_measures(qualities, errors, left, right, world.subjects)
     return found.best, found.p_holm["good"] <= 0.05 and found.curves["good"].gain.value > 0
 

@@ -179,8 +179,9 @@ def figures(seed: int, people: int, kind: Kind) -> dict[str, tuple[float, Interv
     wanted = ("robustness.mean_fnmr", "robustness.mean_fnmr_increase")
     told |= {
         m.name.removeprefix("robustness."): (m.value, m.interval)
-        for m in mean_metrics(grid) if m.name in wanted and m.value is not None
-    }  # fmt: skip
+        for m in mean_metrics(grid)
+        if m.name in wanted and m.value is not None
+    }
     increase, large, metrics = _groups(world, comparisons, grid)
     for m in metrics:
         if m.name.endswith("jpeg") and m.value is not None:

@@ -73,9 +73,21 @@ def test_one_picture_a_request(ask: Ask) -> None:
     assert "image_list = false" in told.err
     told = ask(case, "deepface", "image_list = false", prefix)
     assert _lost(told) == {NO_FACE: 3}  # with `results.*.embedding` too: one face a picture
-    assert ask(case, "deepface", "image_list = false", prefix, 'response = "results[0].embedding"',
-               without=("response",)).code == 0  # fmt: skip
-    assert ask(case, "deepface", "image_list = false", prefix, 'input = "picture"', without=("template",)).code == 0
+    assert (
+        ask(
+            case,
+            "deepface",
+            "image_list = false",
+            prefix,
+            'response = "results[0].embedding"',
+            without=("response",),
+        ).code
+        == 0
+    )
+    assert (
+        ask(case, "deepface", "image_list = false", prefix, 'input = "picture"', without=("template",)).code
+        == 0
+    )
     assert ask(case, "deepface_verify", prefix).code == 0
 
 
@@ -96,16 +108,20 @@ def test_no_face_is_an_answer_of_a_scorer(ask: Ask) -> None:
     told = ask(case, "rekognition")
     assert told.code == 5
     assert "missing = 0" in told.err
-    told = ask(case, "rekognition", "missing = 0", 'no_face = { status = 400, __type = "InvalidParameterException" }')
+    told = ask(
+        case, "rekognition", "missing = 0", 'no_face = { status = 400, __type = "InvalidParameterException" }'
+    )
     assert told.code == 0
     assert "No score for" in told.out
 
 
 def test_a_secret_of_the_body_and_an_answer_to_come_back_later(ask: Ask) -> None:
     mended = (
-        'fields = { api_key = "x" }', 'fields_env = { api_secret = "FACEPP_SECRET" }', "no_face = { faces1 = [] }",
+        'fields = { api_key = "x" }',
+        'fields_env = { api_secret = "FACEPP_SECRET" }',
+        "no_face = { faces1 = [] }",
         'too_many = { status = 403, error_message = "CONCURRENCY_LIMIT_EXCEEDED" }',
-    )  # fmt: skip
+    )
     case = "15-http-secret-in-body"
     told = ask(case, "facepp")
     assert told.code == 5
@@ -141,8 +157,18 @@ def test_a_models_file_as_embedder_gets_its_card(shell: Shell) -> None:
 
 def test_a_model_in_training_mode_is_noticed(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(str(shell.cases / "30-batch-dependent-model"))
-    rest = ["--dataset", str(shell.cases / "faces12"), "--only", "verification", "--out", "out/out", "--overwrite"]
-    fine, wrong = (shell.run(["analyze", "--embedder", f"python:mine:{f}", *rest]) for f in ("eval_mode", "train_mode"))
+    rest = [
+        "--dataset",
+        str(shell.cases / "faces12"),
+        "--only",
+        "verification",
+        "--out",
+        "out/out",
+        "--overwrite",
+    ]
+    fine, wrong = (
+        shell.run(["analyze", "--embedder", f"python:mine:{f}", *rest]) for f in ("eval_mode", "train_mode")
+    )
     assert "notes" not in fine.record["inputs"]["embedder"]
     assert "depends on its batch" in wrong.record["inputs"]["embedder"]["notes"][0]
     assert any("depends on its batch" in text for text in wrong.record["results"][0]["caveats"])

@@ -81,9 +81,13 @@ def test_two_processes_train_as_one(straight: Path) -> None:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     launcher = (
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--master-addr=127.0.0.1",
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc-per-node=2",
+        "--master-addr=127.0.0.1",
         f"--master-port={port}",
-    )  # fmt: skip
+    )
     _finish(_start(straight, "two", 24, launcher=launcher))
     one, two = ([r["loss"] for r in read_losses(straight / n)] for n in ("straight", "two"))
     assert len(two) == 24

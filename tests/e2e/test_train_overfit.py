@@ -53,9 +53,15 @@ def test_overfitting_brings_identities_back_and_ignoring_the_condition_does_not(
     options = TrainOptions(steps=300, batch=16, log_every=100, checkpoint_every=1000, report_every=1000)
     trainer = Trainer(tmp_path, data, preset, options, DistributedProcesses("cpu"), {})
     probe = Probe.of_people(
-        data, False, 24,
-        points=points, runtime=dlib, judge=None, unit_scaled=preset.unit_scaled, schedule=preset.schedule,
-    )  # fmt: skip
+        data,
+        False,
+        24,
+        points=points,
+        runtime=dlib,
+        judge=None,
+        unit_scaled=preset.unit_scaled,
+        schedule=preset.schedule,
+    )
     untrained = probe.score(probe.pictures(trainer.averaged()))
     assert not _keeps_identity(untrained)
     trainer.run()
@@ -80,10 +86,34 @@ def test_one_command_trains_exports_and_the_result_answers(
 ) -> None:
     out = tmp_path / "run"
     command = [
-        "train", "--embedder", "dlib", "--dataset", "sample", "--max-faces", "60", "--preset", "tiny-32",
-        "--steps", "3", "--batch", "4", "--probe", "3", "--attributes", "set1", "--judge", "dlib",
-        "--export", "int8", "--out", str(out), "--device", "cpu", "--quiet", "--json",
-    ]  # fmt: skip
+        "train",
+        "--embedder",
+        "dlib",
+        "--dataset",
+        "sample",
+        "--max-faces",
+        "60",
+        "--preset",
+        "tiny-32",
+        "--steps",
+        "3",
+        "--batch",
+        "4",
+        "--probe",
+        "3",
+        "--attributes",
+        "set1",
+        "--judge",
+        "dlib",
+        "--export",
+        "int8",
+        "--out",
+        str(out),
+        "--device",
+        "cpu",
+        "--quiet",
+        "--json",
+    ]
     _run(*command)
     result = json.loads(capsys.readouterr().out)
     assert result["done"]
@@ -99,11 +129,24 @@ def test_one_command_trains_exports_and_the_result_answers(
     capsys.readouterr()
     (tmp_path / "face.webp").write_bytes(open_faces("sample").read_bytes(0))
     walk = [
-        "traverse", "--embedder", "dlib", "--inverter", result["export"], "--image", str(tmp_path / "face.webp"),
-        "--condition", "yaw_deg=-40,0,40", "--steps", "2", "--out", str(tmp_path / "walk"),
-        "--threshold", "none",
-        "--guidance", "2000",  # three steps of training tell attributes apart by very little
-    ]  # fmt: skip
+        "traverse",
+        "--embedder",
+        "dlib",
+        "--inverter",
+        result["export"],
+        "--image",
+        str(tmp_path / "face.webp"),
+        "--condition",
+        "yaw_deg=-40,0,40",
+        "--steps",
+        "2",
+        "--out",
+        str(tmp_path / "walk"),
+        "--threshold",
+        "none",
+        "--guidance",
+        "2000",  # three steps of training tell attributes apart by very little
+    ]
     _run(*walk)
     rows = (tmp_path / "walk" / "similarities.csv").read_text().splitlines()
     assert [row.split(",")[1] for row in rows] == ["value", "-40.0", "0.0", "40.0"]

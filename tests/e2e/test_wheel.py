@@ -22,9 +22,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's wheel, built from a copy of its sources without the network."""
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
-    left_out = shutil.ignore_patterns(".*", "__pycache__", "build", "runs", "*.egg-info", "tests", "benchmarks")
+    left_out = shutil.ignore_patterns(
+        ".*", "__pycache__", "build", "runs", "*.egg-info", "tests", "benchmarks"
+    )
     shutil.copytree(ROOT, source, symlinks=True, ignore=left_out)
-    run = subprocess.run([sys.executable, "-c", BUILD, str(folder)], cwd=source, capture_output=True, text=True)
+    run = subprocess.run(
+        [sys.executable, "-c", BUILD, str(folder)], cwd=source, capture_output=True, text=True
+    )
     assert run.returncode == 0, run.stderr
     return folder / run.stdout.strip().splitlines()[-1]
 
@@ -57,7 +61,17 @@ def test_an_installed_wheel_audits_from_another_folder(wheel: Path, tmp_path: Pa
 
     where = python("import fraudit; print(fraudit.__file__)")
     assert str(site) in where.stdout, where.stderr
-    arguments = ["analyze", "--embedder", "dlib", "--dataset", "sample", "--only", "verification", "--out", "audit"]
+    arguments = [
+        "analyze",
+        "--embedder",
+        "dlib",
+        "--dataset",
+        "sample",
+        "--only",
+        "verification",
+        "--out",
+        "audit",
+    ]
     run = python("from fraudit.cli.main import main; main()", *arguments)
     assert run.returncode == 0, run.stderr[-2000:]
     assert (tmp_path / "audit" / "run.json").is_file()

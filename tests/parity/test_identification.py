@@ -42,8 +42,10 @@ def case(request: pytest.FixtureRequest, shared_parity: Path) -> Case:
 def test_counts_are_those_of_brute_force(case: Case) -> None:
     got, want = case
     assert (got.mated.sum(), (~got.mated).sum(), len(got.people)) == (
-        want["n_mated"], want["n_nonmated"], want["gallery"],
-    )  # fmt: skip
+        want["n_mated"],
+        want["n_nonmated"],
+        want["gallery"],
+    )
 
 
 def test_cmc_is_that_of_brute_force(case: Case) -> None:
@@ -73,9 +75,14 @@ def test_the_analysis_reaches_the_same_over_a_set_with_templates(
     people = template_people(data["template"], data["subject"])
     probe = template_people(data["template"], data["probe"].astype(np.int64)) == 1
     listed = ListedTemplates(
-        tuple(map(str, names)), people, np.arange(len(template)), template, data["media"],
-        galleries={"G": np.flatnonzero(~probe)}, probes=np.flatnonzero(probe),
-    )  # fmt: skip
+        tuple(map(str, names)),
+        people,
+        np.arange(len(template)),
+        template,
+        data["media"],
+        galleries={"G": np.flatnonzero(~probe)},
+        probes=np.flatnonzero(probe),
+    )
     ids = [str(i) for i in range(len(template))]
     faces = replace(faces_of("ijb", ids, data["subject"]), templates=listed)
     model = StoredVectors("oracle", data["features"].astype(np.float32), np.ones(len(ids), bool))

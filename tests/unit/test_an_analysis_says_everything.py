@@ -85,11 +85,19 @@ NONE = "no comparison"
 def toy(**more: Any) -> Analysis:
     """The analysis, as one package would bring it."""
     return Analysis(
-        name="toy", title="Toy", summary="a toy", order=5, params=Params, run=measure,
-        key_figures=(KeyFigure("High", ("toy.high",)),), columns=(("high", "toy.high"),),
-        cosmetic=frozenset({"drawn"}), from_vectors=True, work=lambda context, params: Work(7),
+        name="toy",
+        title="Toy",
+        summary="a toy",
+        order=5,
+        params=Params,
+        run=measure,
+        key_figures=(KeyFigure("High", ("toy.high",)),),
+        columns=(("high", "toy.high"),),
+        cosmetic=frozenset({"drawn"}),
+        from_vectors=True,
+        work=lambda context, params: Work(7),
         **{"comparison": "tests.unit.test_an_analysis_says_everything:TOY", **more},
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture
@@ -155,8 +163,14 @@ def test_runs_of_an_analysis_that_is_gone_are_still_read(runs: dict[str, Path]) 
     assert report.judgements[0].metric == "toy.high"
 
 
-@pytest.mark.parametrize("where", ["nowhere.at.all:X", "tests.unit.test_an_analysis_says_everything:GONE",
-                                   "tests.unit.test_an_analysis_says_everything:NONE"])  # fmt: skip
+@pytest.mark.parametrize(
+    "where",
+    [
+        "nowhere.at.all:X",
+        "tests.unit.test_an_analysis_says_everything:GONE",
+        "tests.unit.test_an_analysis_says_everything:NONE",
+    ],
+)
 def test_a_comparison_that_is_none_is_refused_by_name(where: str) -> None:
     with pytest.raises(PluginError, match="analysis 'toy'"):
         loaded(toy(comparison=where))

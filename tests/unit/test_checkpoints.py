@@ -346,11 +346,13 @@ def test_a_pickle_cannot_write_the_fields_of_what_was_checked(tmp_path: Path, st
     [
         b"\x80\x02}" + b")" + b"\x85" * 1_000_000 + b"Ns.",  # the hash of a deep tuple exhausts the stack
         b"\x80\x02}" + b")" + b"q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"Ns.",
-        b"\x80\x02U\x07storagecollections\nOrderedDict\n)q\x00" + b"h\x00h\x00\x86q\x00" * 60 + b"U\x03cpuK\x01tQ.",
+        b"\x80\x02U\x07storagecollections\nOrderedDict\n)q\x00"
+        + b"h\x00h\x00\x86q\x00" * 60
+        + b"U\x03cpuK\x01tQ.",
         b"\x80\x02ccollections\nOrderedDict\n(](](" + b")" + b"\x85" * 1_000_000 + b"Neete.",
     ],
     ids=["deep key", "doubled key", "doubled storage name", "deep key of an ordered one"],
-)  # fmt: skip
+)
 def test_keys_and_names_are_plain_values(tmp_path: Path, pickled: bytes) -> None:
     with pytest.raises(WeightsError):
         read_state(_zip(tmp_path / "a.pt", pickled))

@@ -82,8 +82,11 @@ def test_the_sweep_figure_marks_the_chosen_dimension(planted: AnalysisResult) ->
     figure = next(f for f in planted.figures if f.main)
     assert figure.data["marks"] == [{"axis": "x", "value": 8, "label": "d = 8"}]
     assert {s["panel"] for s in figure.data["series"]} == {
-        "TAR@FAR=0.01", "accuracy", "AUC of attributes", "FNMR by group",
-    }  # fmt: skip
+        "TAR@FAR=0.01",
+        "accuracy",
+        "AUC of attributes",
+        "FNMR by group",
+    }
 
 
 def test_with_few_people_the_claim_is_refused_with_the_reason() -> None:

@@ -11,7 +11,7 @@ from benchmarks.worlds_quality import (
     condition_world,
     null_conditions,
     planted_conditions,
-)  # fmt: skip
+)
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.stats.conditions import (
     condition_matrix,
@@ -30,8 +30,13 @@ def test_labels_of_pictures_vary_and_labels_of_people_do_not() -> None:
     n = len(world.subjects)
     light = np.array(["left", "right", "both"])[rng.integers(0, 3, n)]
     one = np.where(np.arange(n) < 2, "yes", "no")
-    attributes = {"group": world.groups, "light": light, "camera": np.full(n, "a"), "odd": one,
-                  "pose": rng.normal(size=n)}  # fmt: skip
+    attributes = {
+        "group": world.groups,
+        "light": light,
+        "camera": np.full(n, "a"),
+        "odd": one,
+        "pose": rng.normal(size=n),
+    }
     found, skipped = varying_labels(attributes, world.subjects)
     assert set(found) == {"light", "pose"}
     assert set(skipped) == {"group", "camera", "odd"}
@@ -85,8 +90,9 @@ def test_cells_are_the_rates_of_their_pairs(ordered: bool) -> None:
     for one in "abc":
         for two in "abc":
             for cells, x, y, s, genuine in (
-                (found.genuine, left, right, scores, True), (found.impostor, a, b, other, False),
-            ):  # fmt: skip
+                (found.genuine, left, right, scores, True),
+                (found.impostor, a, b, other, False),
+            ):
                 part = (labels[x] == one) & (labels[y] == two)
                 if not ordered:
                     part |= (labels[x] == two) & (labels[y] == one)

@@ -64,8 +64,9 @@ def test_what_is_enrolled_gives_one_row_and_its_own_reference(tmp_path: Path) ->
     for words in ("normal", "condition=normal"):
         result = audited(tmp_path, vectors, subjects, {"condition": condition}, enrol=words)
         assert set(rates(result, "conditions.condition.fnmr")) == {
-            "normal enrolled, normal seen", "normal enrolled, mask seen"
-        }  # fmt: skip
+            "normal enrolled, normal seen",
+            "normal enrolled, mask seen",
+        }
         assert result.findings[0].rule == "conditions.fnmr"
         matrix = next(f for f in result.figures if f.kind == "heatmap")
         assert matrix.data["rows"] == ["normal"]
@@ -145,8 +146,13 @@ def test_wrong_parameters_are_refused_in_one_line(tmp_path: Path, params: dict[s
 
 def test_severity_goes_by_the_lower_bound() -> None:
     assert [severity_of(x) for x in (0.25, 0.2, 0.19, 0.05, 0.049, 0.001)] == [
-        "high", "high", "medium", "medium", "low", "low"
-    ]  # fmt: skip
+        "high",
+        "high",
+        "medium",
+        "medium",
+        "low",
+        "low",
+    ]
 
 
 def test_sign_flips_reach_a_p_that_many_cells_need() -> None:

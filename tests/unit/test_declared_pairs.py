@@ -35,9 +35,11 @@ def _set(
     left = other[: people // 2].ravel()
     right = rng.permutation(other[people // 2 :].ravel())
     pairs = PairList(
-        np.concatenate([same[:, 0], left]), np.concatenate([same[:, 1], right]),
-        np.arange(len(same) + len(left)) < len(same), np.arange(len(same) + len(left)) % 10,
-    )  # fmt: skip
+        np.concatenate([same[:, 0], left]),
+        np.concatenate([same[:, 1], right]),
+        np.arange(len(same) + len(left)) < len(same),
+        np.arange(len(same) + len(left)) % 10,
+    )
     return vectors.astype(np.float32), subjects, pairs
 
 
@@ -101,9 +103,12 @@ def test_without_a_declared_impostor_pair_there_is_a_reason_and_no_threshold() -
 def test_other_analyses_ask_the_same_threshold_or_say_why_not() -> None:
     vectors, _, pairs = _set(people=40, each=8)
     context = vectors_context(
-        vectors, np.arange(len(vectors)), pairs=pairs, identified=False,
+        vectors,
+        np.arange(len(vectors)),
+        pairs=pairs,
+        identified=False,
         attributes={"gender": np.where(np.arange(len(vectors)) % 2, "a", "b")},
-    )  # fmt: skip
+    )
     with pytest.raises(InsufficientData, match="names no identities"):
         bias.run(context, bias.Params())
     assert clean_threshold(context.scores, None).fmr_target == 1e-2  # 1e-3 is not resolvable on 80 pairs

@@ -35,12 +35,24 @@ def people(
     return centres[subjects] + noise * rng.normal(size=(len(subjects), dim)), subjects
 
 
-@pytest.mark.parametrize("bad", [
-    {"fmr": (1.0,)}, {"fmr": (0.0,)}, {"fmr": (1e-7,)}, {"fpir": (-0.1,)}, {"fmr": (float("nan"),)}, {},
-    {"fmr": (0.01,), "people": 500}, {"fmr": (0.01,), "confidence": 1.0}, {"fmr": (0.01,), "prior": 0.0},
-    {"fmr": (0.01,), "seed": -1}, {"fpir": (0.01,), "people": 1}, {"profile": "nist-800-63"},
-    {"profile": "iso-19795-10"},
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"fmr": (1.0,)},
+        {"fmr": (0.0,)},
+        {"fmr": (1e-7,)},
+        {"fpir": (-0.1,)},
+        {"fmr": (float("nan"),)},
+        {},
+        {"fmr": (0.01,), "people": 500},
+        {"fmr": (0.01,), "confidence": 1.0},
+        {"fmr": (0.01,), "prior": 0.0},
+        {"fmr": (0.01,), "seed": -1},
+        {"fpir": (0.01,), "people": 1},
+        {"profile": "nist-800-63"},
+        {"profile": "iso-19795-10"},
+    ],
+)
 def test_what_cannot_be_asked_is_one_line(bad: dict) -> None:
     with pytest.raises(UsageError) as error:
         Asked(**bad)

@@ -111,10 +111,20 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trainer = trainer_of(folder / "run", folder / "first", PRIOR, steps=20, batch=8)
     trainer.run()
     card = {
-        "embedder": "drawn-box", "embedder_fingerprint": black_box().fingerprint, "dim": 12, "schedule": "cosine",
-        "unit_scaled": True, "attributes": "", "unet": trainer.config.as_dict(), "preset": "small", "steps": 20,
-        "licence": "learned from what is drawn here", "guidance": 1.0, "temperature": 0.3, "size_px": 16,
-    }  # fmt: skip
+        "embedder": "drawn-box",
+        "embedder_fingerprint": black_box().fingerprint,
+        "dim": 12,
+        "schedule": "cosine",
+        "unit_scaled": True,
+        "attributes": "",
+        "unet": trainer.config.as_dict(),
+        "preset": "small",
+        "steps": 20,
+        "licence": "learned from what is drawn here",
+        "guidance": 1.0,
+        "temperature": 0.3,
+        "size_px": 16,
+    }
     save_inverter(folder / "inverter", trainer.ema.state_dict(), card)
     return folder
 

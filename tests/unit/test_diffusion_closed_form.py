@@ -116,9 +116,13 @@ def test_repeated_edges_are_not_learned() -> None:
 def test_it_comes_back_from_disk_in_int8(tmp_path: Path) -> None:
     net = network()
     card = {
-        "embedder": "box", "embedder_fingerprint": "f", "dim": DIM, "unet": net.config.as_dict(),
-        "schedule": "cosine", "unit_scaled": True,
-    }  # fmt: skip
+        "embedder": "box",
+        "embedder_fingerprint": "f",
+        "dim": DIM,
+        "unet": net.config.as_dict(),
+        "schedule": "cosine",
+        "unit_scaled": True,
+    }
     save_inverter(tmp_path, dict(net.named_parameters()), card, "int8")
     again, _ = load_inverter_network(tmp_path)
     x, t, y = torch.zeros(1, 3, SIDE, SIDE), torch.tensor([500]), torch.ones(1, DIM)

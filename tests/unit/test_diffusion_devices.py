@@ -33,8 +33,10 @@ ELSEWHERE = torch.device("meta")
 UPSCALER = replace(
     PRIOR,
     unet=replace(PRIOR.unet, low_res_channels=3, patch=1),
-    small_size=8, low_res_blur=1.0, low_res_noise=0.1,
-)  # fmt: skip
+    small_size=8,
+    low_res_blur=1.0,
+    low_res_noise=0.1,
+)
 
 
 @pytest.fixture(scope="module")
@@ -130,7 +132,9 @@ def test_what_is_left_on_the_cpu_is_found(
         elsewhere,
         {},
     )
-    trainer._batches._visible = trainer._batches._visible.new_ones(trainer._batches._visible.shape, device="cpu")
+    trainer._batches._visible = trainer._batches._visible.new_ones(
+        trainer._batches._visible.shape, device="cpu"
+    )
     with pytest.raises(RuntimeError, match=r"device"):
         trainer._loss(0, 4)
 

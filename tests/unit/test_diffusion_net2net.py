@@ -10,9 +10,17 @@ from fraudit.diffusion.model.net2net import can_grow, grown_state
 from fraudit.diffusion.model.unet import UNet, UNetConfig
 
 SMALL = UNetConfig(
-    image_size=32, num_channels=32, num_res_blocks=1, channel_mult=(1, 2, 3), attention_resolutions=(16, 8),
-    num_heads=2, resblock_updown=True, use_new_attention_order=True, identity_dim=6, attribute_dim=3,
-)  # fmt: skip
+    image_size=32,
+    num_channels=32,
+    num_res_blocks=1,
+    channel_mult=(1, 2, 3),
+    attention_resolutions=(16, 8),
+    num_heads=2,
+    resblock_updown=True,
+    use_new_attention_order=True,
+    identity_dim=6,
+    attribute_dim=3,
+)
 
 
 def trained(config: UNetConfig) -> UNet:

@@ -130,9 +130,15 @@ def test_temperature_narrows_the_spread_of_samples_and_leaves_their_mean(
 
     def made(steps: int, temperature: float = temperature) -> torch.Tensor:
         return run_sampler(
-            _exact_network(process), process, SeededNoise(range(8), torch.device("cpu")), (3, 32, 32), sampler,
-            steps, None, temperature=temperature,
-        )  # fmt: skip
+            _exact_network(process),
+            process,
+            SeededNoise(range(8), torch.device("cpu")),
+            (3, 32, 32),
+            sampler,
+            steps,
+            None,
+            temperature=temperature,
+        )
 
     many, few = made(400), made(10)
     assert abs(float(many.mean()) - MEAN) < 0.02
@@ -144,9 +150,14 @@ def test_temperature_narrows_the_spread_of_samples_and_leaves_their_mean(
 def test_ten_fast_steps_of_first_order_keep_to_the_temperature() -> None:
     process = GaussianDiffusion("cosine", learn_sigma=False)
     made = run_sampler(
-        _exact_network(process), process, SeededNoise(range(8), torch.device("cpu")), (3, 32, 32), steps=10,
-        threshold=None, temperature=0.5,
-    )  # fmt: skip
+        _exact_network(process),
+        process,
+        SeededNoise(range(8), torch.device("cpu")),
+        (3, 32, 32),
+        steps=10,
+        threshold=None,
+        temperature=0.5,
+    )
     assert float(made.std()) / SPREAD == pytest.approx(0.5, abs=0.05)  # of second order 0.70
 
 
@@ -160,9 +171,14 @@ def test_a_tempered_network_is_shown_as_much_noise_as_it_is_told_of() -> None:
         return exact(x, t)
 
     run_sampler(
-        network, process, SeededNoise(range(8), torch.device("cpu")), (3, 32, 32), steps=10, threshold=None,
+        network,
+        process,
+        SeededNoise(range(8), torch.device("cpu")),
+        (3, 32, 32),
+        steps=10,
+        threshold=None,
         temperature=0.4,
-    )  # fmt: skip
+    )
     asked = [told for _, told in seen]
     assert all(later < before for before, later in pairwise(asked))
     assert asked[1] > 2 * asked[2] > 5 * asked[3]
@@ -190,9 +206,14 @@ def test_dynamic_threshold_scales_by_the_quantile_and_leaves_quiet_pictures_alon
 def _network(**changes) -> torch.nn.Module:
     torch.manual_seed(0)
     config = UNetConfig(
-        image_size=16, num_channels=32, num_res_blocks=1, channel_mult=(1, 1), attention_resolutions=(8,),
-        identity_dim=12, **changes,
-    )  # fmt: skip
+        image_size=16,
+        num_channels=32,
+        num_res_blocks=1,
+        channel_mult=(1, 1),
+        attention_resolutions=(8,),
+        identity_dim=12,
+        **changes,
+    )
     network = build_unet(config).eval()
     for parameter in network.parameters():
         if not parameter.any():
@@ -210,9 +231,15 @@ def test_the_picture_of_a_seed_does_not_depend_on_its_batch(sampler: str, temper
     def make(people: list[int], chunk: int = 4) -> np.ndarray:
         told = identities[people]
         return sample_pictures(
-            lambda rows: guided(network, told[rows], None, 2.0), process, np.array(people), 16,
-            sampler=sampler, steps=5, chunk=chunk, temperature=temperature,
-        )  # fmt: skip
+            lambda rows: guided(network, told[rows], None, 2.0),
+            process,
+            np.array(people),
+            16,
+            sampler=sampler,
+            steps=5,
+            chunk=chunk,
+            temperature=temperature,
+        )
 
     together = make(list(range(9)))
     np.testing.assert_array_equal(make([7])[0], together[7])

@@ -39,9 +39,17 @@ ABOUT = {"data": "planted"}
 
 def fit(path: Path, steps: int, say: Callable[[str], None] = lambda text: None) -> Student:
     fit_student(
-        world, SIDE, DIM, steps,
-        path=path, about=ABOUT, seed=0, device=torch.device("cpu"), bf16=False, say=say,
-    )  # fmt: skip
+        world,
+        SIDE,
+        DIM,
+        steps,
+        path=path,
+        about=ABOUT,
+        seed=0,
+        device=torch.device("cpu"),
+        bf16=False,
+        say=say,
+    )
     found = load_student(path, ABOUT, SIDE, DIM, steps)
     assert found is not None
     return found

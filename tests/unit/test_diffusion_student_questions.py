@@ -35,17 +35,27 @@ def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
     trainer = trainer_of(folder / "run", folder / "shards", PRIOR, steps=30, batch=8)
     trainer.run()
     card = {
-        **CARD, "embedder_fingerprint": box.fingerprint, "unet": trainer.config.as_dict(), "preset": PRIOR.name,
-    }  # fmt: skip
+        **CARD,
+        "embedder_fingerprint": box.fingerprint,
+        "unet": trainer.config.as_dict(),
+        "preset": PRIOR.name,
+    }
     save_inverter(folder / "inverter", trainer.ema.state_dict(), card)
     return folder
 
 
 def asked(path: Path, begun: Path, data: Shards, box: EmbedderRuntime, count: int = 70) -> StudentQuestions:
     return ask_about_predictions(
-        path, begun / "inverter", data, box, landmarks_of(16), count,
-        seed=1, device=torch.device("cpu"), bf16=False,
-    )  # fmt: skip
+        path,
+        begun / "inverter",
+        data,
+        box,
+        landmarks_of(16),
+        count,
+        seed=1,
+        device=torch.device("cpu"),
+        bf16=False,
+    )
 
 
 def test_predictions_carry_the_black_boxs_own_answers_and_show_nobody_held_out(
@@ -188,9 +198,17 @@ def test_a_training_that_goes_on_asks_nothing_again_and_other_questions_leave_it
     box, out, start = black_box(), tmp_path / "run", tmp_path / "start"
     shutil.copytree(begun / "inverter", start)
     plan = Plan(
-        out=out, shards=begun / "shards", sets=(), preset=TAUGHT, options=TrainOptions(steps=2, batch=4),
-        points=landmarks_of(16), template_name=TEMPLATE_NAME, probe=4, init=start, asks=70,
-    )  # fmt: skip
+        out=out,
+        shards=begun / "shards",
+        sets=(),
+        preset=TAUGHT,
+        options=TrainOptions(steps=2, batch=4),
+        points=landmarks_of(16),
+        template_name=TEMPLATE_NAME,
+        probe=4,
+        init=start,
+        asks=70,
+    )
     run_training(plan, box)
     kept = {name: (out / name).read_bytes() for name in ("asked.safetensors", "student.safetensors")}
     assert read_inverter_card(out / "inverter")["asks"] == 70

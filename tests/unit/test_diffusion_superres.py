@@ -40,9 +40,14 @@ from fraudit.types import ARCFACE_112, EmbedderSpec, FaceSet, LoadedEmbedder, Pr
 
 SIDE, SMALL = 32, 16
 PRESET = replace(
-    TINY_64, unet=replace(TINY_64.unet, image_size=SIDE), small_size=SMALL, batch=8,
-    low_res_noise=0.0, low_res_blur=0.0, temperature=0.1,
-)  # fmt: skip
+    TINY_64,
+    unet=replace(TINY_64.unet, image_size=SIDE),
+    small_size=SMALL,
+    batch=8,
+    low_res_noise=0.0,
+    low_res_blur=0.0,
+    temperature=0.1,
+)
 
 
 def edges(people: int = 60) -> FaceSet:
@@ -190,9 +195,14 @@ def test_it_learns_edges_that_plain_enlargement_blurs(tmp_path: Path, shards: Pa
     trainer = _trainer(tmp_path, shards, steps=150, batch=16, log_every=150, checkpoint_every=1000)
     trainer.run()
     probe = UpscalerProbe.of_people(
-        load_shards(shards), 6,
-        small_px=SMALL, points=landmarks_of(SIDE), judge=None, schedule=PRESET.schedule, temperature=0.1,
-    )  # fmt: skip
+        load_shards(shards),
+        6,
+        small_px=SMALL,
+        points=landmarks_of(SIDE),
+        judge=None,
+        schedule=PRESET.schedule,
+        temperature=0.1,
+    )
     found = probe.score(probe.pictures(trainer.averaged()))
     apart = found["error"]["made"]["mean"] - found["error"]["bicubic"]["mean"]
     assert found["error"]["difference"]["mean"] == pytest.approx(apart)
@@ -273,9 +283,16 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("upscaler")
     options = TrainOptions(steps=4, batch=8, identity=False, device="cpu")
     plan = Plan(
-        out=out / "run", shards=out / "shards", sets=[edges()], preset=PRESET, options=options,
-        points=landmarks_of(SIDE), template_name=TEMPLATE_NAME, probe=4, export="int8",
-    )  # fmt: skip
+        out=out / "run",
+        shards=out / "shards",
+        sets=[edges()],
+        preset=PRESET,
+        options=options,
+        points=landmarks_of(SIDE),
+        template_name=TEMPLATE_NAME,
+        probe=4,
+        export="int8",
+    )
     assert run_training(plan, None)["done"]
     return out / "run"
 
@@ -303,10 +320,16 @@ def test_a_training_leaves_an_upscaler_that_enlarges_and_a_report(trained: Path,
 
 def test_going_on_exports_again_what_was_exported_before(tmp_path: Path, shards: Path) -> None:
     plan = Plan(
-        out=tmp_path / "run", shards=shards, sets=[], preset=PRESET,
+        out=tmp_path / "run",
+        shards=shards,
+        sets=[],
+        preset=PRESET,
         options=TrainOptions(steps=2, batch=8, identity=False, device="cpu"),
-        points=landmarks_of(SIDE), template_name=TEMPLATE_NAME, probe=4, export="int8",
-    )  # fmt: skip
+        points=landmarks_of(SIDE),
+        template_name=TEMPLATE_NAME,
+        probe=4,
+        export="int8",
+    )
     run_training(plan, None)
     later = replace(plan, options=replace(plan.options, steps=4), export="", resume=True)
     assert run_training(later, None)["export"] == str(tmp_path / "run" / "export")

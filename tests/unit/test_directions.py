@@ -235,8 +235,11 @@ def test_intervals_cover_the_truth_of_skewed_worlds() -> None:
         axis = np.linalg.svd(few - few.mean(axis=0), full_matrices=False)[2][0]
         for c, rows in zip(result.axes, people, strict=True):
             place = rows.pick @ unit @ axis
-            r = (place.mean() / np.sqrt((place**2).mean()) if rows.within
-                 else np.corrcoef(place, rows.sides)[0, 1])  # fmt: skip
+            r = (
+                place.mean() / np.sqrt((place**2).mean())
+                if rows.within
+                else np.corrcoef(place, rows.sides)[0, 1]
+            )
             assert c.interval is not None
             value = c.r * np.sign(r) * np.sign(c.r)  # an axis has no sense of its own
             low, high = sorted(
@@ -299,12 +302,15 @@ def test_contrasts_of_words_numbers_and_what_is_left_out() -> None:
     rng = np.random.default_rng(0)
     found, skipped = contrasts(
         {
-            "age": np.arange(60.0), "race": np.tile(["x", "y", "z"], 20), "same": np.ones(60),
-            "name": np.array([str(i) for i in range(60)]), "rare": (np.arange(60) < 2).astype(float),
+            "age": np.arange(60.0),
+            "race": np.tile(["x", "y", "z"], 20),
+            "same": np.ones(60),
+            "name": np.array([str(i) for i in range(60)]),
+            "rare": (np.arange(60) < 2).astype(float),
             "part": np.where(np.arange(60) < 20, np.nan, rng.integers(0, 2, 60)),
         },
         subjects,
-    )  # fmt: skip
+    )
     names = [c.name for c in found]
     assert names == ["age", "race: x", "race: y", "race: z", "part"]
     age = found[0]
@@ -335,8 +341,10 @@ def test_pictures_along_directions_and_paths_follow_their_vectors() -> None:
     images, subjects = identity_faces(60, 3, seed=1)
     rng = np.random.default_rng(0)
     glow = rng.integers(0, 2, len(images))
-    images = [np.clip(p.astype(int) + 40 * g * (np.arange(112) > 56)[:, None, None], 0, 255).astype(np.uint8)
-              for p, g in zip(images, glow, strict=True)]  # fmt: skip
+    images = [
+        np.clip(p.astype(int) + 40 * g * (np.arange(112) > 56)[:, None, None], 0, 255).astype(np.uint8)
+        for p, g in zip(images, glow, strict=True)
+    ]
     context = planted_context(images, subjects, attributes={"glow": glow.astype(float)}, inverter=Painter())
     result = normalise(run(context, Params(fmr=1e-2, walkers=8, paths=8, frames=5)))
     series = next(f for f in result.figures if f.name == "directions_paths").data["series"]

@@ -27,9 +27,13 @@ def command(*arguments: str, shell: str = "exec", **more: str) -> subprocess.Com
     environment = {**os.environ, "PYTHONPATH": str(ROOT), **more}
     line = f'{shell} "$0" -m fraudit.cli.main "$@"'
     return subprocess.run(
-        ["sh", "-c", line, sys.executable, *arguments], capture_output=True, text=True, env=environment, timeout=120,
+        ["sh", "-c", line, sys.executable, *arguments],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
         check=False,
-    )  # fmt: skip
+    )
 
 
 def one_error(found: subprocess.CompletedProcess[str], code: int) -> str:
@@ -226,9 +230,12 @@ def test_an_interruption_says_in_one_line_what_is_kept_and_how_to_go_on(tmp_path
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     arguments = ["embed", "--embedder", "python:slow_box:embed", "--images", "sample", "--out", "o.npz"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "fraudit.cli.main", *arguments], cwd=tmp_path, env=environment, text=True,
+        [sys.executable, "-m", "fraudit.cli.main", *arguments],
+        cwd=tmp_path,
+        env=environment,
+        text=True,
         stderr=subprocess.PIPE,
-    )  # fmt: skip
+    )
     until = time.monotonic() + 60
     while not (tmp_path / "asked").exists() and time.monotonic() < until:
         time.sleep(0.05)

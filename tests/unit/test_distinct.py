@@ -41,16 +41,16 @@ def _vectors(people: int = PEOPLE, each: int = EACH, seed: int = 0) -> tuple[np.
 
 
 def _flat(vectors: np.ndarray, distinct: bool = False, **options: Any) -> AnalysisContext:
-    return vectors_context(
-        vectors, np.arange(len(vectors)), identified=False, distinct=distinct, **options
-    )
+    return vectors_context(vectors, np.arange(len(vectors)), identified=False, distinct=distinct, **options)
 
 
 def _groups(n: int) -> dict[str, np.ndarray]:
     return {"gender": np.where(np.arange(n) // EACH % 2, "a", "b")}
 
 
-def test_where_people_repeat_there_is_no_threshold_unless_it_is_stated_and_then_the_repeats_are_told() -> None:
+def test_where_people_repeat_there_is_no_threshold_unless_it_is_stated_and_then_the_repeats_are_told() -> (
+    None
+):
     vectors, subjects = _vectors()
     truth = vectors_context(vectors, subjects).threshold(1e-3)
     assert truth.value == pytest.approx(3.09 / np.sqrt(DIM), abs=0.04)
@@ -90,7 +90,9 @@ def test_people_who_are_all_others_are_not_taken_for_repeats_though_some_are_ali
 def test_the_note_says_that_nobody_seems_to_be_shown_twice() -> None:
     vectors, _ = _vectors(400, 1)
     note = _flat(vectors, distinct=True).repeat_note()
-    assert note.startswith("Stated, not checked: every picture shows another person. None of 79,800 pairs looks like")
+    assert note.startswith(
+        "Stated, not checked: every picture shows another person. None of 79,800 pairs looks like"
+    )
 
 
 def test_too_few_pictures_for_the_check_are_said() -> None:
@@ -108,9 +110,7 @@ def test_bias_says_why_not_and_still_gives_failure_to_acquire() -> None:
     assert found["bias.gender.fta", "a"].value == pytest.approx(0.2, abs=0.01)
     assert [f.severity for f in result.findings] == ["info"]
     assert "--distinct" in result.headline
-    stated = bias.run(
-        _flat(vectors, distinct=True, attributes=_groups(len(vectors))), bias.Params(fmr=1e-2)
-    )
+    stated = bias.run(_flat(vectors, distinct=True, attributes=_groups(len(vectors))), bias.Params(fmr=1e-2))
     assert any(m.name == "bias.gender.fmr" and m.value is not None for m in stated.metrics)
     assert any("look like one person shown twice" in caveat for caveat in stated.caveats)
 
@@ -122,10 +122,16 @@ def test_directions_without_a_threshold_keep_what_needs_none() -> None:
     results = []
     for distinct in (False, True):
         context = planted_context(
-            list(images.astype(np.uint8)), np.arange(60), attributes={"glow": glow.astype(float)},
-            identified=False, inverter=Painter(), distinct=distinct,
-        )  # fmt: skip
-        results.append(normalise(directions.run(context, directions.Params(walkers=4, paths=4, frames=3, fmr=1e-2))))
+            list(images.astype(np.uint8)),
+            np.arange(60),
+            attributes={"glow": glow.astype(float)},
+            identified=False,
+            inverter=Painter(),
+            distinct=distinct,
+        )
+        results.append(
+            normalise(directions.run(context, directions.Params(walkers=4, paths=4, frames=3, fmr=1e-2)))
+        )
     without, stated = ({m.name: m for m in r.metrics} for r in results)
     assert without.keys() == stated.keys()
     thresholded = {n for n in stated if ".kept" in n or "pictures_kept" in n or ".morph." in n}
@@ -146,7 +152,11 @@ def test_an_inversion_without_a_threshold_has_similarity_and_no_success() -> Non
     context = planted_context(list(images), np.arange(80), identified=False, judges=())
     result = normalise(inversion.run(Planted(lambda i, seed: i).learn(context), QUICK))
     found = {m.name: m for m in result.metrics if not m.group}
-    for name in ("inversion.attack_success", "inversion.self.type1@fmr=1e-2", "inversion.self.strangers@fmr=1e-2"):
+    for name in (
+        "inversion.attack_success",
+        "inversion.self.type1@fmr=1e-2",
+        "inversion.self.strangers@fmr=1e-2",
+    ):
         assert "--distinct" in str(found[name].missing)
     assert (found["inversion.self.similarity"].value or 0) > 0.95
     assert [f.rule for f in result.findings if f.severity in ("high", "medium", "low", "good")] == []
@@ -172,7 +182,9 @@ def test_a_run_records_the_statement_and_its_evidence_follows_it(tmp_path: Path)
     )
     assert stated.plan["distinct"] is True
     assert "look like one person shown twice" in stated.inputs["dataset"]["distinct"]
-    assert "Stated, not checked: every picture shows another person" in render(tmp_path / "stated").read_text()
+    assert (
+        "Stated, not checked: every picture shows another person" in render(tmp_path / "stated").read_text()
+    )
     side = run_side(tmp_path / "stated")
     key = ("bias.gender.fmr", "a")
     assert side.evidence.sums[key].rate == pytest.approx(side.metrics[key].value)

@@ -48,7 +48,9 @@ def test_npy_multipart_and_nested_shapes(tmp_path: Path, server: Server) -> None
 
     nested = json.dumps({"data": [{"vec": row} for row in mean_colours(faces).tolist()]}).encode()
     server.script = [(200, {}, nested), (200, {}, nested)]
-    card = http_card(tmp_path, server.url, request='"multipart"', images_key='"file"', response='"data.*.vec"')
+    card = http_card(
+        tmp_path, server.url, request='"multipart"', images_key='"file"', response='"data.*.vec"'
+    )
     np.testing.assert_allclose(load_embedder(card).forward(faces), mean_colours(faces), rtol=1e-5)
     assert server.seen[-1]["body"].count(b'name="file"') == 2
 

@@ -39,9 +39,13 @@ def test_bgr_nhwc_and_float16_models(tmp_path: Path) -> None:
     found, bgr = loaded.forward(random_faces(2)), expected_vectors(random_faces(2), "BGR")
     np.testing.assert_allclose(found, bgr, rtol=1e-4, atol=1e-2)
     loaded = load_embedder(onnx_card(tmp_path, onnx_model(layout="NHWC"), layout='"NHWC"'))
-    np.testing.assert_allclose(loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2
+    )
     loaded = load_embedder(onnx_card(tmp_path, onnx_model(kind=10)))
-    np.testing.assert_allclose(loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=2e-2, atol=2)
+    np.testing.assert_allclose(
+        loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=2e-2, atol=2
+    )
 
 
 def test_several_outputs_need_a_name_and_are_told_apart_by_the_cache(tmp_path: Path) -> None:
@@ -92,10 +96,14 @@ def test_a_batch_folded_by_a_constant_reshape_is_met_one_by_one(tmp_path: Path) 
     model.graph.node.append(onnx.helper.make_node("Reshape", ["f", "s"], ["y"]))
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array([1, -1], np.int64), "s"))
     loaded = load_embedder(onnx_card(tmp_path, model))
-    np.testing.assert_allclose(loaded.forward(random_faces(3)), expected_vectors(random_faces(3)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        loaded.forward(random_faces(3)), expected_vectors(random_faces(3)), rtol=1e-4, atol=1e-2
+    )
     assert "asked one face at a time" in loaded.notes[0]
     stated = load_embedder(onnx_card(tmp_path, model, batch_size="1"))
-    np.testing.assert_allclose(stated.forward(random_faces(1)), expected_vectors(random_faces(1)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        stated.forward(random_faces(1)), expected_vectors(random_faces(1)), rtol=1e-4, atol=1e-2
+    )
     assert not stated.notes
 
 

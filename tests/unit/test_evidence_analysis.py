@@ -45,8 +45,13 @@ def in_context(
     ]
     plan = AuditPlan("world", faces.name, pictures=pictures)  # type: ignore[arg-type]
     return AnalysisContext(
-        plan, faces, boxes[0], store=Store(folder / "store"), run_dir=folder, judges=boxes[1:]  # type: ignore[arg-type]
-    )  # fmt: skip
+        plan,
+        faces,
+        boxes[0],
+        store=Store(folder / "store"),
+        run_dir=folder,
+        judges=boxes[1:],  # type: ignore[arg-type]
+    )
 
 
 def value(result: AnalysisResult, name: str) -> float:
@@ -255,9 +260,11 @@ def test_pictures_are_shown_only_where_they_may_be(tmp_path: Path) -> None:
     said, _ = swapped_labels(world, 0.04, 10)
     tone = np.array([hashlib.sha256(bytes([s % 256])).digest()[0] for s in said], np.uint8)
     faces = faces_like(
-        world, said, read_bytes=lambda i: str(i).encode(),
+        world,
+        said,
+        read_bytes=lambda i: str(i).encode(),
         decode=lambda data: np.full((40, 30, 3), tone[int(data)], np.uint8),
-    )  # fmt: skip
+    )
     shown = run(in_context(world, faces, tmp_path, pictures="all"), Params(shown=3))
     names = {g.name: g for g in shown.galleries}
     assert {"evidence_worst", "evidence_strangers", "evidence_labels", "evidence_erring"} <= set(names)

@@ -94,11 +94,17 @@ def test_bin_executes_nothing(tmp_path, capsys):
 @pytest.mark.parametrize(
     "data",
     [
-        b"", b"\x80\x02", b"no pickle at all", pickle.dumps({"a": 1}), pickle.dumps(([b"x"], [True])),
-        pickle.dumps(([b"x", 3], [True])), pickle.dumps(([b"x", b"y"], ["yes"])), pickle.dumps(([], [])),
+        b"",
+        b"\x80\x02",
+        b"no pickle at all",
+        pickle.dumps({"a": 1}),
+        pickle.dumps(([b"x"], [True])),
+        pickle.dumps(([b"x", 3], [True])),
+        pickle.dumps(([b"x", b"y"], ["yes"])),
+        pickle.dumps(([], [])),
         pickle.dumps((BIN, [True, False]))[:-40],
     ],
-)  # fmt: skip
+)
 def test_bad_bin_files_are_data_errors(tmp_path, data):
     path = tmp_path / "x.bin"
     path.write_bytes(data)
@@ -178,9 +184,11 @@ def test_a_pickle_allocates_nothing_that_it_does_not_hold(tmp_path):
 def test_a_key_of_a_million_tuples_does_not_exhaust_the_stack(tmp_path, code):
     deep = b")" + b"\x85" * 1_000_000
     body = {
-        pickle.DICT: b"(" + deep + b"Nd", pickle.SETITEM: b"}" + deep + b"Ns", pickle.FROZENSET: b"(" + deep + b"\x91",
+        pickle.DICT: b"(" + deep + b"Nd",
+        pickle.SETITEM: b"}" + deep + b"Ns",
+        pickle.FROZENSET: b"(" + deep + b"\x91",
         pickle.ADDITEMS: b"\x8f(" + deep + b"\x90",
-    }[code]  # fmt: skip
+    }[code]
     path = tmp_path / "x.bin"
     path.write_bytes(b"\x80\x04" + body + b".")
     with pytest.raises(DataError, match="no plain value"):

@@ -238,8 +238,11 @@ def test_utkface_official_names(tmp_path):
         for i, one in enumerate(faces.ids)
     }
     assert [found[name] for name in names] == [
-        (26, "female", "asian"), (61, "male", "other"), (39, "female", ""), (5, "male", "white"),
-    ]  # fmt: skip
+        (26, "female", "asian"),
+        (61, "male", "other"),
+        (39, "female", ""),
+        (5, "male", "white"),
+    ]
 
 
 # -- manifests

@@ -59,9 +59,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ids = [f"{s:04d}/{i:05d}.png" for i, s in enumerate(subjects)]
     faces = faces_of("planted", ids, subjects, {"gender": np.where(subjects % 2, "woman", "man")})
     run_vectors(
-        faces, StoredVectors("box", vectors, np.ones(len(vectors), bool)), folder / "run",
+        faces,
+        StoredVectors("box", vectors, np.ones(len(vectors), bool)),
+        folder / "run",
         params={"bias": {"by": ("gender",), "fmr": 1e-2}},
-    )  # fmt: skip
+    )
     assert run(["baseline", str(folder / "run"), "--out", str(folder / "b.json")]) == 0
     (folder / "gate.toml").write_text('[rules]\n"accuracy" = { max_decrease = 0.02 }\n')
     return folder
@@ -83,10 +85,14 @@ def test_a_fuzzed_record_and_a_fuzzed_baseline(finished: Path, tmp_path: Path, c
     (bad / "run.json").write_text(json.dumps(changed(json.loads((good / "run.json").read_text()), rng)))
     frozen.write_text(json.dumps(changed(json.loads((finished / "b.json").read_text()), rng)))
     for arguments in (
-        ("render", bad), ("show", bad, "--all"), ("runs", bad.parent), ("baseline", bad),
-        ("compare", good, bad, "--out", tmp_path / "one"), ("compare", frozen, good, "--out", tmp_path / "two"),
+        ("render", bad),
+        ("show", bad, "--all"),
+        ("runs", bad.parent),
+        ("baseline", bad),
+        ("compare", good, bad, "--out", tmp_path / "one"),
+        ("compare", frozen, good, "--out", tmp_path / "two"),
         ("gate", "--base", frozen, "--new", good, "--rules", finished / "gate.toml"),
-    ):  # fmt: skip
+    ):
         no_bug(capsys, *arguments)
 
 

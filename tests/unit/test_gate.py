@@ -292,10 +292,17 @@ def test_another_file_of_the_same_network_passes_at_the_tightest_limits() -> Non
         assert "minimum 0.99" in report.alike or "minimum 1.0" in report.alike
 
 
-@pytest.mark.parametrize(("name", "own", "code"), [
-    ("same_face_cosine", 0.01, 0), ("same_face_cosine", 0.6, 1), ("same_face_cosine.median", 0.01, 0),
-    ("same_face_cosine.p1", 0.6, 1), ("same_face_cosine.min", 0.01, 0), ("same_face_cosine.min", 0.6, 1),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "own", "code"),
+    [
+        ("same_face_cosine", 0.01, 0),
+        ("same_face_cosine", 0.6, 1),
+        ("same_face_cosine.median", 0.01, 0),
+        ("same_face_cosine.p1", 0.6, 1),
+        ("same_face_cosine.min", 0.01, 0),
+        ("same_face_cosine.min", 0.6, 1),
+    ],
+)
 def test_a_rule_on_the_same_face_tells_the_same_model_from_another(name: str, own: float, code: int) -> None:
     rng = np.random.default_rng(6)
     true, nuisance, subjects = people_vectors(rng, 60, 4)

@@ -83,7 +83,10 @@ def test_what_needs_no_model_runs_and_the_rest_says_why_not(people: Any, tmp_pat
         "--param",
         "leakage.folds=5",
     ]
-    assert analyze(manifest, file, tmp_path / "run", *quick, "--skip", "compression,conditions,identification") == 0
+    assert (
+        analyze(manifest, file, tmp_path / "run", *quick, "--skip", "compression,conditions,identification")
+        == 0
+    )
     record = RunRecord.load(tmp_path / "run")
     why = {r.name: r.reason for r in record.results if r.status != "done"}
     assert why == {"robustness": NO_MODEL, "inversion": NO_INVERTER}
@@ -148,8 +151,14 @@ def test_pairs_limit_and_parameters_work(people: Any, tmp_path: Path) -> None:
 def test_options_of_a_model_do_not_go_with_vectors(people: Any, tmp_path: Path, capsys: Any) -> None:
     manifest, ids, vectors = people
     file = save(tmp_path / "v.npz", ids=np.array(ids), vectors=vectors)
-    for more in (["--embedder", "dlib"], ["--judge", "dlib"], ["--weights", "w"], ["--scorer", "a.toml"],
-                 ["--max-queries", "3"], ["--pictures", "all"]):  # fmt: skip
+    for more in (
+        ["--embedder", "dlib"],
+        ["--judge", "dlib"],
+        ["--weights", "w"],
+        ["--scorer", "a.toml"],
+        ["--max-queries", "3"],
+        ["--pictures", "all"],
+    ):
         assert analyze(manifest, file, tmp_path / "run", *more) == 2
         assert "--" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -55,7 +55,9 @@ def test_what_is_no_path_is_said_when_the_card_is_read(tmp_path: Path, path: str
         load_embedder(http_card(tmp_path, "http://127.0.0.1:9/", response=json.dumps(path)))
 
 
-@pytest.mark.parametrize("root", [{"faces": []}, {"faces": None}, None, {"faces": [None]}, {"faces": [{"v": None}]}])
+@pytest.mark.parametrize(
+    "root", [{"faces": []}, {"faces": None}, None, {"faces": [None]}, {"faces": [{"v": None}]}]
+)
 def test_null_and_empty_lists_on_the_way_are_nothing(root: Any) -> None:
     assert isinstance(walk(root, parse_path("faces[0].v", "card"), "box"), Nothing)
 
@@ -67,7 +69,9 @@ def test_another_shape_of_answer_is_an_error_and_not_nothing(root: Any) -> None:
 
 
 @pytest.mark.parametrize("empty", [None, [], {"faces": []}])
-def test_a_picture_without_face_among_others_is_a_row_of_nan(tmp_path: Path, server: Server, empty: Any) -> None:
+def test_a_picture_without_face_among_others_is_a_row_of_nan(
+    tmp_path: Path, server: Server, empty: Any
+) -> None:
     path = "data[*].faces[0]" if isinstance(empty, dict) else "data"
     rows: list[Any] = [[1, 2, 3], empty, [4, 5, 6]]
     if isinstance(empty, dict):
@@ -90,9 +94,9 @@ def test_nothing_for_a_whole_batch_is_an_error_and_for_one_picture_no_face(
 
 
 RULES = {
-    "status and code": ('{ status = 400, code = 28 }', NOBODY),
+    "status and code": ("{ status = 400, code = 28 }", NOBODY),
     "text": ('{ text = "NO FACE is" }', NOBODY),
-    "empty list": ('[{ faces = [] }, { other = 1 }]', ok({"faces": []})),
+    "empty list": ("[{ faces = [] }, { other = 1 }]", ok({"faces": []})),
     "nested": ('{ "error.code" = "none" }', (422, {}, b'{"error": {"code": "none"}}')),
     "statuses": ("{ status = [404, 422] }", (422, {}, b"")),
 }
@@ -162,7 +166,12 @@ def test_no_face_is_a_failure_to_acquire_and_is_not_asked_again(
 ) -> None:
     faces = picture_set(4)
     card = http_card(
-        tmp_path, server.url, size="[112, 112]", template='"arcface-112"', batch_size="4", no_face="{ status = 400 }"
+        tmp_path,
+        server.url,
+        size="[112, 112]",
+        template='"arcface-112"',
+        batch_size="4",
+        no_face="{ status = 400 }",
     )
     vectors: list[Any] = [[1, 2, 3], [3, 2, 1], None, [1, 1, 2]]
     server.script = [ok({"embeddings": vectors}), ok({"embeddings": vectors})]
@@ -179,9 +188,13 @@ def test_one_picture_a_request_as_text_with_a_prefix(tmp_path: Path, server: Ser
     faces = random_faces(2)
     server.script = [ok({"results": [{"embedding": row}]}) for row in mean_colours(faces).tolist()]
     card = http_card(
-        tmp_path, server.url, images_key='"img"', image_list="false", image_prefix='"data:image/png;base64,"',
+        tmp_path,
+        server.url,
+        images_key='"img"',
+        image_list="false",
+        image_prefix='"data:image/png;base64,"',
         response='"results[0].embedding"',
-    )  # fmt: skip
+    )
     np.testing.assert_allclose(load_embedder(card).forward(faces), mean_colours(faces), rtol=1e-5)
     for seen, face in zip(server.seen, faces, strict=True):
         text = json.loads(seen["body"])["img"]
@@ -204,9 +217,14 @@ def test_secrets_of_the_body_come_from_the_environment_and_never_show(
     tmp_path: Path, server: Server, request_kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     card = http_card(
-        tmp_path, server.url, request=f'"{request_kind}"', images_key='"file"', retries="0",
-        fields='{ mode = "x", fast = true }', fields_env='{ api_secret = "TOY_SECRET" }',
-    )  # fmt: skip
+        tmp_path,
+        server.url,
+        request=f'"{request_kind}"',
+        images_key='"file"',
+        retries="0",
+        fields='{ mode = "x", fast = true }',
+        fields_env='{ api_secret = "TOY_SECRET" }',
+    )
     monkeypatch.delenv("TOY_SECRET", raising=False)
     with pytest.raises(UsageError, match="TOY_SECRET is not set"):
         load_embedder(card)
@@ -236,7 +254,9 @@ def test_a_secret_of_the_query_joins_the_url_and_never_shows(
     tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TOY_SECRET", SECRET)
-    box = load_embedder(http_card(tmp_path, server.url + "?a=1", query_env='{ key = "TOY_SECRET" }', retries="0"))
+    box = load_embedder(
+        http_card(tmp_path, server.url + "?a=1", query_env='{ key = "TOY_SECRET" }', retries="0")
+    )
     box.forward(random_faces(1))
     assert server.seen[-1]["path"] == f"/embed?a=1&key={SECRET}"
     server.script = [(404, {}, f"nothing at /embed?a=1&key={SECRET}".encode())]
@@ -283,12 +303,16 @@ def test_too_many_is_what_the_card_says(tmp_path: Path, server: Server, waits: l
         ({"input": '"picture"'}, "'template' has no meaning"),
     ],
 )
-def test_a_card_that_cannot_be_meant_names_its_key(tmp_path: Path, changes: dict[str, str], says: str) -> None:
+def test_a_card_that_cannot_be_meant_names_its_key(
+    tmp_path: Path, changes: dict[str, str], says: str
+) -> None:
     with pytest.raises(UsageError, match=says):
         load_embedder(http_card(tmp_path, "http://127.0.0.1:9/", **changes))
 
 
-def test_whole_pictures_are_sent_without_a_detector_and_fitted_to_the_size(tmp_path: Path, server: Server) -> None:
+def test_whole_pictures_are_sent_without_a_detector_and_fitted_to_the_size(
+    tmp_path: Path, server: Server
+) -> None:
     faces = picture_set(3, landmarks=False)
     original = faces.read(0)
     path = Path(http_card(tmp_path, server.url, size="[200, 160]", input='"picture"'))
@@ -304,12 +328,23 @@ def test_whole_pictures_are_sent_without_a_detector_and_fitted_to_the_size(tmp_p
         shown[top : top + original.shape[0], left : left + original.shape[1]], original
     )
     assert shown.sum() == original.sum()  # black around it
-    assert box.fingerprint != load_embedder(http_card(tmp_path, server.url, size=f"[{SIDE}, {SIDE}]")).fingerprint
+    assert (
+        box.fingerprint
+        != load_embedder(http_card(tmp_path, server.url, size=f"[{SIDE}, {SIDE}]")).fingerprint
+    )
 
 
 @pytest.mark.parametrize(
     ("found", "score"),
-    [("0.83", 0.83), (" 12.5 % ", 12.5), (83, 83.0), (None, None), ("1e400", None), ("good", None), (True, None)],
+    [
+        ("0.83", 0.83),
+        (" 12.5 % ", 12.5),
+        (83, 83.0),
+        (None, None),
+        ("1e400", None),
+        ("good", None),
+        (True, None),
+    ],
 )
 def test_scores_are_numbers_also_as_text(found: Any, score: float | None) -> None:
     if score is None and found is not None:
@@ -325,7 +360,8 @@ def test_an_empty_list_of_matches_is_what_the_card_says(tmp_path: Path, server: 
     def scorer(*lines: str) -> Any:
         path = tmp_path / "s.toml"
         path.write_text(
-            f'kind = "http"\nname = "s"\nurl = "{server.url}"\nresponse = "matches[0].similarity"\n' + "\n".join(lines)
+            f'kind = "http"\nname = "s"\nurl = "{server.url}"\nresponse = "matches[0].similarity"\n'
+            + "\n".join(lines)
         )
         return load_scorer(str(path))
 

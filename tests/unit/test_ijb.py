@@ -117,8 +117,9 @@ def test_the_planted_folder_is_read_whole(tmp_path, which):
     assert members_of(faces, "32") == {("3_2.png", 302), ("3_3.png", 303)}
     parts = ("G1", "G2") if which == "ijbc" else ("S1", "S2")
     assert [[t.names[k] for k in t.galleries[part]] for part in parts] == [
-        ["1", "11", "21", "31"], ["41", "51", "61", "71"],
-    ]  # fmt: skip
+        ["1", "11", "21", "31"],
+        ["41", "51", "61", "71"],
+    ]
     assert [t.names[k] for k in t.probes] == [str(10 * p + 2) for p in range(PEOPLE)]
     told = [
         (int(t.names[a]), int(t.names[b]), int(s))
@@ -180,11 +181,13 @@ def test_lists_that_are_not_there_are_done_without(tmp_path):
 def test_the_digest_holds_the_protocol(tmp_path):
     plain = World().open(tmp_path / "a").digest
     assert World().open(tmp_path / "b").digest == plain
-    for k, (name, old, new) in enumerate([
-        ("face_tid_mid.txt", "3_2.png 32 302", "3_2.png 32 303"),
-        ("template_pair_label.txt", "1 2 1\n", "1 2 1\n1 32 0\n"),
-        ("1N_probe_mixed.csv", "92,509,img/90.jpg,0,,\n92,509,img/91.jpg,1,,\n", ""),
-    ]):  # fmt: skip
+    for k, (name, old, new) in enumerate(
+        [
+            ("face_tid_mid.txt", "3_2.png 32 302", "3_2.png 32 303"),
+            ("template_pair_label.txt", "1 2 1\n", "1 2 1\n1 32 0\n"),
+            ("1N_probe_mixed.csv", "92,509,img/90.jpg,0,,\n92,509,img/91.jpg,1,,\n", ""),
+        ]
+    ):
         world = World().edit(name, old, new)
         if (
             "probe" in name
@@ -223,29 +226,36 @@ def without_pictures(world):
 BAD = {
     "most pictures gone": (without_pictures, "24 of the 40 pictures that .* such as loose_crop/0_0.png"),
     "fields of the list of faces": (
-        lambda w: w.edit("face_tid_mid.txt", "0_1.png 1 0", "0_1.png 1"), "line 2: expected 3 fields.*found 2",
+        lambda w: w.edit("face_tid_mid.txt", "0_1.png 1 0", "0_1.png 1"),
+        "line 2: expected 3 fields.*found 2",
     ),
     "ids that are words": (
-        lambda w: w.edit("face_tid_mid.txt", "0_1.png 1 0", "0_1.png one 0"), "line 2: expected whole numbers",
+        lambda w: w.edit("face_tid_mid.txt", "0_1.png 1 0", "0_1.png one 0"),
+        "line 2: expected whole numbers",
     ),
     "fields of the points": (
-        lambda w: w.edit("name_5pts_score.txt", " 0.90", ""), "line 1: expected 12 fields .*found 11",
+        lambda w: w.edit("name_5pts_score.txt", " 0.90", ""),
+        "line 1: expected 12 fields .*found 11",
     ),
     "points of no picture": (
-        lambda w: w.edit("name_5pts_score.txt", ".png", ".bmp", 999), "names none of the 40 pictures, but '0_0.bmp'",
+        lambda w: w.edit("name_5pts_score.txt", ".png", ".bmp", 999),
+        "names none of the 40 pictures, but '0_0.bmp'",
     ),
     "an unknown template in a pair": (
         lambda w: w.edit("template_pair_label.txt", "1 22 0\n", "1 22 0\n1 999 0\n888 2 0\n"),
         "2 of its 50 pairs name a template .*pair 3, template 999",
     ),
     "a pair with itself": (
-        lambda w: w.edit("template_pair_label.txt", "1 22 0\n", "1 1 1\n"), "pair 2 compares template 1 with itself",
+        lambda w: w.edit("template_pair_label.txt", "1 22 0\n", "1 1 1\n"),
+        "pair 2 compares template 1 with itself",
     ),
     "a label that is none": (
-        lambda w: w.edit("template_pair_label.txt", "1 22 0\n", "1 22 2\n"), "pair 2: expected label 0 or 1, found 2",
+        lambda w: w.edit("template_pair_label.txt", "1 22 0\n", "1 22 2\n"),
+        "pair 2: expected label 0 or 1, found 2",
     ),
     "fields of a pair": (
-        lambda w: w.edit("template_pair_label.txt", "1 22 0\n", "1 22\n"), "line 2: expected 3 fields.*found 2",
+        lambda w: w.edit("template_pair_label.txt", "1 22 0\n", "1 22\n"),
+        "line 2: expected 3 fields.*found 2",
     ),
     "labels of other people": (
         lambda w: w.edit("template_pair_label.txt", "1 22 0\n", "1 22 1\n"),
@@ -256,29 +266,36 @@ BAD = {
         "G1.csv: subject 500 is enrolled twice, with templates 1 and 11",
     ),
     "a template of two people": (
-        lambda w: w.edit("1N_gallery_G1.csv", "11,501", "11,507"), "line 5: template 11 shows subject 501.*507",
+        lambda w: w.edit("1N_gallery_G1.csv", "11,501", "11,507"),
+        "line 5: template 11 shows subject 501.*507",
     ),
     "a gallery of unknown templates": (
-        lambda w: w.edit("1N_gallery_G1.csv", "11,501", "999,501", 2), "1 of its 4 templates are not in .* as 999",
+        lambda w: w.edit("1N_gallery_G1.csv", "11,501", "999,501", 2),
+        "1 of its 4 templates are not in .* as 999",
     ),
     "a probe that is enrolled": (
-        lambda w: w.edit("1N_probe_mixed.csv", "2,500", "1,500", 2), "1 of its templates are enrolled in gallery G1",
+        lambda w: w.edit("1N_probe_mixed.csv", "2,500", "1,500", 2),
+        "1 of its templates are enrolled in gallery G1",
     ),
     "no search with a mate": (
-        lambda w: w.edit("1N_probe_mixed.csv", ",50", ",60", 99), "none of its 12 people is enrolled in G1 or G2",
+        lambda w: w.edit("1N_probe_mixed.csv", ",50", ",60", 99),
+        "none of its 12 people is enrolled in G1 or G2",
     ),
     "a picture of two people": (
-        lambda w: w.edit("face_tid_mid.txt", "3_2.png 32", "3_2.png 42"), "holds a picture of subject 503",
+        lambda w: w.edit("face_tid_mid.txt", "3_2.png 32", "3_2.png 42"),
+        "holds a picture of subject 503",
     ),
     "fields of a gallery": (
-        lambda w: w.edit("1N_gallery_G1.csv", "11,501,img/10.jpg,0,,", "11,501"), "line 4: expected 6 fields, found 2",
+        lambda w: w.edit("1N_gallery_G1.csv", "11,501,img/10.jpg,0,,", "11,501"),
+        "line 4: expected 6 fields, found 2",
     ),
     "no header": (lambda w: w.edit("1N_gallery_G1.csv", HEADER, ""), "the column 'TEMPLATE_ID' is missing"),
     "an unnamed subject": (
-        lambda w: w.edit("1N_gallery_G1.csv", "11,501", "11,"), "line 4: template 11 has no SUBJECT_ID",
+        lambda w: w.edit("1N_gallery_G1.csv", "11,501", "11,"),
+        "line 4: template 11 has no SUBJECT_ID",
     ),
     "no list of faces": (lambda w: w.drop("face_tid_mid.txt"), "ijbc_face_tid_mid.txt is not in it"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", BAD)

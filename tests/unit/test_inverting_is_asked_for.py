@@ -49,9 +49,12 @@ def ran(crowd: Any, name: str, planned: bool, **more: Any) -> tuple[AnalysisResu
     images, subjects = crowd
     inverter = Blank()
     context = planted_context(
-        images, subjects, attributes={"group": np.where(subjects % 2, "a", "b")}, inverter=inverter,
+        images,
+        subjects,
+        attributes={"group": np.where(subjects % 2, "a", "b")},
+        inverter=inverter,
         skip=() if planned else ("inversion",),
-    )  # fmt: skip
+    )
     analysis = ANALYSES.get(name)
     return analysis.run(context, analysis.params(**QUICK[name], **more)), inverter
 

@@ -167,8 +167,13 @@ def test_pictures_of_any_ending_are_opened_and_the_rest_is_counted(tmp_path):
     }
     faces = open_faces(lay_out(tmp_path, files))
     assert set(faces.ids) == {
-        "ann/1.jfif", "ann/2.jpe", "ann/3", "ann/subject01.glasses", "bob/1.pgm", "bob/2.HEIC",
-    }  # fmt: skip
+        "ann/1.jfif",
+        "ann/2.jpe",
+        "ann/3",
+        "ann/subject01.glasses",
+        "bob/1.pgm",
+        "bob/2.HEIC",
+    }
     assert faces.left_out == {
         "files in hidden folders or with hidden names": 2,
         "files in folders of thumbnails": 1,
@@ -289,5 +294,6 @@ def test_a_zip_that_links_and_nests_is_counted(tmp_path):
     faces = open_faces(path)
     assert len(faces) == 2
     assert faces.left_out == {
-        "files in hidden folders or with hidden names": 1, "files that are no pictures (1 .zip)": 1,
-    }  # fmt: skip
+        "files in hidden folders or with hidden names": 1,
+        "files that are no pictures (1 .zip)": 1,
+    }

@@ -39,9 +39,11 @@ def planted(seed: int = 1, people: int = 300, **labels: np.ndarray) -> AnalysisC
     vectors[:, 0] += np.sqrt(1 + WITHIN**2) * yaw
     vectors[:, 1] += 2.5 * glasses
     attributes = {
-        "Yaw": yaw, "Eyeglasses": glasses, "pitch": half_own(subjects, rng),
+        "Yaw": yaw,
+        "Eyeglasses": glasses,
+        "pitch": half_own(subjects, rng),
         "gender": np.where(rng.random(people) < 0.5, "male", "female")[subjects],
-    } | labels  # fmt: skip
+    } | labels
     return vectors_context(vectors, subjects, attributes=attributes)
 
 
@@ -151,13 +153,23 @@ def test_the_nonlinear_probe_reads_what_no_line_can() -> None:
 def test_labels_are_found_however_a_set_spells_them() -> None:
     ones = np.tile([0.0, 1.0], 10)
     targets, left_out = label_targets(
-        {"Male": ones, "Mouth_Slightly_Open": ones, "age": np.arange(20.0), "age_group": ones,
-         "shoe": ones, "expression_3": np.arange(20.0)}, (), (),
-    )  # fmt: skip
+        {
+            "Male": ones,
+            "Mouth_Slightly_Open": ones,
+            "age": np.arange(20.0),
+            "age_group": ones,
+            "shoe": ones,
+            "expression_3": np.arange(20.0),
+        },
+        (),
+        (),
+    )
     assert {(t.name, t.group, len(t.classes)) for t in targets} == {
-        ("gender", IDENTITY, 2), ("mouth_open", NOT_IDENTITY, 2), ("age", IDENTITY, 0),
+        ("gender", IDENTITY, 2),
+        ("mouth_open", NOT_IDENTITY, 2),
+        ("age", IDENTITY, 0),
         ("expression_3", NOT_IDENTITY, 0),
-    }  # fmt: skip
+    }
     assert left_out == []
     named, _ = label_targets({"Shoe": ones, "male": ones}, ("shoe",), ("shoe",))
     assert [(t.name, t.group) for t in named] == [("shoe", IDENTITY)]
@@ -198,7 +210,9 @@ def test_what_is_measured_in_pictures_is_read_from_a_model_that_carries_it() -> 
             cells - cells.mean(axis=1, keepdims=True) + crops.mean(axis=(1, 2, 3))[:, None].astype(np.float32)
         )
 
-    context = planted_context(images, subjects, embed, 49, landmarks=np.repeat(ARCFACE_112[None], 200, axis=0))
+    context = planted_context(
+        images, subjects, embed, 49, landmarks=np.repeat(ARCFACE_112[None], 200, axis=0)
+    )
     params = replace(PARAMS, measure=True, targets=("brightness", "resolution"))
     result = run(context, params)
     at = {m.name: m.value for m in result.metrics}

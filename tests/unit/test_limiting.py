@@ -13,9 +13,17 @@ from fraudit.types import FaceSet, PairList
 def a_set(counts, pairs=None, identified=True):
     subjects = np.repeat(np.arange(len(counts)), counts).astype(np.int64)
     return FaceSet(
-        "planted", tuple(f"{i:04d}.png" for i in range(len(subjects))), subjects, {}, None, pairs, "digest",
-        lambda i: b"", lambda data: np.zeros((1, 1, 3), np.uint8), identified,
-    )  # fmt: skip
+        "planted",
+        tuple(f"{i:04d}.png" for i in range(len(subjects))),
+        subjects,
+        {},
+        None,
+        pairs,
+        "digest",
+        lambda i: b"",
+        lambda data: np.zeros((1, 1, 3), np.uint8),
+        identified,
+    )
 
 
 def lfw_like(people=200, folds=10, per_fold=12):
@@ -46,8 +54,9 @@ def test_pairs_of_both_kinds_and_of_every_fold_are_left(limit):
     counts = np.unique(part.subjects, return_counts=True)[1]
     assert (counts == 2).all()
     assert part.left_out == {
-        "pictures beyond --limit": 400 - len(part), "pairs beyond --limit": 240 - len(part.pairs),
-    }  # fmt: skip
+        "pictures beyond --limit": 400 - len(part),
+        "pairs beyond --limit": 240 - len(part.pairs),
+    }
 
 
 def test_people_too_large_for_the_limit_are_passed_over():

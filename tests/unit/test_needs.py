@@ -75,7 +75,9 @@ def patterns(left: Any, right: Any) -> np.ndarray:
 
 @pytest.mark.parametrize("limit", [4, 24])
 def test_a_scorer_on_a_handful_of_people_runs_what_can_be_run(limit: int, tmp_path: Path) -> None:
-    plan = AuditPlan("scorer", "sample", limit=limit, pictures="none", params={"scorer": {"corruptions": ("grey",)}})
+    plan = AuditPlan(
+        "scorer", "sample", limit=limit, pictures="none", params={"scorer": {"corruptions": ("grey",)}}
+    )
     prepared = prepare(plan, "python:tests.unit.test_needs:patterns", tmp_path / "run")
     try:
         record = run_scorer(prepared)
@@ -93,7 +95,9 @@ def test_stored_vectors_name_what_needs_pictures_and_fail_in_nothing(tmp_path: P
     rng = np.random.default_rng(0)
     subjects = np.repeat(np.arange(40), 3)
     vectors = (rng.normal(size=(40, 32))[subjects] + 0.5 * rng.normal(size=(120, 32))).astype(np.float32)
-    faces = faces_of("stored", [f"{k:03d}" for k in range(120)], subjects, {"male": (subjects % 2).astype(float)})
+    faces = faces_of(
+        "stored", [f"{k:03d}" for k in range(120)], subjects, {"male": (subjects % 2).astype(float)}
+    )
     model = StoredVectors("kept", vectors, np.ones(120, bool))
     record = run_vectors(faces, model, tmp_path / "run", only=[name for name, _ in ANALYSES.items()])
     assert not record.failures

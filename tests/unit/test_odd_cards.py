@@ -12,20 +12,60 @@ from fraudit.errors import FrauditError
 from fraudit.scorers.loading import load_scorer
 
 VALUES = (
-    "3", "3.5", "true", '"x"', '""', '"a[0]"', "[]", "[1]", '["x"]', "{}", "{ a = 1 }", '{ a = "V" }', '{ "" = "V" }',
-    '{ "a.b" = "V" }', "{ status = [] }", '{ status = 400, "" = 1 }', "[{ status = 400 }, 3]", "1" + "0" * 400,
-    '"\\u0000"', "nan", "inf", "1979-05-27", "{ a = { b = [ 1, { c = 2 } ] } }", '"' + "a." * 3000 + '"', '"$"',
+    "3",
+    "3.5",
+    "true",
+    '"x"',
+    '""',
+    '"a[0]"',
+    "[]",
+    "[1]",
+    '["x"]',
+    "{}",
+    "{ a = 1 }",
+    '{ a = "V" }',
+    '{ "" = "V" }',
+    '{ "a.b" = "V" }',
+    "{ status = [] }",
+    '{ status = 400, "" = 1 }',
+    "[{ status = 400 }, 3]",
+    "1" + "0" * 400,
+    '"\\u0000"',
+    "nan",
+    "inf",
+    "1979-05-27",
+    "{ a = { b = [ 1, { c = 2 } ] } }",
+    '"' + "a." * 3000 + '"',
+    '"$"',
     '{ "é" = "V" }',
-)  # fmt: skip
+)
 KEYS = (
-    "fields_env", "query_env", "headers", "input", "request", "image_key", "image_list", "image_prefix", "fields",
-    "response", "no_face", "too_many", "batch_size", "images_key", "missing", "kind", "cost_per_query", "distance",
-)  # fmt: skip
+    "fields_env",
+    "query_env",
+    "headers",
+    "input",
+    "request",
+    "image_key",
+    "image_list",
+    "image_prefix",
+    "fields",
+    "response",
+    "no_face",
+    "too_many",
+    "batch_size",
+    "images_key",
+    "missing",
+    "kind",
+    "cost_per_query",
+    "distance",
+)
 NOBODY = 'url = "http://127.0.0.1:9/x?q=1"\nname = "b"\nretries = 0\n'
 
 
 @pytest.mark.parametrize("key", KEYS)
-def test_odd_values_in_the_card_of_a_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str) -> None:
+def test_odd_values_in_the_card_of_a_service(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, key: str
+) -> None:
     monkeypatch.setenv("V", "secret-of-an-odd-card")
     embedder, scorer = tmp_path / "e.toml", tmp_path / "s.toml"
     for value in VALUES:

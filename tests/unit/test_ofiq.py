@@ -22,14 +22,20 @@ def test_measures_are_numbers_and_a_failure_is_unknown_in_both_scales() -> None:
     table = read_ofiq(TABLE.encode(), "q.csv")
     assert table.files == ("../copy/ann/1.png", "../copy/ann/2.png", "../copy/bob/1.png")
     assert list(table.columns) == [
-        "UnifiedQualityScore", "Sharpness", "UnifiedQualityScore.scalar", "Sharpness.scalar",
-    ]  # fmt: skip
+        "UnifiedQualityScore",
+        "Sharpness",
+        "UnifiedQualityScore.scalar",
+        "Sharpness.scalar",
+    ]
     assert np.array_equal(table.columns["UnifiedQualityScore.scalar"], [65, np.nan, 6], equal_nan=True)
     assert np.array_equal(table.columns["UnifiedQualityScore"], [24.556244, np.nan, 15.5], equal_nan=True)
     assert np.array_equal(table.columns["Sharpness"], [44, 48, np.nan], equal_nan=True)
     assert table.failed == {
-        "UnifiedQualityScore": 1, "UnifiedQualityScore.scalar": 1, "Sharpness": 1, "Sharpness.scalar": 1,
-    }  # fmt: skip
+        "UnifiedQualityScore": 1,
+        "UnifiedQualityScore.scalar": 1,
+        "Sharpness": 1,
+        "Sharpness.scalar": 1,
+    }
 
 
 def test_a_native_minus_one_is_a_measure_and_no_failure() -> None:

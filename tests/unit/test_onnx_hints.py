@@ -30,7 +30,9 @@ def _graph(inputs: list[Any], outputs: list[tuple[str, list[Any]]]) -> Any:
     """A model of these shapes whose outputs are zeros: only what it says of itself counts."""
     nodes = []
     for name, shape in outputs:
-        zeros = onnx.numpy_helper.from_array(np.zeros([s if isinstance(s, int) else 1 for s in shape], np.float32))
+        zeros = onnx.numpy_helper.from_array(
+            np.zeros([s if isinstance(s, int) else 1 for s in shape], np.float32)
+        )
         nodes.append(onnx.helper.make_node("Constant", [], [name], value=zeros))
     graph = onnx.helper.make_graph(nodes, "g", inputs, [graph_value(name, shape) for name, shape in outputs])
     return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
@@ -45,7 +47,9 @@ def test_of_several_outputs_the_one_of_dim_numbers_is_suggested(tmp_path: Path) 
     assert "output = 'y'" in caught.value.hint
     assert "norm" not in caught.value.hint
     loaded = load_embedder(onnx_card(tmp_path, model, output='"y"'))
-    np.testing.assert_allclose(loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2
+    )
 
 
 def test_another_input_is_asked_for_and_set_by_the_card(tmp_path: Path) -> None:
@@ -55,11 +59,17 @@ def test_another_input_is_asked_for_and_set_by_the_card(tmp_path: Path) -> None:
         assert "inputs = { phase_train = false }" in caught.value.hint
     off = load_embedder(onnx_card(tmp_path, model_with_phase(), inputs="{ phase_train = false }"))
     on = load_embedder(onnx_card(tmp_path, model_with_phase(), inputs="{ phase_train = true }"))
-    np.testing.assert_allclose(off.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
-    np.testing.assert_allclose(on.forward(random_faces(2)), -expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        off.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2
+    )
+    np.testing.assert_allclose(
+        on.forward(random_faces(2)), -expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2
+    )
     assert off.fingerprint != on.fingerprint
     whole = load_embedder(onnx_card(tmp_path, model_with_phase(FLOAT, [1]), inputs="{ phase_train = 1 }"))
-    np.testing.assert_allclose(whole.forward(random_faces(2)), -expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        whole.forward(random_faces(2)), -expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +92,9 @@ def test_a_batch_of_zero_faces_is_a_free_one(tmp_path: Path) -> None:
     model = onnx_model()
     model.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 0
     loaded = load_embedder(onnx_card(tmp_path, model))
-    np.testing.assert_allclose(loaded.forward(random_faces(5)), expected_vectors(random_faces(5)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        loaded.forward(random_faces(5)), expected_vectors(random_faces(5)), rtol=1e-4, atol=1e-2
+    )
     assert not loaded.notes
 
 
@@ -119,20 +131,34 @@ def test_mean_and_std_of_pixels_from_0_to_1_are_warned_of(
 
 PICTURE = ["N", 3, 112, 112]
 SORTS = {
-    "YuNet": (["N", 3, 320, 320], [(f"{k}_{s}", ["N", "d", c]) for k, c in
-                                  (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)) for s in (8, 16, 32)]),
-    "SCRFD": ([1, 3, "?", "?"], [(str(440 + i), ["?", c]) for i, c in enumerate([1] * 3 + [4] * 3 + [10] * 3)]),
-    "SCRFD without points": ([1, 3, "?", "?"], [(str(440 + i), ["?", c]) for i, c in enumerate([1] * 3 + [4] * 3)]),
+    "YuNet": (
+        ["N", 3, 320, 320],
+        [
+            (f"{k}_{s}", ["N", "d", c])
+            for k, c in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10))
+            for s in (8, 16, 32)
+        ],
+    ),
+    "SCRFD": (
+        [1, 3, "?", "?"],
+        [(str(440 + i), ["?", c]) for i, c in enumerate([1] * 3 + [4] * 3 + [10] * 3)],
+    ),
+    "SCRFD without points": (
+        [1, 3, "?", "?"],
+        [(str(440 + i), ["?", c]) for i, c in enumerate([1] * 3 + [4] * 3)],
+    ),
     "3DDFA": ([1, 3, 120, 120], [("output", [1, 62])]),
     "1k3d68": ([1, 3, 192, 192], [("fc1", [1, 3309])]),
     "2d106det": ([1, 3, 192, 192], [("fc1", [1, 212])]),
     "genderage": ([1, 3, 96, 96], [("fc1", [1, 3])]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("sort", list(SORTS))
 @pytest.mark.parametrize("by_card", [True, False])
-def test_models_that_embed_no_face_are_named_for_what_they_are(tmp_path: Path, sort: str, by_card: bool) -> None:
+def test_models_that_embed_no_face_are_named_for_what_they_are(
+    tmp_path: Path, sort: str, by_card: bool
+) -> None:
     shape, outputs = SORTS[sort]
     card = onnx_card(tmp_path, _graph([graph_value("input", shape)], outputs))
     with pytest.raises(UsageError, match=f"this is .*{sort.split()[0]}.* no embedder"):
@@ -159,7 +185,8 @@ def test_a_models_file_gets_a_card_that_works_once_saved(tmp_path: Path) -> None
 def test_what_a_file_does_not_tell_is_left_open_in_its_card(tmp_path: Path) -> None:
     onnx.save(
         _graph(
-            [graph_value("x", ["N", "h", "w", 3]), graph_value("phase_train", [], BOOL)], [("y\x1b[31m", ["N", "d"])]
+            [graph_value("x", ["N", "h", "w", 3]), graph_value("phase_train", [], BOOL)],
+            [("y\x1b[31m", ["N", "d"])],
         ),
         str(tmp_path / "m.onnx"),
     )
@@ -183,10 +210,22 @@ def test_a_card_is_printed_after_the_hint(tmp_path: Path, capsys: pytest.Capture
     from fraudit.cli.main import run
 
     onnx.save(_graph([graph_value("data", PICTURE)], [("fc1", ["N", 512])]), str(tmp_path / "m.onnx"))
-    code = run(["analyze", "--embedder", str(tmp_path / "m.onnx"), "--dataset", "sample", "--out", str(tmp_path / "o")])
+    code = run(
+        [
+            "analyze",
+            "--embedder",
+            str(tmp_path / "m.onnx"),
+            "--dataset",
+            "sample",
+            "--out",
+            str(tmp_path / "o"),
+        ]
+    )
     assert code == 2
     said = capsys.readouterr().err.splitlines()
-    assert [line for line in said if line.startswith(("error:", "hint:"))] == [s for s in said if ": " in s[:7]][-2:]
+    assert [line for line in said if line.startswith(("error:", "hint:"))] == [
+        s for s in said if ": " in s[:7]
+    ][-2:]
     assert said[-1].startswith("dim = 512")
 
 
@@ -205,10 +244,14 @@ def _hub(tmp_path: Path, data: str = "../../blobs/bb22") -> Path:
 
 def test_the_links_of_a_hugging_face_cache_are_followed(tmp_path: Path) -> None:
     loaded = load_embedder(onnx_card(_hub(tmp_path), None))
-    np.testing.assert_allclose(loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2)
+    np.testing.assert_allclose(
+        loaded.forward(random_faces(2)), expected_vectors(random_faces(2)), rtol=1e-4, atol=1e-2
+    )
 
 
-@pytest.mark.parametrize("target", ["../../../elsewhere", "../../../models--c--d/blobs/bb22", "../../refs/main"])
+@pytest.mark.parametrize(
+    "target", ["../../../elsewhere", "../../../models--c--d/blobs/bb22", "../../refs/main"]
+)
 def test_links_that_leave_the_repository_of_the_cache_are_not(tmp_path: Path, target: str) -> None:
     snapshot = _hub(tmp_path, target)
     other = (snapshot / target).resolve()

@@ -160,8 +160,9 @@ def test_an_inverter_replaces_inverters_alone(tmp_path) -> None:
     (mine / "model-00009-of-00009.safetensors").write_bytes(b"another's, in a folder of ours")
     save_inverter(mine, state, {})
     assert {p.name for p in mine.glob("model-*")} == {
-        "model-00001-of-00001.safetensors", "model-00009-of-00009.safetensors",
-    }  # fmt: skip
+        "model-00001-of-00001.safetensors",
+        "model-00009-of-00009.safetensors",
+    }
 
 
 def test_an_inverter_that_was_stopped_half_written_is_refused_and_can_be_written_again(

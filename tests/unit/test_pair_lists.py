@@ -45,29 +45,32 @@ FORMS = {
     "lfw with tabs": ("1 2\n" + LFW_ROWS).replace(" ", "\t"),
     "lfw dev": "2\n" + LFW_ROWS,
     "no header": LFW_ROWS,
-    "kaggle": "name,imagenum1,imagenum2,\n" + "".join(
+    "kaggle": "name,imagenum1,imagenum2,\n"
+    + "".join(
         ",".join(row.split()) + ("," if row.count(" ") == 2 else "") + "\n" for row in LFW_ROWS.splitlines()
     ),
     "path path label": PATHS,
     "label -1": PATHS.replace(" 0\n", " -1\n"),
-    "label first": "".join(f"{row.split()[2]} {row.split()[0]} {row.split()[1]}\n" for row in PATHS.splitlines()),
+    "label first": "".join(
+        f"{row.split()[2]} {row.split()[0]} {row.split()[1]}\n" for row in PATHS.splitlines()
+    ),
     "commas": PATHS.replace(" ", ","),
     "other ending": PATHS.replace(".png", ".jpg"),
     "no ending": PATHS.replace(".png", ""),
-    "bare names": "".join(" ".join(part.split("/")[-1] for part in row.split()) + "\n" for row in PATHS.splitlines()),
+    "bare names": "".join(
+        " ".join(part.split("/")[-1] for part in row.split()) + "\n" for row in PATHS.splitlines()
+    ),
     "longer paths": "".join(f"/data/lfw/{a} /data/lfw/{b} {int(s)}\n" for a, b, s in EXPECTED),
     "backslashes": PATHS.replace("/", "\\"),
     "two rows a pair": "".join(f"{a} {int(s)}\n{b} {int(s)}\n" for a, b, s in EXPECTED),
     "table": "left,right,same\n" + PATHS.replace(" ", ","),
-    "bfw": "fold,p1,p2,label,id1,id2\n" + "".join(
-        f"1,{a},{b},{int(s)},{a.split('/')[0]},{b.split('/')[0]}\n" for a, b, s in EXPECTED
-    ),
+    "bfw": "fold,p1,p2,label,id1,id2\n"
+    + "".join(f"1,{a},{b},{int(s)},{a.split('/')[0]},{b.split('/')[0]}\n" for a, b, s in EXPECTED),
     "semicolons": "img_a;img_b;is_same\n" + PATHS.replace(" ", ";"),
-    "index": "0," + "".join(
-        f"{a},{b},{int(s)}\n{k + 1}," for k, (a, b, s) in enumerate(EXPECTED)
-    ).removesuffix("4,"),
+    "index": "0,"
+    + "".join(f"{a},{b},{int(s)}\n{k + 1}," for k, (a, b, s) in enumerate(EXPECTED)).removesuffix("4,"),
     "comments": "# pairs\n" + PATHS,
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -139,8 +142,10 @@ def test_pairs_in_a_set_of_unknown_people_tell_who_is_linked(tmp_path):
 def test_one_list_a_group_is_one_protocol_with_groups(tmp_path):
     files = {
         f"data/{race}/{race}{k}/{race}{k}_000{n}.png": picture(30 * k + n)
-        for race in ("Asian", "African") for k in range(3) for n in (1, 2)
-    }  # fmt: skip
+        for race in ("Asian", "African")
+        for k in range(3)
+        for n in (1, 2)
+    }
     for race in ("Asian", "African"):
         files[f"txts/{race}/{race}_pairs.txt"] = (
             f"{race}0\t1\t2\n{race}1\t1\t2\n{race}0\t1\t{race}1\t1\n{race}1\t2\t{race}2\t1\n"

@@ -222,9 +222,15 @@ def test_sizes_are_those_of_what_is_stored(faces) -> None:
     unit, subjects = faces
     variants = sweep(unit, np.ones(320, bool), subjects, make_pairs(subjects, 200, 400, 0), 0.05, [4, 24])
     assert {k: v.size_bytes for k, v in variants.items()} == {
-        "float32": 96, "float16": 48, "int8": 24, "binary": 3,
-        "pca-4": 16, "pca-24": 96, "pca-4-int8": 4, "pca-24-int8": 24,
-    }  # fmt: skip
+        "float32": 96,
+        "float16": 48,
+        "int8": 24,
+        "binary": 3,
+        "pca-4": 16,
+        "pca-24": 96,
+        "pca-4-int8": 4,
+        "pca-24-int8": 24,
+    }
 
 
 def test_the_smallest_safe_d_needs_all_larger_ones_to_be_safe() -> None:

@@ -236,8 +236,12 @@ def test_wrong_input_is_refused_in_one_line() -> None:
 
 def test_a_family_name_stands_for_its_members() -> None:
     assert [c.name for c in resolve(["blur", "gaussian_blur", "grey"])] == [
-        "gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur", "grey",
-    ]  # fmt: skip
+        "gaussian_blur",
+        "defocus_blur",
+        "motion_blur",
+        "zoom_blur",
+        "grey",
+    ]
     assert len(resolve([])) == len(CORRUPTIONS) == 28
     assert set(FAMILIES) == {"noise", "blur", "light", "digital", "geometry", "occlusion"}
 

@@ -35,16 +35,28 @@ def policy() -> Policy:
     points = tuple(
         point_of(promised_threshold(*halves, target, every_group=groups), name, 120)
         for name, target, groups in (
-            ("fmr=1e-6", 1e-6, False), ("fmr=1e-2", 1e-2, False), ("fmr=1e-1", 0.1, False),
+            ("fmr=1e-6", 1e-6, False),
+            ("fmr=1e-2", 1e-2, False),
+            ("fmr=1e-1", 0.1, False),
             ("fmr=5e-2,groups", 0.05, True),
         )
-    )  # fmt: skip
+    )
     return Policy(
-        model="a model", fingerprint="f" * 64, data="a set", data_digest="d" * 64, pictures=480, people=120,
-        score="cosine", points=points, calibration=LogOdds("logistic", -5.0, 8.0, 12.0, -5.0),
-        cllr=Rate(0.2, 0.1, 0.3, 0.95, 1000, 60), min_cllr=Rate(0.15, None, None, 0.95, 1000, 60, "too few people"),
-        created="2026-01-02T03:04:05+00:00", fraudit="0.1.0", notes=("Of these pictures.", "Größe, 顔."),
-    )  # fmt: skip
+        model="a model",
+        fingerprint="f" * 64,
+        data="a set",
+        data_digest="d" * 64,
+        pictures=480,
+        people=120,
+        score="cosine",
+        points=points,
+        calibration=LogOdds("logistic", -5.0, 8.0, 12.0, -5.0),
+        cllr=Rate(0.2, 0.1, 0.3, 0.95, 1000, 60),
+        min_cllr=Rate(0.15, None, None, 0.95, 1000, 60, "too few people"),
+        created="2026-01-02T03:04:05+00:00",
+        fraudit="0.1.0",
+        notes=("Of these pictures.", "Größe, 顔."),
+    )
 
 
 @pytest.fixture

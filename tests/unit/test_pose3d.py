@@ -33,8 +33,10 @@ def test_angles_are_read_back_from_a_camera(given: tuple[float, float, float]) -
 def test_signs_are_those_of_a_picture() -> None:
     """A nose at z = 1: positive yaw moves it left, positive pitch down; positive roll lifts the right side."""
     nose, right = np.array([0, 0, 1.0]), np.array([1.0, 0, 0])
-    matrix = {k: camera(*v)[0, :12].reshape(3, 4)[:, :3] for k, v in
-              {"yaw": (20, 0, 0), "pitch": (0, 20, 0), "roll": (0, 0, 20)}.items()}  # fmt: skip
+    matrix = {
+        k: camera(*v)[0, :12].reshape(3, 4)[:, :3]
+        for k, v in {"yaw": (20, 0, 0), "pitch": (0, 20, 0), "roll": (0, 0, 20)}.items()
+    }
     assert (matrix["yaw"] @ nose)[0] < 0
     assert (matrix["pitch"] @ nose)[1] < 0  # y is up
     assert (matrix["roll"] @ right)[1] > 0
@@ -100,8 +102,9 @@ def test_folded_normalisation_equals_the_plain_network(network: pose3d.Pose3D, s
 
     from fraudit.weights.checkpoints import read_state
 
-    state = {k.removeprefix("module."): v for k, v in
-             read_state(shared_weights / pose3d.NETWORK_FILE).items()}  # fmt: skip
+    state = {
+        k.removeprefix("module."): v for k, v in read_state(shared_weights / pose3d.NETWORK_FILE).items()
+    }
 
     def norm(name: str, x: torch.Tensor) -> torch.Tensor:
         layer = nn.BatchNorm2d(x.shape[1]).eval()

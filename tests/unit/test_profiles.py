@@ -82,10 +82,13 @@ def test_nist_asks_for_rates_in_verification_and_for_each_group_in_searches() ->
     assert not demands["fmr"].every_group
     assert demands["gallery"].limit == 0.9
     good = [
-        seen(0, 100_000), seen(2, 10_000, "fnmr"), Evidence("gallery", 0.95, 950, 950, None, None),
-        *(seen(0, 10_000, "fpir", g) for g in "ab"), *(seen(1, 10_000, "fmr", g) for g in "ab"),
+        seen(0, 100_000),
+        seen(2, 10_000, "fnmr"),
+        Evidence("gallery", 0.95, 950, 950, None, None),
+        *(seen(0, 10_000, "fpir", g) for g in "ab"),
+        *(seen(1, 10_000, "fmr", g) for g in "ab"),
         *(seen(9, 1_000, "fnmr", g) for g in "ab"),
-    ]  # fmt: skip
+    ]
     outcomes = judge_profile("nist-800-63a-4", good)
     assert overall(outcomes) == "pass"
     assert [o.demand.id for o in outcomes if o.demand.id == "fpir"] == ["fpir", "fpir"]

@@ -186,7 +186,9 @@ class Pieces:
     def __init__(self) -> None:
         self.sizes: list[int] = []
 
-    def invert(self, id_vectors: np.ndarray, seeds: np.ndarray, attributes: Any = None, **_: Any) -> np.ndarray:
+    def invert(
+        self, id_vectors: np.ndarray, seeds: np.ndarray, attributes: Any = None, **_: Any
+    ) -> np.ndarray:
         assert len(id_vectors) == len(seeds)
         self.sizes.append(len(id_vectors))
         level = id_vectors[:, 0] + (0 if attributes is None else attributes[:, 0])
@@ -228,8 +230,12 @@ def test_a_context_tells_the_start_of_a_part() -> None:
     assert seen == [("inverting", 0, 7), ("inverting", 2, 7)]
 
 
-def test_an_audit_from_python_is_silent_where_it_is_quick(capsys: pytest.CaptureFixture[str], tmp_path: Any) -> None:
-    audit("dlib", "sample", only=["verification"], limit=20, inverter="none", quiet=True, out=tmp_path / "run")
+def test_an_audit_from_python_is_silent_where_it_is_quick(
+    capsys: pytest.CaptureFixture[str], tmp_path: Any
+) -> None:
+    audit(
+        "dlib", "sample", only=["verification"], limit=20, inverter="none", quiet=True, out=tmp_path / "run"
+    )
     assert capsys.readouterr().err == ""
     assert isinstance(of_a_call(), Line)
     assert not in_notebook()
@@ -258,7 +264,8 @@ def test_a_notebook_gets_bars_where_tqdm_is_installed(monkeypatch: pytest.Monkey
     bars.progress("embedding", 4, 9)
     bars.progress("inverting", 2, 5)
     assert [(bar.desc, bar.total, bar.n, bar.closed) for bar in made] == [
-        ("embedding", 9, 4, True), ("inverting", 5, 2, False),
-    ]  # fmt: skip
+        ("embedding", 9, 4, True),
+        ("inverting", 5, 2, False),
+    ]
     bars.close()
     assert made[1].closed

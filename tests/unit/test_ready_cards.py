@@ -23,7 +23,11 @@ from fraudit.redact import forget
 from fraudit.scorers.loading import load_scorer
 
 CARDS = Path(__file__).parents[2] / "docs" / "cards"
-KEYS = {"COMPREFACE_KEY": "0000-key-of-a-service", "FACEPP_KEY": "key-of-facepp", "FACEPP_SECRET": "secret-of-facepp"}
+KEYS = {
+    "COMPREFACE_KEY": "0000-key-of-a-service",
+    "FACEPP_KEY": "key-of-facepp",
+    "FACEPP_SECRET": "secret-of-facepp",
+}
 Answer = tuple[int, Any]
 
 
@@ -65,14 +69,19 @@ def compreface(path: str, headers: dict[str, str], body: bytes) -> Answer:
     score = likeness(parts["source_image"], parts["target_image"])
     if score is None:
         return nobody
-    return 200, {"result": [{"source_image_face": {"box": {}}, "face_matches": [{"box": {}, "similarity": score}]}]}
+    return 200, {
+        "result": [{"source_image_face": {"box": {}}, "face_matches": [{"box": {}, "similarity": score}]}]
+    }
 
 
 def insightface_rest(path: str, headers: dict[str, str], body: bytes) -> Answer:
     asked = json.loads(body)
     assert asked["extract_embedding"] is True
     found = [vector(base64.b64decode(text, validate=True), 512) for text in asked["images"]["data"]]
-    each = [{"status": "ok", "took_ms": 1.0, "faces": [{"vec": v, "det": 0, "prob": 0.9}] if v else []} for v in found]
+    each = [
+        {"status": "ok", "took_ms": 1.0, "faces": [{"vec": v, "det": 0, "prob": 0.9}] if v else []}
+        for v in found
+    ]
     return 200, {"took": {"total_ms": 2.0}, "data": each}
 
 
@@ -84,7 +93,9 @@ def deepface(path: str, headers: dict[str, str], body: bytes) -> Answer:
         assert asked[key].startswith("data:image/")
         return base64.b64decode(asked[key].split(",", 1)[1], validate=True)
 
-    said = "Face could not be detected in base64 encoded string. Please confirm that the picture is a face photo"
+    said = (
+        "Face could not be detected in base64 encoded string. Please confirm that the picture is a face photo"
+    )
     if path == "/represent":
         found = vector(picture("img"), 512)
         if found is None:
@@ -93,22 +104,38 @@ def deepface(path: str, headers: dict[str, str], body: bytes) -> Answer:
     score = likeness(picture("img1"), picture("img2"))
     if score is None:
         return 400, {"error": "Exception while verifying: Exception while processing img1_path"}
-    return 200, {"verified": score > 0.7, "distance": 1 - score, "threshold": 0.3, "model": asked["model_name"]}
+    return 200, {
+        "verified": score > 0.7,
+        "distance": 1 - score,
+        "threshold": 0.3,
+        "model": asked["model_name"],
+    }
 
 
 def faceplusplus(path: str, headers: dict[str, str], body: bytes) -> Answer:
     parts = form(headers, body)
-    if (parts["api_key"].decode(), parts["api_secret"].decode()) != (KEYS["FACEPP_KEY"], KEYS["FACEPP_SECRET"]):
+    if (parts["api_key"].decode(), parts["api_secret"].decode()) != (
+        KEYS["FACEPP_KEY"],
+        KEYS["FACEPP_SECRET"],
+    ):
         return 401, {"error_message": "AUTHENTICATION_ERROR"}
     faceplusplus.calls += 1  # type: ignore[attr-defined]
     if faceplusplus.calls % 2:  # type: ignore[attr-defined]
         return 403, {"error_message": "CONCURRENCY_LIMIT_EXCEEDED", "time_used": 2}
     files = [parts["image_file1"], parts["image_file2"]]
-    lists = {f"faces{i}": [{"face_token": "x"}] if look(file) is not None else [] for i, file in enumerate(files, 1)}
+    lists = {
+        f"faces{i}": [{"face_token": "x"}] if look(file) is not None else []
+        for i, file in enumerate(files, 1)
+    }
     score = likeness(*files)
     if score is None:
         return 200, {"request_id": "1", "time_used": 5, **lists}
-    return 200, {"request_id": "1", "confidence": round(100 * score, 3), "thresholds": {"1e-3": 62.3}, **lists}
+    return 200, {
+        "request_id": "1",
+        "confidence": round(100 * score, 3),
+        "thresholds": {"1e-3": 62.3},
+        **lists,
+    }
 
 
 faceplusplus.calls = 0  # type: ignore[attr-defined]
@@ -119,14 +146,23 @@ def rekognition(path: str, headers: dict[str, str], body: bytes) -> Answer:
     score = likeness(*(base64.b64decode(asked[key]["Bytes"]) for key in ("SourceImage", "TargetImage")))
     if score is None:
         return 400, {"__type": "InvalidParameterException", "Message": "Request has invalid parameters"}
-    matches = [{"Similarity": 100 * score, "Face": {}}] if 100 * score >= asked.get("SimilarityThreshold", 80) else []
+    matches = (
+        [{"Similarity": 100 * score, "Face": {}}]
+        if 100 * score >= asked.get("SimilarityThreshold", 80)
+        else []
+    )
     return 200, {"SourceImageFace": {"Confidence": 99.0}, "FaceMatches": matches, "UnmatchedFaces": []}
 
 
 SERVICES = {
-    "compreface": compreface, "compreface-verify": compreface, "insightface-rest": insightface_rest,
-    "deepface": deepface, "deepface-verify": deepface, "faceplusplus": faceplusplus, "rekognition-proxy": rekognition,
-}  # fmt: skip
+    "compreface": compreface,
+    "compreface-verify": compreface,
+    "insightface-rest": insightface_rest,
+    "deepface": deepface,
+    "deepface-verify": deepface,
+    "faceplusplus": faceplusplus,
+    "rekognition-proxy": rekognition,
+}
 EMBEDDERS = ("compreface", "insightface-rest", "deepface")
 SCORERS = ("compreface-verify", "deepface-verify", "faceplusplus", "rekognition-proxy")
 
@@ -145,7 +181,9 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
 
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                status, found = SERVICES[name](self.path, {k.lower(): v for k, v in self.headers.items()}, body)
+                status, found = SERVICES[name](
+                    self.path, {k.lower(): v for k, v in self.headers.items()}, body
+                )
                 data = json.dumps(found).encode()
                 self.send_response(status)
                 self.send_header("Content-Length", str(len(data)))
@@ -159,7 +197,9 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         servers.append(server)
         text = (CARDS / f"{name}.toml").read_text()
-        text = re.sub(r'^(url = ")https?://[^/"]+', rf"\g<1>http://127.0.0.1:{server.server_port}", text, flags=re.M)
+        text = re.sub(
+            r'^(url = ")https?://[^/"]+', rf"\g<1>http://127.0.0.1:{server.server_port}", text, flags=re.M
+        )
         text = re.sub(r"^rate_per_s = .*$", "", text, flags=re.M)
         for key, value in changes.items():
             text, count = re.subn(rf"^{key} = .*$", f"{key} = {value}", text, flags=re.M)
@@ -217,11 +257,19 @@ def test_the_card_of_the_documents_names_every_key_with_its_default(tmp_path: Pa
     from fraudit.embedders.http import Service, _fields
     from fraudit.embedders.http_answers import Shape
 
-    text = (CARDS.parent / "cards.md").read_text().split("## A remote service")[1].split("```toml")[1].split("```")[0]
+    text = (
+        (CARDS.parent / "cards.md")
+        .read_text()
+        .split("## A remote service")[1]
+        .split("```toml")[1]
+        .split("```")[0]
+    )
     (tmp_path / "documented.toml").write_text(text)
     load_embedder(str(tmp_path / "documented.toml"))
     stated = tomllib.loads(text)
     defaults = {**_fields(Service), **_fields(Shape), "input": "aligned"}
     del defaults["url"]
     assert set(defaults) <= set(stated)
-    assert {key: stated[key] or None for key in defaults} == {key: value or None for key, value in defaults.items()}
+    assert {key: stated[key] or None for key in defaults} == {
+        key: value or None for key, value in defaults.items()
+    }

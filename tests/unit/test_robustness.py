@@ -124,7 +124,10 @@ def test_a_face_that_is_not_found_raises_fnmr_and_never_fmr(crowd) -> None:
     assert metric(result, "robustness.fta.darkness.1").value == 0.0
     lost = next(f for f in result.figures if f.name == "robustness_fta")
     assert lost.data["values"] == [[0.0, 1.0]]
-    assert metric(result, "robustness.fnmr_found.darkness.5").missing == "no genuine pair has a face that is found"
+    assert (
+        metric(result, "robustness.fnmr_found.darkness.5").missing
+        == "no genuine pair has a face that is found"
+    )
     assert [f.rule for f in result.findings if f.severity != "good"] == ["robustness.not_found"]
     assert "no face is found any more in 100\u202f% of the 64 pictures" in result.findings[0].text
     assert any("robustness.where=aligned" in c for c in result.caveats)
@@ -338,7 +341,9 @@ def test_a_handful_of_genuine_pairs_gives_no_headline(crowd) -> None:
     images, subjects = crowd
     context = planted_context(images[:12], subjects[:12], loses_grey)
     result = ANALYSIS.run(context, Params(corruptions=("grey", "fog"), severities=(5,), probes=12))
-    assert result.headline.startswith("No corruption can be called harmful or harmless: too few people carry the pairs")
+    assert result.headline.startswith(
+        "No corruption can be called harmful or harmless: too few people carry the pairs"
+    )
     assert {f.severity for f in result.findings} == {"info"}
     clean = metric(result, "robustness.fnmr.clean")
     assert clean.interval is None
@@ -379,8 +384,9 @@ def test_a_large_face_is_reduced_and_its_landmarks_follow() -> None:
 def test_groups_need_a_few_values() -> None:
     masks = group_masks(np.array(["a", "b", "", "a"]))
     assert {k: v.tolist() for k, v in masks.items()} == {
-        "a": [True, False, False, True], "b": [False, True, False, False],
-    }  # fmt: skip
+        "a": [True, False, False, True],
+        "b": [False, True, False, False],
+    }
     assert group_masks(np.array([0.1, 0.2, np.nan])).keys() == {"0.1", "0.2"}
     assert group_masks(np.linspace(0, 1, 30)) == {}
 

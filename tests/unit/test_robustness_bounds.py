@@ -28,9 +28,13 @@ def test_rates_of_a_cell_are_those_counted_by_hand() -> None:
     subjects = np.array([7, 7, 8, 8])
     probes = np.array([0, 2])
     pairs = ProbePairs(
-        probes, np.array([0, 0, 0, 1, 1]), np.array([1, 2, 3, 3, 0]),
-        np.array([7, 7, 7, 8, 8]), np.array([7, 8, 8, 8, 7]), np.array([True, False, False, True, False]),
-    )  # fmt: skip
+        probes,
+        np.array([0, 0, 0, 1, 1]),
+        np.array([1, 2, 3, 3, 0]),
+        np.array([7, 7, 7, 8, 8]),
+        np.array([7, 8, 8, 8, 7]),
+        np.array([True, False, False, True, False]),
+    )
     cosines = ProbeCosines(pairs, vectors)
     comparisons = Comparisons(pairs, cosines.clean(), 0.5, 0.95)
     assert comparisons.clean_fnmr.value == 0.0

@@ -87,8 +87,16 @@ def manifest(tmp_path: Path) -> Path:
     return folder / "manifest.csv"
 
 
-SMALL = {"scorer": {"verification": "400", "calibration": "320", "probes": "8", "severities": "5",
-                    "corruptions": "gaussian_noise,gaussian_blur", "group_pairs": "60"}}  # fmt: skip
+SMALL = {
+    "scorer": {
+        "verification": "400",
+        "calibration": "320",
+        "probes": "8",
+        "severities": "5",
+        "corruptions": "gaussian_noise,gaussian_blur",
+        "group_pairs": "60",
+    }
+}
 
 
 def _prepare(manifest: Path, out: Path, max_queries: int | None = None, **changes):

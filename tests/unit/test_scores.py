@@ -110,8 +110,10 @@ def test_bob_columns_mean_what_bob_says(tmp_path: Path) -> None:
     )
     table = read_scores(tmp_path / "csv")
     assert (table.left.tolist(), table.right.tolist(), table.same.tolist()) == (
-        ["1-1", "1-1"], ["1-2", "2-1"], [True, False],
-    )  # fmt: skip
+        ["1-1", "1-1"],
+        ["1-2", "2-1"],
+        [True, False],
+    )
 
 
 @pytest.mark.parametrize(

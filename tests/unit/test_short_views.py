@@ -91,9 +91,11 @@ def test_a_docstring_may_explain_several_parameters_on_a_line() -> None:
         untold: int = 5
 
     assert explained(Params) == {
-        "faces": "faces to invert, of which at most 5: of one person.", "pairs": "genuine pairs.",
-        "people": "pictures of one vector.", "samples": "pictures of one vector.",
-    }  # fmt: skip
+        "faces": "faces to invert, of which at most 5: of one person.",
+        "pairs": "genuine pairs.",
+        "people": "pictures of one vector.",
+        "samples": "pictures of one vector.",
+    }
 
 
 def test_a_figure_names_itself() -> None:

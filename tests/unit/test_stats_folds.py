@@ -124,9 +124,11 @@ def test_six_thousand_pairs_take_well_under_a_second() -> None:
     vectors = rng.normal(0, 1, (7701, 512)).astype(np.float32)
     n = 6000
     pairs = PairList(
-        rng.integers(0, 7701, n), rng.integers(0, 7701, n), np.tile(np.repeat([True, False], 300), 10),
+        rng.integers(0, 7701, n),
+        rng.integers(0, 7701, n),
+        np.tile(np.repeat([True, False], 300), 10),
         np.repeat(np.arange(10), 600),
-    )  # fmt: skip
+    )
     best = np.inf
     for _ in range(3):
         start = time.process_time()

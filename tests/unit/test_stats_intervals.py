@@ -98,7 +98,9 @@ def test_the_corrected_variance_and_its_degrees_of_freedom_are_those_of_people_t
 
 def test_two_people_give_a_reason_and_no_interval() -> None:
     people = np.repeat([0, 1], 500)
-    found, reason = iv.interval_or_reason(lambda: iv.clustered_rate(np.arange(1000) % 50 == 0, people, people))
+    found, reason = iv.interval_or_reason(
+        lambda: iv.clustered_rate(np.arange(1000) % 50 == 0, people, people)
+    )
     assert found is None
     assert "too few people" in reason
     # Many people do not help where one of them has nearly all pairs.
@@ -210,9 +212,10 @@ def test_rates_are_covered_where_few_people_carry_the_pairs(kind: str) -> None:
     for seed in range(300):
         rng = np.random.default_rng([5, seed])
         pictures = {
-            "equal": np.full(60, 4), "mild": rng.integers(2, 7, 60),
+            "equal": np.full(60, 4),
+            "mild": rng.integers(2, 7, 60),
             "skew": np.clip(np.rint(np.exp(rng.normal(np.log(3), 0.9, 150))), 1, 50).astype(int),
-        }[kind]  # fmt: skip
+        }[kind]
         pairs = pictures * (pictures - 1) // 2
         people = np.repeat(np.arange(len(pairs)), pairs)
         rate = rng.beta(0.3, 2.7, len(pairs))  # mean 0.1, a few people fail half of the time

@@ -134,7 +134,9 @@ def test_the_fmr_over_all_pairs_and_its_interval_are_those_of_a_list_of_them() -
     exact = group_rate("all", events, subjects[i][use], subjects[j][use]).interval
     assert (found.low, found.high) == pytest.approx((exact.low, exact.high), rel=1e-9)
     clustered = clustered_rate(events, subjects[i][use], subjects[j][use])
-    assert found.high - found.low >= clustered.high - clustered.low  # its correction for few people goes further
+    assert (
+        found.high - found.low >= clustered.high - clustered.low
+    )  # its correction for few people goes further
     nothing = all_pairs_fmr(unit, subjects, 1.1, ok)
     listed = group_rate("all", np.zeros(use.sum(), bool), subjects[i][use], subjects[j][use]).interval
     assert (nothing[0], nothing[2].high) == (0, pytest.approx(listed.high, rel=1e-9))

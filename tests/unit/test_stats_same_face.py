@@ -14,7 +14,7 @@ from fraudit.stats.same_face import (
     projections,
     sketch_cosines,
     sketched_rows,
-)  # fmt: skip
+)
 from tests.fixtures.planted import unit
 
 

@@ -20,14 +20,14 @@ from fraudit.stats.search_rates import (
     fpir_rate,
     rate,
     rates_by_group,
-)  # fmt: skip
+)
 from fraudit.stats.search_thresholds import (
     choose,
     compare_rules,
     fnir_at_target,
     fpir_at_target,
     resolution,
-)  # fmt: skip
+)
 
 
 def small(seed: int = 0) -> tuple[Templates, np.ndarray, np.ndarray]:

@@ -88,9 +88,9 @@ def test_few_people_have_no_interval_and_no_pairs_are_refused():
 
 def test_intervals_hold_where_people_differ():
     """Truth from many people; 60 sets of 60 people. At a coverage of 93 % fewer than 51 hits come in 1 of 120 runs."""
-    truth = np.mean([
-        verify_templates(*world(400, 1000 + k), fars=(0.01,)).points[0].point.tar_all for k in range(4)
-    ])  # fmt: skip
+    truth = np.mean(
+        [verify_templates(*world(400, 1000 + k), fars=(0.01,)).points[0].point.tar_all for k in range(4)]
+    )
     hits = 0
     for seed in range(60):
         at = verify_templates(*world(60, seed), fars=(0.01,)).points[0]

@@ -57,10 +57,14 @@ def zip_of(names):
 @pytest.mark.parametrize(
     "packed",
     [
-        gzip.compress(PLAIN.encode()), bz2.compress(PLAIN.encode()), lzma.compress(PLAIN.encode()),
-        gzip.compress(tar_of(["a.csv"])), tar_of(["a.csv"]), zip_of(["a.csv"]),
+        gzip.compress(PLAIN.encode()),
+        bz2.compress(PLAIN.encode()),
+        lzma.compress(PLAIN.encode()),
+        gzip.compress(tar_of(["a.csv"])),
+        tar_of(["a.csv"]),
+        zip_of(["a.csv"]),
     ],
-)  # fmt: skip
+)
 def test_a_packed_table_is_unpacked(packed):
     assert read(packed) == EXPECTED
 

@@ -26,12 +26,18 @@ def planted(noise: float, pictures: int, lost: int = 0, same: bool | None = None
     listed = TemplatePairs(left, right, people[left] == people[right])
     ids = [f"{i}.jpg" for i in range(len(subjects))]
     templates = Templates(
-        tuple(map(str, range(len(people)))), people, np.arange(len(subjects)), template,
-        np.arange(len(subjects)), listed,
-    )  # fmt: skip
+        tuple(map(str, range(len(people)))),
+        people,
+        np.arange(len(subjects)),
+        template,
+        np.arange(len(subjects)),
+        listed,
+    )
     ok = np.ones(len(subjects), bool)
     ok[:lost] = False
-    return replace(faces_of("templates", ids, subjects), templates=templates), StoredVectors("world", vectors, ok)
+    return replace(faces_of("templates", ids, subjects), templates=templates), StoredVectors(
+        "world", vectors, ok
+    )
 
 
 def verified(tmp_path: Path, *made: object) -> AnalysisResult:

@@ -23,9 +23,12 @@ AFTER = "import numpy\nfrom fraudit.threads import settle\nsettle()\nimport torc
 def test_every_library_is_bounded(code: str) -> None:
     outside = {k: v for k, v in os.environ.items() if not k.endswith("_NUM_THREADS")}
     answer = subprocess.run(
-        [sys.executable, "-c", code + SHOWN], env={**outside, "FRAUDIT_THREADS": "1"}, capture_output=True,
-        text=True, check=True,
-    )  # fmt: skip
+        [sys.executable, "-c", code + SHOWN],
+        env={**outside, "FRAUDIT_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert answer.stdout.strip() == "1 1 {1}"
 
 

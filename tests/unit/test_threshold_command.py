@@ -56,9 +56,26 @@ def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[int, str, 
 def test_dlib_on_the_sample_from_end_to_end(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, junit, chart = tmp_path / "policy.json", tmp_path / "p.xml", tmp_path / "ece.svg"
     code, text, _ = said(
-        capsys, "--embedder", "dlib", "--dataset", "sample", "--limit", 180, "--fmr", "0.1,1e-4", "--prior", 0.01,
-        "--profile", "nist-800-63a-4", "--junit", junit, "--chart", chart, "--out", out,
-    )  # fmt: skip
+        capsys,
+        "--embedder",
+        "dlib",
+        "--dataset",
+        "sample",
+        "--limit",
+        180,
+        "--fmr",
+        "0.1,1e-4",
+        "--prior",
+        0.01,
+        "--profile",
+        "nist-800-63a-4",
+        "--junit",
+        junit,
+        "--chart",
+        chart,
+        "--out",
+        out,
+    )
     assert code in (1, 3)  # a set of thirty people meets no plan
     made = Policy.load(out)
     assert [p.name for p in made.points[:2]] == ["fmr=1e-1", "fmr=1e-4"]
@@ -116,23 +133,30 @@ def test_a_policy_is_replaced_only_where_asked(
     assert said(capsys, *words, tmp_path, "--overwrite")[0] == 2
 
 
-@pytest.mark.parametrize(("words", "code", "expected"), [
-    (("--fmr", "1"), 2, "between 1e-06 and 0.5"),
-    (("--fmr", "0"), 2, "between 1e-06 and 0.5"),
-    (("--fmr", "often"), 2, "expected a number such as 1e-4, found 'often'"),
-    ((), 2, "no target was given"),
-    (("--fmr", "0.1", "--people", "50"), 2, "no --fpir was given"),
-    (("--fmr", "0.1", "--every-group", "mael"), 2, "did you mean 'male'"),
-    (("--fmr", "0.1", "--profile", "nist"), 2, "unknown profile 'nist'"),
-    (("--fmr", "0.1", "--junit", "x.xml"), 2, "no --profile was given"),
-    (("--fmr", "0.1", "--prior", "1"), 2, "a probability between 0 and 1"),
-    (("--fmr", "0.1", "--embedder", "dlib"), 2, "--embedder (with --dataset), or --run"),
-    (("--fmr", "0.1", "--check", "nowhere"), 5, "nowhere"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (("--fmr", "1"), 2, "between 1e-06 and 0.5"),
+        (("--fmr", "0"), 2, "between 1e-06 and 0.5"),
+        (("--fmr", "often"), 2, "expected a number such as 1e-4, found 'often'"),
+        ((), 2, "no target was given"),
+        (("--fmr", "0.1", "--people", "50"), 2, "no --fpir was given"),
+        (("--fmr", "0.1", "--every-group", "mael"), 2, "did you mean 'male'"),
+        (("--fmr", "0.1", "--profile", "nist"), 2, "unknown profile 'nist'"),
+        (("--fmr", "0.1", "--junit", "x.xml"), 2, "no --profile was given"),
+        (("--fmr", "0.1", "--prior", "1"), 2, "a probability between 0 and 1"),
+        (("--fmr", "0.1", "--embedder", "dlib"), 2, "--embedder (with --dataset), or --run"),
+        (("--fmr", "0.1", "--check", "nowhere"), 5, "nowhere"),
+    ],
+)
 def test_bad_input_is_one_line(
-    kept: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], code: int,
+    kept: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    code: int,
     expected: str,
-) -> None:  # fmt: skip
+) -> None:
     found, out, err = said(capsys, "--run", kept / "first", "--out", tmp_path / "p.json", "--quiet", *words)
     assert found == code, err
     assert expected in err

@@ -19,9 +19,14 @@ from fraudit.faces.sources import open_faces
 from fraudit.inverters.upscaling import open_upscaler
 
 SHAPE = UNetConfig(
-    image_size=256, num_channels=32, num_res_blocks=1, attention_resolutions=(8,), resblock_updown=True,
-    learn_sigma=True, low_res_channels=3,
-)  # fmt: skip
+    image_size=256,
+    num_channels=32,
+    num_res_blocks=1,
+    attention_resolutions=(8,),
+    resblock_updown=True,
+    learn_sigma=True,
+    low_res_channels=3,
+)
 
 
 def _checkpoint(path: Path, config: UNetConfig) -> Path:
@@ -58,8 +63,14 @@ def test_the_command_writes_and_judges_the_large_pictures(tmp_path: Path) -> Non
     up = _checkpoint(tmp_path / "up.safetensors", SHAPE)
     out = tmp_path / "out"
     invert(
-        "dlib", out, inverter="auto", image=[tmp_path / "face.webp"], samples=1, steps=1, upscale=str(up),
+        "dlib",
+        out,
+        inverter="auto",
+        image=[tmp_path / "face.webp"],
+        samples=1,
+        steps=1,
+        upscale=str(up),
         threshold="0.5",
-    )  # fmt: skip
+    )
     assert cv2.imread(str(out / "000-seed0.png")).shape == (256, 256, 3)
     assert (out / "similarities.csv").read_text().startswith("source,seed,file,cosine,match")

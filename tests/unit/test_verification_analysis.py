@@ -178,7 +178,9 @@ def test_a_declared_protocol_stays_that_of_accuracy_and_gets_its_table() -> None
         fold=declared.fold[:40],
     )
     whole = run(vectors_context(vectors, subjects, pairs=few), Params())
-    assert _metric(whole, "verification.accuracy").n == 40  # a short list that the set declares is its protocol
+    assert (
+        _metric(whole, "verification.accuracy").n == 40
+    )  # a short list that the set declares is its protocol
     result = run(vectors_context(vectors, subjects, pairs=few, limit=len(vectors)), Params())
     assert _metric(result, "verification.accuracy").n == len(pairs)
     assert any("Of the protocol's pairs only" in caveat for caveat in result.caveats)
@@ -337,9 +339,13 @@ def test_a_foreign_score_file_is_reported_on_the_command_line(tmp_path: Path) ->
     evidence = _evidence(3, 3.0)
     names = np.array([f"p{i}" for i in range(400)])
     found = ScoreSet(
-        np.char.add(names[evidence.left], "/a"), np.char.add(names[evidence.right], "/b"), evidence.same,
-        evidence.scores, names[evidence.left], names[evidence.right],
-    )  # fmt: skip
+        np.char.add(names[evidence.left], "/a"),
+        np.char.add(names[evidence.right], "/b"),
+        evidence.same,
+        evidence.scores,
+        names[evidence.left],
+        names[evidence.right],
+    )
     write_scores(found, tmp_path / "s.txt", "bob5")
     answer = CliRunner().invoke(
         app, ["scores", str(tmp_path / "s.txt"), "--out", str(tmp_path / "o"), "--json"]
@@ -351,8 +357,11 @@ def test_a_foreign_score_file_is_reported_on_the_command_line(tmp_path: Path) ->
     assert told["verification.eer"]["value"] == expected["verification.eer"].value
     assert told["verification.accuracy"]["missing"] == "the scores come without folds"
     assert {p.name for p in (tmp_path / "o").iterdir()} == {
-        "verification.json", "scores.csv", "verification_det.svg", "verification_scores.svg",
-    }  # fmt: skip
+        "verification.json",
+        "scores.csv",
+        "verification_det.svg",
+        "verification_scores.svg",
+    }
     words = CliRunner().invoke(app, ["scores", str(tmp_path / "s.txt")])
     assert "Equal error rate:" in words.output
     assert "no figure: Not resolvable" in words.output

@@ -68,9 +68,16 @@ def test_what_a_model_is_shown_is_the_aligned_face_or_the_whole_picture() -> Non
 
 
 def test_an_audit_of_whole_pictures(module: str, tmp_path: Path) -> None:
-    params = {"robustness": {"probes": 8, "severities": (1, 5), "corruptions": ("gaussian_noise", "roll", "shift")}}
+    params = {
+        "robustness": {"probes": 8, "severities": (1, 5), "corruptions": ("gaussian_noise", "roll", "shift")}
+    }
     plan = AuditPlan(
-        f"{module}:box", "sample", limit=120, only=("verification", "robustness"), params=params, pictures="none"
+        f"{module}:box",
+        "sample",
+        limit=120,
+        only=("verification", "robustness"),
+        params=params,
+        pictures="none",
     )
     record = run_plan(plan, tmp_path / "run")
     verification, robustness = record.results

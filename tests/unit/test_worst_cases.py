@@ -14,7 +14,7 @@ from fraudit.stats.worst_cases import (
     people_with_most_errors,
     with_and_without,
     worst_genuine,
-)  # fmt: skip
+)
 from tests.fixtures.planted import unit
 
 

@@ -14,27 +14,17 @@ from scipy import special
 from fraudit.analyses.bias.params import RECONSTRUCTIONS, Params
 from fraudit.analyses.shared.attributes import demographic_groups
 from fraudit.analyses.shared.reconstructions import default_scale, require_inverter
+from fraudit.stats.estimates import GroupEstimate
 from fraudit.stats.fairness import CrossGroup, Ratio, difference_p_value, worst_over_best
 from fraudit.stats.groups import OwnThreshold
 from fraudit.stats.intervals import clustered_mean, clustered_rate, interval_or_reason, z_value
 from fraudit.stats.rates import GroupRate
 from fraudit.stats.summaries import Summary, summary_intervals
-from fraudit.types import I64, Bool, Interval
+from fraudit.types import I64, Bool
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
     from fraudit.audit.thresholds import Threshold
-
-
-@dataclass(frozen=True, slots=True)
-class GroupValue:
-    """A share or mean of one group's faces: value, interval or the reason there is none, faces."""
-
-    group: str
-    value: float
-    interval: Interval | None
-    missing: str
-    n: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +51,12 @@ class Audit:
     fnmr_missing: str
     cross: CrossGroup
     thresholds: tuple[OwnThreshold, ...]
-    fta: tuple[GroupValue, ...]
+    fta: tuple[GroupEstimate, ...]
     small: tuple[tuple[str, int], ...]
     summaries: dict[str, Summary]
     ratios: dict[str, Ratio]
     tests: tuple[tuple[str, str, str, float], ...]
-    rebuilt: tuple[GroupValue, ...]
+    rebuilt: tuple[GroupEstimate, ...]
 
 
 def raw_tests(rates: dict[str, tuple[GroupRate, ...]]) -> tuple[tuple[str, str, str, float], ...]:
@@ -80,7 +70,7 @@ def raw_tests(rates: dict[str, tuple[GroupRate, ...]]) -> tuple[tuple[str, str, 
     )
 
 
-def _rebuilt_tests(rebuilt: Sequence[GroupValue]) -> tuple[tuple[str, str, str, float], ...]:
+def _rebuilt_tests(rebuilt: Sequence[GroupEstimate]) -> tuple[tuple[str, str, str, float], ...]:
     """Every pair of groups' mean reconstruction cosines: z test whose errors are the half intervals over 1.96."""
     known = [(r, (r.interval.high - r.interval.low) / 2 / z_value(0.95)) for r in rebuilt if r.interval]
     tests = []
@@ -92,10 +82,10 @@ def _rebuilt_tests(rebuilt: Sequence[GroupValue]) -> tuple[tuple[str, str, str, 
     return tuple(tests)
 
 
-def lost_share(group: str, lost: Bool, people: I64) -> GroupValue:
+def lost_share(group: str, lost: Bool, people: I64) -> GroupEstimate:
     """Failure to acquire: share of bool[N] faces of `people` i64[N] without a vector."""
     interval, missing = interval_or_reason(lambda: clustered_rate(lost, people, people))
-    return GroupValue(group, float(lost.mean()), interval, missing, len(lost))
+    return GroupEstimate(float(lost.mean()), interval, len(lost), len(np.unique(people)), missing, group)
 
 
 def audit_attribute(
@@ -145,7 +135,7 @@ def pictures_asked(context: AnalysisContext, params: Params) -> tuple[int, str]:
 
 def _rebuilt(
     context: AnalysisContext, params: Params, groups: NDArray[np.str_], names: Sequence[str]
-) -> tuple[GroupValue, ...]:
+) -> tuple[GroupEstimate, ...]:
     """Mean cosine of reconstruction to source by group: what inversion loses for whom."""
     wanted, _ = pictures_asked(context, params)
     if not wanted:
@@ -171,7 +161,9 @@ def _rebuilt(
             continue
         values, people = made.similarity[good], context.faces.subjects[rows[good]]
         interval, missing = interval_or_reason(partial(clustered_mean, values, people))
-        found.append(GroupValue(g, float(values.mean()), interval, missing, int(good.sum())))
+        found.append(
+            GroupEstimate(float(values.mean()), interval, int(good.sum()), len(np.unique(people)), missing, g)
+        )
     return tuple(found)
 
 
@@ -182,7 +174,7 @@ def attribute_groups(context: AnalysisContext, params: Params) -> dict[str, NDAr
 
 def without_threshold(
     context: AnalysisContext, params: Params, groups: dict[str, NDArray[np.str_]]
-) -> tuple[dict[str, list[GroupValue]], dict[str, tuple[GroupValue, ...]]]:
+) -> tuple[dict[str, list[GroupEstimate]], dict[str, tuple[GroupEstimate, ...]]]:
     """What needs no threshold, for groups of at least `min_people` pictures: (FTA, reconstructions) by attribute."""
     ok, fta, rebuilt = context.embeddings().ok, {}, {}
     for name, labels in groups.items():

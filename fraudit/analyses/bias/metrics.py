@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from fraudit.analyses.bias.measure import Audit, GroupValue
+from fraudit.analyses.bias.measure import Audit
 from fraudit.analyses.bias.params import Params
 from fraudit.formatting import fmr_words
+from fraudit.stats.estimates import GroupEstimate
 from fraudit.stats.rates import GroupRate
 from fraudit.types import Metric
 
@@ -31,7 +32,7 @@ def _rate_metric(base: str, name: str, rate: GroupRate) -> Metric:
     )
 
 
-def fta_metrics(base: str, fta: Sequence[GroupValue]) -> list[Metric]:
+def fta_metrics(base: str, fta: Sequence[GroupEstimate]) -> list[Metric]:
     """Failure to acquire of each group."""
     return [
         Metric(
@@ -41,7 +42,7 @@ def fta_metrics(base: str, fta: Sequence[GroupValue]) -> list[Metric]:
             interval=lost.interval,
             group=lost.group,
             better="lower",
-            interval_missing=lost.missing,
+            interval_missing=lost.reason,
             label=f"Failure to acquire of {lost.group}",
             n_unit="faces",
         )
@@ -49,7 +50,7 @@ def fta_metrics(base: str, fta: Sequence[GroupValue]) -> list[Metric]:
     ]
 
 
-def rebuilt_metrics(base: str, rebuilt: Sequence[GroupValue]) -> list[Metric]:
+def rebuilt_metrics(base: str, rebuilt: Sequence[GroupEstimate]) -> list[Metric]:
     """Mean cosine of each group's reconstructions to what they were made from."""
     return [
         Metric(
@@ -58,7 +59,7 @@ def rebuilt_metrics(base: str, rebuilt: Sequence[GroupValue]) -> list[Metric]:
             n=made.n,
             interval=made.interval,
             group=made.group,
-            interval_missing=made.missing,
+            interval_missing=made.reason,
             n_unit="faces",
             label=f"Cosine of reconstructions of {made.group}",
         )

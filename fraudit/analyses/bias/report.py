@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fraudit.analyses.bias.figures import figures
-from fraudit.analyses.bias.measure import Audit, GroupValue
+from fraudit.analyses.bias.measure import Audit
 from fraudit.analyses.bias.metrics import metrics, slug
 from fraudit.analyses.bias.params import Params
 from fraudit.analyses.bias.tables import tables
 from fraudit.formatting import fmr_words
+from fraudit.stats.estimates import GroupEstimate
 from fraudit.stats.fairness import Gap, GroupRate, Ratio, clearest_gap, holm
 from fraudit.types import AnalysisResult, Finding, Interval, Severity, gravity
 
@@ -147,7 +148,7 @@ def _rebuilt_finding(params: Params, audit: Audit) -> list[Finding]:
     return [Finding("low", text, (f"bias.{slug(audit.attribute)}.reconstruction",), "bias.reconstruction")]
 
 
-def _mean_words(found: GroupValue) -> str:
+def _mean_words(found: GroupEstimate) -> str:
     span = f"{_span(found.interval)}; " if found.interval else ""
     return f"{found.value:.2f} ({span}{found.n} faces)"
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.bias.measure import GroupValue
 from fraudit.analyses.bias.metrics import fta_metrics, rebuilt_metrics, slug
 from fraudit.analyses.bias.params import Params
+from fraudit.stats.estimates import GroupEstimate
 from fraudit.types import AnalysisResult, Column, Finding, Metric, Table
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ METHOD = (
 )
 
 
-def _table(name: str, fta: Sequence[GroupValue]) -> Table:
+def _table(name: str, fta: Sequence[GroupEstimate]) -> Table:
     columns = (
         Column("group", "Group"),
         Column("fta", "FTA", "percent", 2),
@@ -31,7 +31,7 @@ def _table(name: str, fta: Sequence[GroupValue]) -> Table:
             "fta": f.value,
             "faces": f.n,
             "interval": [f.interval.low, f.interval.high] if f.interval else None,
-            "missing": {"interval": f.missing},
+            "missing": {"interval": f.reason},
         }
         for f in fta
     )
@@ -42,8 +42,8 @@ def _table(name: str, fta: Sequence[GroupValue]) -> Table:
 def withheld(
     context: AnalysisContext,
     params: Params,
-    fta: Mapping[str, Sequence[GroupValue]],
-    rebuilt: Mapping[str, Sequence[GroupValue]],
+    fta: Mapping[str, Sequence[GroupEstimate]],
+    rebuilt: Mapping[str, Sequence[GroupEstimate]],
     reason: str,
 ) -> AnalysisResult:
     """The section: attribute -> values of its groups, and why no error rate is given."""

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from fraudit.errors import InsufficientData
 from fraudit.formatting import fmr_words
 from fraudit.stats import verification as v
-from fraudit.stats.intervals import clustered_rate, interval_or_reason
+from fraudit.stats.estimates import Estimate, estimated
+from fraudit.stats.intervals import clustered_rate
 from fraudit.stats.pairs import MAX_IMPOSTOR
 from fraudit.stats.thresholds import (
     person_mean,
@@ -32,14 +33,6 @@ def unresolved(target: float, n: int, unit: str) -> str:
     return f"Not resolvable: FMR {fmr_words(target)} would need {round(3 / target):,} {unit}; {have}"
 
 
-class Shown(NamedTuple):
-    """A figure with its interval, or why it has none."""
-
-    value: float
-    interval: Interval | None = None
-    why: str = ""
-
-
 @dataclass(frozen=True, slots=True)
 class Judged:
     """Error rates at a threshold that was chosen on other people.
@@ -57,15 +50,15 @@ class Judged:
     target: float
     missing: str = ""
     provenance: str = ""
-    threshold: Shown | None = None
+    threshold: Estimate | None = None
     rates: v.Rates | None = None
-    fnmr: Shown | None = None
-    with_threshold: Shown | None = None
-    per_person: Shown | None = None
+    fnmr: Estimate | None = None
+    with_threshold: Estimate | None = None
+    per_person: Estimate | None = None
     people: int = 0
-    scored: Shown | None = None
-    fmr: Shown | None = None
-    fmr_target: Shown | None = None
+    scored: Estimate | None = None
+    fmr: Estimate | None = None
+    fmr_target: Estimate | None = None
     n_impostor: int = 0
     n_calibration: int = 0
 
@@ -116,7 +109,7 @@ class Judged:
 
 
 def metric(
-    name: str, shown: Shown | None, missing: str, n: int | None, unit: str, label: str, better: Better
+    name: str, shown: Estimate | None, missing: str, n: int | None, unit: str, label: str, better: Better
 ) -> Metric:
     """A metric of what is shown, or of why nothing is."""
     if shown is None:
@@ -127,15 +120,15 @@ def metric(
         n=n,
         n_unit=unit,
         interval=shown.interval,
-        interval_missing=shown.why,
+        interval_missing=shown.reason,
         better=better,
         label=label,
     )
 
 
-def share(events: Bool, left: I64, right: I64) -> Shown:
+def share(events: Bool, left: I64, right: I64) -> Estimate:
     """The share of bool[P] events, clustered by people."""
-    return Shown(float(np.mean(events)), *interval_or_reason(lambda: clustered_rate(events, left, right)))
+    return estimated(float(np.mean(events)), lambda: clustered_rate(events, left, right))
 
 
 def judge_at(scores: PairScores, target: float) -> Judged:
@@ -156,23 +149,25 @@ def judge_at(scores: PairScores, target: float) -> Judged:
         judged.pairs.same,
         judged.left,
         judged.right,
-        (Shown(reached.value, reached.interval, reached.missing), reached.n) if reached else None,
+        (Estimate(reached.value, reached.interval, reason=reached.missing), reached.n) if reached else None,
     )
-    return replace(found, threshold=Shown(threshold.value, None, chosen.unsure)) if chosen.unsure else found
+    return (
+        replace(found, threshold=Estimate(threshold.value, reason=chosen.unsure)) if chosen.unsure else found
+    )
 
 
 def _chosen_too(
-    figure: Shown, chosen: Shown, at_ends: Callable[[float], float], offset: float = 0.0
-) -> Shown:
+    figure: Estimate, chosen: Estimate, at_ends: Callable[[float], float], offset: float = 0.0
+) -> Estimate:
     """The same figure, its interval holding for the choice of the threshold too.
 
     Args:
         at_ends: threshold -> the rate there. offset: what to add to it (the figure less the rate at the threshold).
     """
     if figure.interval is None or chosen.interval is None:
-        return Shown(figure.value, None, figure.why or chosen.why)
+        return Estimate(figure.value, reason=figure.reason or chosen.reason)
     low, high = (at_ends(end) + offset for end in (chosen.interval.low, chosen.interval.high))
-    return Shown(figure.value, with_threshold(figure.interval, figure.value, low, high))
+    return Estimate(figure.value, with_threshold(figure.interval, figure.value, low, high))
 
 
 def judged_rates(
@@ -183,7 +178,7 @@ def judged_rates(
     same: Bool,
     left: I64,
     right: I64,
-    reached: tuple[Shown, int] | None = None,
+    reached: tuple[Estimate, int] | None = None,
 ) -> Judged:
     """Rates of judged pairs f64[P] (NaN: no score) at a threshold chosen on other people.
 
@@ -193,7 +188,11 @@ def judged_rates(
         reached: (FMR at the threshold as it is, pairs) over more pairs than these; else over these.
     """
     at = threshold.value
-    chosen = Shown(at, None, fmr) if isinstance(fmr, str) else Shown(at, threshold_interval(calibration, fmr))
+    chosen = (
+        Estimate(at, reason=fmr)
+        if isinstance(fmr, str)
+        else Estimate(at, threshold_interval(calibration, fmr))
+    )
     found = Judged(
         threshold.fmr_target,
         "",
@@ -221,6 +220,6 @@ def judged_rates(
         fnmr=fnmr,
         people=len(rates),
         with_threshold=_chosen_too(fnmr, chosen, lambda end: float(np.mean(~(own >= end)))),
-        per_person=Shown(mean, *interval_or_reason(lambda: person_rate(~(own >= at), who)[1])),
+        per_person=estimated(mean, lambda: person_rate(~(own >= at), who)[1]),
         scored=share(~(own[known] >= at), who[known], who[known]) if 0 < known.sum() < len(own) else None,
     )

@@ -7,11 +7,12 @@ from functools import partial
 
 import numpy as np
 
-from fraudit.analyses.verification.judged import Shown, metric, share
+from fraudit.analyses.verification.judged import metric, share
 from fraudit.analyses.verification.measure import Evidence, Points
 from fraudit.errors import InsufficientData
 from fraudit.formatting import fmr_words
 from fraudit.stats import verification as v
+from fraudit.stats.estimates import Estimate, estimated
 from fraudit.stats.folds import FoldAccuracy
 from fraudit.stats.intervals import PairClusters, interval_or_reason
 from fraudit.stats.operating import ScoredPairs
@@ -66,10 +67,10 @@ def curve_metrics(pairs: ScoredPairs) -> list[Metric]:
     n = int(pairs.scored.sum())
     eer = v.eer(pairs.genuine, pairs.impostor)
 
-    def shown(value: float, make: Callable[[], Interval]) -> Shown:
-        return Shown(value, *interval_or_reason(make))
+    def shown(value: float, make: Callable[[], Interval]) -> Estimate:
+        return estimated(value, make)
 
-    rows: list[tuple[str, Shown, Better, str]] = [
+    rows: list[tuple[str, Estimate, Better, str]] = [
         ("eer", shown(eer.value, lambda: pairs.eer()[1]), "lower", "Equal error rate"),
         (
             "eer_threshold",
@@ -89,7 +90,7 @@ def curve_metrics(pairs: ScoredPairs) -> list[Metric]:
     ]
     text = "d' of genuine and impostor scores"
     try:
-        d_prime: Shown | None = shown(v.d_prime(pairs.genuine, pairs.impostor), lambda: pairs.d_prime()[1])
+        d_prime: Estimate | None = shown(v.d_prime(pairs.genuine, pairs.impostor), lambda: pairs.d_prime()[1])
         missing = ""
     except InsufficientData as error:
         d_prime, missing = None, error.message
@@ -100,7 +101,7 @@ def point_metrics(points: Points) -> list[Metric]:
     """TAR at every FAR."""
     found = []
     for point, interval, why in points:
-        shown = Shown(point.tar_all, interval, why) if point.resolvable else None
+        shown = Estimate(point.tar_all, interval, reason=why) if point.resolvable else None
         name, label = f"verification.tar@far={fmr_words(point.far)}", f"TAR at FAR {fmr_words(point.far)}"
         found.append(metric(name, shown, why, point.n_genuine_all, "genuine pairs", label, "higher"))
     return found

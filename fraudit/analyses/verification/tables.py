@@ -121,7 +121,7 @@ def _judged_table(judged: Sequence[Judged]) -> Table:
             "genuine": j.rates.n_genuine if j.rates else None,
             "people": j.people or None,
             "impostor": j.n_impostor or None,
-            "why": j.missing or (j.fnmr.why if j.fnmr else ""),
+            "why": j.missing or (j.fnmr.reason if j.fnmr else ""),
         }
         for key, shown in (
             ("threshold", j.threshold),
