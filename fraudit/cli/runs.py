@@ -131,7 +131,9 @@ def show(
         return
     box, dataset = record.input_fact("embedder", "name"), record.input_fact("dataset", "name")
     typer.echo(one_line(f"{box} on {dataset}, {record.created}, {record.status}"))
-    for _, finding in record.findings():
+    for result, finding in record.findings():
+        if wanted and result.name not in wanted:
+            continue
         typer.echo(f"[{finding.severity}] {one_line(finding.text)}")
     for result in record.results:
         if wanted and result.name not in wanted:

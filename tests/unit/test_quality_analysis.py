@@ -14,6 +14,7 @@ from fraudit.analyses.quality import Params, measures
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.runner import run_plan
 from fraudit.cli.main import run
+from fraudit.errors import UsageError
 from fraudit.types import AnalysisResult
 
 BOX = "python:tests.fixtures.boxes:luma_pattern"
@@ -123,7 +124,12 @@ def test_ofiqs_table_gives_qualities(tmp_path: Path, separator: str) -> None:
 def test_wrong_parameters_are_refused_in_one_line(tmp_path: Path, params: dict[str, Any], words: str) -> None:
     vectors, subjects, noise = world(60, 4, 6)
     group = np.array(["a", "b"])[subjects % 2]
-    result = audited(tmp_path, vectors, subjects, {"good": -noise, "race": group}, **params)
+    labels = {"good": -noise, "race": group}
+    if {*params} & {"fmr", "faces"}:  # out of range whatever the set: nothing runs
+        with pytest.raises(UsageError, match=words):
+            audited(tmp_path, vectors, subjects, labels, **params)
+        return
+    result = audited(tmp_path, vectors, subjects, labels, **params)
     assert result.status == "failed"
     assert words in result.reason
     assert "\n" not in result.reason

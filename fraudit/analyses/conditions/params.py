@@ -21,3 +21,9 @@ class Params:
     enrol: tuple[str, ...] = ()
     fmr: float | None = None
     labels: int = 6
+
+    def __post_init__(self) -> None:
+        if self.fmr is not None and not 0 < self.fmr < 1:
+            raise ValueError(f"fmr: expected an FMR between 0 and 1, found {self.fmr:g}")
+        if self.labels < 1:
+            raise ValueError(f"labels: expected at least 1, found {self.labels}")

@@ -10,7 +10,7 @@ from fraudit.types import Analysis, AnalysisResult
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
-NAME, TITLE = "evidence", "Evidence: is the data what it says?"
+NAME, TITLE = "evidence", "Evidence"
 
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:

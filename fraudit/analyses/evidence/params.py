@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fraudit.errors import UsageError
-
 
 @dataclass(frozen=True)
 class Params:
@@ -29,18 +27,12 @@ class Params:
     listed: int = 20
     shown: int = 6
 
-
-def checked(params: Params) -> Params:
-    """Raises UsageError on a parameter out of range."""
-    if not params.fmrs or any(not 0 < f < 1 for f in params.fmrs):
-        raise UsageError(
-            f"evidence.fmrs: expected FMR targets between 0 and 1, found {list(params.fmrs)}",
-            "--param evidence.fmrs=0.01,0.001",
-        )
-    if not 0.9 < params.near < 1:
-        raise UsageError(f"evidence.near: expected a cosine between 0.9 and 1, found {params.near:g}")
-    if not 0 < params.nearest < 1:
-        raise UsageError(f"evidence.nearest: expected a share between 0 and 1, found {params.nearest:g}")
-    if params.listed < 1 or params.shown < 0:
-        raise UsageError("evidence.listed: expected at least 1; evidence.shown: at least 0")
-    return params
+    def __post_init__(self) -> None:
+        if not self.fmrs or any(not 0 < f < 1 for f in self.fmrs):
+            raise ValueError(f"fmrs: expected FMR targets between 0 and 1, found {list(self.fmrs)}")
+        if not 0.9 < self.near < 1:
+            raise ValueError(f"near: expected a cosine between 0.9 and 1, found {self.near:g}")
+        if not 0 < self.nearest < 1:
+            raise ValueError(f"nearest: expected a share between 0 and 1, found {self.nearest:g}")
+        if self.listed < 1 or self.shown < 0:
+            raise ValueError("listed: expected at least 1; shown: at least 0")

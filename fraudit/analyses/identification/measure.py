@@ -143,22 +143,6 @@ class Found:
     official: tuple[Official, ...] = ()
 
 
-def checked(params: Params) -> Params:
-    """Raises UsageError on a parameter out of range."""
-    if not params.targets or any(not 0 < t < 1 for t in params.targets):
-        raise UsageError(
-            f"identification.targets: expected FPIR targets between 0 and 1, found {list(params.targets)}",
-            "--param identification.targets=0.1,0.01",
-        )
-    if not params.ranks or min(params.ranks) < 1 or not params.enrolled or min(params.enrolled) < 1:
-        raise UsageError(
-            "identification.ranks and identification.enrolled: expected whole numbers of at least 1"
-        )
-    if not 0 < params.share < 1:
-        raise UsageError(f"identification.share: expected a share between 0 and 1, found {params.share:g}")
-    return params
-
-
 def vectors_of(context: AnalysisContext) -> Vectors:
     """The set's vectors; their length serves as quality where it says something. Templates are fused to one each."""
     found = context.embeddings()
@@ -210,9 +194,8 @@ def measure_searches(context: AnalysisContext, params: Params) -> Found:
     """All figures of the section.
 
     Raises:
-        InsufficientData: too few people. UsageError: a parameter out of range.
+        InsufficientData: too few people.
     """
-    params = checked(params)
     v = vectors_of(context)
     most = max(params.enrolled)
     plan = plan_searches(

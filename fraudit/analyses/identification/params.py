@@ -28,3 +28,15 @@ class Params:
     share: float = 2 / 3
     most: int = 10
     by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.targets or any(not 0 < t < 1 for t in self.targets):
+            raise ValueError(f"targets: expected FPIR targets between 0 and 1, found {list(self.targets)}")
+        if not self.ranks or min(self.ranks) < 1 or not self.enrolled or min(self.enrolled) < 1:
+            raise ValueError("ranks and enrolled: expected whole numbers of at least 1")
+        if not 0 < self.share < 1:
+            raise ValueError(f"share: expected a share between 0 and 1, found {self.share:g}")
+        if self.people < 0 or self.most < 1:
+            raise ValueError(
+                f"people: expected at least 0, most at least 1; found {self.people} and {self.most}"
+            )

@@ -33,3 +33,9 @@ class Params:
     stability: int = 1000
     cut: str = ""
     by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.fmr is not None and not 0 < self.fmr < 1:
+            raise ValueError(f"fmr: expected an FMR between 0 and 1, found {self.fmr:g}")
+        if self.faces < 1 or self.stability < 0:
+            raise ValueError("faces: expected at least 1; stability: at least 0")
