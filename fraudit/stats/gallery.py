@@ -103,20 +103,6 @@ def fuse(
     return _unit(names.astype(np.int64), _sum_rows(groups // many, means, len(names)))
 
 
-def template_people(template: ArrayLike, subject: ArrayLike) -> I64:
-    """i64[T]: the person of each template, in the order of `fuse`.
-
-    Raises:
-        DataError: a template of two people.
-    """
-    names, first, at = np.unique(np.asarray(template), return_index=True, return_inverse=True)
-    people = np.asarray(subject, np.int64)
-    if not np.array_equal(people[first][at.ravel()], people):
-        wrong = names[at.ravel()[people[first][at.ravel()] != people][0]]
-        raise DataError(f"template {wrong} shows two people; a template is of one person")
-    return people[first]
-
-
 def enrol(
     unit: NDArray[Any],
     people: ArrayLike,

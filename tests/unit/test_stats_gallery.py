@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fraudit.errors import DataError, InsufficientData, UsageError
-from fraudit.stats.gallery import enrol, fuse, plan_searches, template_people
+from fraudit.stats.gallery import enrol, fuse, plan_searches
 
 ROOT = np.sqrt(0.5)
 
@@ -35,11 +35,6 @@ def test_pictures_without_a_vector_are_left_out_of_the_template() -> None:
 def test_features_that_are_not_finite_are_refused() -> None:
     with pytest.raises(DataError, match="finite"):
         fuse(np.array([[np.nan, 1.0]]), [0], [0])
-
-
-def test_a_template_of_two_people_is_refused() -> None:
-    with pytest.raises(DataError, match="template 4 shows two people"):
-        template_people([1, 4, 4], [0, 1, 2])
 
 
 def test_mean_enrols_one_vector_and_best_all() -> None:

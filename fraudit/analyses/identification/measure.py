@@ -22,7 +22,7 @@ from fraudit.stats.growth import (
     fpir_counts,
 )
 from fraudit.stats.growth import measured as smaller_galleries
-from fraudit.stats.hubs import GroupShare, Hubs, group_shares, hubs, positives
+from fraudit.stats.hubs import GroupShare, Hubs, Positives, group_shares, hubs, positives
 from fraudit.stats.identification import Search, fpir_threshold, search
 from fraudit.stats.search_rates import SearchRate, fnir_causes, fnir_rate, fpir_causes, rates_by_group
 from fraudit.stats.search_thresholds import (
@@ -227,9 +227,10 @@ def measure_searches(context: AnalysisContext, params: Params) -> Found:
         (r, fnir_rate(judged, rank=r)) for r in sorted(set(params.ranks)) if r <= int(plan.people[1])
     )
     if main is None:
-        return Found(plan, judged, targets, None, ranks, official=official(context, params))
+        return Found(plan, judged, targets, None, ranks, official=official(context, params, v))
     dense = max((t for t in targets if t.resolved), key=lambda t: t.chosen.target)
-    found_hubs, reason = _hubs(context, judged, dense.chosen.value)
+    wrong = positives(judged, dense.chosen.value)
+    found_hubs, reason = _hubs(wrong, context.seed)
     return Found(
         plan,
         judged,
@@ -239,18 +240,18 @@ def measure_searches(context: AnalysisContext, params: Params) -> Found:
         growth=tuple(_growth(judged, dense.chosen, kind, params.people) for kind in ("fpir", "fnir")),
         hubs=found_hubs,
         hubs_reason=reason,
-        groups=tuple(_groups(context, params, judged, dense.chosen.value)),
+        groups=tuple(_groups(context, params, judged, dense.chosen.value, wrong)),
         enrolments=tuple(_enrolments(context, v, plan, params, main.chosen.target, (calibration, judged))),
-        official=official(context, params),
+        official=official(context, params, v),
     )
 
 
-def official(context: AnalysisContext, params: Params) -> tuple[Official, ...]:
+def official(context: AnalysisContext, params: Params, v: Vectors) -> tuple[Official, ...]:
     """Every gallery of a set with templates, its probes, and how the official code would count them."""
     templates = context.faces.templates
     if templates is None or templates.probes is None:
         return ()
-    v, out = vectors_of(context), []
+    out: list[Official] = []
     probes = templates.probes
     for name, rows in templates.galleries.items():
         order = rows[np.argsort(v.subjects[rows], kind="stable")]
@@ -273,9 +274,9 @@ def official(context: AnalysisContext, params: Params) -> tuple[Official, ...]:
     return tuple(out)
 
 
-def _hubs(context: AnalysisContext, judged: Search, threshold: float) -> tuple[Hubs | None, str]:
+def _hubs(found: Positives, seed: int) -> tuple[Hubs | None, str]:
     try:
-        return hubs(positives(judged, threshold), context.seed), ""
+        return hubs(found, seed), ""
     except InsufficientData as error:
         return None, error.message
 
@@ -305,9 +306,9 @@ def _person_labels(labels: np.ndarray, subjects: I64, people: I64) -> np.ndarray
     """str[K] label of each person: that of most of his or her pictures, '' where none is known or two tie."""
     out = []
     order = np.argsort(subjects, kind="stable")
-    cuts = np.searchsorted(subjects[order], np.append(people, people[-1] + 1) if len(people) else people)
-    for i, person in enumerate(people):
-        rows = order[cuts[i] : np.searchsorted(subjects[order], person, "right")]
+    first, end = (np.searchsorted(subjects[order], people, side) for side in ("left", "right"))
+    for start, stop in zip(first, end, strict=True):
+        rows = order[start:stop]
         known = labels[rows][labels[rows] != ""]
         names, counts = np.unique(known, return_counts=True)
         tied = len(counts) > 1 and np.sort(counts)[-1] == np.sort(counts)[-2]
@@ -315,24 +316,24 @@ def _person_labels(labels: np.ndarray, subjects: I64, people: I64) -> np.ndarray
     return np.array(out, dtype=np.str_)
 
 
-def _groups(context: AnalysisContext, params: Params, judged: Search, threshold: float) -> list[GroupRates]:
+def _groups(
+    context: AnalysisContext, params: Params, judged: Search, threshold: float, wrong: Positives
+) -> list[GroupRates]:
     found = []
-    subjects = context.faces.subjects
+    subjects, searchers = context.faces.subjects, np.unique(judged.searcher)
+    both = (
+        (~judged.mated, fpir_causes(judged, threshold)),
+        (judged.mated, fnir_causes(judged, threshold)),
+    )
     for attribute, labels in demographic_groups(context.faces, params.by).items():
-        searchers = np.unique(judged.searcher)
         own = dict(zip(searchers.tolist(), _person_labels(labels, subjects, searchers).tolist(), strict=True))
         of_search = np.array([own[s] for s in judged.searcher.tolist()], dtype=np.str_)
-        sides = []
-        for use, causes in (
-            (~judged.mated, fpir_causes(judged, threshold)),
-            (judged.mated, fnir_causes(judged, threshold)),
-        ):
-            sides.append(rates_by_group(causes, of_search[use]))
+        sides = [rates_by_group(causes, of_search[use]) for use, causes in both]
         entries: tuple[GroupShare, ...] = ()
         reason = ""
         try:
             entries = group_shares(
-                positives(judged, threshold),
+                wrong,
                 judged.people,
                 _person_labels(labels, subjects, judged.people),
                 context.seed,
