@@ -7,13 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.compression.params import Params
+from fraudit.analyses.compression.params import NAME, TITLE, Params
 from fraudit.types import Analysis, AnalysisResult, KeyFigure, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
-
-NAME, TITLE = "compression", "Compression"
 
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:

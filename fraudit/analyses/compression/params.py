@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NAME, TITLE = "compression", "Compression"
+
 FARS = (1e-3, 1e-2, 1e-1)
 RECONSTRUCTIONS = 2  # people, where inverting is asked for
 

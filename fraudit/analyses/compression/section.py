@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from fraudit.analyses.compression.figures import figures
 from fraudit.analyses.compression.measure import measure
-from fraudit.analyses.compression.params import RECONSTRUCTIONS, Params
+from fraudit.analyses.compression.params import NAME, RECONSTRUCTIONS, TITLE, Params
 from fraudit.analyses.compression.reconstructions import reconstructions
 from fraudit.analyses.compression.report import caveats, findings, headline, method, metrics, tables
 from fraudit.types import AnalysisResult, Gallery
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
-
-NAME, TITLE = "compression", "Compression"
 
 
 def section(context: AnalysisContext, params: Params) -> AnalysisResult:

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.conditions.params import Params
+from fraudit.analyses.conditions.params import NAME, TITLE, Params
 from fraudit.types import Analysis, AnalysisResult
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
-
-NAME, TITLE = "conditions", "Conditions"
 
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NAME, TITLE = "conditions", "Conditions"
+
 
 @dataclass(frozen=True)
 class Params:

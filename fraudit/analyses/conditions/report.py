@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fraudit.analyses.conditions.measure import FAMILY, Found, Label, cells
+from fraudit.analyses.conditions.params import NAME
 from fraudit.analyses.shared.words import interval_ends, slug
 from fraudit.formatting import fmr_words, number, percent, probability
 from fraudit.formatting import interval as interval_words
@@ -14,7 +15,6 @@ from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.intervals import LEAST_PEOPLE
 from fraudit.types import Column, Finding, Interval, Metric, Severity, Table, gravity
 
-NAME = "conditions"
 HIGH, MEDIUM = 0.20, 0.05  # lower bound of the increase of FNMR
 METHOD = (
     "Labels that vary within people, their values two by two: genuine pairs with one picture in the one condition and "

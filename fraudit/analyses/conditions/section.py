@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from fraudit.analyses.conditions.figures import figures
 from fraudit.analyses.conditions.measure import measure_conditions
-from fraudit.analyses.conditions.params import Params
-from fraudit.analyses.conditions.report import METHOD, NAME, caveats, findings, metrics, tables
+from fraudit.analyses.conditions.params import NAME, TITLE, Params
+from fraudit.analyses.conditions.report import METHOD, caveats, findings, metrics, tables
 from fraudit.types import AnalysisResult
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
-
-TITLE = "Conditions"
 
 
 def section(context: AnalysisContext, params: Params) -> AnalysisResult:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.directions.params import Params
+from fraudit.analyses.directions.params import NAME, TITLE, Params
 from fraudit.types import Analysis, AnalysisResult, Work
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def work(context: AnalysisContext, params: Params) -> Work:
 
 
 ANALYSIS = Analysis(
-    name="directions",
-    title="Directions and interpolation",
+    name=NAME,
+    title=TITLE,
     summary="directions of attributes, their angles, how far one can move before it is another person",
     order=60,
     params=Params,

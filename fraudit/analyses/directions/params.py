@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NAME, TITLE = "directions", "Directions and interpolation"
+
 PICTURED = 3  # directions, where inverting is asked for
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fraudit.analyses.directions.figures import figures
 from fraudit.analyses.directions.galleries import galleries
 from fraudit.analyses.directions.measure import picture, reach, vector_morphs, widen
-from fraudit.analyses.directions.params import PICTURED, Params
+from fraudit.analyses.directions.params import NAME, PICTURED, TITLE, Params
 from fraudit.analyses.directions.report import METHOD, caveats, findings, metrics, tables
 from fraudit.analyses.shared.attributes import require_attributes
 from fraudit.analyses.shared.reconstructions import require_inverter
@@ -77,8 +77,8 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         pictured = picture(context, params, full, use[judged & ready[use]])
     conclusions = findings(result, reaches, pictured, threshold)
     return AnalysisResult(
-        "directions",
-        "Directions and interpolation",
+        NAME,
+        TITLE,
         headline=conclusions[0].text,
         findings=tuple(conclusions),
         metrics=tuple(metrics(result, reaches, morph, pictured, reason, params, threshold.missing)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fraudit.analyses.evidence.flags import LOW_FALSE, NAMES_FALSE, Flags
-from fraudit.analyses.evidence.metrics import NAME
+from fraudit.analyses.evidence.params import NAME
 from fraudit.analyses.evidence.rates import Rates
 from fraudit.analyses.shared.words import slug
 from fraudit.formatting import fmr_words, number, percent, probability

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fraudit.analyses.evidence.flags import Flags
+from fraudit.analyses.evidence.params import NAME
 from fraudit.analyses.evidence.rates import Rates
 from fraudit.analyses.shared.words import slug
 from fraudit.formatting import fmr_words
@@ -12,7 +13,6 @@ from fraudit.stats.duplicates import NearCopies
 from fraudit.stats.intervals import clustered_rate, interval_or_reason
 from fraudit.types import Interval, Metric
 
-NAME = "evidence"
 COUNT = "a count of this set"
 EXPECTED = "an expected value under right labels, not an estimate from a sample"
 

@@ -9,9 +9,9 @@ from fraudit.analyses.evidence.figures import figures
 from fraudit.analyses.evidence.findings import caveats, findings
 from fraudit.analyses.evidence.flags import find_flags
 from fraudit.analyses.evidence.galleries import galleries
-from fraudit.analyses.evidence.metrics import NAME, metrics
+from fraudit.analyses.evidence.metrics import metrics
 from fraudit.analyses.evidence.names import person_names
-from fraudit.analyses.evidence.params import Params
+from fraudit.analyses.evidence.params import NAME, TITLE, Params
 from fraudit.analyses.evidence.rates import measure_rates
 from fraudit.analyses.evidence.tables import tables
 from fraudit.types import AnalysisResult
@@ -19,7 +19,6 @@ from fraudit.types import AnalysisResult
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
-TITLE = "Evidence"
 METHOD = (
     "A picture's label is likely wrong where the picture fits its own person no better than pictures fit strangers "
     "and another person as pictures fit their own. Two people are likely one where they are as alike as two random "

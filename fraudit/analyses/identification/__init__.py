@@ -4,15 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.identification.params import Params
+from fraudit.analyses.identification.params import NAME, TITLE, Params
 from fraudit.types import Analysis, AnalysisResult, KeyFigure
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
-
-TITLE = "Identification"
-
-NAME = "identification"
 
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:

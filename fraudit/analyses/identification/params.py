@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NAME, TITLE = "identification", "Identification"
+
 LEAST_ENROLLED = 20  # people: fewer say nothing of a search
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from fraudit.analyses.identification.measure import Enrolment, Found, GroupRates, Growth, Target
-from fraudit.analyses.identification.params import Params
+from fraudit.analyses.identification.params import NAME, Params
 from fraudit.analyses.shared.words import slug
 from fraudit.formatting import fmr_words, percent, probability
 from fraudit.formatting import interval as interval_words
@@ -13,7 +13,6 @@ from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.search_rates import SearchRate
 from fraudit.types import Better, Finding, Interval, Metric, Severity
 
-NAME = "identification"
 FNIR_HIGH, FNIR_MEDIUM, FNIR_LOW, FNIR_GOOD = 0.10, 0.02, 0.005, 0.02
 FPIR_HIGH, FPIR_MEDIUM = 3.0, 1.5
 HUB_FACTOR = 2.0

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING
 
 from fraudit.analyses.identification.figures import figures
 from fraudit.analyses.identification.measure import measure_searches
-from fraudit.analyses.identification.params import Params
-from fraudit.analyses.identification.report import METHOD, NAME, caveats, findings, metrics
+from fraudit.analyses.identification.params import NAME, TITLE, Params
+from fraudit.analyses.identification.report import METHOD, caveats, findings, metrics
 from fraudit.analyses.identification.tables import tables
 from fraudit.types import AnalysisResult
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
-
-TITLE = "Identification"
 
 
 def section(context: AnalysisContext, params: Params) -> AnalysisResult:

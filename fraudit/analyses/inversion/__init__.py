@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.inversion.params import Params
+from fraudit.analyses.inversion.params import NAME, TITLE, Params
 from fraudit.types import Analysis, AnalysisResult, KeyFigure, Work
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ def work(context: AnalysisContext, params: Params) -> Work:
 
 
 ANALYSIS = Analysis(
-    name="inversion",
-    title="Inversion risk",
+    name=NAME,
+    title=TITLE,
     summary="reconstructions from templates: who still recognises the person, at which false-match rate",
     order=70,
     params=Params,

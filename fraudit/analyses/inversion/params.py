@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+NAME, TITLE = "inversion", "Inversion risk"
+
 
 @dataclass(frozen=True, slots=True)
 class Params:

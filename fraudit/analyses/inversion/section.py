@@ -25,7 +25,7 @@ from fraudit.analyses.inversion.metrics import (
     replacement_metrics,
     sweep_metrics,
 )
-from fraudit.analyses.inversion.params import Params
+from fraudit.analyses.inversion.params import NAME, TITLE, Params
 from fraudit.analyses.inversion.perceptual import perceptual_metrics
 from fraudit.analyses.inversion.rates import attack, by_group, headline_attack
 from fraudit.analyses.inversion.report import METHOD, caveats, findings, tables
@@ -77,8 +77,8 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     ]
     conclusions = findings(attacks, chosen, groups, replacements, remembered, kin)
     return AnalysisResult(
-        "inversion",
-        "Inversion risk",
+        NAME,
+        TITLE,
         headline=conclusions[0].text,
         findings=tuple(conclusions),
         metrics=tuple(metrics),

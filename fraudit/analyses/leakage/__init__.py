@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.leakage.params import Params
+from fraudit.analyses.leakage.params import NAME, TITLE, Params
 from fraudit.types import Analysis, AnalysisResult, KeyFigure
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
 
 
 ANALYSIS = Analysis(
-    name="leakage",
-    title="Leakage",
+    name=NAME,
+    title=TITLE,
     summary="what can be read from ID vectors that is no part of identity: pose, expression, glasses, quality",
     order=50,
     params=Params,

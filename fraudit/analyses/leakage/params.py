@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from fraudit.stats.family import FAMILY_LEVEL
 
+NAME, TITLE = "leakage", "Leakage"
+
 
 @dataclass(frozen=True, slots=True)
 class Params:

@@ -9,7 +9,7 @@ import numpy as np
 
 from fraudit.analyses.leakage.figures import figures
 from fraudit.analyses.leakage.measure import choose_rows, probe_targets
-from fraudit.analyses.leakage.params import Params
+from fraudit.analyses.leakage.params import NAME, TITLE, Params
 from fraudit.analyses.leakage.report import caveats, findings, headline, method, metrics, table
 from fraudit.analyses.leakage.targets import (
     MIN_FACES,
@@ -49,8 +49,8 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     ranked = sorted(probes, key=lambda p: p.selectivity.value, reverse=True)
     conclusions = findings(params, ranked)
     return AnalysisResult(
-        "leakage",
-        "Leakage",
+        NAME,
+        TITLE,
         headline=headline(conclusions),
         findings=tuple(conclusions),
         metrics=tuple(metrics(ranked)),

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.quality.params import Params
+from fraudit.analyses.quality.params import NAME, TITLE, Params
 from fraudit.types import Analysis, AnalysisResult, KeyFigure, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
-
-NAME, TITLE = "quality", "Quality"
 
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from fraudit.analyses.quality.measure import FAMILY, Found
+from fraudit.analyses.quality.params import NAME
 from fraudit.analyses.shared.words import interval_ends, slug
 from fraudit.formatting import fmr_words, number, percent, probability
 from fraudit.formatting import interval as interval_words
@@ -15,7 +16,6 @@ from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.rates import GroupRate
 from fraudit.types import Better, Column, Finding, Interval, Metric, Table
 
-NAME = "quality"
 TOLD = (0.05, 0.10, 0.20)  # shares discarded that have metrics of their own
 METHOD = (
     "Error-versus-discard characteristic (Grother and Tabassi 2007; ISO/IEC 29794-1): FNMR at one threshold, chosen on "

@@ -7,14 +7,12 @@ from typing import TYPE_CHECKING
 
 from fraudit.analyses.quality.figures import figures
 from fraudit.analyses.quality.measure import measure_quality
-from fraudit.analyses.quality.params import Params
-from fraudit.analyses.quality.report import METHOD, NAME, caveats, findings, metrics, tables
+from fraudit.analyses.quality.params import NAME, TITLE, Params
+from fraudit.analyses.quality.report import METHOD, caveats, findings, metrics, tables
 from fraudit.types import AnalysisResult
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
-
-TITLE = "Quality"
 
 
 def section(context: AnalysisContext, params: Params) -> AnalysisResult:
