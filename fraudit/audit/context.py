@@ -46,6 +46,7 @@ class AnalysisContext:
         scores: scores of pairs by the black box under audit, whether it gives vectors or only compares.
         embedder: the black box under audit, where it gives vectors.
         judges: independent embedders, maybe none.
+        other: a second model that is compared with the audited one, or None.
         inverter: a trained inverter of `embedder`, or None.
         inverter_missing: why there is no inverter.
         store: artifacts by content.
@@ -66,6 +67,7 @@ class AnalysisContext:
         run_dir: Path,
         locate: Locator | None = None,
         judges: Sequence[EmbedderRuntime] = (),
+        other: EmbedderRuntime | None = None,
         inverter: Inverter | None = None,
         inverter_missing: str = "no inverter was given",
         say: Callable[[str], None] | None = None,
@@ -80,6 +82,7 @@ class AnalysisContext:
         self.store = store
         self.run_dir = run_dir
         self.judges = tuple(judges)
+        self.other = other
         self.inverter = inverter
         self.inverter_missing = inverter_missing
         self.seed = plan.seed

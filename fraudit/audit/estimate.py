@@ -135,7 +135,7 @@ def estimate(plan: AuditPlan) -> Estimate:
     skipped: dict[str, str] = {}
     for analysis in analyses:
         why = unmet(analysis, context)
-        if "judge" in analysis.needs and plan.judges:
+        if ("judge" in analysis.needs and plan.judges) or ("other" in analysis.needs and plan.other):
             why = ""
         params = build_params(analysis.params, plan.params.get(analysis.name, {}), analysis.name)
         try:

@@ -41,10 +41,17 @@ def choose_analyses(plan: AuditPlan, *tables: str) -> list[Analysis]:
     for name in (*plan.only, *plan.skip, *plan.params):
         if name not in (*known, *tables):
             raise UsageError(f"unknown analysis '{name}'", f"{suggest(name, known)}known: {', '.join(known)}")
-    wanted = [n for n in (plan.only or known) if n not in plan.skip]
+    left = [ANALYSES.get(n) for n in (plan.only or known) if n not in plan.skip]
+    wanted = [a for a in left if not a.on_request or _requested(a, plan)]
     if not wanted:
         raise UsageError("no analysis is left to run", "loosen --only or --skip")
-    return sorted((ANALYSES.get(name) for name in wanted), key=lambda a: (a.order, a.name))
+    return sorted(wanted, key=lambda a: (a.order, a.name))
+
+
+def _requested(analysis: Analysis, plan: AuditPlan) -> bool:
+    """Whether the plan asks for an analysis that runs on request alone."""
+    named = analysis.name in plan.only or analysis.name in plan.params
+    return named or ("other" in analysis.needs and plan.other is not None)
 
 
 def execute(
@@ -162,6 +169,7 @@ def unmet(analysis: Analysis, context: AnalysisContext) -> str:
         "landmarks": "",
         "inverter": "" if context.inverter else context.inverter_missing,
         "judge": "" if context.judges else "no independent judge was given (--judge)",
+        "other": "" if context.other else "no second model was given (--other)",
         "vectors": "" if context.scores.vectors else NEEDS_VECTORS,
         "pictures": context.no_pictures,
     }

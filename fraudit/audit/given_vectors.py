@@ -3,42 +3,29 @@
 from __future__ import annotations
 
 import contextlib
-import posixpath
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from fraudit.audit.execute import choose_analyses, unmet
+from fraudit.audit.matching import Matched, match
+from fraudit.audit.other import stored_model, vectors_file
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.runner import read_faces
 from fraudit.audit.stored_vectors import StoredVectors, run_stored, stored_context
-from fraudit.errors import DataError, FrauditError
+from fraudit.errors import FrauditError, UsageError
 from fraudit.faces.detect import Locator
 from fraudit.faces.limiting import first_people
-from fraudit.faces.pairing import Finder, composed
-from fraudit.files.vectors import GivenVectors, read_given
+from fraudit.files.vectors import read_given
 from fraudit.progress import Reporter, silent
 from fraudit.report.record import RunRecord
-from fraudit.types import F32, Bool, FaceSet
+from fraudit.types import FaceSet
 
-ABSENT = "the file has no vector of this picture"
 NO_MODEL = (
     "there are vectors and no model that could be shown pictures: audit the model itself for this analysis"
 )
 NO_INVERTER = "there are vectors and no model that could judge what an inverter makes of them"
 SHOWN = 3  # ids in a message
-
-
-@dataclass(frozen=True, slots=True)
-class Matched:
-    """Vectors in the order of a set's faces: f32[N,D], bool[N], N reasons; ids of the file that name no picture."""
-
-    vectors: F32
-    ok: Bool
-    reasons: tuple[str, ...]
-    unknown: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,63 +38,12 @@ class GivenAudit:
     model: StoredVectors
     unknown: tuple[str, ...]
     locate: Locator | None
+    other: StoredVectors | None = None
 
     @property
     def stated(self) -> dict[str, Any]:
         """The plan as the record states it."""
         return {**self.plan.as_dict(), "vectors": str(self.file)}
-
-
-def match(given: GivenVectors, faces: FaceSet, file: Path) -> Matched:
-    """Bring vectors into the order of a set's faces.
-
-    An id is a picture's path in the set, the end of it, or a longer path that ends in it; another ending is allowed.
-
-    Raises:
-        DataError: no id names a picture, or two name one.
-    """
-    finder, names = Finder(faces.ids), [_bare(name) for name in faces.ids]
-    rows = np.full(len(faces), -1, np.int64)
-    unknown = []
-    for row, name in enumerate(given.ids):
-        at = finder.find(name)
-        if at is None or not _ends_alike(_bare(name), names[at]):
-            unknown.append(name)
-        elif rows[at] >= 0:
-            raise DataError(
-                f"{file}: the ids '{given.ids[rows[at]]}' and '{name}' both name the picture '{faces.ids[at]}'",
-                "give every picture one vector, under its path in the set",
-            )
-        else:
-            rows[at] = row
-    if (rows < 0).all():
-        raise DataError(
-            f"{file}: none of its {len(given.ids):,} ids names a picture of '{faces.name}': its first is "
-            f"'{given.ids[0]}', the set's is '{faces.ids[0]}'",
-            "ids are paths in the set (docs/formats.md); fraudit datasets and fraudit sheet show how a set is read",
-        )
-    held = rows >= 0
-    vectors = np.where(held[:, None], given.vectors[rows], 0).astype(np.float32)
-    reasons = tuple(given.reasons[row] if row >= 0 else ABSENT for row in rows)
-    return Matched(vectors, held & given.ok[rows], reasons, tuple(unknown))
-
-
-def _bare(name: str) -> str:
-    return posixpath.splitext(composed(name))[0]
-
-
-def _ends_alike(one: str, other: str) -> bool:
-    """Whether one path is the other, or the end of it."""
-    return one == other or one.endswith(f"/{other}") or other.endswith(f"/{one}")
-
-
-def name_of(file: Path) -> str:
-    """The model's name: that of the run beside the file, else the file's or its folder's."""
-    with contextlib.suppress(FrauditError):
-        box = RunRecord.load(file.parent).inputs.get("embedder")
-        if isinstance(box, dict) and box.get("name"):
-            return str(box["name"])
-    return file.stem if file.stem != "vectors" else file.resolve().parent.name or file.stem
 
 
 def prepare_given(plan: AuditPlan, file: Path, reporter: Reporter | None = None) -> GivenAudit:
@@ -118,6 +54,12 @@ def prepare_given(plan: AuditPlan, file: Path, reporter: Reporter | None = None)
     """
     report = reporter or silent()
     choose_analyses(plan)
+    second = None if plan.other is None else vectors_file(plan.other)
+    if plan.other is not None and second is None:
+        raise UsageError(
+            f"--other {plan.other} does not go with --vectors: expected stored vectors, found a model",
+            "name a run folder or a .npz of vectors of the same pictures",
+        )
     given = read_given(file)
     faces = read_faces(replace(plan, limit=None), report)
     found = match(given, faces, file)
@@ -143,7 +85,8 @@ def prepare_given(plan: AuditPlan, file: Path, reporter: Reporter | None = None)
     if kept.landmarks is None:
         with contextlib.suppress(FrauditError):  # only what reads faces from pictures misses it, and says so
             locate = Locator(plan.detector or "", plan.several_faces)
-    return GivenAudit(plan, file, replace(kept, left_out=left_out), model, found.unknown, locate)
+    other = None if second is None else stored_model(second, kept)
+    return GivenAudit(plan, file, replace(kept, left_out=left_out), model, found.unknown, locate, other)
 
 
 def run_given(
@@ -161,6 +104,7 @@ def run_given(
         run_dir,
         audit.stated,
         locate=audit.locate,
+        other=audit.other,
         command=audit.plan.command("--vectors", str(audit.file)),
         overwrite=overwrite,
         reporter=reporter,
@@ -169,5 +113,5 @@ def run_given(
 
 def expected(audit: GivenAudit) -> dict[str, str]:
     """Analysis -> '' where it runs, else why not, as far as that is known beforehand."""
-    context = stored_context(audit.plan, audit.faces, audit.model, Path(), silent())
+    context = stored_context(audit.plan, audit.faces, audit.model, Path(), silent(), other=audit.other)
     return {analysis.name: unmet(analysis, context) for analysis in choose_analyses(audit.plan)}

@@ -29,6 +29,7 @@ def inputs(context: AnalysisContext) -> dict[str, Any]:
         "dataset": {**_dataset(context, finder), **acquired, **stated},
         "embedder": _embedder(context.embedder),
         "judges": [_embedder(judge) for judge in context.judges],
+        **({"other": _embedder(context.other)} if context.other else {}),
         "inverter": _inverter(context),
     }
 

@@ -32,6 +32,8 @@ class AuditPlan:
         detector: name of the face detector, or None for the best present.
         several_faces: which face is taken where a picture shows several.
         judges: independent embedders for inversion, each a name, card or `python:` target.
+        other: a second model for the analyses that compare two: as `embedder`, or a run folder or `.npz` of vectors.
+        other_weights: its weights file.
         inverter: `auto` (the bundled one where it fits), `none`, or a path.
         pictures: `auto` shows pictures only of sets that show nobody, `none` never, `all` always.
         limit: audit only a part of the people of the set, up to this many pictures.
@@ -51,6 +53,8 @@ class AuditPlan:
     detector: str | None = None
     several_faces: str = "most_central"
     judges: tuple[str, ...] = ()
+    other: str | None = None
+    other_weights: str | None = None
     inverter: str = "auto"
     pictures: str = "auto"
     limit: int | None = None
@@ -86,6 +90,8 @@ class AuditPlan:
         plain = {f.name: f.default for f in dataclasses.fields(self)}
         for name in (
             "weights",
+            "other",
+            "other_weights",
             "seed",
             "max_faces",
             "detector",

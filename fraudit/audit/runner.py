@@ -10,6 +10,7 @@ from fraudit.audit.context import AnalysisContext
 from fraudit.audit.distinct import require_distinct
 from fraudit.audit.execute import choose_analyses, execute, tell_reading
 from fraudit.audit.inputs import inputs
+from fraudit.audit.other import open_other
 from fraudit.audit.plan import AuditPlan, build_params
 from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
@@ -46,7 +47,8 @@ def run_plan(
             return box
 
         runtime, judges = opened(plan.embedder, plan.weights), [opened(name) for name in plan.judges]
-        for box in (runtime, *judges):
+        other = open_other(plan, faces, opened)
+        for box in (runtime, *judges, *((other,) if other else ())):
             for note in box.loaded.notes:
                 report.say(f"note: {note}")
         for judge in judges:
@@ -64,6 +66,7 @@ def run_plan(
             run_dir=run_dir,
             locate=locate,
             judges=judges,
+            other=other,
             inverter=inverter,
             inverter_missing=inverter_missing,
             say=report.say,

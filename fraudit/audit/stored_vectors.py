@@ -168,6 +168,7 @@ def run_stored(
     stated: Mapping[str, Any],
     *,
     locate: Locator | None = None,
+    other: StoredVectors | None = None,
     command: str = "",
     overwrite: bool = False,
     reporter: Reporter | None = None,
@@ -181,7 +182,7 @@ def run_stored(
     """
     told = reporter or silent()
     chosen = [(a, build_params(a.params, plan.params.get(a.name, {}), a.name)) for a in choose_analyses(plan)]
-    context = stored_context(plan, faces, model, run_dir, told, locate)
+    context = stored_context(plan, faces, model, run_dir, told, locate, other)
     return execute(
         context,
         chosen,
@@ -202,6 +203,7 @@ def stored_context(
     run_dir: Path,
     reporter: Reporter,
     locate: Locator | None = None,
+    other: StoredVectors | None = None,
 ) -> AnalysisContext:
     """The context of analyses over stored vectors. Raises DataError, UsageError where they do not fit the faces."""
     if model.vectors.shape[0] != len(faces) or len(model.ok) != len(faces):
@@ -215,6 +217,7 @@ def stored_context(
         run_dir=run_dir,
         no_pictures=model.unasked,
         locate=locate,
+        other=other,  # type: ignore[arg-type]
         inverter_missing=model.no_inverter,
         say=reporter.say,
         show_progress=reporter.progress,

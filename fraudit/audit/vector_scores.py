@@ -56,7 +56,8 @@ class VectorScores:
 
     @property
     def queries(self) -> int:
-        return sum(box.queries for box in (self.context.embedder, *self.context.judges))
+        second = () if self.context.other is None else (self.context.other,)
+        return sum(box.queries for box in (self.context.embedder, *self.context.judges, *second))
 
     def of(self, analysis: str) -> VectorScores:
         return self

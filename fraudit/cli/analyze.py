@@ -50,6 +50,10 @@ def analyze(
     judge: Annotated[
         list[str] | None, typer.Option(help="Independent embedder that judges inversions.")
     ] = None,
+    other: Annotated[
+        str | None, typer.Option(help="A second model to compare with: as --embedder, a run folder or .npz.")
+    ] = None,
+    other_weights: Annotated[Path | None, typer.Option(help="The second model's weights file.")] = None,
     inverter: Annotated[str | None, typer.Option(help="auto, linear, id3pm, none, or a folder.")] = None,
     detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
     several_faces: Annotated[str | None, typer.Option(help="most_central, largest or highest_score.")] = None,
@@ -89,6 +93,8 @@ def analyze(
         "skip": split(skip) or None,
         "params": with_shortcuts(parse_params(param or []), quality, enrol) or None,
         "judges": tuple(judge) if judge else None,
+        "other": other,
+        "other_weights": str(other_weights) if other_weights else None,
         "inverter": inverter,
         "detector": detector,
         "several_faces": several_faces,

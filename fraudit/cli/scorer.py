@@ -36,7 +36,7 @@ def analyze_scorer(
     from fraudit.progress.console import Line
     from fraudit.report.render import render
 
-    for key in ("embedder", "weights", "judges", "inverter", "max_faces"):
+    for key in ("embedder", "weights", "judges", "other", "other_weights", "inverter", "max_faces"):
         if key in given:
             raise UsageError(
                 f"--{key.replace('_', '-')} does not go with --scorer", "a scorer gives no vectors"

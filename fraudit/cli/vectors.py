@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-NOT_TOGETHER = ("embedder", "weights", "judges", "inverter", "pictures")
+NOT_TOGETHER = ("embedder", "weights", "judges", "other_weights", "inverter", "pictures")
 
 
 def analyze_vectors(
@@ -30,7 +30,8 @@ def analyze_vectors(
         UsageError: an option that goes with a model alone.
     """
     from fraudit.audit.folders import default_run_dir, unreported
-    from fraudit.audit.given_vectors import expected, name_of, prepare_given, run_given
+    from fraudit.audit.given_vectors import expected, prepare_given, run_given
+    from fraudit.audit.matching import name_of
     from fraudit.audit.plan import plan_from_toml, plan_from_values
     from fraudit.cli.outcome import tell
     from fraudit.errors import UsageError

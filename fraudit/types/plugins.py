@@ -11,7 +11,9 @@ from fraudit.errors import PluginError, suggest
 from fraudit.types.boxes import EmbedderSpec, Inverter, LoadedEmbedder
 from fraudit.types.results import AnalysisResult
 
-Need = Literal["identities", "attributes", "landmarks", "pairs", "inverter", "judge", "vectors", "pictures"]
+Need = Literal[
+    "identities", "attributes", "landmarks", "pairs", "inverter", "judge", "other", "vectors", "pictures"
+]
 NEEDS: tuple[str, ...] = get_args(Need)
 
 
@@ -77,6 +79,8 @@ class Analysis:
             that differ in them can be compared.
         from_vectors: its figures follow from the vectors of clean pictures: the same vectors give the same figures.
         work: (context, params) -> Work, what it asks beyond one vector a face; None: nothing.
+        on_request: part of an audit only where it is asked for: `--only` or one of its parameters names it, or it needs
+            a second model and `--other` gives one. Elsewhere the report does not mention it.
         comparison: `module:name` of its `fraudit.compare.hooks.Comparison`, imported where runs are compared; '' for
             an analysis that says nothing more about that.
     Raises:
@@ -96,6 +100,7 @@ class Analysis:
     from_vectors: bool = False
     work: Callable[[Any, Any], Work] | None = None
     comparison: str = ""
+    on_request: bool = False
     asks: Asks | None = None
 
     def __post_init__(self) -> None:

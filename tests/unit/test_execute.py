@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fraudit.audit.asking import Questions
-from fraudit.audit.execute import exit_code
+from fraudit.audit.execute import choose_analyses, exit_code
 from fraudit.audit.pair_scores import NEEDS_VECTORS
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.runner import run_plan
@@ -293,3 +293,56 @@ def test_a_parameter_of_asking_belongs_to_the_analysis_that_reads_it(
     with pytest.raises(UsageError, match="has no attribute 'shoe'"):
         budget(("bias",), by="shoe")
     assert boxes.closed == ["scorer"] * 5
+
+
+def chosen(**options: Any) -> list[str]:
+    return [a.name for a in choose_analyses(AuditPlan("luma-box", **options))]
+
+
+def test_an_analysis_on_request_is_part_of_an_audit_only_where_it_is_asked_for(
+    plugin: Callable[..., str],
+) -> None:
+    def run(context: Any, params: Any) -> AnalysisResult:
+        return AnalysisResult("toy", "toy", "done")
+
+    name, two = plugin(run, on_request=True), plugin(run, on_request=True, needs=("other",))
+    assert not {name, two} & set(chosen())
+    assert name in chosen(only=(name,))
+    assert name in chosen(params={name: {"level": 1}})
+    assert two not in chosen(params={name: {}})
+    assert {two} == {name, two} & set(chosen(other="luma-judge"))
+    assert two not in chosen(other="luma-judge", skip=(two,))
+
+
+@pytest.mark.parametrize("stored", [False, True])
+def test_the_second_model_answers_for_the_same_faces_and_is_closed(
+    stored: bool, boxes: Boxes, plugin: Callable[..., str], manifest: Path, tmp_path: Path
+) -> None:
+    seen: list[np.ndarray] = []
+
+    def run(context: Any, params: Any) -> AnalysisResult:
+        seen.append(context.embeddings(context.other).vectors)
+        return AnalysisResult("toy", "toy", "done")
+
+    name = plugin(run, needs=("other",), on_request=True, asks=None)
+    first = audit("embedder", manifest, tmp_path / "first", ("verification",))
+    boxes.closed.clear()
+    other = str(tmp_path / "first") if stored else "luma-judge"
+    plan = AuditPlan("luma-box", str(manifest), only=(name,), pictures="none", other=other)
+    record = run_plan(plan, tmp_path / "run")
+    assert [r.status for r in record.results] == ["done"]
+    assert record.inputs["other"]["name"] == ("luma-box" if stored else "luma-judge")
+    assert f"--other {other}" in plan.command()
+    assert boxes.closed == (["embedder"] if stored else ["judge", "embedder"])
+    if stored:
+        kept = np.load(tmp_path / "first" / "vectors.npz")["vectors"]
+        np.testing.assert_allclose(seen[0], kept, atol=1e-3)
+    assert "other" not in first.inputs
+
+
+def test_a_second_model_that_is_not_there(boxes: Boxes, manifest: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=r"holds no vectors\.npz"):
+        run_plan(AuditPlan("luma-box", str(manifest), other=str(tmp_path / "empty")), tmp_path / "run")
+    with pytest.raises(UsageError, match="goes with --other"):
+        run_plan(AuditPlan("luma-box", str(manifest), other_weights="w.onnx"), tmp_path / "run")

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fraudit.audit.given_vectors import ABSENT, NO_INVERTER, NO_MODEL, match
+from fraudit.audit.given_vectors import NO_INVERTER, NO_MODEL
+from fraudit.audit.matching import ABSENT, match
 from fraudit.cli.main import run
 from fraudit.errors import DataError
 from fraudit.faces.readers import LANDMARK_COLUMNS
