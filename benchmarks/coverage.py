@@ -27,9 +27,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.worlds import KINDS, World, make
 from fraudit.errors import InsufficientData
-from fraudit.stats.intervals import wilson
 from fraudit.stats.pairs import genuine_pairs, impostor_histogram, pair_cosines
 from fraudit.types import AnalysisResult, Metric
+from tests.fixtures.wilson import wilson
 
 GRID = np.linspace(-1, 1, 2001)
 # Groups are equal in these worlds: what their summaries are then. A mean over worlds would be that of noise.

@@ -19,7 +19,6 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.audit.stored_vectors import derived_run
 from fraudit.compare.baseline import freeze, read_side, thaw
 from fraudit.compare.gate.judging import run_gate
 from fraudit.compare.gate.output import as_dict
@@ -27,6 +26,7 @@ from fraudit.compare.gate.rules import parse_rules
 from fraudit.compare.sides import run_side
 from fraudit.files.vectors import read_vectors
 from fraudit.stats.calibration import calibration_half
+from tests.fixtures.derived_run import derived_run
 
 RULES = parse_rules(
     {

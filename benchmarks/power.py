@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.worlds import KINDS
-from fraudit.stats.intervals import wilson
+from tests.fixtures.wilson import wilson
 
 
 def share(hits: int, n: int) -> dict[str, float | int | list[float]]:

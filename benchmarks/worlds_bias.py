@@ -23,11 +23,11 @@ from fraudit.audit.vector_scores import genuine_rates
 from fraudit.stats.fairness import worst_over_best
 from fraudit.stats.family import BIAS_LEVEL
 from fraudit.stats.groups import impostor_rates
-from fraudit.stats.intervals import wilson
 from fraudit.stats.pairs import genuine_pairs, pair_cosines
 from fraudit.stats.rates import GroupRate
 from fraudit.stats.summaries import summary_intervals
 from tests.fixtures.contexts import vectors_context
+from tests.fixtures.wilson import wilson
 
 STATED_SHARE = BIAS_LEVEL  # Holm, over all attributes, groups and rates of a run
 THRESHOLD = 0.2902  # of the hard worlds at FMR 1e-2, over 8 worlds of 300 people with 4 pictures each

@@ -24,8 +24,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.worlds import KINDS, Kind, World, make
 from benchmarks.worlds_quality import split_people, swapped_labels
 from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
-from fraudit.stats.intervals import wilson
 from fraudit.types import F32, I64, AnalysisResult
+from tests.fixtures.wilson import wilson
 
 NOISES = (0.7, 1.0)
 DIM = 128

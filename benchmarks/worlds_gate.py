@@ -34,10 +34,11 @@ from fraudit.files.vectors import Vectors
 from fraudit.scores import ScoreSet
 from fraudit.stats import verification as v
 from fraudit.stats.folds import fold_accuracy
-from fraudit.stats.intervals import PairClusters, interval_or_reason, wilson
+from fraudit.stats.intervals import PairClusters, interval_or_reason
 from fraudit.stats.operating import ScoredPairs
 from fraudit.stats.pairs import make_pairs, pair_cosines
 from fraudit.types import Interval, Metric
+from tests.fixtures.wilson import wilson
 
 STATED_SHARE = 0.05
 OWN = 0.25  # norm of each model's own noise, relative to the person's direction

@@ -27,10 +27,10 @@ from fraudit.errors import InsufficientData
 from fraudit.stats.gallery import Rule, SearchPlan, enrol, plan_searches
 from fraudit.stats.growth import Counts, back_test, expected, extrapolate, fnir_counts, fpir_counts, measured
 from fraudit.stats.identification import Search, fpir_threshold, search
-from fraudit.stats.intervals import wilson
 from fraudit.stats.search_rates import fnir_rate, fpir_rate
 from fraudit.stats.search_thresholds import choose, compare_rules, fnir_at_target, fpir_at_target
 from fraudit.types import F64, I64, Interval
+from tests.fixtures.wilson import wilson
 
 HUB, HUB_SPREAD = 0.30, 0.7  # median loading on the direction that all share; spread of its logarithm
 GRID = np.linspace(-0.5, 1, 1501)

@@ -13,6 +13,7 @@ from fraudit.errors import FrauditError
 from fraudit.policy import Policy
 from fraudit.types import (
     ARCFACE_112,
+    F32,
     Analysis,
     AnalysisResult,
     Column,
@@ -36,6 +37,8 @@ from fraudit.types import (
 )
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from fraudit.embedding.runtime import EmbedderRuntime
     from fraudit.progress import Reporter
     from fraudit.report.run import Run
@@ -65,6 +68,7 @@ __all__ = [
     "Preprocess",
     "Table",
     "audit",
+    "audit_vectors",
     "open_inverter",
     "open_run",
 ]
@@ -160,6 +164,65 @@ def open_inverter(
     if found is None:
         raise ArtifactError(reason)
     return found, box
+
+
+def audit_vectors(
+    vectors: F32,
+    subjects: Sequence[Any] | NDArray[Any],
+    *,
+    name: str = "vectors",
+    dataset: str = "vectors",
+    attributes: Mapping[str, Sequence[Any] | NDArray[Any]] | None = None,
+    only: Sequence[str] = (),
+    params: Mapping[str, Mapping[str, Any]] | None = None,
+    out: str | Path | None = None,
+    overwrite: bool = False,
+    seed: int = 0,
+) -> Run:
+    """Audit ID vectors that exist already; `fraudit analyze --vectors` does the same from files.
+
+    Args:
+        vectors: f32[N,D], any length; a row of zeros is a picture without a vector.
+        subjects: N names or numbers of people, equal where two pictures show one person.
+        name, dataset: of the model and of the pictures, for the report.
+        attributes: name -> N values, such as the demographic group.
+        only: analyses by name; by default those that follow from vectors alone.
+        params, out, overwrite, seed: as in `audit`.
+    Raises:
+        DataError: the lengths differ, or a vector is not finite. UsageError: unknown analysis or parameter.
+    """
+    import tempfile
+
+    import numpy as np
+
+    from fraudit.threads import settle
+
+    settle()
+    from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
+    from fraudit.errors import DataError
+    from fraudit.report.run import Run
+
+    rows = np.asarray(vectors, np.float32)
+    if rows.ndim != 2 or len(rows) != len(subjects) or not rows.size:
+        raise DataError(
+            f"vectors: expected f32[N,D] of {len(subjects):,} pictures, found {list(rows.shape)}",
+            "give one row and one subject a picture",
+        )
+    if not np.isfinite(rows).all():
+        bad = int(np.flatnonzero(~np.isfinite(rows).all(axis=1))[0])
+        raise DataError(f"vectors: row {bad} is not finite", "a row of zeros says that there is no vector")
+    known = {key: np.asarray(values) for key, values in (attributes or {}).items()}
+    for key, values in known.items():
+        if len(values) != len(rows):
+            raise DataError(f"attributes: '{key}' has {len(values):,} values, expected {len(rows):,}")
+    people = np.unique(np.asarray(subjects), return_inverse=True)[1].astype(np.int64)
+    faces = faces_of(dataset, [f"{at:06d}" for at in range(len(rows))], people, known)
+    model = StoredVectors(name, rows, np.abs(rows).sum(axis=1) > 0)
+    folder = Path(out) if out else Path(tempfile.mkdtemp(prefix="fraudit-"))
+    made = run_vectors(
+        faces, model, folder, only=tuple(only) or None, params=params, seed=seed, overwrite=overwrite
+    )
+    return Run(made, folder)
 
 
 def open_run(folder: str | Path) -> Run:

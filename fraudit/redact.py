@@ -123,10 +123,6 @@ class Secrets:
             place = at = end
         return "".join([*out, text[place:]]) if out else text
 
-    def clear(self) -> None:
-        """Forget all, for tests."""
-        self.__init__()  # type: ignore[misc]
-
 
 def _decoded(secret: str) -> list[str]:
     found = [secret.partition(":")[2]] if ":" in secret else []
@@ -141,7 +137,6 @@ def _decoded(secret: str) -> list[str]:
 _SECRETS = Secrets()
 remember = _SECRETS.remember
 redact = _SECRETS.redact
-forget = _SECRETS.clear
 
 
 def redact_all(value: Any) -> Any:

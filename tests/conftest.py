@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fraudit.redact import forget
+from tests.fixtures.known_secrets import forget
 
 ROOT = Path(__file__).resolve().parent.parent
 

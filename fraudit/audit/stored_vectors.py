@@ -10,7 +10,7 @@ import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +25,10 @@ from fraudit.audit.plan import AuditPlan, build_params
 from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.detect import Locator
 from fraudit.files.store import Store
-from fraudit.files.vectors import NO_VECTOR, read_vectors
+from fraudit.files.vectors import NO_VECTOR
 from fraudit.plugins import ANALYSES
 from fraudit.progress import Reporter, silent
 from fraudit.report.record import RunRecord
-from fraudit.scores import read_run_scores
 from fraudit.types import (
     ARCFACE_112,
     F32,
@@ -222,47 +221,3 @@ def stored_context(
         say=reporter.say,
         show_progress=reporter.progress,
     )
-
-
-def derived_run(
-    source: Path, name: str, vectors: F32, run_dir: Path, *, overwrite: bool = False
-) -> RunRecord:
-    """The run `source` again with other vectors of the same faces, such as compressed ones.
-
-    Pairs, seed and provenance of the data are those of `source`, so that the two runs can be compared.
-    """
-    record = RunRecord.load(source)
-    stored = read_vectors(source / "vectors.npz")
-    data, pairs = record.inputs["dataset"], None
-    identified = bool(data.get("identified", True))
-    if data.get("protocol_pairs") is not None or (not identified and (source / "scores.csv").is_file()):
-        scores = read_run_scores(source / "scores.csv")
-        order = np.argsort(stored.ids)
-        left, right = (
-            order[np.searchsorted(stored.ids, side, sorter=order)] for side in (scores.left, scores.right)
-        )
-        fold = scores.fold if scores.fold is not None else np.zeros(len(scores), np.int64)
-        pairs = PairList(left, right, scores.same, fold)
-    faces = faces_of(
-        data["name"],
-        [str(i) for i in stored.ids],
-        stored.subjects,
-        stored.attributes,
-        pairs,
-        identified,
-    )
-    done = [r.name for r in record.results if r.status == "done" and r.name in from_vectors()]
-    made = run_vectors(
-        faces,
-        StoredVectors(name, np.asarray(vectors, np.float32), stored.ok),
-        run_dir,
-        only=done,
-        params=record.plan.get("params") or {},
-        seed=int(record.plan.get("seed") or 0),
-        overwrite=overwrite,
-        distinct=bool(record.plan.get("distinct", False)),
-    )
-    same = {**made.plan, "limit": record.plan.get("limit")}
-    made = replace(made, plan=same, inputs={**made.inputs, "dataset": data})
-    made.save(run_dir)
-    return made

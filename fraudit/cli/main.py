@@ -26,6 +26,7 @@ TOPICS = (
     "embedders",
     "weights",
     "datasets",
+    "corruptions",
     "embed",
     "scores",
     "pca",

@@ -7,8 +7,6 @@ two dimensions, where the rotation needs no singular value decomposition.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
@@ -102,17 +100,6 @@ def as_shown(picture: U8, landmarks: F32, preprocess: Preprocess) -> U8:
     if preprocess.whole:
         return fitted(picture, preprocess.size)
     return align(picture, landmarks, preprocess.size, preprocess.template)
-
-
-def align_batch(
-    images: Sequence[U8], landmarks: F32, size: tuple[int, int], template: F32
-) -> tuple[U8, Bool]:
-    """(u8[N,h,w,3], ok bool[N]) of N pictures and f32[N,5,2]; rows that cannot be aligned are black."""
-    matrices, good = similarity_transforms(np.asarray(landmarks).reshape(len(images), -1, 2), template)
-    crops = np.zeros((len(images), *size, 3), np.uint8)
-    for row in map(int, np.flatnonzero(good)):
-        crops[row] = _warp(images[row], matrices[row], size)
-    return crops, good
 
 
 def _warp(image: U8, matrix: F64, size: tuple[int, int]) -> U8:

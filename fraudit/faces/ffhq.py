@@ -8,7 +8,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from fraudit.errors import DataError
 from fraudit.faces.draft import Draft
-from fraudit.faces.members import Members, open_members
+from fraudit.faces.members import Members
 from fraudit.faces.picking import picked
 from fraudit.faces.readers import age_groups
 from fraudit.types import F64
@@ -32,11 +31,7 @@ FACIAL_HAIR = ("facial_hair_moustache", "facial_hair_beard", "facial_hair_sidebu
 HAIR_COLOURS = ("brown", "black", "blond", "red", "gray", "other")
 HAIR = ("hair_bald", "hair_invisible", *(f"hair_{colour}" for colour in HAIR_COLOURS))
 
-SET1 = (*EMOTION, *POSE)
-SET2 = (*SET1, "glasses", *MAKEUP, *OCCLUSION)
-SET3 = (*SET2, "age", *FACIAL_HAIR, *HAIR, "gender_male")
-ATTRIBUTE_SETS: dict[str, tuple[str, ...]] = {"set1": SET1, "set2": SET2, "set3": SET3}
-COLUMNS = SET3
+COLUMNS = (*EMOTION, *POSE, "glasses", *MAKEUP, *OCCLUSION, "age", *FACIAL_HAIR, *HAIR, "gender_male")
 MAX_JSON_BYTES = 1024 * 1024
 LICENCE = "CC BY-NC-SA 4.0; every picture keeps its own licence"
 _NUMBERED = re.compile(r"\d{5}")
@@ -75,7 +70,7 @@ def read_ffhq(members: Members) -> Draft:
             f"{members.path}: two pictures have the number {twice}",
             "pass a folder with one version of the pictures and its metadata",
         )
-    features = _features(members, str(members.path), _metadata(members))
+    features = ffhq_features(members)
     row_of = {number: row for row, number in enumerate(features.ids)}
     rows = np.array([row_of.get(number, -1) for number in numbers], np.int64)
     known = {
@@ -108,17 +103,13 @@ def _metadata(members: Members) -> list[str]:
     return [name for name in members.names if name.endswith(".json") and "__MACOSX" not in name]
 
 
-def read_ffhq_features(path: str | Path) -> FfhqFeatures:
-    """Read a folder or zip of FFHQ metadata JSON files.
+def ffhq_features(members: Members) -> FfhqFeatures:
+    """The metadata of a folder or zip.
 
     Raises:
         DataError: no JSON file in it, or one that is not in FFHQ's layout.
     """
-    members = open_members(Path(path))
-    return _features(members, str(path), _metadata(members))
-
-
-def _features(members: Members, path: str, names: list[str]) -> FfhqFeatures:
+    path, names = str(members.path), _metadata(members)
     if not names:
         raise DataError(f"{path}: no .json file in it", "expected FFHQ's features, 00000.json ..")
     names.sort(key=lambda name: posixpath.basename(name))

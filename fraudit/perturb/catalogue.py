@@ -93,22 +93,3 @@ def resolve(names: Iterable[str]) -> tuple[Corruption, ...]:
             hint = f"{suggest(name, known)}known: {', '.join(known)}"
             raise UsageError(f"unknown corruption '{name}'", hint)
     return tuple(entry for entry in _ALL if not wanted or entry.name in wanted)
-
-
-def as_markdown() -> str:
-    """The catalogue as the table of docs/corruptions.md."""
-    lines = [
-        "| name | family | where | severity sets | unit | 1 | 2 | 3 | 4 | 5 |",
-        "|---|---|---|---|---|--:|--:|--:|--:|--:|",
-    ]
-    for entry in _ALL:
-        cells = [
-            entry.name,
-            entry.family,
-            entry.domain,
-            entry.parameter,
-            entry.unit,
-            *(f"{level:g}" for level in entry.levels),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines) + "\n"

@@ -28,7 +28,7 @@ from fraudit.files.doors import TABLE_BYTES, check_regular, entering
 from fraudit.files.store import write_atomic
 from fraudit.formatting import sheet_text
 from fraudit.scores.bee import bee_matrices, mask_path, matrix_bytes, read_bee
-from fraudit.scores.reading import Options, read_parquet_scores, read_text_scores, read_two_files, text_kind
+from fraudit.scores.reading import Options, read_parquet_scores, read_text_scores, read_two_files
 from fraudit.scores.scoreset import ScoreSet
 
 FORMATS = ("bob4", "bob5", "bob-csv", "bee", "pairs-csv", "pairs-parquet")
@@ -101,12 +101,6 @@ def _checked(found: ScoreSet, distance: bool, unique: bool) -> ScoreSet:
     if distance and not found.distance:
         found = found.turned()
     return found.unique() if unique else found
-
-
-def detect_format(path: Path) -> str:
-    """The format of a file, from its content. Raises DataError where it is no text either."""
-    kind = _first_bytes(path)
-    return text_kind(path) if kind == "text" else kind
 
 
 def _first_bytes(path: Path) -> str:

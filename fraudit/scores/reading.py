@@ -48,15 +48,6 @@ class Options:
     column: str = ""
 
 
-def text_kind(path: Path) -> str:
-    """The format of a file of text: bob4, bob5, bob-csv or pairs-csv. Raises DataError where it is no text."""
-    where = str(path)
-    sheet = read_sheet(unpack(read_file(path, TABLE_BYTES), where), where, roles.KNOWN)
-    if not sheet.rows:
-        return "pairs-csv"
-    return "bob-csv" if _is_bob(sheet.rows[0]) else _kind(sheet)
-
-
 def read_text_scores(path: Path, kind: str, known: str, options: Options) -> ScoreSet:
     """Scored pairs of a table of text.
 

@@ -59,22 +59,6 @@ def interval_or_reason(make: Callable[[], Interval]) -> tuple[Interval | None, s
         return None, error.message
 
 
-def wilson(rate: float, n: float, level: float = 0.95, method: str = "") -> Interval:
-    """Wilson's score interval for a rate on n independent trials (n need not be whole)."""
-    if n <= 0:
-        raise InsufficientData("an interval needs at least one trial; found none")
-    z2 = z_value(level) ** 2
-    centre = rate + z2 / (2 * n)
-    half = np.sqrt(z2 * (rate * (1 - rate) + z2 / (4 * n)) / n)
-    low, high = (centre - half) / (1 + z2 / n), (centre + half) / (1 + z2 / n)
-    return Interval(
-        0.0 if rate == 0 else float(max(0.0, low)),
-        1.0 if rate == 1 else float(min(1.0, high)),
-        level,
-        method or f"Wilson, n {n:.0f}",
-    )
-
-
 def clopper_pearson(events: float, n: float, level: float = 0.95, method: str = "") -> Interval:
     """Exact binomial interval of `events` in n independent trials; both may be effective, not whole, numbers."""
     if n <= 0:

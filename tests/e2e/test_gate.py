@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.audit.stored_vectors import derived_run
 from fraudit.cli.main import run
 from fraudit.files.vectors import read_vectors
+from tests.fixtures.derived_run import derived_run
 
 ROOT = Path(__file__).resolve().parents[2]
 RULES = """

@@ -113,16 +113,16 @@ def test_the_process_is_the_releases(shared_parity: Path, process: str) -> None:
         np.testing.assert_allclose(getattr(ours, key), get(key), rtol=1e-10, atol=1e-14, err_msg=key)
     x, x0, noise, t = (torch.from_numpy(get(k)) for k in ("x", "x0", "noise", "t"))
     for clip in (0, 1):
-        p = ours.p_mean_variance(_stand_in, x, t, clip=bool(clip))
+        p = ours.prediction(_stand_in(x, ours.original(t)), x, t, clip=bool(clip))
         for key in ("mean", "variance", "log_variance", "pred_xstart"):
             answer = get(f"p_mean_variance_clip{clip}/{key}")
             np.testing.assert_allclose(getattr(p, key), answer, rtol=1e-4, atol=1e-5, err_msg=key)
-    p = ours.p_mean_variance(_stand_in, x, t)
+    p = ours.prediction(_stand_in(x, ours.original(t)), x, t)
     np.testing.assert_allclose(ours.ddim_step(p, x, t), get("ddim_eta0"), rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(ours.q_sample(x0, t, noise), get("q_sample"), rtol=1e-5, atol=1e-6)
     x_t = ours.q_sample(x0, t, noise)
     np.testing.assert_allclose(ours.q_posterior(x0, x_t, t)[0], get("q_posterior_mean"), rtol=1e-4, atol=1e-5)
-    losses = ours.training_losses(_stand_in, x0, t, noise)
+    losses = ours.losses(_stand_in(x_t, ours.original(t)), x0, x_t, t, noise)
     for key in ("mse", "vb", "loss"):
         np.testing.assert_allclose(losses[key], get(f"loss/{key}"), rtol=1e-4, atol=1e-5, err_msg=key)
 

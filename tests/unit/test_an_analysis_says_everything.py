@@ -13,7 +13,7 @@ import pytest
 
 from fraudit.audit.estimate import estimate
 from fraudit.audit.plan import AuditPlan
-from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, from_vectors, run_vectors
+from fraudit.audit.stored_vectors import StoredVectors, faces_of, from_vectors, run_vectors
 from fraudit.cli.main import run
 from fraudit.compare import compare, run_side
 from fraudit.compare.deltas import deltas
@@ -29,6 +29,7 @@ from fraudit.plugins import ANALYSES
 from fraudit.report.record import RunRecord
 from fraudit.report.summary import key_figures
 from fraudit.types import Analysis, AnalysisResult, Figure, Interval, KeyFigure, Metric, Work
+from tests.fixtures.derived_run import derived_run
 from tests.fixtures.planted import people_vectors
 
 PEOPLE, EACH = 60, 4

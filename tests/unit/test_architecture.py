@@ -45,7 +45,7 @@ ROWS = {
     "api": "errors progress threads types files policy report embedding inverters audit",
     "deployment": "__init__ formatting errors progress types files stats policy "
     "report faces embedding compare audit analyses",
-    "cli": "__init__ formatting errors progress threads files plugins policy report weights "
+    "cli": "__init__ formatting errors progress threads files perturb plugins policy report weights "
     "faces embedding scores compare diffusion inverters audit analyses api deployment",
 }
 MOST_MODULES = 8  # of fraudit/ itself

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, run_vectors
+from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.cli.main import run
 from fraudit.compare import deltas, run_side
 from fraudit.compare.baseline import MAX_BYTES, SCORE_STEP, freeze, quantised, read_side, thaw
 from fraudit.errors import DataError, InsufficientData
+from tests.fixtures.derived_run import derived_run
 from tests.fixtures.planted import people_vectors
 
 

@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, run_vectors
+from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.cli.main import run
 from fraudit.compare import compare, run_side, write
 from fraudit.compare.deltas import deltas, verdict_of
@@ -18,6 +18,7 @@ from fraudit.compare.outputs import as_dict, cards, html_text, markdown_text
 from fraudit.compare.sides import differences
 from fraudit.errors import DataError, UsageError
 from fraudit.types import Interval
+from tests.fixtures.derived_run import derived_run
 from tests.fixtures.planted import people_vectors, unit
 
 PEOPLE, EACH = 120, 4

@@ -10,7 +10,7 @@ import pytest
 from fraudit.analyses import bias
 from fraudit.analyses.robustness.measure import clean_threshold
 from fraudit.analyses.verification import Params, run
-from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, run_vectors
+from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.compare import evidence as stored
 from fraudit.compare.sides import run_side
 from fraudit.errors import InsufficientData
@@ -18,6 +18,7 @@ from fraudit.faces.sources import open_faces
 from fraudit.stats.calibration import calibrate, calibration_half, declared_people
 from fraudit.types import AnalysisResult, Metric, PairList
 from tests.fixtures.contexts import vectors_context
+from tests.fixtures.derived_run import derived_run
 
 
 def _set(

@@ -13,15 +13,15 @@ import torch
 from fraudit.diffusion.data.attributes import (
     attribute_names,
     condition_vectors,
-    ffhq_vector,
     from_faces,
-    from_ffhq,
     mirrored,
     vector_of,
 )
 from fraudit.diffusion.model.conditioning import drop_conditions, scaled_identity
 from fraudit.diffusion.sampling import counter_noise
 from fraudit.errors import DataError, UsageError
+from fraudit.faces.ffhq import ffhq_features
+from fraudit.faces.members import open_members
 from fraudit.types import FaceSet
 
 FACE = {
@@ -45,38 +45,31 @@ def test_the_sets_have_the_categories_of_table_6(name: str, entries: int) -> Non
     assert len(set(attribute_names(name))) == entries
 
 
-def test_ffhq_metadata_is_read() -> None:
-    found = from_ffhq([FACE])
-    assert found["pose.pitch"] == 0.0
-    assert found["pose.yaw"] == 0.75
-    assert found["age"] == 0.28
-    assert found["gender"] == 0.0
-    assert found["glasses"] == 1.0
-    assert (found["makeup.eye"], found["makeup.lip"]) == (1.0, 0.0)
-    assert found["occlusion.eye"] == 1.0
-    assert (found["hair.bald"], found["hair.black"]) == (0.15, 0.9)
-    vector = dict(zip(attribute_names("set3"), ffhq_vector(found, "set3"), strict=True))
-    assert vector["emotion.happiness"] == 0.75
-    assert vector["emotion.fear"] == -1.0
-    assert vector["hair.red"] == -1.0
-    assert vector["facial_hair.sideburns"] == pytest.approx(0.3)
+def _vectors(documents: list, folder: Path, name: str) -> np.ndarray:
+    """f32[N,A] of FFHQ's metadata, by the reader of the set."""
+    for at, document in enumerate(documents):
+        (folder / f"{at:05d}.json").write_text(json.dumps(document))
+    return from_faces(_faces(dict(ffhq_features(open_members(folder)).columns)), name)
 
 
-def test_a_picture_without_a_found_face_is_unknown_throughout() -> None:
-    assert (ffhq_vector(from_ffhq([]), "set2") == -1).all()
-
-
-def test_other_json_is_refused() -> None:
-    with pytest.raises(DataError):
-        from_ffhq({"faceAttributes": {}})
-    with pytest.raises(DataError):
-        from_ffhq([{"nothing": 1}])
+def test_ffhqs_metadata_maps_onto_the_entries(tmp_path: Path) -> None:
+    known, unknown = _vectors([[FACE], []], tmp_path, "set3")
+    entries = dict(zip(attribute_names("set3"), known.tolist(), strict=True))
+    assert (entries["pose.pitch"], entries["pose.roll"], entries["pose.yaw"]) == (0, 0.5, 0.75)
+    assert entries["age"] == pytest.approx(0.28)
+    assert (entries["gender"], entries["glasses"], entries["occlusion.eye"]) == (0, 1, 1)
+    assert (entries["makeup.eye"], entries["makeup.lip"]) == (1, 0)
+    assert (entries["hair.bald"], entries["hair.black"]) == (pytest.approx(0.15), pytest.approx(0.9))
+    assert (entries["emotion.happiness"], entries["emotion.fear"], entries["hair.red"]) == (0.75, -1, -1)
+    assert entries["facial_hair.sideburns"] == pytest.approx(0.3)
+    assert (unknown == -1).all()
 
 
 def test_real_ffhq_metadata_gives_values_in_range(shared_data: Path) -> None:
-    with zipfile.ZipFile(shared_data / "ffhq-features-200.zip") as archive:
+    path = shared_data / "ffhq-features-200.zip"
+    with zipfile.ZipFile(path) as archive:
         documents = [json.loads(archive.read(n)) for n in archive.namelist() if n.endswith(".json")]
-    vectors = np.stack([ffhq_vector(from_ffhq(d), "set3") for d in documents])
+    vectors = from_faces(_faces(dict(ffhq_features(open_members(path)).columns)), "set3")
     assert vectors.shape == (200, 30)
     assert (((vectors >= 0) & (vectors <= 1)) | (vectors == -1)).all()
     known = vectors[:, attribute_names("set3").index("age")] >= 0
@@ -112,21 +105,6 @@ def test_celeba_and_utkface_columns_map_onto_the_sets() -> None:
     utk = from_faces(_faces({"age": np.array([25.0, 116.0]), "gender": np.array(["male", ""])}), "set3")
     assert utk[:, names.index("age")].tolist() == [0.25, 1.0]
     assert utk[:, names.index("gender")].tolist() == [1.0, -1.0]
-
-
-def test_columns_of_ffhqs_metadata_map_onto_the_same_entries(shared_data: Path) -> None:
-    from fraudit.faces.ffhq import read_ffhq_features
-
-    path = shared_data / "ffhq-features-200.zip"
-    features = read_ffhq_features(path)
-    with zipfile.ZipFile(path) as archive:
-        by_id = {Path(n).stem: archive.read(n) for n in archive.namelist() if n.endswith(".json")}
-    direct = np.stack([ffhq_vector(from_ffhq(json.loads(by_id[i])), "set3") for i in features.ids])
-    by_column = from_faces(_faces(dict(features.columns)), "set3")
-    names = attribute_names("set3")
-    for entry in names:
-        place = names.index(entry)
-        np.testing.assert_allclose(by_column[:, place], direct[:, place], atol=1e-5, err_msg=entry)
 
 
 def test_the_mirror_turns_yaw_and_roll_only() -> None:

@@ -15,7 +15,7 @@ from fraudit.audit.context import AnalysisContext
 from fraudit.audit.distinct import require_distinct
 from fraudit.audit.execute import exit_code
 from fraudit.audit.plan import AuditPlan, plan_from_toml
-from fraudit.audit.stored_vectors import StoredVectors, derived_run, faces_of, run_vectors
+from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.cli.main import run
 from fraudit.compare.sides import run_side
 from fraudit.errors import InsufficientData, UsageError
@@ -25,6 +25,7 @@ from fraudit.stats.repeats import likely_repeats
 from fraudit.types import FaceSet
 from tests.fixtures.boxes import identity_faces
 from tests.fixtures.contexts import planted_context, vectors_context
+from tests.fixtures.derived_run import derived_run
 from tests.fixtures.inverters import QUICK, Painter, Planted
 
 PEOPLE, EACH, DIM = 100, 6, 64

@@ -6,16 +6,8 @@ import numpy as np
 import pytest
 
 from fraudit.errors import DataError
-from fraudit.faces.ffhq import ATTRIBUTE_SETS, read_ffhq_features
-
-
-def test_the_sets_have_the_sizes_of_table_6():
-    assert [len(columns) for columns in ATTRIBUTE_SETS.values()] == [
-        8 + 3,
-        8 + 3 + 1 + 2 + 3,
-        17 + 1 + 3 + 8 + 1,
-    ]
-    assert set(ATTRIBUTE_SETS["set1"]) < set(ATTRIBUTE_SETS["set2"]) < set(ATTRIBUTE_SETS["set3"])
+from fraudit.faces.ffhq import ffhq_features
+from fraudit.faces.members import open_members
 
 
 def face(**changes):
@@ -39,7 +31,7 @@ def test_values_land_in_their_columns_and_absence_is_nan(tmp_path):
     )
     for number, content in ((2, [face(), face()]), (0, []), (1, [invisible])):
         (tmp_path / f"{number:05d}.json").write_text(json.dumps(content))
-    found = read_ffhq_features(tmp_path)
+    found = ffhq_features(open_members(tmp_path))
     assert found.ids == ("00000", "00001", "00002")
     assert found.faces == (0, 1, 2)
     assert all(np.isnan(values[0]) for values in found.columns.values())
@@ -61,16 +53,16 @@ def test_values_land_in_their_columns_and_absence_is_nan(tmp_path):
 def test_other_layouts_are_refused(tmp_path, text, said):
     (tmp_path / "00000.json").write_text(text)
     with pytest.raises(DataError, match=said):
-        read_ffhq_features(tmp_path)
+        ffhq_features(open_members(tmp_path))
 
 
 def test_no_metadata_is_said(tmp_path):
     with pytest.raises(DataError, match=r"no \.json"):
-        read_ffhq_features(tmp_path)
+        ffhq_features(open_members(tmp_path))
 
 
 def test_real_metadata(shared_data):
-    found = read_ffhq_features(shared_data / "ffhq-features-200.zip")
+    found = ffhq_features(open_members(shared_data / "ffhq-features-200.zip"))
     assert len(found.ids) == 200
     for name, values in found.columns.items():
         known = values[np.isfinite(values)]

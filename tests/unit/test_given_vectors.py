@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fraudit.api import audit_vectors
 from fraudit.audit.given_vectors import NO_INVERTER, NO_MODEL
 from fraudit.audit.matching import ABSENT, match
 from fraudit.cli.main import run
@@ -222,3 +223,24 @@ def test_vectors_that_say_nothing_stop_with_one_line(people: Any, tmp_path: Path
     file = save(tmp_path / "v.npz", ids=np.array(ids), vectors=np.full_like(vectors, np.nan))
     assert analyze(manifest, file, tmp_path / "run") != 0
     assert "none of the 160 faces gave a vector" in capsys.readouterr().err
+
+
+def test_vectors_in_memory_are_audited_as_those_of_a_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(3)
+    people = np.repeat([f"p{i:02d}" for i in range(40)], 3)
+    vectors = (
+        rng.normal(size=(40, 16))[np.repeat(np.arange(40), 3)] + 0.4 * rng.normal(size=(120, 16))
+    ).astype("f4")
+    vectors[7] = 0
+    run = audit_vectors(vectors, people, name="mine", only=["verification"], out=tmp_path / "run")
+    assert run.record.inputs["embedder"]["name"] == "mine"
+    assert run.record.inputs["dataset"]["n_subjects"] == 40
+    eer = run.metrics.set_index("name").loc["verification.eer"]
+    assert 0 <= eer["value"] < 0.1
+    with pytest.raises(DataError, match=r"expected f32\[N,D\] of 119"):
+        audit_vectors(vectors, people[:-1])
+    with pytest.raises(DataError, match="'group' has 2 values, expected 120"):
+        audit_vectors(vectors, people, attributes={"group": ["a", "b"]})
+    vectors[3, 0] = np.nan
+    with pytest.raises(DataError, match="row 3 is not finite"):
+        audit_vectors(vectors, people)

@@ -18,10 +18,10 @@ from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import NO_FACE, EmbedderRuntime
 from fraudit.errors import DataError, UsageError
 from fraudit.files.store import Store
-from fraudit.redact import forget
 from fraudit.scorers.loading import load_scorer, score_of
 from tests.fixtures.boxes import picture_set, random_faces
 from tests.fixtures.http_server import DIM, SIDE, Server, http_card, mean_colours, server, waits
+from tests.fixtures.known_secrets import forget
 
 __all__ = ["server", "waits"]  # fixtures
 NOBODY = (400, {}, b'{"message": "No face is found in the given image", "code": 28}')

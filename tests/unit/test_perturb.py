@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from fraudit.cli.main import app
 from fraudit.errors import DataError, UsageError
 from fraudit.perturb.base import FaceFrame, eye_distance, template_landmarks
-from fraudit.perturb.catalogue import CORRUPTIONS, FAMILIES, as_markdown, resolve
+from fraudit.perturb.catalogue import CORRUPTIONS, FAMILIES, resolve
 from fraudit.perturb.geometry import _similarity
 from fraudit.types import ARCFACE_112
 
@@ -248,7 +251,12 @@ def test_a_family_name_stands_for_its_members() -> None:
 
 def test_the_documented_severities_are_those_of_the_code() -> None:
     page = (Path(__file__).parents[2] / "docs" / "corruptions.md").read_text()
-    assert as_markdown() in page
+    told = CliRunner().invoke(app, ["corruptions", "--markdown"]).output
+    assert told.count("\n") == len(CORRUPTIONS) + 2
+    assert told in page
+    plain = json.loads(CliRunner().invoke(app, ["corruptions", "--json"]).output)
+    assert [row["name"] for row in plain] == list(CORRUPTIONS)
+    assert "gaussian_noise   noise" in CliRunner().invoke(app, ["corruptions"]).output
 
 
 @pytest.fixture(scope="module")

@@ -19,8 +19,8 @@ import pytest
 from PIL import Image
 
 from fraudit.embedding.loading import load_embedder
-from fraudit.redact import forget
 from fraudit.scorers.loading import load_scorer
+from tests.fixtures.known_secrets import forget
 
 CARDS = Path(__file__).parents[2] / "docs" / "cards"
 KEYS = {

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from fraudit.stats.bootstrap import identity_bootstrap, weighted_rate
 from fraudit.stats.intervals import clustered_rate
 from fraudit.stats.operating import ScoredPairs, all_pairs_fmr, tar_difference
 from fraudit.stats.rates import group_rate
+from tests.fixtures.identity_bootstrap import identity_bootstrap, weighted_rate
 
 WORLDS, PEOPLE = 200, 80
 SPREAD = np.sqrt(2 * 0.3 + 1)  # of impostor scores: two people's effects and noise

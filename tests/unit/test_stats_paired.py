@@ -7,7 +7,7 @@ import pytest
 
 from fraudit.errors import InsufficientData
 from fraudit.stats.calibration import threshold_tail
-from fraudit.stats.intervals import Difference, wilson
+from fraudit.stats.intervals import Difference
 from fraudit.stats.operating import ScoredPairs
 from fraudit.stats.paired import (
     curve_difference,
@@ -18,6 +18,7 @@ from fraudit.stats.paired import (
 )
 from fraudit.types import Interval
 from tests.fixtures.planted import scored_pairs
+from tests.fixtures.wilson import wilson
 
 
 def test_independent_difference_is_newcombes_hybrid_score_interval() -> None:

@@ -131,7 +131,7 @@ def work(context: AnalysisContext, params: Params) -> Work:
 ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
-    summary="FNMR and FMR at the clean threshold under 28 corruptions in five severities",
+    summary="FNMR and FMR at the clean threshold under many corruptions in five severities each",
     order=20,
     params=Params,
     run=run,

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.errors import DataError, UsageError, suggest
+from fraudit.errors import UsageError, suggest
 from fraudit.types import F32, FaceSet
 
 UNKNOWN = -1.0
@@ -39,47 +39,6 @@ def attribute_names(name: str) -> tuple[str, ...]:
     if name not in SETS:
         raise UsageError(f"unknown attribute set '{name}'", f"{suggest(name, SETS)}known: {', '.join(SETS)}")
     return SETS[name]
-
-
-def _from_degrees(value: float) -> float:
-    return min(max((float(value) + 90) / 180, 0.0), 1.0)
-
-
-def from_ffhq(document: Any) -> dict[str, float]:
-    """Entries by name out of one FFHQ metadata file's content; {} where no face was found in it.
-
-    Raises:
-        DataError: not a list of faces with `faceAttributes`.
-    """
-    if not isinstance(document, list):
-        raise DataError(f"FFHQ metadata must be a list of faces, found a {type(document).__name__}")
-    if not document:
-        return {}
-    face = document[0].get("faceAttributes") if isinstance(document[0], Mapping) else None
-    if not isinstance(face, Mapping):
-        raise DataError("FFHQ metadata: the first face has no `faceAttributes`")
-    found: dict[str, float] = {}
-    if face.get("age") is not None:
-        found["age"] = min(max(float(face["age"]) / 100, 0.0), 1.0)
-    found |= {f"emotion.{k}": float(v) for k, v in face.get("emotion", {}).items()}
-    found |= {f"pose.{k}": _from_degrees(v) for k, v in face.get("headPose", {}).items()}
-    found |= {f"facial_hair.{k}": float(v) for k, v in face.get("facialHair", {}).items()}
-    hair = face.get("hair", {})
-    if "bald" in hair:
-        found["hair.bald"] = float(hair["bald"])
-    if "invisible" in hair:
-        found["hair.invisible"] = float(hair["invisible"])
-    # An empty list of colours means hidden or no hair: no colour is known, rather than none being there.
-    found |= {f"hair.{c['color']}": float(c["confidence"]) for c in hair.get("hairColor", [])}
-    if face.get("gender") in ("male", "female"):
-        found["gender"] = float(face["gender"] == "male")
-    if face.get("glasses"):
-        found["glasses"] = float(face["glasses"] != "NoGlasses")
-    found |= {f"makeup.{k.removesuffix('Makeup')}": float(v) for k, v in face.get("makeup", {}).items()}
-    found |= {
-        f"occlusion.{k.removesuffix('Occluded')}": float(v) for k, v in face.get("occlusion", {}).items()
-    }
-    return found
 
 
 # Column of CelebA -> (entry, whether the column says the opposite).
@@ -204,12 +163,6 @@ def condition_vectors(condition: str, values: Sequence[float], name: str) -> F32
         share = (value - low) / (high - low)
         out[row, names.index(entry)] = 1 - share if opposite else share
     return out
-
-
-def ffhq_vector(entries: Mapping[str, float], name: str) -> F32:
-    """f32[A] of set `name`; entries of other sets are left out."""
-    names = attribute_names(name)
-    return vector_of({key: value for key, value in entries.items() if key in names}, name)
 
 
 def mirrored(values: F32, name: str) -> F32:

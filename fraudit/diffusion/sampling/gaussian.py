@@ -166,12 +166,6 @@ class GaussianDiffusion:
         mean = self.q_posterior(x0, x_t, t)[0]
         return Prediction(mean, variance, log_variance, x0)
 
-    def p_mean_variance(
-        self, network: Network, x_t: Tensor, t: Tensor, clip: bool = True, threshold: float | None = None
-    ) -> Prediction:
-        """Ask `network` about x_t at steps `t` (i64[B], of this process)."""
-        return self.prediction(network(x_t, self.original(t)), x_t, t, clip, threshold)
-
     def ancestral_step(self, prediction: Prediction, t: Tensor, noise: Tensor) -> Tensor:
         """x_{t-1} drawn from `prediction` with `noise`; no noise at step 0."""
         keep = (t > 0).to(noise.dtype).view(-1, *([1] * (noise.dim() - 1)))
@@ -223,11 +217,6 @@ class GaussianDiffusion:
             terms["vb"] = self.vb_terms(frozen, x0, x_t, t)
             terms["loss"] = terms["mse"] + terms["vb"]
         return terms
-
-    def training_losses(self, network: Network, x0: Tensor, t: Tensor, noise: Tensor) -> dict[str, Tensor]:
-        """`losses` of `network` at x_t made of `x0` and `noise`."""
-        x_t = self.q_sample(x0, t, noise)
-        return self.losses(network(x_t, self.original(t)), x0, x_t, t, noise)
 
 
 def _normal_kl(mean1: Tensor, log1: Tensor, mean2: Tensor, log2: Tensor) -> Tensor:
