@@ -98,6 +98,8 @@ def execute(
             failures = (*record.failures, failure) if failure else record.failures
             record = replace(record, results=(*record.results, result), failures=failures)
             record.save(context.run_dir)
+        for line in unused(context.plan, record.results):
+            told.say(line)
         save_evidence(context)
         seconds = round(time.monotonic() - begun, 1)
         record = replace(
@@ -176,7 +178,23 @@ def unmet(analysis: Analysis, context: AnalysisContext) -> str:
     return "; ".join(reasons[need] for need in analysis.needs if reasons[need])
 
 
+def unused(plan: AuditPlan, results: Sequence[AnalysisResult]) -> list[str]:
+    """One line for each parameter that was given and not used, since its analysis does not run."""
+    found = {result.name: result for result in results}
+    said = []
+    for name in ANALYSES.names():
+        given = plan.params.get(name) or {}
+        result = found.get(name)
+        if not given or (result is not None and result.status != "not_run"):
+            continue
+        why = result.reason if result is not None else "it is no part of this audit"
+        said += [f"note: --param {name}.{key} is not used: {name} does not run ({why})" for key in given]
+    return said
+
+
 def _outcome(result: AnalysisResult) -> str:
+    if result.status == "failed":
+        return "failed"
     if result.status != "done":
         return f"{result.status.replace('_', ' ')}: {result.reason}"
     rate = (

@@ -142,15 +142,16 @@ def run_vectors(
     """Audit stored vectors into `run_dir`: run.json, scores.csv, vectors.npz.
 
     Args:
-        only: analyses; by default those whose figures follow from vectors.
+        only: analyses; by default those whose figures follow from vectors, on request where `params` names them.
         distinct: states that every picture of a set without identities and pairs shows another person.
     Raises:
         FrauditError: the vectors do not fit the faces; failures of single analyses are recorded.
     """
+    usual = [n for n in from_vectors() if not ANALYSES.get(n).on_request or n in (params or {})]
     plan = AuditPlan(
         model.name,
         faces.name,
-        only=from_vectors() if only is None else tuple(only),
+        only=tuple(usual if only is None else only),
         params=dict(params or {}),
         seed=seed,
         pictures="none",

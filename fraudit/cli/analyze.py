@@ -47,6 +47,9 @@ def analyze(
     enrol: Annotated[
         list[str] | None, typer.Option(help="Condition that is enrolled: normal, or LABEL=VALUE.")
     ] = None,
+    profile: Annotated[
+        str | None, typer.Option(help="Hold it to a named plan too: nist-800-63a-4 or iso-19795-10.")
+    ] = None,
     judge: Annotated[
         list[str] | None, typer.Option(help="Independent embedder that judges inversions.")
     ] = None,
@@ -80,7 +83,7 @@ def analyze(
     Example: fraudit analyze --embedder dlib --dataset sample --out runs/first
     """
     from fraudit.audit.plan import parse_params, plan_from_toml, plan_from_values
-    from fraudit.cli.shortcuts import with_shortcuts
+    from fraudit.cli.shortcuts import with_request, with_shortcuts
     from fraudit.errors import UsageError
 
     given: dict[str, Any] = {
@@ -89,9 +92,9 @@ def analyze(
         "pairs": str(pairs) if pairs else None,
         "layout": layout,
         "weights": str(weights) if weights else None,
-        "only": split(only) or None,
+        "only": with_request(split(only), profile) or None,
         "skip": split(skip) or None,
-        "params": with_shortcuts(parse_params(param or []), quality, enrol) or None,
+        "params": with_shortcuts(parse_params(param or []), quality, enrol, profile) or None,
         "judges": tuple(judge) if judge else None,
         "other": other,
         "other_weights": str(other_weights) if other_weights else None,

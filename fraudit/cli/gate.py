@@ -35,7 +35,7 @@ def gate(
 
     Example: fraudit gate --base baseline.json --new runs/new --rules gate.toml --junit gate.xml
     """
-    from fraudit.compare.gate.rules import read_rules
+    from fraudit.compare.gate.rules import GateFile, read_gate
     from fraudit.errors import UsageError
 
     if suggest is not None:
@@ -46,9 +46,12 @@ def gate(
         return 0
     if rules is None and (policy is None or plan):
         raise UsageError("no rules were given", "--rules gate.toml (or --suggest RUN, to get some)")
-    known = read_rules(rules) if rules else []
+    told = read_gate(rules) if rules else GateFile(())
+    known, policy = told.rules, policy or told.policy
     if plan:
-        return _plan(known, pairs, people, base, as_json)
+        if not known:
+            raise UsageError(f"{rules} names a policy alone: --plan is about rules", "add rules to it")
+        return _plan(list(known), pairs, people, base, as_json)
     from fraudit.compare.baseline import read_side
     from fraudit.compare.gate import output as gate_output
     from fraudit.compare.gate.judging import run_gate

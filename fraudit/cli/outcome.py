@@ -29,10 +29,9 @@ def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool
     if not quiet:
         for _, finding in record.findings()[:6]:
             typer.echo(f"[{finding.severity}] {finding.text}")
-        for failure in record.failures:
-            typer.echo(f"[failed] {failure['analysis']}: {failure['error']}", err=True)
-    if not any(result.status == "done" for result in record.results):
-        for result in record.results:
-            typer.echo(f"[not run] {result.name}: {result.reason}", err=True)
+    nothing = not any(result.status == "done" for result in record.results)
+    for result in record.results:  # progress names what failed, and says why the others were not run
+        if result.status == "failed" or (result.status == "not_run" and nothing and quiet):
+            typer.echo(f"[{result.status.replace('_', ' ')}] {result.name}: {result.reason}", err=True)
     typer.echo(f"report: {page}")
     return exit_code(record)

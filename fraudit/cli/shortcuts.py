@@ -6,10 +6,19 @@ from pathlib import Path
 from typing import Any
 
 
+def with_request(only: tuple[str, ...], profile: str | None) -> tuple[str, ...]:
+    """The analyses asked for alone, with the one that `--profile` asks for; () means all, and its parameter asks."""
+    name = "profile"
+    return (*only, name) if profile is not None and only and name not in only else only
+
+
 def with_shortcuts(
-    params: dict[str, dict[str, Any]], quality: Path | None, enrol: list[str] | None
+    params: dict[str, dict[str, Any]],
+    quality: Path | None,
+    enrol: list[str] | None,
+    profile: str | None = None,
 ) -> dict[str, dict[str, Any]]:
-    """`params` with what `--quality` and `--enrol` set. Raises UsageError: no such file."""
+    """`params` with what `--quality`, `--enrol` and `--profile` set. Raises UsageError: no such file."""
     from fraudit.errors import UsageError
 
     if quality is not None:
@@ -18,4 +27,6 @@ def with_shortcuts(
         params.setdefault("quality", {})["file"] = str(quality)
     if enrol:
         params.setdefault("conditions", {})["enrol"] = [part for given in enrol for part in given.split(",")]
+    if profile is not None:
+        params.setdefault("profile", {})["plan"] = profile
     return params

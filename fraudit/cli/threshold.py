@@ -55,7 +55,9 @@ def threshold(
     limit: Annotated[int | None, typer.Option(help="Part of the people, up to this many pictures.")] = None,
     seed: Annotated[int, typer.Option(help="Of the halves and samples.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a policy in --out.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    quiet: Annotated[
+        bool, typer.Option("--quiet", help="No progress and no notes (the policy holds them).")
+    ] = False,
 ) -> int:
     """The lowest threshold whose error rate on people not used keeps the target, and what it costs.
 
@@ -112,7 +114,7 @@ def threshold(
 
         with leaving(chart):
             write_text_atomic(chart, svg(figure, 720, uid="ece"))
-    typer.echo("\n".join([*lines_of(found, checked, outcomes), f"written: {out}"]))
+    typer.echo("\n".join([*lines_of(found, checked, outcomes, not quiet), f"written: {out}"]))
     return _code(found.resolvable, outcomes)
 
 

@@ -13,7 +13,9 @@ from fraudit.deployment.measure import Found
 from fraudit.policy import OperatingPoint
 from fraudit.policy.profiles import Evidence, Outcome, judge_profile, profile
 from fraudit.stats.halves import Half
-from fraudit.stats.promises import measured_cost, measured_rate
+from fraudit.stats.promises import Measured, measured_cost, measured_rate
+
+KINDS = {"fmr": ("fmr", "fnmr"), "fpir": ("fpir", "fnir")}  # what is measured at the threshold of each
 
 
 def point_for(found: Found, kind: str) -> OperatingPoint | None:
@@ -29,26 +31,32 @@ def point_for(found: Found, kind: str) -> OperatingPoint | None:
     return below[-1] if below else points[0] if points else None
 
 
-def _rates(half: Half, names: tuple[str, str], threshold: float, confidence: float) -> list[Evidence]:
-    rows = []
-    for group, part in {"": half, **half.groups}.items():
-        rows.append(Evidence.of(names[0], measured_rate(part.impostor, threshold, confidence), group))
-        cost = measured_cost(part, threshold, confidence)
-        if cost is not None:
-            rows.append(Evidence.of(names[1], cost, group))
-    return rows
+def _judged(found: Found, kind: str) -> tuple[Half, float] | None:
+    """The judged half and the threshold that is held against the plan, None where there is none."""
+    at, gallery = point_for(found, kind), found.gallery
+    if at is None or at.threshold is None or (kind == "fpir" and gallery is None):
+        return None
+    return (gallery.judge if kind == "fpir" and gallery is not None else found.judge), at.threshold
+
+
+def _rate(metric: str, half: Half, threshold: float, confidence: float) -> Measured | None:
+    """One rate of a half; None where it has no genuine pair for it."""
+    if metric in KINDS:
+        return measured_rate(half.impostor, threshold, confidence)
+    return measured_cost(half, threshold, confidence)
 
 
 def evidence_of(found: Found) -> list[Evidence]:
     """FMR and FNMR, FPIR and FNIR on the judged half, and the gallery tested against the one in operation."""
     rows: list[Evidence] = []
-    confidence, asked, gallery = found.asked.confidence, found.asked, found.gallery
-    at = point_for(found, "fmr")
-    if at is not None and at.threshold is not None:
-        rows += _rates(found.judge, ("fmr", "fnmr"), at.threshold, confidence)
-    at = point_for(found, "fpir")
-    if gallery is not None and at is not None and at.threshold is not None:
-        rows += _rates(gallery.judge, ("fpir", "fnir"), at.threshold, confidence)
+    asked, gallery = found.asked, found.gallery
+    for metrics in KINDS.values():
+        if (judged := _judged(found, metrics[0])) is None:
+            continue
+        half, threshold = judged
+        for group, part in {"": half, **half.groups}.items():
+            rates = ((metric, _rate(metric, part, threshold, asked.confidence)) for metric in metrics)
+            rows += [Evidence.of(metric, rate, group) for metric, rate in rates if rate is not None]
     if asked.people:
         people = len(np.unique(found.shown.people))
         tested = gallery.enrolled if gallery else int(MOST_SHARE * (people // 2))
@@ -56,19 +64,35 @@ def evidence_of(found: Found) -> list[Evidence]:
     return rows
 
 
+def lower_bound(found: Found, outcome: Outcome, confidence: float) -> float:
+    """One-sided lower bound of the rate of a demand at another confidence; 0 where there is none."""
+    metric = outcome.demand.metric
+    judged = _judged(found, kind_of(metric))
+    if judged is None or metric == "gallery":
+        return 0.0
+    half = judged[0] if not outcome.group else judged[0].groups[outcome.group]
+    rate = _rate(metric, half, judged[1], confidence)
+    return rate.lower if rate is not None and rate.interval is not None else 0.0
+
+
+def kind_of(metric: str) -> str:
+    """`fmr` or `fpir`: whose threshold a metric is measured at."""
+    return next((kind for kind, metrics in KINDS.items() if metric in metrics), "fpir")
+
+
 def demands_met(found: Found) -> tuple[Outcome, ...]:
     """Every demand of the plan asked for."""
     judged = judge_profile(found.asked.profile, evidence_of(found), found.asked.confidence)
     said = [replace(o, text=why) if (why := _unmeasured(found, o)) else o for o in judged]
     at = point_for(found, "fpir")
-    return tuple(estimated(o) for o in said) if at is not None and at.estimate else tuple(said)
+    return tuple(estimated(o, at.estimate) for o in said) if at is not None and at.estimate else tuple(said)
 
 
-def estimated(outcome: Outcome) -> Outcome:
-    """A FPIR where few enrolled people attract most false positives is no proof that a limit is kept."""
+def estimated(outcome: Outcome, why: str) -> Outcome:
+    """A FPIR whose bound is an estimate (few people attract most, or growth is extrapolated) proves no limit kept."""
     if outcome.demand.metric != "fpir" or outcome.verdict != "pass":
         return outcome
-    text = f"{outcome.text}; an estimate: few enrolled people attract most of the false positives"
+    text = f"{outcome.text}; {why}"
     verdict = outcome.verdict if outcome.demand.kind == "reported" else "not enough evidence"
     return replace(outcome, verdict=verdict, text=text)
 
@@ -80,7 +104,7 @@ def _unmeasured(found: Found, outcome: Outcome) -> str:
     metric = outcome.demand.metric
     if metric == "gallery":
         return "not known: --people says how many are enrolled in operation"
-    kind = "fmr" if metric in ("fmr", "fnmr") else "fpir"
+    kind = kind_of(metric)
     if point_for(found, kind) is not None:
         if not found.asked.every_group and not found.shown.usual():
             return (

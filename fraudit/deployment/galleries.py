@@ -71,6 +71,20 @@ class Galleries:
     _shown: Shown
     _seed: int
 
+    @property
+    def people(self) -> int:
+        """People of the set."""
+        return len(np.unique(self._shown.people))
+
+    @staticmethod
+    def needed(enrolled: int) -> int:
+        """People whose halves can each hold a gallery of so many."""
+        return 2 * int(np.ceil(enrolled / MOST_SHARE))
+
+    def searched(self, judged: bool, above: float = np.inf) -> Search:
+        """The searches of one half, with candidates from `above` on."""
+        return _search(self._shown, self._sides[judged], self._seed, above=above)
+
     def hub_value(self, threshold: float) -> float | None:
         """Chance that false positives gather as much on few enrolled people, of both halves; None without any."""
         values = []
@@ -115,6 +129,11 @@ def _half(shown: Shown, side: Side, seed: int, groups: Mapping[str, Bool]) -> Ha
     return whole.with_groups(parts) if parts else whole
 
 
+def largest_gallery(shown: Shown) -> int:
+    """People who can be enrolled on each half."""
+    return int(MOST_SHARE * (len(np.unique(shown.people)) // 2))
+
+
 def galleries(shown: Shown, people: int, seed: int, groups: Mapping[str, NDArray[np.bool_]]) -> Galleries:
     """Both halves, each with a gallery of `people` (0: half of its people), one picture enrolled a person.
 
@@ -129,11 +148,10 @@ def galleries(shown: Shown, people: int, seed: int, groups: Mapping[str, NDArray
         )
     total = len(np.unique(shown.people))
     half = total // 2
-    most = int(MOST_SHARE * half)
+    most = largest_gallery(shown)
     if people > most:
-        needed = 2 * int(np.ceil(people / MOST_SHARE))
         raise InsufficientData(
-            f"not resolvable: a gallery of {people:,} people on each half needs {needed:,} people, "
+            f"not resolvable: a gallery of {people:,} people on each half needs {Galleries.needed(people):,} people, "
             f"there are {total:,}; the largest gallery that can be tried is {most:,}"
         )
     share = min(MOST_SHARE, (people + 3) / half) if people else 0.5

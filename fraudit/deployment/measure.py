@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from fraudit.deployment.asked import Asked
-from fraudit.deployment.galleries import Galleries, galleries
+from fraudit.deployment.galleries import Galleries, galleries, largest_gallery
+from fraudit.deployment.grown import grown_point
 from fraudit.deployment.shown import Shown
 from fraudit.errors import InsufficientData
 from fraudit.formatting import fmr_words
@@ -126,16 +127,27 @@ def scored_pairs(shown: Shown, mask: Bool, seed: int) -> ScoredPairs:
     return ScoredPairs(scores, same, people[left], people[right])
 
 
+def _calibrated(shown: Shown, held: Bool, asked: Asked) -> tuple[Calibrated | None, str]:
+    try:
+        sides = [scored_pairs(shown, half, asked.seed) for half in (held, ~held)]
+        return calibrate(sides[0], sides[1], asked.seed, asked.confidence), ""
+    except InsufficientData as error:
+        return None, error.message
+
+
 def _gallery(shown: Shown, asked: Asked, groups: Mapping[str, Bool]) -> tuple[Galleries | None, str]:
     if not asked.fpir:
         return None, ""
     try:
-        return galleries(shown, asked.people, asked.seed, groups), ""
+        tried = 0 if asked.people > largest_gallery(shown) else asked.people  # beyond, growth is extrapolated
+        return galleries(shown, tried, asked.seed, groups), ""
     except InsufficientData as error:
         return None, error.message
 
 
 def _fpir_point(found: Galleries, target: float, asked: Asked, people: int) -> OperatingPoint:
+    if asked.people > found.enrolled:
+        return grown_point(found, target, asked, people)
     promise = promised_threshold(found.choose, found.judge, target, asked.confidence, bool(asked.every_group))
     name = f"fpir={fmr_words(target)},people={found.enrolled}"
     return point_of(promise, name, people, found.enrolled, found.estimate(promise.threshold))
@@ -161,9 +173,11 @@ def _no_point(target: float, asked: Asked, people: int, reason: str) -> Operatin
     )
 
 
-def measure_thresholds(shown: Shown, asked: Asked) -> Found:
+def measure_thresholds(shown: Shown, asked: Asked, odds: bool = True) -> Found:
     """Every threshold asked for, and the calibration.
 
+    Args:
+        odds: whether scores are calibrated too.
     Raises:
         InsufficientData: a half without a pair of two people. UsageError: an attribute that the set lacks.
     """
@@ -191,18 +205,7 @@ def measure_thresholds(shown: Shown, asked: Asked) -> Found:
         else _fpir_point(gallery, target, asked, shown.n_people)
         for target in asked.fpir
     ]
-    try:
-        calibrated, no_odds = (
-            calibrate(
-                scored_pairs(shown, held, asked.seed),
-                scored_pairs(shown, ~held, asked.seed),
-                asked.seed,
-                asked.confidence,
-            ),
-            "",
-        )
-    except InsufficientData as error:
-        calibrated, no_odds = None, error.message
+    calibrated, no_odds = _calibrated(shown, held, asked) if odds else (None, "it was not asked for")
     thinned = [
         *thinning(shown, held, choose, "choosing half"),
         *thinning(shown, ~held, judge, "judged half"),

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.analyses.shared.attributes import require_attributes, usual_attributes
 from fraudit.audit.execute import tell_reading
 from fraudit.audit.stored_vectors import faces_of
 from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData
+from fraudit.faces.attributes import require_attributes, usual_attributes
 from fraudit.faces.detect import Locator
 from fraudit.faces.limiting import first_people
 from fraudit.faces.sources import open_faces

@@ -18,7 +18,7 @@ from fraudit.stats.promises import Measured, short
 MARKS = {"pass": "pass", "fail": "FAIL", "not enough evidence": "open"}
 NAMES = {"fmr": ("FMR", "FNMR"), "fpir": ("FPIR", "FNIR")}
 TRIALS = {
-    "fmr": ("pairs of other people", "genuine pairs"),
+    "fmr": ("pairs of pictures of two people", "genuine pairs"),
     "fpir": ("searches of people who are not enrolled", "searches of enrolled people, rank 1"),
 }
 VERDICTS = {
@@ -70,13 +70,13 @@ def point_lines(point: OperatingPoint) -> list[str]:
     lines.append(f"  threshold {exact(point.threshold)}: accept at or above it")
     lines.append(
         f"  {lead}: {name}{whom} on people not used is at most {short(point.bound)}; "
-        f"the smallest that could be promised is {short(point.smallest)}"
+        f"the smallest that could be {lead} is {short(point.smallest)}"
     )
     lines += [f"  {point.estimate}"] if point.estimate else []
     if point.rate is not None:
-        lines.append(
-            f"  on the other half: {_rate(point.rate, name, TRIALS[point.kind][0])}; {VERDICTS[point.verdict]}"
-        )
+        verdict = VERDICTS[point.verdict]
+        verdict = verdict.replace("promise", "estimate") if point.estimate else verdict
+        lines.append(f"  on the other half: {_rate(point.rate, name, TRIALS[point.kind][0])}; {verdict}")
     costs = "no genuine pair: its cost is not known"
     if point.cost is not None:
         costs = f"costs {_rate(point.cost, cost, TRIALS[point.kind][1])}"
@@ -107,6 +107,7 @@ def odds_lines(found: Found) -> list[str]:
         f"score to evidence, judged on {made.n_genuine:,} genuine and {made.n_impostor:,} impostor pairs of "
         f"{made.people:,} people: {', '.join(said)}",
         f"  {made.why}",
+        f"  minCllr is fitted and judged on the same {made.n_genuine:,} genuine pairs: with few of them it is too low",
     ]
     prior = found.asked.prior
     if prior is None:
@@ -155,8 +156,10 @@ def demand_lines(name: str, outcomes: Sequence[Outcome]) -> list[str]:
     return [*lines, f"  {overall(outcomes)}", *(f"  source: {source}" for source in sources)]
 
 
-def lines_of(found: Found, checked: CheckedSet | None = None, outcomes: Sequence[Outcome] = ()) -> list[str]:
-    """Everything, one line each."""
+def lines_of(
+    found: Found, checked: CheckedSet | None = None, outcomes: Sequence[Outcome] = (), notes: bool = True
+) -> list[str]:
+    """Everything, one line each; `notes`: with what limits it, which the policy holds too."""
     shown = found.shown
     lines = [
         f"{shown.model} on {shown.faces.name}: {int(shown.ok.sum()):,} of {len(shown.faces):,} pictures with a vector, "
@@ -168,4 +171,4 @@ def lines_of(found: Found, checked: CheckedSet | None = None, outcomes: Sequence
     lines += [*odds_lines(found), ""]
     lines += [*check_lines(found, checked), ""] if checked else []
     lines += [*demand_lines(found.asked.profile, outcomes), ""] if outcomes else []
-    return [*lines, *(f"note: {each}" for each in limits(found))]
+    return [*lines, *(f"note: {each}" for each in (limits(found) if notes else ()))]

@@ -20,7 +20,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fraudit.errors import ArtifactError, DataError, UsageError, suggest
+from fraudit.errors import ArtifactError, DataError, UsageError
 from fraudit.files.doors import JSON_BYTES, leaving, read_json
 from fraudit.files.store import write_text_atomic
 from fraudit.policy.reading import Fields, read_text_item
@@ -347,8 +347,7 @@ class Policy:
             known = {p.name: p for p in self.points}
             if name not in known:
                 raise UsageError(
-                    f"the policy has no operating point '{name[:60]}'",
-                    f"{suggest(name, known)}it has {', '.join(known)}",
+                    f"the policy has no operating point '{name[:60]}'; it has {', '.join(known)}"
                 )
             found = known[name]
         if not found.resolvable:

@@ -83,6 +83,7 @@ class Outcome:
     Attributes:
         verdict: `pass`, `fail` or `not enough evidence`. text: why, one line.
         needed: comparisons that would pass at the rate seen; None where that is not known, or none would.
+        seen: what was measured, None where nothing was.
     """
 
     demand: Demand
@@ -90,6 +91,7 @@ class Outcome:
     verdict: Verdict
     text: str
     needed: int | None = None
+    seen: Evidence | None = None
 
 
 def _nist() -> tuple[Demand, ...]:
@@ -185,34 +187,37 @@ def judge(demand: Demand, found: Evidence | None, confidence: float = 0.95) -> O
         found: None where nothing was measured. confidence: of its one-sided bounds.
     """
     group = found.group if found else ""
+
+    def outcome(verdict: Verdict, text: str, needed: int | None = None) -> Outcome:
+        return Outcome(demand, group, verdict, text, needed, found)
+
     if found is None:
-        return Outcome(demand, group, "not enough evidence", f"{demand.metric} was not measured")
+        return outcome("not enough evidence", f"{demand.metric} was not measured")
     if demand.kind == "at least" and demand.limit is not None:  # a count, known exactly
         met = found.value >= demand.limit
         text = f"{demand.metric} {found.value:.3g}; at least {demand.limit:g} is asked for"
-        return Outcome(demand, group, "pass" if met else "fail", text)
+        return outcome("pass" if met else "fail", text)
     if found.lower is None or found.upper is None:
         why = found.missing or "it has no interval"
-        return Outcome(demand, group, "not enough evidence", f"{demand.metric} {found.value:.2g}: {why}")
+        return outcome("not enough evidence", f"{demand.metric} {found.value:.2g}: {why}")
     seen = (
         f"{demand.metric} {found.value:.3g} ({found.lower:.2g} to {found.upper:.2g}, each bound at {confidence:.0%}; "
         f"n {found.n:,}, {found.people:,} people)"
     )
     if demand.limit is None:
-        return Outcome(demand, group, "pass", f"reported: {seen}")
+        return outcome("pass", f"reported: {seen}")
+    seen += f"; at most {demand.limit:g} is asked for"
     if found.upper <= demand.limit:
-        return Outcome(demand, group, "pass", f"{seen}; at most {demand.limit:g} is asked for")
+        return outcome("pass", seen)
     if found.lower > demand.limit:
-        return Outcome(demand, group, "fail", f"{seen}; at most {demand.limit:g} is asked for")
+        return outcome("fail", seen)
     needed = needed_n(found, demand.limit, confidence)
     more = (
         f"at this rate about {needed:,} would be needed"
         if needed
         else "at this rate no number of comparisons would pass"
     )
-    return Outcome(
-        demand, group, "not enough evidence", f"{seen}; at most {demand.limit:g} is asked for: {more}", needed
-    )
+    return outcome("not enough evidence", f"{seen}: {more}", needed)
 
 
 def needed_n(found: Evidence, limit: float, confidence: float = 0.95) -> int | None:
@@ -259,7 +264,7 @@ def judge_profile(name: str, evidence: Sequence[Evidence], confidence: float = 0
             outcomes.append(Outcome(demand, "", "not enough evidence", text))
         elif demand.every_group and len({e.group for e in fits}) < 2:
             text = f"{demand.metric} of one group alone; two or more are compared"
-            outcomes.append(Outcome(demand, fits[0].group, "not enough evidence", text))
+            outcomes.append(Outcome(demand, fits[0].group, "not enough evidence", text, None, fits[0]))
         else:
             outcomes += [judge(demand, e, confidence) for e in fits] or [judge(demand, None, confidence)]
     return tuple(outcomes)

@@ -14,7 +14,9 @@ and the promise for it fails only where its own bound fails (intersection-union 
 The bound is that of `fraudit.stats.intervals.effective_interval` with the person-clustered variance, and one thing
 stricter: without evidence the pictures of two people count as one comparison. Relatives match in all their pictures,
 so a thousand picture pairs of three pairs of people say nothing of an FMR of 1e-3. Without any match the bound is about
-3 / (pairs of people): the smallest rate that can be promised.
+3 / (pairs of people): the smallest rate that can be promised. Few pairs of people have very many pictures, and where
+none of them matches the rate is low and so is its variance; they are taken to be as alike as smaller pairs
+(`Tail.unseen`).
 
 What no bound on a sample can see: a kind of person rarer than about 3 in the people of the choosing half.
 """
@@ -115,7 +117,8 @@ def _interval(tail: Tail, count: int, level: float) -> Interval:
     variance, even = tail.attraction(count)
     gathered = variance / noise if noise > 0 else 0.0
     stated = min(tail.squares / total, total)
-    design = steady_design(spread.design + gathered, sums.erring / sums.sides, stated)
+    unseen = tail.unseen(count) / noise if noise > 0 else 0.0
+    design = steady_design(spread.design + gathered + unseen, sums.erring / sums.sides, stated)
     freedom = share.freedom
     if gathered > 0:  # Welch and Satterthwaite, over people who search and people who are enrolled
         freedom = max(1.0, design**2 / ((design - gathered) ** 2 / freedom + gathered**2 / even))
@@ -209,7 +212,7 @@ def lowest_threshold(tail: Tail, target: float, confidence: float = 0.95) -> Low
 
 
 def _unit(tail: Tail) -> str:
-    return "pairs of other people" if tail.sides == 2 else "searches of people who are not enrolled"
+    return "pairs of people" if tail.sides == 2 else "searches of people who are not enrolled"
 
 
 def short(rate: float) -> str:

@@ -32,7 +32,7 @@ class Tail:
         edge: i32[K] code of the two people together, numbered as they first appear.
         edge_sizes: f64[E] trials of each such pair of people in all, above the floor or not.
         pairs: f64[S] trials that involve each person. people: i64[S] their numbers in the set, sorted.
-        squares: sum over all pairs of people of (their trials)^2.
+        squares: sum over all pairs of people of (their trials)^2. room: likewise of trials^0.5 (trials - 1).
         floor: no trial at or above it is missing.
         sides: people in a trial: 2 for an impostor pair, 1 for a search.
         enrolled: i32[K] code of the enrolled person that a search found, or None. n_enrolled: people enrolled.
@@ -52,6 +52,7 @@ class Tail:
     enrolled: NDArray[np.int32] | None = None
     n_enrolled: int = 0
     deeper: Callable[[float], Tail] | None = field(default=None, repr=False)
+    room: float = 0.0
 
     @property
     def n(self) -> int:
@@ -84,6 +85,21 @@ class Tail:
         errors += np.bincount(self.right[:count], minlength=people)
         joint = float(hits @ hits), float(hits @ self.edge_sizes[: len(hits)]), self.squares
         return PersonSums("all", errors, self.pairs, 2, joint)
+
+    def unseen(self, count: int) -> float:
+        """By how much matches between the same two people would vary more if large pairs were as alike as small ones.
+
+        Two people of many pictures make many trials that match together or not at all (relatives). A set has few such
+        pairs, and a low rate where none of them matches: the plain sum of squares is then too small. Here the
+        covariance of two trials of the same two people is averaged with weights trials^-0.5, as that of genuine pairs
+        is (`fraudit.stats.intervals.PairClusters`), and taken for all of them.
+        """
+        if self.room <= 0 or not count:
+            return 0.0
+        hits = np.bincount(self.edge[:count]).astype(np.float64)
+        excess = hits * (hits - 1)
+        alike = float((excess / np.sqrt(self.edge_sizes[: len(hits)])).sum()) / self.room
+        return max(0.0, alike * (self.squares - self.n) - float(excess.sum()))
 
     def attraction(self, count: int) -> tuple[float, float]:
         """How the matches of a search gather on few enrolled people: (variance, its degrees of freedom).
@@ -131,7 +147,18 @@ def tail_of_pairs(scores: ArrayLike, left: ArrayLike, right: ArrayLike) -> Tail:
     sizes = np.bincount(edge).astype(np.float64)
     pairs = np.bincount(codes.ravel(), minlength=len(known)).astype(np.float64)
     one, two = codes.astype(np.int32)
-    return Tail(s[order], one, two, edge, sizes, pairs, known.astype(np.int64), float(sizes @ sizes), -np.inf)
+    return Tail(
+        s[order],
+        one,
+        two,
+        edge,
+        sizes,
+        pairs,
+        known.astype(np.int64),
+        float(sizes @ sizes),
+        -np.inf,
+        room=float((np.sqrt(sizes) * (sizes - 1)).sum()),
+    )
 
 
 def tail_of_vectors(
@@ -185,10 +212,16 @@ def _collected(rows: NDArray[np.float32], subjects: I64, floor: float) -> Tail:
         faces[keys // len(known)] * faces[keys % len(known)],
         faces * (faces.sum() - faces),
         known,
-        float(squares.sum() ** 2 - (squares**2).sum()) / 2,
+        _over_pairs(squares),
         floor,
         deeper=lambda threshold: _collected(rows, subjects, threshold),
+        room=_over_pairs(faces**1.5) - _over_pairs(faces**0.5),
     )
+
+
+def _over_pairs(values: F64) -> float:
+    """Sum over all pairs of people of the product of f64[S] values."""
+    return float(values.sum() ** 2 - values @ values) / 2
 
 
 def tail_of_searches(

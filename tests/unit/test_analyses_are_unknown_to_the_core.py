@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[2] / "fraudit"
 # main.py lists the modules of all commands.
 SHORTCUTS = {"cli/bias.py", "cli/pca.py", "cli/scores.py", "cli/main.py"}
 # Names that are words of the field too: alone they mean the word, before a dot, colon or comma the analysis.
-WORDS = {"evidence", "quality", "conditions"}
+WORDS = {"evidence", "quality", "conditions", "profile"}
 # Examples in a message or in the help of an option: a reader's, not the program's.
 EXAMPLES = {
     "--param robustness.severities=1,3,5",

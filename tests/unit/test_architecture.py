@@ -41,10 +41,9 @@ ROWS = {
     "scorers": "redact errors types files plugins embedding embedders",
     "audit": "__init__ formatting errors progress types files perturb plugins "
     "stats report faces embedding scores inverters scorers",
-    "analyses": "formatting errors types files perturb stats faces scores compare inverters audit",
+    "deployment": "__init__ formatting errors progress types files stats policy report faces embedding compare audit",
+    "analyses": "formatting errors types files perturb stats policy faces scores compare inverters audit deployment",
     "api": "errors progress threads types files policy report embedding inverters audit",
-    "deployment": "__init__ formatting errors progress types files stats policy "
-    "report faces embedding compare audit analyses",
     "cli": "__init__ formatting errors progress threads files perturb plugins policy report weights "
     "faces embedding scores compare diffusion inverters audit analyses api deployment",
 }

@@ -168,6 +168,36 @@ def test_a_gallery_beyond_the_set_leaves_the_other_points() -> None:
     assert not fpir.resolvable
     assert "5,000" in fpir.reason
     assert fpir.name == "fpir=1e-1,people=5000"
+    assert "no extrapolation from 25 enrolled" in fpir.reason
+    beyond = measure_thresholds(shown_of(*people(300, 3)), Asked(fpir=(0.5,), people=50_000)).points[0]
+    assert "more than 100 times the 75 enrolled" in beyond.reason
+    grouped = {"male": np.repeat(np.arange(300) % 2, 4)}
+    asked = Asked(fpir=(0.5,), people=400, every_group=("male",))
+    grouped_point = measure_thresholds(shown_of(*people(300, 3), attributes=grouped), asked).points[0]
+    assert "not modelled for each group" in grouped_point.reason
+
+
+def test_a_gallery_beyond_the_set_is_extrapolated_and_never_promised() -> None:
+    shown = shown_of(*people(500, 3))
+    small, large = (
+        measure_thresholds(shown, Asked(fpir=(0.3,), people=size)).points[0] for size in (200, 500)
+    )
+    assert small.estimate == ""
+    assert large.enrolled == 500
+    assert large.bound is not None
+    assert large.bound <= 0.3
+    assert small.threshold is not None
+    assert large.threshold is not None
+    assert large.threshold > small.threshold
+    assert large.estimate.startswith("an estimate, no promise: extrapolated from 125 people enrolled")
+    text = "\n".join(words.point_lines(large))
+    assert "estimated: FPIR on people not used" in text
+    assert "promised" not in text
+    assert LIMIT not in limits(measure_thresholds(shown, Asked(fpir=(0.3,), people=500)))
+    vectors, _ = people(4000, 99, pictures=1)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    true = ((unit[:500] @ unit[500:].T).max(axis=0) >= large.threshold).mean()
+    assert true <= 0.3
 
 
 def test_a_fpir_says_what_its_promise_leaves_open_and_is_an_estimate_where_hubs_are_found() -> None:
@@ -229,7 +259,7 @@ def test_a_fpir_with_hubs_meets_no_limit() -> None:
     limit = next(d for d in profile("nist-800-63a-4") if d.metric == "fpir")
     kept = judge(limit, Evidence("fpir", 1e-4, 50_000, 9_000, 5e-5, 5e-4, "male"))
     assert kept.verdict == "pass"
-    assert demands.estimated(kept).verdict == "not enough evidence"
+    assert demands.estimated(kept, "an estimate").verdict == "not enough evidence"
 
 
 def test_what_a_plan_lacks_is_said() -> None:

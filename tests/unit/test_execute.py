@@ -13,13 +13,13 @@ import pytest
 from PIL import Image
 
 from fraudit.audit.asking import Questions
-from fraudit.audit.execute import choose_analyses, exit_code
+from fraudit.audit.execute import choose_analyses, exit_code, unused
 from fraudit.audit.pair_scores import NEEDS_VECTORS
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.runner import run_plan
 from fraudit.audit.scoring import prepare, run_scorer
 from fraudit.audit.stored_vectors import NO_PICTURES, StoredVectors, faces_of, run_vectors
-from fraudit.errors import DataError, PluginError, UsageError
+from fraudit.errors import DataError, InsufficientData, PluginError, UsageError
 from fraudit.faces.readers import LANDMARK_COLUMNS
 from fraudit.plugins import ANALYSES, EMBEDDERS, SCORERS
 from fraudit.report.record import RunRecord
@@ -346,3 +346,22 @@ def test_a_second_model_that_is_not_there(boxes: Boxes, manifest: Path, tmp_path
         run_plan(AuditPlan("luma-box", str(manifest), other=str(tmp_path / "empty")), tmp_path / "run")
     with pytest.raises(UsageError, match="goes with --other"):
         run_plan(AuditPlan("luma-box", str(manifest), other_weights="w.onnx"), tmp_path / "run")
+
+
+def test_parameters_of_what_does_not_run_are_told(
+    plugin: Callable[..., str], manifest: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def run(context: Any, params: Any) -> Any:
+        raise InsufficientData("too few")
+
+    name = plugin(run)
+    plan = AuditPlan(
+        "x", "y", only=("verification", name), params={"bias": {"level": 0.01}, name: {"limit": 1}}
+    )
+    results = (AnalysisResult("verification", "V"), AnalysisResult(name, "X", "not_run", "too few"))
+    assert sorted(unused(plan, results)) == sorted(
+        [
+            "note: --param bias.level is not used: bias does not run (it is no part of this audit)",
+            f"note: --param {name}.limit is not used: {name} does not run (too few)",
+        ]
+    )

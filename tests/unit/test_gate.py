@@ -14,7 +14,7 @@ from benchmarks.worlds_gate import noisy, side_of
 from fraudit.compare.gate.judging import GateReport, decide, each_of, run_gate, shared_words
 from fraudit.compare.gate.output import as_dict, junit, markdown, text
 from fraudit.compare.gate.plan import Counts, parse_counts, plan_rules
-from fraudit.compare.gate.rules import Rule, parse_rules, plain_name, read_rules, resolve, unknown
+from fraudit.compare.gate.rules import Rule, parse_rules, plain_name, read_gate, resolve, unknown
 from fraudit.errors import UsageError
 from fraudit.types import Interval, Metric
 from tests.fixtures.planted import people_vectors, planted_side
@@ -129,7 +129,7 @@ def test_wrong_rules_say_what_was_expected(tmp_path, document: str, expected: st
     path = tmp_path / "gate.toml"
     path.write_text(document)
     with pytest.raises(UsageError) as caught:
-        read_rules(path)
+        read_gate(path)
     assert expected in caught.value.message
     assert hint in caught.value.hint
     assert caught.value.exit_code == 2

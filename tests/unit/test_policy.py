@@ -151,7 +151,7 @@ def test_what_is_no_score_is_refused(policy: Policy, score: Any) -> None:
 def test_points_that_are_not_there_or_have_no_threshold_are_named(policy: Policy) -> None:
     with pytest.raises(UsageError, match="no operating point 'fmr=1e-3'") as error:
         policy.decide(0.5, point="fmr=1e-3")
-    assert "fmr=1e-2" in error.value.hint
+    assert "it has fmr=1e-6, fmr=1e-2" in error.value.message
     with pytest.raises(
         UsageError, match=r"fmr=1e-6' has no threshold: not resolvable: 1e-6 needs .* there are 1,770"
     ):

@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 
 from fraudit.analyses.leakage.targets import IDENTITY_LABELS
-from fraudit.analyses.shared.attributes import (
-    DEMOGRAPHIC,
-    chosen_attributes,
-    demographic_groups,
-    group_masks,
-    require_attributes,
-    usual_attributes,
-)
+from fraudit.analyses.shared.attributes import chosen_attributes, demographic_groups, group_masks
 from fraudit.errors import UsageError
+from fraudit.faces.attributes import DEMOGRAPHIC, require_attributes, usual_attributes
 from fraudit.types import FaceSet
 from tests.fixtures.boxes import face_set
 

@@ -169,7 +169,7 @@ def test_a_target_beyond_the_pairs_of_people_is_refused_with_the_numbers_and_the
     assert found.threshold is None
     assert found.rate is None
     assert found.reason.startswith("not resolvable: 1e-4 needs ")
-    assert "pairs of other people, there are 1,770; the smallest that can be promised is " in found.reason
+    assert "pairs of people, there are 1,770; the smallest that can be promised is " in found.reason
     assert promised_threshold(choose, judge, found.smallest * 1.001).threshold is not None
     assert promised_threshold(choose, judge, found.smallest * 0.98).threshold is None
     assert found.smallest == pytest.approx(3 / 1770, rel=0.05)

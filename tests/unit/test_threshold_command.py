@@ -203,6 +203,41 @@ def test_a_gate_holds_a_run_to_the_policy(
     assert "another 5 %" in text
 
 
+def test_the_rules_file_may_name_the_policy(
+    kept: Path, policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rules = policy.parent / "with_policy.toml"
+
+    def gate(text: str, name: str, *words: str) -> tuple[int, str, str]:
+        rules.write_text(f"[rules]\n{text}\n")
+        capsys.readouterr()
+        code = run(["gate", "--rules", str(rules), "--new", str(kept / name), *words])
+        return code, *capsys.readouterr()
+
+    alone = f'policy = "{policy.name}"'
+    code, text, _ = gate(alone, "near")
+    assert code == 1
+    assert "FAIL  policy.fmr@fmr=5e-2" in text
+    code, text, _ = gate(alone + '\n"verification.auc" = { min = 0.1 }', "second")
+    assert code in (0, 3)
+    assert "verification.auc" in text
+    assert "policy.fmr@fmr=5e-2" in text
+    code, _, err = gate(alone, "other")
+    assert code == 6
+    assert "another one" in err
+    code, _, err = gate('policy = "gone.json"', "second")
+    assert code == 2
+    assert "there is no file" in err
+    code, _, err = gate("policy = 3", "second")
+    assert code == 2
+    assert "expected a file name, found 3" in err
+    code, _, err = gate(alone, "second", "--plan")
+    assert code == 2
+    assert "a policy alone" in err
+    assert gate(alone + "\n[other]", "second")[0] == 2
+    assert gate('policy = "gone.json"', "second", "--policy", str(policy))[0] == 2
+
+
 def test_a_gate_without_rules_and_policy_asks_for_one(kept: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["gate", "--new", str(kept / "first")]) == 2
     assert "no rules were given" in capsys.readouterr().err

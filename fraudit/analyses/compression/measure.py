@@ -10,8 +10,9 @@ import numpy as np
 
 from fraudit.analyses.compression.costs import Gaps, Leak, group_gaps, leaks, match_costs
 from fraudit.analyses.compression.params import FARS, RECONSTRUCTIONS, Params
-from fraudit.analyses.shared.attributes import DEMOGRAPHIC, LEAKED, usual_attributes
+from fraudit.analyses.shared.attributes import LEAKED
 from fraudit.errors import InsufficientData
+from fraudit.faces.attributes import DEMOGRAPHIC, usual_attributes
 from fraudit.stats.family import FAMILY_LEVEL
 from fraudit.stats.pca import CODES, Spectrum, Variant, spectrum, sweep, sweep_dims
 from fraudit.stats.template_loss import Loss, loss_of

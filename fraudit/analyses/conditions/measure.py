@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudit.analyses.conditions.params import Params
-from fraudit.analyses.shared.attributes import DEMOGRAPHIC, require_attributes
 from fraudit.analyses.shared.operating import Genuine, genuine_at, usable_threshold
 from fraudit.errors import InsufficientData, UsageError, suggest
+from fraudit.faces.attributes import DEMOGRAPHIC, require_attributes
 from fraudit.stats.conditions import Cell, Matrix, condition_matrix, most_common, varying_labels
 from fraudit.stats.fairness import holm
 from fraudit.stats.family import LATER_LEVEL

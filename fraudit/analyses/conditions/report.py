@@ -258,7 +258,7 @@ def _similarity(found: Found, label: Label) -> Finding | None:
     change = worst.similarity_change
     assert change is not None
     around = (
-        f"{_for_all(found)} {interval_words(change.interval.low, change.interval.high)}; "
+        f"{_for_all(found)} {interval_words(-change.interval.high, -change.interval.low)}; "
         if change.interval
         else ""
     )

@@ -12,9 +12,9 @@ from fraudit.analyses.directions.galleries import galleries
 from fraudit.analyses.directions.measure import picture, reach, vector_morphs, widen
 from fraudit.analyses.directions.params import NAME, PICTURED, TITLE, Params
 from fraudit.analyses.directions.report import METHOD, caveats, findings, metrics, tables
-from fraudit.analyses.shared.attributes import require_attributes
 from fraudit.analyses.shared.reconstructions import require_inverter
 from fraudit.errors import InsufficientData
+from fraudit.faces.attributes import require_attributes
 from fraudit.inverters.inverting import guidance_of
 from fraudit.stats.contrasts import contrasts
 from fraudit.stats.directions import study

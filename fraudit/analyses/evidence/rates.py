@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from fraudit.analyses.evidence.flags import Flags, or_reason
 from fraudit.analyses.evidence.params import Params
-from fraudit.analyses.shared.attributes import TIMES, demographic_groups, require_attributes, spellings
+from fraudit.analyses.shared.attributes import TIMES, demographic_groups
 from fraudit.errors import InsufficientData
+from fraudit.faces.attributes import require_attributes, spellings
 from fraudit.stats.hard_pairs import (
     ByYears,
     HardFmr,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.analyses.shared.attributes import spellings
 from fraudit.analyses.shared.measured import picture_quality, pose_parameters
 from fraudit.errors import DataError, UsageError, suggest
+from fraudit.faces.attributes import spellings
 from fraudit.types import F64, I64
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudit.analyses.quality.params import Params
-from fraudit.analyses.shared.attributes import DEMOGRAPHIC, require_attributes
 from fraudit.analyses.shared.measured import detector_scores, picture_quality, pose_parameters
 from fraudit.errors import InsufficientData, UsageError, suggest
+from fraudit.faces.attributes import DEMOGRAPHIC, require_attributes
 from fraudit.files.doors import MB, read_file
 from fraudit.perturb.catalogue import resolve
 from fraudit.stats.discard import Direction, orient

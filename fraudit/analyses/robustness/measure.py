@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fraudit.analyses.robustness.params import FMR_ERROR, NAME, Params
-from fraudit.analyses.shared.attributes import group_masks, usual_attributes
+from fraudit.analyses.shared.attributes import group_masks
 from fraudit.errors import DataError
+from fraudit.faces.attributes import usual_attributes
 from fraudit.files.doors import RECORD_BYTES, entering, read_json
 from fraudit.stats.probe_pairs import ProbeScores
 from fraudit.stats.robustness import Cell, Comparisons, simultaneous_level

@@ -1,25 +1,16 @@
-"""A set's attributes: which are demographic, whatever their case, and the groups they make."""
+"""The groups that a set's attributes make."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.errors import UsageError, suggest
+from fraudit.faces.attributes import require_attributes, usual_attributes
 from fraudit.stats.groups import join_labels, label_groups, word_groups
 from fraudit.types import Bool, FaceSet
 
-DEMOGRAPHIC = (
-    "race",
-    "ethnicity",
-    "gender",
-    "sex",
-    "male",
-    "age_group",
-    "young",
-)  # usual names, the first preferred
 LEAKED = (
     "male",
     "gender",
@@ -29,28 +20,6 @@ LEAKED = (
 )  # usual ones that smaller vectors may still carry
 TIMES = ("date", "year", "age")  # attributes that tell when a picture was taken, the first preferred
 FEWEST_GROUPS, MOST_GROUPS = 2, 8  # of an attribute that is no continuous number
-
-
-def spellings(names: Iterable[str]) -> dict[str, str]:
-    """Lower case -> the name as the set spells it: CelebA writes Male, Young."""
-    return {name.lower(): name for name in names}
-
-
-def usual_attributes(names: Iterable[str], most: int, usual: Sequence[str] = DEMOGRAPHIC) -> tuple[str, ...]:
-    """The first `most` of `usual` (lower case) among a set's attributes `names`, as the set spells them."""
-    spelt = spellings(names)
-    return tuple(spelt[name] for name in usual if name in spelt)[:most]
-
-
-def require_attributes(faces: FaceSet, wanted: Sequence[str]) -> None:
-    """Raises UsageError on an attribute that the set does not have."""
-    known = list(faces.attributes)
-    for name in wanted:
-        if name not in known:
-            raise UsageError(
-                f"the set '{faces.name}' has no attribute '{name}'",
-                f"{suggest(name, known)}known: {', '.join(sorted(known))}",
-            )
 
 
 def chosen_attributes(faces: FaceSet, by: Sequence[str], most: int = 3) -> tuple[str, ...]:

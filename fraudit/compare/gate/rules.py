@@ -22,6 +22,7 @@ SAME_FACE = {
     "same_face_cosine.p1": "p1",
     "same_face_cosine.min": "min",
 }
+POLICY = "policy"  # the key of `[rules]` that is no metric
 SEVERITIES = ("error", "warning")
 KNOWN = (*LIMITS, "severity", "require_evidence", "group")
 
@@ -50,19 +51,44 @@ class Rule:
         return self.name in SAME_FACE or any(kind.startswith("max_") for kind in self.limits)
 
 
-def read_rules(path: Path) -> list[Rule]:
-    """The rules of a TOML file, in its order.
+@dataclass(frozen=True, slots=True)
+class GateFile:
+    """A rules file: `rules` in its order, and the policy that it names (`[rules] policy = "FILE"`), or None."""
+
+    rules: tuple[Rule, ...]
+    policy: Path | None = None
+
+
+def read_gate(path: Path) -> GateFile:
+    """The rules of a TOML file and its policy, whose path starts at the file's folder.
 
     Raises:
-        UsageError: unreadable, not TOML, no rule, an unknown key (nearest suggested) or a value that does not fit.
+        UsageError: unreadable, not TOML, no rule, an unknown key (nearest suggested), a value that does not fit, or
+            there is no such policy.
     """
     hint = 'metric names need quotes: "fnmr@fmr=1e-3" = { max_increase = 0.002 }'
     table = read_toml(path, hint, "the rules", UsageError)
-    return parse_rules(table, str(path))
+    rules = table.get("rules")
+    named = rules.get(POLICY) if isinstance(rules, dict) else None
+    if not isinstance(rules, dict) or named is None:
+        return GateFile(tuple(parse_rules(table, str(path))))
+    if not isinstance(named, str) or not named:
+        raise UsageError(
+            f"{path}: {POLICY}: expected a file name, found {named!r}", f'{POLICY} = "policy.json"'
+        )
+    policy = path.parent / named
+    if not policy.is_file():
+        raise UsageError(
+            f"{path}: {POLICY}: there is no file {policy}",
+            "a relative path starts at the folder of the rules",
+        )
+    rest = {key: value for key, value in rules.items() if key != POLICY}
+    alone = not rest and set(table) == {"rules"}
+    return GateFile(() if alone else tuple(parse_rules({**table, "rules": rest}, str(path))), policy)
 
 
 def parse_rules(table: Mapping[str, Any], where: str = "rules") -> list[Rule]:
-    """Rules of a parsed TOML document. Raises UsageError as `read_rules` does."""
+    """Rules of a parsed TOML document. Raises UsageError as `read_gate` does."""
     for key in table:
         if key != "rules":
             raise UsageError(f"{where}: unknown table '{key}'", f"{suggest(key, ['rules'])}known: rules")
