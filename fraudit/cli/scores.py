@@ -29,6 +29,10 @@ def scores(
         Path | None, typer.Option(help="Instead of FILE: scores of genuine pairs alone, one a line.")
     ] = None,
     impostor: Annotated[Path | None, typer.Option(help="With --genuine: those of impostor pairs.")] = None,
+    threshold: Annotated[
+        list[float] | None,
+        typer.Option(help="Also FMR and FNMR at this threshold, in the file's own unit; repeat for several."),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for verification.json, scores.csv and the charts (SVG).")
     ] = None,
@@ -39,6 +43,7 @@ def scores(
     Example: fraudit scores scores-dev.csv --out runs/scores
     """
     from fraudit.analyses.verification import Params
+    from fraudit.analyses.verification.at_threshold import with_thresholds
     from fraudit.analyses.verification.attacks import with_attacks
     from fraudit.analyses.verification.measure import Evidence
     from fraudit.analyses.verification.report import result_of
@@ -57,7 +62,7 @@ def scores(
         name = file.stem
     left, right, known = found.people()
     evidence = Evidence(name, found.score, found.same, left, right, found.fold, known)
-    result = result_of(evidence, Params())
+    result = with_thresholds(result_of(evidence, Params()), evidence, threshold or (), found.distance)
     if found.attacks is not None:
         result = with_attacks(result, found.attacks)
     if out is not None:

@@ -19,6 +19,8 @@ from fraudit.errors import DataError
 from fraudit.files.doors import check_regular, entering, read_file
 from fraudit.files.store import write_bytes_atomic
 from fraudit.report import charts, summary
+from fraudit.report.charts.spots import Reading
+from fraudit.report.explorer import explorer
 from fraudit.report.record import METRIC_COLUMNS, RunRecord, metric_rows
 from fraudit.types import Column, Figure, Finding, Metric, Table, gravity
 
@@ -59,11 +61,12 @@ class Drawings:
 
     def __init__(self) -> None:
         self._count = 0
+        self._reading = Reading()
 
     def __call__(self, figure: Figure, width_px: int) -> Markup:
         self._count += 1
         try:
-            drawn = charts.svg(figure, width_px, uid=f"c{self._count}")
+            drawn = charts.svg(figure, width_px, uid=f"c{self._count}", reading=self._reading)
         except DataError as error:
             return Markup('<p class="notrun">This chart could not be drawn. {}</p>').format(error.message)
         return Markup(drawn)  # charts.svg escapes every text it is given
@@ -271,8 +274,9 @@ def context(record: RunRecord) -> dict[str, Any]:
 def html_text(record: RunRecord, artifacts: Path) -> str:
     """The whole report as one HTML file's text."""
     pictures = Pictures(artifacts)
+    found, absent = explorer(record, artifacts)
     template = environment(autoescape=True).get_template("report.html.j2")
-    return template.render(**context(record), draw=Drawings(), pictures=pictures)
+    return template.render(**context(record), draw=Drawings(), pictures=pictures, found=found, absent=absent)
 
 
 def markdown_text(record: RunRecord) -> str:

@@ -44,6 +44,33 @@
     });
   });
 
+  document.querySelectorAll("table.sortable").forEach(function (table) {
+    var body = table.tBodies[0];
+    if (!body || body.rows.length < 8) { return; }
+    var rows = Array.from(body.rows), box = document.createElement("div"), label = document.createElement("label");
+    var field = document.createElement("input"), count = document.createElement("span");
+    var scroll = table.closest(".scroll") || table;
+    box.className = "filter";
+    field.type = "search";
+    field.setAttribute("autocomplete", "off");
+    label.textContent = "Filter rows ";
+    label.appendChild(field);
+    field.setAttribute("aria-label", "Filter rows of " + (scroll.getAttribute("aria-label") || "this table"));
+    count.setAttribute("role", "status");
+    field.addEventListener("input", function () {
+      var words = field.value.toLowerCase().split(/\s+/).filter(Boolean), shown = 0;
+      rows.forEach(function (row) {
+        var text = row.textContent.toLowerCase();
+        row.hidden = !words.every(function (word) { return text.indexOf(word) >= 0; });
+        if (!row.hidden) { shown += 1; }
+      });
+      count.textContent = words.length ? shown + " of " + rows.length + " rows" : "";
+    });
+    box.appendChild(label);
+    box.appendChild(count);
+    scroll.parentNode.insertBefore(box, scroll);
+  });
+
   document.querySelectorAll("pre.command").forEach(function (pre) {
     if (!navigator.clipboard) { return; }
     var copy = document.createElement("button");
@@ -51,7 +78,10 @@
     copy.className = "copy";
     copy.textContent = "Copy";
     copy.addEventListener("click", function () {
-      navigator.clipboard.writeText(pre.textContent.trim()).then(function () { copy.textContent = "Copied"; });
+      navigator.clipboard.writeText(pre.textContent.trim()).then(function () {
+        copy.textContent = "Copied";
+        setTimeout(function () { copy.textContent = "Copy"; }, 2000);
+      });
     });
     pre.after(copy);
   });

@@ -33,6 +33,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     )
     from fraudit.analyses.bias.report import result
     from fraudit.analyses.bias.withheld import withheld
+    from fraudit.audit.sweeps import save_groups
 
     if not 0 < params.fmr < 1:
         raise UsageError(f"bias.fmr: expected a fraction in (0, 1), found {params.fmr}")
@@ -62,6 +63,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
             audits.append(audit_attribute(context, params, name, labels, threshold))
         except InsufficientData as error:
             skipped.append(error.message)
+    save_groups(context, groups, params.min_people, params.min_genuine)
     inverted, why = pictures_asked(context, params)
     told = context.inverter is not None and not inverted
     notes = (f"What inversion loses of whom was not looked at: {why}.",) if told else ()

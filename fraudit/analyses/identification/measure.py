@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from fraudit.analyses.identification.params import LEAST_ENROLLED, Params
 from fraudit.analyses.shared.attributes import demographic_groups
+from fraudit.audit.sweeps import save_searches, stored_pairs, thresholds_of
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.stats.gallery import Rule, SearchPlan, Templates, enrol, fuse, plan_searches
 from fraudit.stats.growth import (
@@ -24,7 +26,14 @@ from fraudit.stats.growth import (
 from fraudit.stats.growth import measured as smaller_galleries
 from fraudit.stats.hubs import GroupShare, Hubs, Positives, group_shares, hubs, positives
 from fraudit.stats.identification import Search, fpir_threshold, search
-from fraudit.stats.search_rates import SearchRate, fnir_causes, fnir_rate, fpir_causes, rates_by_group
+from fraudit.stats.search_rates import (
+    SearchRate,
+    fnir_causes,
+    fnir_rate,
+    fpir_causes,
+    fpir_rate,
+    rates_by_group,
+)
 from fraudit.stats.search_thresholds import (
     RuleDifference,
     SearchThreshold,
@@ -244,6 +253,18 @@ def measure_searches(context: AnalysisContext, params: Params) -> Found:
         enrolments=tuple(_enrolments(context, v, plan, params, main.chosen.target, (calibration, judged))),
         official=official(context, params, v),
     )
+
+
+def leave_sweep(context: AnalysisContext, found: Found) -> None:
+    """FPIR of the judged searches at every threshold of the run's sweep, for the report's explorer."""
+    if context.faces.templates is not None:  # searches compare fused templates, the stored pairs do not
+        return
+    with suppress(InsufficientData):  # no pairs are stored
+        thresholds = thresholds_of(context, stored_pairs(context))
+        rates = [fpir_rate(found.judged, threshold) for threshold in thresholds.tolist()]
+        n, people = rates[0].n, rates[0].people
+        enrolled = len(found.judged.people)
+        save_searches(context, thresholds, n, people, enrolled, [(r.errors, r.interval) for r in rates])
 
 
 def official(context: AnalysisContext, params: Params, v: Vectors) -> tuple[Official, ...]:

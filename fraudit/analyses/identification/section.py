@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fraudit.analyses.identification.figures import figures
-from fraudit.analyses.identification.measure import measure_searches
+from fraudit.analyses.identification.measure import leave_sweep, measure_searches
 from fraudit.analyses.identification.params import NAME, TITLE, Params
 from fraudit.analyses.identification.report import METHOD, caveats, findings, metrics
 from fraudit.analyses.identification.tables import tables
@@ -23,6 +23,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         InsufficientData: fewer than 20 people to enrol on each half. UsageError: a parameter out of range.
     """
     found = measure_searches(context, params)
+    leave_sweep(context, found)
     told = findings(found, params)
     return AnalysisResult(
         NAME,

@@ -19,11 +19,14 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     from fraudit.analyses.verification.measure import gather, judge
     from fraudit.analyses.verification.report import result_of
     from fraudit.analyses.verification.templates import compares_templates, gather_templates
+    from fraudit.audit.sweeps import save_pairs
 
     if compares_templates(context):
         evidence, extra = gather_templates(context)
         return result_of(evidence, params, extra)
-    return result_of(gather(context), params, judge(context, params))
+    result = result_of(gather(context), params, judge(context, params))
+    save_pairs(context)
+    return result
 
 
 def questions(asking: Asking, params: Asked) -> Questions:

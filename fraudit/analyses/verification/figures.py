@@ -74,6 +74,7 @@ def _det(evidence: Evidence, pairs: ScoredPairs, count: int) -> Figure | None:
                     "x": x.tolist(),
                     "y": y.tolist(),
                     "accent": True,
+                    "n": int(same.sum()),
                     **(
                         {"low": [b.low or None for b in known], "high": [b.high for b in known]}
                         if len(known) == len(bands)
@@ -105,8 +106,14 @@ def _histogram(pairs: ScoredPairs, judged: Sequence[Judged], bins: int, main: bo
         {
             "x": {"label": "Similarity", "scale": "linear"},
             "series": [
-                {"name": "genuine", "edges": table["edges"], "counts": table["genuine"], "accent": True},
-                {"name": "impostor", "edges": table["edges"], "counts": table["impostor"]},
+                {
+                    "name": "genuine",
+                    "edges": table["edges"],
+                    "counts": table["genuine"],
+                    "accent": True,
+                    "n": len(g),
+                },
+                {"name": "impostor", "edges": table["edges"], "counts": table["impostor"], "n": len(i)},
             ],
             "marks": marks,
         },

@@ -17,6 +17,7 @@ from fraudit.errors import DataError
 from fraudit.report.charts.canvas import RC, Canvas
 from fraudit.report.charts.heatmap import draw_heatmap
 from fraudit.report.charts.rows import draw_bars, draw_dots
+from fraudit.report.charts.spots import Reading
 from fraudit.report.charts.svgtext import clean
 from fraudit.report.charts.xy import draw_histogram, draw_lines, draw_scatter
 from fraudit.types import Figure
@@ -34,11 +35,12 @@ KINDS: dict[str, Callable[[dict[str, Any], int], Canvas]] = {
 }
 
 
-def svg(figure: Figure, width_px: int = WIDE_PX, uid: str = "") -> str:
+def svg(figure: Figure, width_px: int = WIDE_PX, uid: str = "", reading: Reading | None = None) -> str:
     """One `<svg role="img">` element, its natural width `width_px`; the same text for the same figure.
 
     Args:
         uid: prefix of every id within; must differ between drawings of one page. Default: from the data.
+        reading: of a page whose script reads values off charts; adds the words of every point.
     Raises:
         DataError: the figure's kind is unknown or its data does not follow docs/figures.md.
     """
@@ -57,4 +59,5 @@ def svg(figure: Figure, width_px: int = WIDE_PX, uid: str = "") -> str:
                 f"figure {figure.name} ({figure.kind}) cannot be drawn: {type(error).__name__}: {error}",
                 "docs/figures.md describes the data of each kind",
             ) from error
-    return clean(text, uid=uid, title=figure.title, description=figure.alt)
+    more = reading.attributes(uid, canvas.spots) if reading else ""
+    return clean(text, uid=uid, title=figure.title, description=figure.alt, attributes=more)

@@ -59,6 +59,9 @@ class Canvas:
 
     def __init__(self, width: float, height: float) -> None:
         self.width, self.height = width, height
+        self.spots: list[
+            tuple[float, float, str]
+        ] = []  # what a pointer or the keyboard reads (charts/spots.py)
         self.figure = MplFigure(figsize=(width / 72, height / 72), dpi=72)
         FigureCanvasSVG(self.figure)
 
@@ -72,6 +75,10 @@ class Canvas:
         ax.set_xticks([])
         ax.set_yticks([])
         return ax
+
+    def spot(self, x: float, y: float, words: str) -> None:
+        """A place that can be read, in pixels from the top left."""
+        self.spots.append((x, y, words))
 
     def text(
         self,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fraudit.formatting import MISSING, number, printable, short
 from fraudit.report.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
+from fraudit.report.charts.spots import rate_words, titled
 from fraudit.report.charts.svgtext import MUTED, PAPER, RULE
 
 MOST_CELL_PX = 84.0
@@ -135,17 +136,23 @@ def draw_heatmap(data: dict[str, Any], width: int) -> Canvas:
         for j in range(len(columns)):
             value, x = values[i, j], label + j * cell
             absent = bool(np.isnan(value))
+            told: dict[str, Any] = {"value": None if absent else float(value)}
+            for key, ends in (("low", lows), ("high", highs)):
+                if ends is not None and np.isfinite(ends[i, j]):
+                    told[key] = float(ends[i, j])
+            words = rate_words(told, bool(data.get("percent")), "" if unit == "%" else unit)
+            canvas.spot(x + cell / 2, tops[i] + row_px / 2, f"{titled(row, columns[j])}{words}")
             colour = None if absent else cmap(norm(value))
             look: dict[str, Any] = {"facecolor": colour or "none", "edgecolor": RULE if absent else PAPER}
             ax.add_patch(Rectangle((x, tops[i]), cell, row_px, linewidth=1, **look))
             if legible:
-                ends = (np.nan, np.nan)
+                shown = (np.nan, np.nan)
                 if intervals and lows is not None and highs is not None:
-                    ends = (lows[i, j], highs[i, j])
+                    shown = (lows[i, j], highs[i, j])
                 _cell_text(
                     canvas,
                     say(value),
-                    ends_of(*ends),
+                    ends_of(*shown),
                     ink_on(colour) if colour else MUTED,
                     (x + cell / 2, tops[i] + row_px / 2, cell),
                 )

@@ -12,6 +12,7 @@ from fraudit.formatting import number, printable
 from fraudit.report.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
 from fraudit.report.charts.frame import Box, draw_marks, grid
 from fraudit.report.charts.scales import Scale, scale_of
+from fraudit.report.charts.spots import rate_words, titled, value_words
 from fraudit.report.charts.svgtext import ACCENT, INK, MUTED, RULE, SERIES
 
 PERCENT = "\u202f%"
@@ -193,6 +194,15 @@ def _draw_row(
     left, top, width, _ = box
     colour = ACCENT if row.get("accent") or bars else INK
     value = row.get("value")
+    name = titled(printable(row.get("label", "")), row.get("group") or "", row.get("panel") or "")
+    spot_x = left + 4 if value is None else left + width * _along(scale, value)
+    compare = row.get("compare")
+    against = (
+        f"; {printable(row.get('compare_label') or 'comparison')} {value_words(compare, scale)}"
+        if compare is not None and value is not None
+        else ""
+    )
+    canvas.spot(spot_x, top + y, f"{name}{rate_words(row, scale.as_percent)}{against}")
     if value is None:
         reason = printable(row.get("missing") or "no figure")
         lines = fit(f"— {reason}", width, SMALL_PX, 2)
@@ -237,6 +247,11 @@ def _draw_row(
         ax.plot([at], [y], "o", markersize=7, color=colour, markeredgewidth=0, clip_on=False, zorder=3)
     words = say(row) if say else plain(value)
     canvas.text(left + width + 10, top + y, words, size=SMALL_PX, colour=MUTED)
+
+
+def _along(scale: Scale, value: float) -> float:
+    """Share of the axis at which a value lies."""
+    return (scale.one(value, clip=True) - scale.span[0]) / (scale.span[1] - scale.span[0])
 
 
 def _compare_key(canvas: Canvas, data: dict[str, Any], compare: str, width: int) -> None:

@@ -33,8 +33,12 @@ _KEPT = ("d", "style", "x", "y", "width", "height", "transform", "clip-path", "p
 _DROPPED_STYLE = ("font-family", "stroke-linejoin", "stroke-linecap", "stroke-miterlimit")
 
 
-def clean(text: str, *, uid: str, title: str, description: str) -> str:
-    """Matplotlib's SVG file as an accessible inline element; ids all begin with `uid`."""
+def clean(text: str, *, uid: str, title: str, description: str, attributes: str = "") -> str:
+    """Matplotlib's SVG file as an accessible inline element; ids all begin with `uid`.
+
+    Args:
+        attributes: further ones of the element, escaped.
+    """
     root = ElementTree.fromstring(text)
     width, height = root.get("viewBox", "0 0 0 0").split()[2:]
     names: dict[str, str] = {}
@@ -43,7 +47,7 @@ def clean(text: str, *, uid: str, title: str, description: str) -> str:
             names[element.get("id", "")] = f"{uid}-{len(names)}"
     body = "".join(_write(child, names) for child in root)
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="{uid}-t {uid}-d" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" role="img"{attributes} aria-labelledby="{uid}-t {uid}-d" '
         f'viewBox="0 0 {_short(width)} {_short(height)}" width="{_short(width)}" height="{_short(height)}" '
         f'style="max-width:100%;height:auto;font-family:system-ui,sans-serif" stroke-linejoin="round" '
         f'fill="currentColor"><title id="{uid}-t">{escape(printable(title))}</title>'

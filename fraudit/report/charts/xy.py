@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.formatting import printable
+from fraudit.formatting import interval, number, percent, printable
 from fraudit.report.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
 from fraudit.report.charts.frame import Box, draw_marks, grid, spread
 from fraudit.report.charts.panels import Layout, Series, panels_of, styled
 from fraudit.report.charts.scales import Scale, scale_of
+from fraudit.report.charts.spots import MOST_SPOTS, rate_words, sample, titled, value_words
 from fraudit.report.charts.svgtext import INK, MUTED
 
 MOST_POINTS = 240
@@ -59,6 +60,7 @@ def draw_lines(data: dict[str, Any], width: int) -> Canvas:
         draw_marks(canvas, ax, _marks_of(marks, name), x, y, box)
         for one in members:
             _draw_line(ax, one, x, y)
+            _line_spots(canvas, one, x, y, box)
         if layout.direct:
             _label_ends(canvas, members, x, y, box, max(60.0, layout.label_px))
     return canvas
@@ -105,6 +107,28 @@ def _draw_line(ax: Any, one: Series, x: Scale, y: Scale) -> None:
     )
 
 
+def _line_spots(canvas: Canvas, one: Series, x: Scale, y: Scale, box: Box) -> None:
+    data = one.data
+    xs, ys = x.place(data["x"]), y.place(data["y"], clip=True)
+    seen = np.flatnonzero(np.isfinite(xs) & np.isfinite(ys))
+    if not len(seen):
+        return
+    keep = thinned(xs[seen], ys[seen], MOST_SPOTS)
+    lows, highs = (data.get(key) or [None] * len(xs) for key in ("low", "high"))
+    name = titled(one.name, data.get("panel") or "")
+    for k in seen[keep]:
+        rate = {"value": data["y"][k], "low": lows[k], "high": highs[k], "n": data.get("n")}
+        words = f"{name}{y.label} {rate_words(rate, y.as_percent)}"
+        canvas.spot(*_at(xs[k], ys[k], x, y, box), f"{words}; {x.label} {value_words(data['x'][k], x)}")
+
+
+def _at(px: float, py: float, x: Scale, y: Scale, box: Box) -> tuple[float, float]:
+    """Pixels of a place on the drawn axes."""
+    left, top, width, height = box
+    across = (px - x.span[0]) / (x.span[1] - x.span[0])
+    return left + width * float(across), top + height * float(1 - (py - y.span[0]) / (y.span[1] - y.span[0]))
+
+
 def _label_ends(canvas: Canvas, members: list[Series], x: Scale, y: Scale, box: Box, room_px: float) -> None:
     left, top, width, height = box
     ends = []
@@ -147,6 +171,13 @@ def draw_scatter(data: dict[str, Any], width: int) -> Canvas:
             "markeredgewidth": 0,
         }
         ax.plot(xs, ys, linestyle="", marker=one.marker, color=one.colour, clip_on=False, **look)
+        names = one.data.get("labels") or [""] * len(xs)
+        for k in sample(len(xs)) if len(xs) else ():
+            if np.isfinite(xs[k]) and np.isfinite(ys[k]):
+                words = titled(one.name, names[k] if k < len(names) else "")
+                for axis, scale in (("x", x), ("y", y)):
+                    words += f"{scale.label} {value_words(one.data[axis][k], scale)}; "
+                canvas.spot(*_at(xs[k], ys[k], x, y, box), words.removesuffix("; "))
         for px, py, label in zip(xs, ys, one.data.get("labels") or [], strict=False):
             if label and np.isfinite(px) and np.isfinite(py):
                 at_x = box[0] + box[2] * (px - x.span[0]) / (x.span[1] - x.span[0])
@@ -177,6 +208,8 @@ def draw_histogram(data: dict[str, Any], width: int) -> Canvas:
         draw_marks(canvas, ax, _marks_of(marks, name), x, None, box)
         tops = [_outline(ax, one, x) for one in members]
         ceiling = 1.16 * (max((top for _, top in tops), default=0.0) or 1.0)
+        for one in members:
+            _bin_spots(canvas, one, x, box, ceiling)
         ax.set_ylim(0, ceiling)
         ax.axhline(0, color=INK, linewidth=1)
         if not layout.key and len(members) > 1:
@@ -189,6 +222,24 @@ def draw_histogram(data: dict[str, Any], width: int) -> Canvas:
     if not series:
         canvas.text(0, 8, "no data", size=SMALL_PX, colour=MUTED)
     return canvas
+
+
+def _bin_spots(canvas: Canvas, one: Series, x: Scale, box: Box, ceiling: float) -> None:
+    """Share of the series in every bin that holds any."""
+    edges = x.place(one.data["edges"], clip=True)
+    heights = densities(one.data, edges)
+    left, top, width, height = box
+    of = f" of {number(float(one.data['n']), 0)}" if one.data.get("n") is not None else ""
+    for k in np.flatnonzero(heights):
+        share = float(heights[k] * (edges[k + 1] - edges[k]))
+        middle = (edges[k] + edges[k + 1]) / 2
+        low, high = (float(end) for end in one.data["edges"][k : k + 2])
+        ends = interval(low, high, as_percent=x.as_percent)
+        canvas.spot(
+            left + width * float((middle - x.span[0]) / (x.span[1] - x.span[0])),
+            top + height * float(1 - heights[k] / ceiling),
+            f"{titled(one.name, one.data.get('panel') or '')}{percent(share)}{of}; {x.label} {ends}",
+        )
 
 
 def _outline(ax: Any, one: Series, x: Scale) -> tuple[float, float]:
