@@ -91,10 +91,12 @@ def execute(
         record.save(context.run_dir)
         context.scores.begin()
         record = replace(record, inputs=inputs())
+        for analysis, _ in chosen:
+            told.at(analysis.title, "waiting")
         for analysis, params in chosen:
-            told.say(f"{analysis.title} ...")
+            told.at(analysis.title, "running")
             result, failure = run_one(analysis, context, params)
-            told.say(f"{analysis.title}: {_outcome(result)}")
+            told.at(analysis.title, result.status.replace("_", " "), _outcome(result), _rate(result))
             failures = (*record.failures, failure) if failure else record.failures
             record = replace(record, results=(*record.results, result), failures=failures)
             record.save(context.run_dir)
@@ -197,10 +199,12 @@ def _outcome(result: AnalysisResult) -> str:
         return "failed"
     if result.status != "done":
         return f"{result.status.replace('_', ' ')}: {result.reason}"
-    rate = (
-        f" ({1e3 * result.seconds / result.faces:.1f} ms a face)" if result.seconds and result.faces else ""
-    )
+    rate = f" ({_rate(result)})" if _rate(result) else ""
     return f"{result.seconds} s, {result.queries:,} queries{rate}. {result.headline}"
+
+
+def _rate(result: AnalysisResult) -> str:
+    return f"{1e3 * result.seconds / result.faces:.1f} ms a face" if result.seconds and result.faces else ""
 
 
 def exit_code(record: RunRecord) -> int:

@@ -86,6 +86,11 @@ def analyze(
     from fraudit.cli.shortcuts import with_request, with_shortcuts
     from fraudit.errors import UsageError
 
+    if not (embedder or scorer or vectors or plan or as_json or quiet or dry_run):
+        from fraudit.cli.asking import ask, can_ask
+
+        if can_ask():
+            embedder, dataset = ask(dataset)
     given: dict[str, Any] = {
         "embedder": embedder,
         "dataset": dataset,
@@ -130,12 +135,12 @@ def analyze(
     from fraudit.audit.folders import default_run_dir, unreported
     from fraudit.audit.runner import run_plan
     from fraudit.cli.outcome import tell
-    from fraudit.progress.console import Line
+    from fraudit.progress.board import of_a_run
     from fraudit.report.render import render
 
     folder = out or default_run_dir(chosen)
     done = None if overwrite else unreported(folder, chosen.as_dict())
-    with Line(quiet) as line:
+    with of_a_run(quiet) as line:
         if done:
             line.say(f"{folder} holds this run, finished but for its report")
         record = done or run_plan(chosen, folder, overwrite=overwrite, reporter=line.reporter())

@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import typer
 
 import fraudit
+from fraudit.cli.helping import App
 from fraudit.errors import ArtifactError, FrauditError
 from fraudit.progress.terminal import guard
 from fraudit.threads import settle
@@ -39,16 +40,17 @@ TOPICS = (
     "adapt",
     "invert",
     "runs",
+    "figures",
+    "report",
 )
 
-app = typer.Typer(
+app = App(
     name="fraudit",
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help=(
         "Audit a face recognition model as a black box: verification, robustness, compression, bias, "
-        "leakage, inversion.\n\nStart with: fraudit analyze --embedder dlib --dataset sample"
+        "leakage, inversion.\n\nExample: fraudit analyze --embedder dlib --dataset sample"
     ),
 )
 

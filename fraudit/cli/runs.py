@@ -110,12 +110,13 @@ def show(
     everything: Annotated[bool, typer.Option("--all", help="Every metric of every section.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="All metrics, for scripts.")] = False,
 ) -> None:
-    """Print one run: its findings and what each section says; with --only or --all every metric with interval and n.
+    """Print one run on one screen: gravest findings, key figures, where the report is; --all for the rest.
+
+    With --only or --all: every metric with interval and n.
 
     Example: fraudit show runs/first --only verification
     """
     from fraudit.errors import UsageError, suggest
-    from fraudit.progress.terminal import one_line
     from fraudit.report.record import RunRecord
 
     record = RunRecord.load(run)
@@ -128,22 +129,29 @@ def show(
             )
     if as_json:
         typer.echo(record.frame().to_json(orient="records", indent=2))
-        return
+    elif everything or wanted:
+        _print_all(record, wanted or known)
+    else:
+        from fraudit.cli.screen import screen
+
+        for line in screen(record, run):
+            typer.echo(line)
+
+
+def _print_all(record: RunRecord, wanted: list[str]) -> None:
+    """Every finding, headline and metric of the sections `wanted`."""
+    from fraudit.progress.terminal import one_line
+
     box, dataset = record.input_fact("embedder", "name"), record.input_fact("dataset", "name")
     typer.echo(one_line(f"{box} on {dataset}, {record.created}, {record.status}"))
     for result, finding in record.findings():
-        if wanted and result.name not in wanted:
-            continue
-        typer.echo(f"[{finding.severity}] {one_line(finding.text)}")
+        if result.name in wanted:
+            typer.echo(f"[{finding.severity}] {one_line(finding.text)}")
     for result in record.results:
-        if wanted and result.name not in wanted:
+        if result.name not in wanted:
             continue
-        full = everything or bool(wanted)
         said = f"{result.status} ({result.reason})" if result.reason else result.headline
         typer.echo(f"\n{one_line(result.title)}: {one_line(said)}")
-        if not full:
-            typer.echo(f"  {len(result.metrics)} metrics: fraudit show {run} --only {result.name}")
-            continue
         for metric in result.metrics:
             name = metric.name + (f" [{metric.group}]" if metric.group else "")
             value = _text(metric) if metric.value is not None else f"missing: {metric.missing}"

@@ -33,7 +33,7 @@ def analyze_scorer(
     from fraudit.audit.scoring import budget_text, plan_of, prepare, run_scorer
     from fraudit.cli.outcome import tell
     from fraudit.errors import UsageError
-    from fraudit.progress.console import Line
+    from fraudit.progress.board import of_a_run
     from fraudit.report.render import render
 
     for key in ("embedder", "weights", "judges", "other", "other_weights", "inverter", "max_faces"):
@@ -46,7 +46,7 @@ def analyze_scorer(
         out = default_run_dir(plan_from_values({**given, "embedder": stem}, "fraudit analyze"))
     values = {**given, "embedder": scorer}
     chosen = plan_from_toml(plan, values) if plan else plan_from_values(values, "fraudit analyze")
-    with Line(quiet or dry_run) as line:
+    with of_a_run(quiet or dry_run) as line:
         prepared = prepare(replace(chosen, pictures="none"), scorer, out, max_queries, line.reporter())
         with prepared.boxes:
             if dry_run:

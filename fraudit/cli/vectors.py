@@ -35,7 +35,7 @@ def analyze_vectors(
     from fraudit.audit.plan import plan_from_toml, plan_from_values
     from fraudit.cli.outcome import tell
     from fraudit.errors import UsageError
-    from fraudit.progress.console import Line
+    from fraudit.progress.board import of_a_run
     from fraudit.report.render import render
 
     for key in NOT_TOGETHER:
@@ -47,7 +47,7 @@ def analyze_vectors(
     values = {**given, "embedder": name_of(file)}
     chosen = plan_from_toml(plan, values) if plan else plan_from_values(values, "fraudit analyze")
     folder = out or default_run_dir(chosen)
-    with Line(quiet or dry_run) as line:
+    with of_a_run(quiet or dry_run) as line:
         audit = prepare_given(replace(chosen, pictures="none"), file, line.reporter())
         if dry_run:
             found = {

@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from fraudit.cli.helping import App
+
 _ACCEPT = typer.Option("--accept-licence", help="Accept the terms without being asked (for scripts).")
 
 
@@ -128,7 +130,10 @@ def verify(
 
 def register(app: typer.Typer) -> None:
     """Add `fraudit weights`."""
-    group = typer.Typer(no_args_is_help=True, help="Known weights: list, fetch, import, verify.")
+    group = App(
+        no_args_is_help=True,
+        help="Known weights: list, fetch, import, verify.\n\nExample: fraudit weights list",
+    )
     group.command("list")(listing)
     group.command("fetch")(fetch)
     group.command("import")(import_)

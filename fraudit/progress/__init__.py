@@ -25,6 +25,20 @@ class Reporter:
 
     say: Callable[[str], None]
     progress: Callable[[str, int, int], None]
+    stage: Callable[[str, str, str, str], None] | None = None
+
+    def at(self, title: str, state: str, words: str = "", rate: str = "") -> None:
+        """An analysis is `waiting`, `running`, or ended; where no table is shown, in one line.
+
+        Args:
+            words: how it ended. rate: how fast it was.
+        """
+        if self.stage is not None:
+            self.stage(title, state, words, rate)
+        elif state == "running":
+            self.say(f"{title} ...")
+        elif state != "waiting":
+            self.say(f"{title}: {words}")
 
 
 def silent() -> Reporter:
@@ -126,6 +140,14 @@ class Pace:
             return None
         self._shown = now
         return words(label, done, total, part.rate)
+
+    def part(self) -> tuple[str, int, int, float, float] | None:
+        """(label, done, total, pieces a second, seconds since) of the newest part that is not done, or None."""
+        open_ = [(label, p) for label, p in self._parts.items() if p.done < p.total]
+        if not open_:
+            return None
+        label, part = next(((n, p) for n, p in open_ if n == self._label), open_[-1])
+        return label, part.done, part.total, part.rate, self._clock() - self._told
 
     def beat(self) -> str | None:
         """The line that is due since nothing was told for `PLAIN` seconds, or None."""

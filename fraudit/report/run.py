@@ -16,6 +16,7 @@ from fraudit.types import AnalysisResult, Figure
 
 if TYPE_CHECKING:
     import pandas as pd
+    from matplotlib.axes import Axes
 
 
 def said(record: RunRecord) -> str:
@@ -40,6 +41,51 @@ class ShownFigure:
         from fraudit.report.render import figure_html
 
         return figure_html(self.figure)
+
+    @property
+    def panels(self) -> list[str]:
+        """Names of its panels; [''] where it is one plot."""
+        from fraudit.report.paper import panels_of
+
+        return panels_of(self.figure)
+
+    def plot(self, ax: Axes | None = None, *, panel: str | None = None, title: bool = True) -> Any:
+        """The figure on matplotlib Axes, whose values and limits are those of the data (docs/papers.md).
+
+        Args:
+            ax: Axes to draw into; by default a new pyplot figure is made.
+            panel: which of its `panels`, where it has several.
+            title: head it with its title.
+        Returns:
+            The Axes; a dict panel -> Axes where it has several panels, and neither `ax` nor `panel` is given.
+        Raises:
+            UsageError: `ax` is given, the figure has several panels and `panel` names none of them.
+        """
+        from fraudit.report.paper import NOTEBOOK_IN, draw, draw_into, new_axes
+
+        if ax is None and panel is None:
+            from matplotlib import pyplot
+
+            _, found = draw(self.figure, NOTEBOOK_IN, title=title, make=pyplot.figure)
+            return dict(found) if len(found) > 1 else next(iter(found.values()))
+        return draw_into(self.figure, ax or new_axes(0.7 * NOTEBOOK_IN), panel, title=title)
+
+
+class Figures(dict[str, ShownFigure]):
+    """Figures by `analysis.name`; a name as the record spells it (`verification.verification_det`) is found too."""
+
+    def __missing__(self, name: str) -> ShownFigure:
+        short = short_figure(*name.split(".", 1)) if "." in name else name
+        if short == name or short not in self:
+            raise UsageError(
+                f"no figure '{name}' in this run", suggest(name, self) or "run.figures lists them"
+            )
+        return self[short]
+
+
+def short_figure(analysis: str, name: str) -> str:
+    """`verification.det` for the figure `verification_det` of verification."""
+    return f"{analysis}.{name.removeprefix(f'{analysis}_') or name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,20 +148,17 @@ class Run:
         }
 
     @property
-    def figures(self) -> dict[str, ShownFigure]:
-        """`analysis.figure` -> a figure that shows itself in a notebook."""
-        return {
-            f"{result.name}.{figure.name}": ShownFigure(figure)
+    def figures(self) -> Figures:
+        """`analysis.figure` -> a figure that shows itself in a notebook and plots itself on matplotlib Axes."""
+        return Figures(
+            (short_figure(result.name, figure.name), ShownFigure(figure))
             for result in self.record.results
             for figure in result.figures
-        }
+        )
 
     def figure(self, name: str) -> ShownFigure:
         """One figure by `analysis.figure`. Raises UsageError with the nearest name suggested."""
-        figures = self.figures
-        if name not in figures:
-            raise UsageError(f"no figure '{name}' in this run", suggest(name, figures))
-        return figures[name]
+        return self.figures[name]
 
     def save(self, folder: str | Path) -> Path:
         """Copy the run folder to `folder`, which must not exist or be empty. The new folder."""

@@ -30,6 +30,7 @@ ROWS = {
     "stats": "errors types",
     "policy": "errors files stats",
     "report": "formatting redact errors types files plugins",
+    "plots": "formatting errors types report",
     "weights": "errors types files",
     "faces": "errors types files weights",
     "embedding": "errors types files plugins weights faces",

@@ -14,16 +14,19 @@ from fraudit.types import AnalysisResult
 from tests.fixtures.run_record import build_record, build_run
 
 
-def test_a_run_is_shown_by_findings_and_sections_and_its_metrics_on_request(
+def test_a_run_is_shown_on_one_screen_and_the_rest_on_request(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder, record = build_run(tmp_path / "run"), build_record()
     show(folder)
     short = capsys.readouterr().out
-    for result in record.results:
-        assert result.title in short
-        assert (result.reason or result.headline) in short
-    assert all(finding.text in short for _, finding in record.findings())
+    assert len(short.splitlines()) <= 40
+    assert all(len(line) <= 80 for line in short.splitlines() if str(folder) not in line)
+    assert " ".join(short.split()).count(record.findings()[0][1].text[:60]) == 1
+    assert f"{len(record.findings()) - 5} more findings" in short or len(record.findings()) <= 5
+    assert "directions (not run), custom (failed)" in short
+    assert f"no report yet: fraudit report {folder}" in short
+    assert f"fraudit show {folder} --all" in short
     assert "verification.accuracy =" not in short
     show(folder, only="verification")
     section = capsys.readouterr().out
@@ -32,6 +35,10 @@ def test_a_run_is_shown_by_findings_and_sections_and_its_metrics_on_request(
     show(folder, everything=True)
     whole = capsys.readouterr().out
     assert all(f"  {metric.name}" in whole for metric in record.metrics())
+    for result in record.results:
+        assert result.title in whole
+        assert (result.reason or result.headline) in whole
+    assert all(finding.text in whole for _, finding in record.findings())
     with pytest.raises(UsageError) as refused:
         show(folder, only="verificatoin")
     assert "verification" in refused.value.hint

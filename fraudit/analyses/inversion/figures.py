@@ -38,6 +38,7 @@ def _histogram(verdicts: Sequence[Verdict], attacks: Sequence[Attack]) -> Figure
                         "counts": counts.tolist(),
                         "accent": name == "reconstruction",
                         "panel": panel,
+                        "n": len(distances),
                     }
                 )
                 words.append(f"{panel}, {name}: median {np.median(distances):.2f}, n {len(distances):,}")

@@ -74,7 +74,8 @@ def _det(evidence: Evidence, pairs: ScoredPairs, count: int) -> Figure | None:
                     "x": x.tolist(),
                     "y": y.tolist(),
                     "accent": True,
-                    "n": int(same.sum()),
+                    "n": len(genuine),
+                    "n_unit": "genuine pairs",
                     **(
                         {"low": [b.low or None for b in known], "high": [b.high for b in known]}
                         if len(known) == len(bands)
@@ -112,8 +113,15 @@ def _histogram(pairs: ScoredPairs, judged: Sequence[Judged], bins: int, main: bo
                     "counts": table["genuine"],
                     "accent": True,
                     "n": len(g),
+                    "n_unit": "pairs",
                 },
-                {"name": "impostor", "edges": table["edges"], "counts": table["impostor"], "n": len(i)},
+                {
+                    "name": "impostor",
+                    "edges": table["edges"],
+                    "counts": table["impostor"],
+                    "n": len(i),
+                    "n_unit": "pairs",
+                },
             ],
             "marks": marks,
         },

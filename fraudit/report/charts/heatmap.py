@@ -23,7 +23,7 @@ HEADING_PX = 26.0
 TINY_PX = 9.5
 
 
-def _array(values: Any, shape: tuple[int, int]) -> NDArray[np.float64]:
+def square(values: Any, shape: tuple[int, int]) -> NDArray[np.float64]:
     array = np.array([[np.nan if v is None else float(v) for v in row] for row in values], float)
     if array.shape != shape and (array.size or shape[0] * shape[1]):
         raise ValueError(f"values have the shape {array.shape}; expected {shape} as the labels say")
@@ -41,7 +41,7 @@ def cell_decimals(values: NDArray[np.float64]) -> int:
     return 2 if top >= 0.1 or top == 0 else 4
 
 
-def _norm(data: dict[str, Any], values: NDArray[np.float64]) -> Any:
+def colour_norm(data: dict[str, Any], values: NDArray[np.float64]) -> Any:
     usable = values[np.isfinite(values)]
     low, high = (float(usable.min()), float(usable.max())) if usable.size else (0.0, 1.0)
     if data.get("scale") == "diverging":
@@ -75,8 +75,8 @@ def draw_heatmap(data: dict[str, Any], width: int) -> Canvas:
     """`heatmap`: a grid of values, coloured by cividis (or a diverging map around `center`)."""
     rows, columns = ([printable(label) for label in data[key]] for key in ("rows", "columns"))
     shape = (len(rows), len(columns))
-    values = _array(data["values"], shape)
-    lows, highs = (_array(data[key], shape) if data.get(key) else None for key in ("low", "high"))
+    values = square(data["values"], shape)
+    lows, highs = (square(data[key], shape) if data.get(key) else None for key in ("low", "high"))
     factor = 100.0 if data.get("percent") else 1.0
     decimals = cell_decimals(factor * values)
 
@@ -104,7 +104,7 @@ def draw_heatmap(data: dict[str, Any], width: int) -> Canvas:
     ax = canvas.axes(0, 0, width, height)
     ax.set_xlim(0, width)
     ax.set_ylim(height, 0)
-    norm = _norm(data, values)
+    norm = colour_norm(data, values)
     cmap = colormaps["RdBu_r" if data.get("scale") == "diverging" else "cividis"]
     unit = "%" if data.get("percent") else printable(data.get("unit") or "")
     if unit:
