@@ -1,7 +1,7 @@
 """Lazy plugin registries over entry points: nothing is imported before it is asked for.
 
 A third party's package joins by declaring an entry point in one of the groups `fraudit.embedders`,
-`fraudit.inverters`, `fraudit.analyses`, `fraudit.scorers`; no change here is needed.
+`fraudit.inverters`, `fraudit.analyses`, `fraudit.scorers`, `fraudit.protections`; no change here is needed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
 from fraudit.errors import PluginError, suggest
-from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin, Need, ScorerPlugin
+from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin, Need, ProtectionPlugin, ScorerPlugin
 
 T = TypeVar("T")
 
@@ -118,6 +118,9 @@ EMBEDDERS: Registry[EmbedderPlugin] = Registry("fraudit.embedders", "embedder", 
 INVERTERS: Registry[InverterPlugin] = Registry("fraudit.inverters", "inverter", InverterPlugin)
 ANALYSES: Registry[Analysis] = Registry("fraudit.analyses", "analysis", Analysis)
 SCORERS: Registry[ScorerPlugin] = Registry("fraudit.scorers", "scorer", ScorerPlugin)
+PROTECTIONS: Registry[ProtectionPlugin] = Registry(
+    "fraudit.protections", "protection scheme", ProtectionPlugin
+)
 
 
 def analyses_needing(need: Need) -> list[str]:

@@ -10,7 +10,17 @@ from fraudit.types.boxes import (
     Preprocess,
 )
 from fraudit.types.faces import ARCFACE_112, FaceSet, Located, PairList, TemplatePairs, Templates
-from fraudit.types.plugins import NEEDS, Analysis, Asks, EmbedderPlugin, InverterPlugin, KeyFigure, Need, Work
+from fraudit.types.plugins import (
+    NEEDS,
+    Analysis,
+    Asks,
+    EmbedderPlugin,
+    InverterPlugin,
+    KeyFigure,
+    Need,
+    ProtectionPlugin,
+    Work,
+)
 from fraudit.types.results import (
     SEVERITIES,
     AnalysisResult,
@@ -67,6 +77,7 @@ __all__ = [
     "Need",
     "PairList",
     "Preprocess",
+    "ProtectionPlugin",
     "ScorerPlugin",
     "ScorerSpec",
     "Severity",

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fraudit.errors import PluginError, suggest
+from fraudit.types.arrays import F32
 from fraudit.types.boxes import EmbedderSpec, Inverter, LoadedEmbedder
 from fraudit.types.results import AnalysisResult
 
@@ -149,3 +150,35 @@ class InverterPlugin:
     name: str
     load: Callable[..., Inverter]
     summary: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ProtectionPlugin:
+    """A template protection scheme (ISO/IEC 24745).
+
+    Attributes:
+        name: registry name; parameters that were chosen follow it, as in `polyprotect:overlap=2`.
+        summary: one line.
+        protect: (f32[N,D] ID vectors of length 1, key) -> f32[N,E] templates. Every row alone and the key decide a row.
+            Keys are whole numbers in [0, 2^63).
+        score: (f32[N,E], f32[N,E]) -> f32[N], how alike the rows are; higher is more alike.
+        keyed: whether the key changes anything.
+        claims: whether it is meant to protect: its authors say that vectors cannot be had back, or linked across keys.
+        source: paper or standard, one line.
+        parameters: name -> value it is used with.
+        configure: (parameters by name) -> the scheme with these; None: it takes none. Raises UsageError.
+        learn: f32[M,D] vectors of people who are not judged -> the scheme fitted on them; None: it learns nothing.
+        features: f32[N,E] templates -> f32[N,F], what someone who learns to invert reads; None: the templates.
+    """
+
+    name: str
+    summary: str
+    protect: Callable[[F32, int], F32]
+    score: Callable[[F32, F32], F32]
+    keyed: bool = True
+    claims: bool = True
+    source: str = ""
+    parameters: Mapping[str, float] = field(default_factory=dict)
+    configure: Callable[..., ProtectionPlugin] | None = None
+    learn: Callable[[F32], ProtectionPlugin] | None = None
+    features: Callable[[F32], F32] | None = None

@@ -23,10 +23,18 @@ def _analyses() -> dict[str, str]:
     return project["entry-points"]["fraudit.analyses"]
 
 
+def _usual() -> list[str]:
+    """Analyses of an audit that asks for none by name."""
+    found = {
+        name: importlib.import_module(where.split(":")[0]).ANALYSIS for name, where in _analyses().items()
+    }
+    return [name for name, analysis in found.items() if not analysis.on_request]
+
+
 def test_the_shares_of_all_analyses_stay_within_the_report_s_budget() -> None:
     later = {"identification", "evidence", "quality", "conditions"}
-    # verification tests no null; nor does a plan's limit, and its section is no part of a report unasked
-    others = set(_analyses()) - later - {"verification", "bias", "profile"}
+    # verification tests no null, nor does a plan's limit; what runs on request is no part of a report unasked
+    others = set(_usual()) - later - {"verification", "bias"}
     assert BIAS_LEVEL + FAMILY_LEVEL * len(others) + LATER_LEVEL * len(later) <= REPORT_LEVEL + 1e-12
     # What is promised is what is used.
     from fraudit.analyses import bias, leakage

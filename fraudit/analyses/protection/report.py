@@ -1,0 +1,167 @@
+"""The protection analysis in words."""
+
+from __future__ import annotations
+
+from fraudit.analyses.protection.attacks import WITH, WITHOUT, Success
+from fraudit.analyses.protection.measure import Attack, Found, Measured
+from fraudit.analyses.protection.metrics import attacker_key, prefix
+from fraudit.analyses.protection.tables import told_by
+from fraudit.formatting import fmr_words, number, percent
+from fraudit.formatting import interval as interval_words
+from fraudit.types import Finding, Severity
+
+METHOD = (
+    "Every scheme protects the unit vectors of a sample of people with two pictures or more. Accuracy: one key for "
+    "all, and a key a person; thresholds chosen on one half of the people, FNMR of the other half, differences to the "
+    "plain vectors paired by pair. Unlinkability: every template under a key of its own, D_sys (Gomez-Barrero et al., "
+    "2018) from the scheme's score of two pictures of a person and of strangers. Irreversibility: who has the key "
+    "protects other people's vectors under it; a linear scheme is solved by least squares, any other by the better of "
+    "ridge regression and a perceptron on held-out vectors; who has no key learns the same under other keys. Success: "
+    "matches at the threshold of plain vectors; chance: what is recovered of other people, against the same pictures."
+)
+CLEAR, MUCH = 0.10, 0.25  # excess of an attack; D_sys
+
+
+def _bounds(s: Success) -> str:
+    if s.over.interval is None:
+        return f"no interval: {s.over.reason}"
+    i = s.over.interval
+    return f"above chance by {interval_words(i.low, i.high, as_percent=True)}"
+
+
+def _reversed(m: Measured, attack: Attack, fmr: float) -> str:
+    two = attack.two
+    assert two is not None
+    who = "anybody" if not m.scheme.keyed else f"someone {attack.recovered.attacker}"
+    text = (
+        f"{m.name}: of {percent(two.rate.value)} of people {who} recovers a vector that matches another picture at FMR "
+        f"{fmr_words(fmr)} ({_bounds(two)}; cosine to the true vector {attack.likeness.own.value:.2f}, to others "
+        f"{attack.likeness.others.value:.2f}; {two.rate.people} people)"
+    )
+    judged = told_by(attack)
+    if judged is not None:
+        judge, one = judged
+        text += (
+            f"; of {percent(one.rate.value)} of {one.rate.n} pictures made of them {judge} says that it is the person "
+            f"({_bounds(one)})"
+        )
+    return text + "."
+
+
+def _resisted(m: Measured, attack: Attack, fmr: float) -> str:
+    two = attack.two
+    assert two is not None
+    return (
+        f"{m.name}: someone {attack.recovered.attacker} recovers nothing beyond doubt by these attacks: "
+        f"{percent(two.rate.value)} of the recovered vectors match another picture of the person at FMR "
+        f"{fmr_words(fmr)}, and {percent(two.chance.value)} one of somebody else ({_bounds(two)}; "
+        f"{two.rate.people} people)."
+    )
+
+
+def _attack_finding(m: Measured, attack: Attack, fmr: float) -> Finding | None:
+    if attack.two is None:
+        return None
+    key = attacker_key(attack)
+    names = [f"{prefix(m)}.{what}_{key}" for what in ("vector_attack2", "vector_attack2_excess", "cosine")]
+    sure = attack.two.sure.interval
+    low = sure.low if sure else 0.0
+    severity: Severity = "info"
+    rule = "protection.plain"
+    if m.scheme.claims:
+        rule = "protection.reversible"
+        without = attack.recovered.attacker == WITHOUT or not m.scheme.keyed
+        if low >= CLEAR:
+            severity = "high" if without else "medium"
+        elif low > 0:
+            severity = "medium" if without else "low"
+    if low <= 0:
+        return Finding("info", _resisted(m, attack, fmr), tuple(names), "protection.resists")
+    return Finding(severity, _reversed(m, attack, fmr), tuple(names), rule)
+
+
+def _link_finding(m: Measured) -> Finding | None:
+    found, sure = m.linked, m.linked_sure
+    if found is None or sure is None or found.interval is None:
+        return None
+    i = found.interval
+    words = f"D_sys {found.value:.2f} (95 % interval {i.low:.2f} to {i.high:.2f}; {found.people} people)"
+    low = sure.interval.low if sure.interval else 0.0
+    if low > 0:
+        severity: Severity = "info" if not m.scheme.claims else "medium" if low >= MUCH else "low"
+        text = f"{m.name}: templates of one person under different keys can be linked: {words}."
+        if not m.scheme.keyed:
+            text = f"{m.name}: it has no key, so that templates of two databases can be linked: {words}."
+        return Finding(severity, text, (f"{prefix(m)}.d_sys",), "protection.linkable")
+    text = f"{m.name}: no link between templates under different keys was found by its own score: {words}."
+    return Finding("info", text, (f"{prefix(m)}.d_sys",), "protection.unlinked")
+
+
+def _accuracy_finding(m: Measured, fmr: float) -> Finding | None:
+    if m.same is None or m.same.missed_change.interval is None:
+        return None
+    change, i = m.same.missed_change, m.same.missed_change.interval
+    text = (
+        f"{m.name}: with one key for all FNMR at FMR {fmr_words(fmr)} is {percent(m.same.missed.value)}, "
+        f"{number(100 * change.value, 2)} points above that of the plain vectors (95 % interval {100 * i.low:.1f} to "
+        f"{100 * i.high:.1f}; {change.n:,} genuine pairs of {change.people} people)."
+    )
+    names = (f"{prefix(m)}.fnmr_same_key", f"{prefix(m)}.fnmr_change_same_key")
+    return Finding("info", text, names, "protection.accuracy")
+
+
+def findings(found: Found) -> list[Finding]:
+    """By the rules of docs/severity.md: reversible and linkable first."""
+    out: list[Finding | None] = []
+    for m in found.done:
+        out += [_attack_finding(m, a, found.fmr) for a in m.attacks]
+        out.append(_link_finding(m))
+        out.append(_accuracy_finding(m, found.fmr))
+    order = ("high", "medium", "low", "info", "good")
+    told = [f for f in out if f is not None]
+    return sorted(told, key=lambda f: order.index(f.severity))
+
+
+def headline(found: Found) -> str:
+    """Schemes that are meant to protect, and what is left of that."""
+    claimed = [m for m in found.done if m.scheme.claims]
+    if not claimed:
+        return f"{len(found.done)} schemes measured, none of which is meant to protect."
+
+    def beyond(m: Measured, attacker: str) -> bool:
+        return any(
+            a.two is not None and a.two.sure.interval is not None and a.two.sure.interval.low >= CLEAR
+            for a in m.attacks
+            if a.recovered.attacker == attacker
+        )
+
+    with_key = [m.name for m in claimed if beyond(m, WITH)]
+    without = [m.name for m in claimed if beyond(m, WITHOUT)]
+    linked = [
+        m.name
+        for m in claimed
+        if m.linked_sure is not None and m.linked_sure.interval is not None and m.linked_sure.interval.low > 0
+    ]
+
+    def named(names: list[str]) -> str:
+        listed = ", ".join(names)
+        return f"{len(names)} ({listed})" if names else "none"
+
+    return (
+        f"Of {len(claimed)} schemes that are meant to protect, {named(with_key)} can be reversed beyond doubt with the "
+        f"key, {named(without)} without it, and {named(linked)} linked across keys."
+    )
+
+
+def caveats(found: Found) -> list[str]:
+    """What the figures do not say."""
+    out = [
+        "Reversible is shown, never the opposite: a better attack may recover more than these.",
+        "The link is looked for with the scheme's own score alone; whoever has both keys can link whatever can be "
+        "recovered with a key.",
+        "An attacker with the key is measured under one shared key; other keys may be a little easier or harder.",
+    ]
+    if found.no_pictures:
+        out.append(f"No pictures were made of recovered vectors: {found.no_pictures}.")
+    out += [f"{m.name} was not measured: {m.missing}." for m in found.schemes if m.missing]
+    return out
