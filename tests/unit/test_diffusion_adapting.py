@@ -20,6 +20,7 @@ from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.loading import load_inverter
+from fraudit.stats.translation import RIDGES
 from fraudit.types import LoadedEmbedder
 from tests.fixtures.closed_form import CONFIG, DIM, SIDE, network
 from tests.fixtures.training import PRIOR, black_box, drawn_faces, trainer_of
@@ -43,7 +44,7 @@ def test_a_planted_linear_relation_is_found() -> None:
     assert found.agreement["own"]["n"] == 30
     assert abs(found.agreement["other"]["mean"]) < 0.3
     assert found.gain == pytest.approx(1, abs=0.02)
-    assert (found.faces, found.ridge) == (270, adapting.RIDGES[0])
+    assert (found.faces, found.ridge) == (270, RIDGES[0])
 
 
 def test_what_shrinks_is_lengthened_again_on_people_it_was_not_fitted_to() -> None:

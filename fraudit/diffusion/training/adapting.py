@@ -37,9 +37,9 @@ from fraudit.diffusion.training.report import grid, write_picture
 from fraudit.diffusion.training.workflow import SAMPLES, origin_of
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError
+from fraudit.stats.translation import fit_ridge
 from fraudit.types import DEFAULT_GUIDANCE, F32, I64, Bool, unit_rows
 
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
 FEWEST = 100  # pairs of vectors, of faces and mirrors
 CHUNK = 512
 MIRRORED = np.array([1, 0, 2, 4, 3])  # the five points of a mirrored face, in their own order
@@ -87,41 +87,20 @@ def fit_translation(vectors: F32, wanted: F32, people: I64, held_out: Bool) -> T
             f"people held out, found {len(fitted)} pairs and {len(np.unique(people[held_out]))} people",
             "add pictures: some thousands make a good translation",
         )
-    mean = vectors[fitted].mean(0, dtype=np.float64)
-    scale = vectors[fitted].std(0, dtype=np.float64)
-    scale[scale == 0] = 1.0
-    z = (vectors - mean) / scale
-
-    def solved(rows: I64, ridge: float) -> np.ndarray:
-        gram = z[rows].T @ z[rows] / len(rows)
-        return np.linalg.solve(gram + ridge * np.eye(len(gram)), z[rows].T @ wanted[rows] / len(rows))
-
-    order = np.random.default_rng(0).permutation(np.unique(people[fitted]))
-    apart = np.isin(people[fitted], order[: max(1, len(order) // 5)])
-    choosing, rest = fitted[apart], fitted[~apart]
-    tried = {}
-    for ridge in RIDGES:
-        matrix = solved(rest, ridge)
-        answer = z[choosing] @ matrix
-        cosine = float((unit_rows(answer) * unit_rows(wanted[choosing])).sum(1).mean())
-        gain = float(np.sqrt(np.square(wanted[choosing]).sum() / max(np.square(answer).sum(), 1e-12)))
-        tried[ridge] = (cosine, gain)
-    ridge = max(tried, key=lambda r: tried[r][0])
-    gain = tried[ridge][1]
-    matrix = solved(fitted, ridge) * gain
+    made = fit_ridge(vectors[fitted], wanted[fitted], people[fitted], centred=False)
     _, firsts = np.unique(people[held_out], return_index=True)
     judged = np.flatnonzero(held_out)[firsts]
     agreement = paired_and_shuffled(
-        unit_rows((z[judged] @ matrix).astype(np.float32)),
+        unit_rows(made(vectors[judged]).astype(np.float32)),
         unit_rows(wanted[judged]),
         np.ones(len(judged), bool),
     )
     return Translation(
-        mean.astype(np.float32),
-        scale.astype(np.float32),
-        np.ascontiguousarray(matrix.T, dtype=np.float32),
-        ridge,
-        round(gain, 4),
+        made.mean.astype(np.float32),
+        made.scale.astype(np.float32),
+        np.ascontiguousarray(made.matrix.T, dtype=np.float32),
+        made.ridge,
+        round(made.gain, 4),
         len(fitted),
         agreement,
     )

@@ -1,0 +1,55 @@
+"""Linkability: two databases of different models leak; who is in both?"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from fraudit.analyses.linkability.params import NAME, TITLE, Params
+from fraudit.types import Analysis, AnalysisResult, KeyFigure
+
+if TYPE_CHECKING:
+    from fraudit.audit.context import AnalysisContext
+
+
+def run(context: AnalysisContext, params: Params) -> AnalysisResult:
+    """Link the audited model's database with the second model's."""
+    from fraudit.analyses.linkability import report
+    from fraudit.analyses.linkability.figures import figures
+    from fraudit.analyses.linkability.measure import measure_links
+
+    found = measure_links(context, params)
+    told = report.findings(found)
+    caveats = []
+    if found.missing:
+        caveats.append(f"{found.missing:,} faces without a vector of both models are left out.")
+    if 0 in params.pairs and found.dims[0] != found.dims[1]:
+        caveats.append(
+            f"Vectors cannot be compared as they are: {found.dims[0]} and {found.dims[1]} numbers."
+        )
+    return AnalysisResult(
+        NAME,
+        TITLE,
+        headline=told[0].text,
+        findings=tuple(told),
+        metrics=tuple(report.metrics(found)),
+        tables=(report.table(found),),
+        figures=figures(found),
+        caveats=tuple(caveats),
+        method=report.METHOD,
+        params=asdict(params),
+    )
+
+
+ANALYSIS = Analysis(
+    name=NAME,
+    title=TITLE,
+    summary="two leaked databases of different models: D_sys and rank 1 of an attacker who translates",
+    order=97,
+    params=Params,
+    run=run,
+    needs=("identities", "vectors", "other"),
+    key_figures=(KeyFigure("D_sys of two models' databases", (f"{NAME}.d_sys.n=*",), "largest"),),
+    from_vectors=True,
+    on_request=True,
+)

@@ -1,0 +1,68 @@
+"""What commands that compare two models do: one analysis over both, and its report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def run_two(
+    analysis: str,
+    models: tuple[str, str],
+    weights: tuple[Path | None, Path | None],
+    dataset: str,
+    param: list[str] | None,
+    limit: int | None,
+    seed: int,
+    out: Path | None,
+    *,
+    overwrite: bool,
+    quiet: bool,
+    as_json: bool,
+) -> int:
+    """Run `analysis` with the first model as the audited one and the second as the other; the exit code.
+
+    Raises:
+        FrauditError: a model or a set that is not there, or a parameter out of range.
+    """
+    from fraudit.audit.folders import default_run_dir
+    from fraudit.audit.given_vectors import prepare_given, run_given
+    from fraudit.audit.matching import name_of
+    from fraudit.audit.other import vectors_file
+    from fraudit.audit.plan import AuditPlan, parse_params
+    from fraudit.audit.runner import run_plan
+    from fraudit.cli.outcome import tell
+    from fraudit.errors import UsageError
+    from fraudit.progress.console import Line
+    from fraudit.report.render import render
+
+    stored = vectors_file(models[0])
+    params = parse_params(param or [])
+    for name in params:
+        if name != analysis:
+            raise UsageError(
+                f"--param {name}: expected parameters of {analysis}", f"--param {analysis}.NAME=VALUE"
+            )
+    for at, file in zip(models, weights, strict=True):
+        if file is not None and vectors_file(at) is not None:
+            raise UsageError(f"{at}: stored vectors go without weights", "leave the weights out")
+    plan = AuditPlan(
+        models[0] if stored is None else name_of(stored),
+        dataset,
+        weights=str(weights[0]) if weights[0] else None,
+        only=(analysis,),
+        params=params,
+        seed=seed,
+        other=models[1],
+        other_weights=str(weights[1]) if weights[1] else None,
+        limit=limit,
+        pictures="none",
+    )
+    folder = out or default_run_dir(plan)
+    with Line(quiet) as line:
+        if stored is None:
+            record = run_plan(plan, folder, overwrite=overwrite, reporter=line.reporter())
+        else:
+            given = prepare_given(plan, stored, line.reporter())
+            record = run_given(given, folder, overwrite=overwrite, reporter=line.reporter())
+        page = render(folder)
+    return tell(record, folder, page, quiet, as_json)

@@ -1,0 +1,113 @@
+"""Upgrade and linkability over stored vectors: a rotation is found, independent spaces are not; bad input."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from fraudit.analyses import linkability, upgrade
+from fraudit.analyses.linkability.params import Params as LinkParams
+from fraudit.analyses.upgrade.params import Params as UpgradeParams
+from fraudit.errors import InsufficientData
+from fraudit.types import AnalysisResult
+from tests.fixtures.contexts import vectors_context
+
+DIM = 24
+
+
+def worlds(seed: int, people: int = 400, alike: bool = True, noise: float = 0.02):
+    """(f32[N,D] first, f32[N,D] second, i64[N] people): the second a rotation of the first, or of other people."""
+    rng = np.random.default_rng([seed, 5])
+    subjects = np.repeat(np.arange(people), 3)
+    centres = rng.normal(size=(people, DIM))
+    first = centres[subjects] + 0.35 * rng.normal(size=(len(subjects), DIM))
+    turn = np.linalg.qr(rng.normal(size=(DIM, DIM)))[0]
+    if not alike:
+        first_other = rng.normal(size=(people, DIM))[subjects] + 0.35 * rng.normal(size=first.shape)
+        return first.astype(np.float32), (first_other @ turn).astype(np.float32), subjects
+    second = (first + noise * rng.normal(size=first.shape)) @ turn
+    return first.astype(np.float32), second.astype(np.float32), subjects
+
+
+def value(result: AnalysisResult, name: str) -> float:
+    found = next(m for m in result.metrics if m.name == name)
+    assert found.value is not None, found.missing
+    return found.value
+
+
+def finding(result: AnalysisResult, rule: str):
+    return next(f for f in result.findings if f.rule == rule)
+
+
+def test_old_enrolments_that_a_rotation_carries_over_lose_nothing():
+    first, second, subjects = worlds(0)
+    context = vectors_context(first, subjects, other=second)
+    found = upgrade.run(context, UpgradeParams(pairs=(50, 200)))
+    assert finding(found, "upgrade.loss").severity == "good"
+    assert finding(found, "upgrade.pictures").severity == "good"
+    assert value(found, "upgrade.pictures_needed") >= 50
+    assert abs(value(found, "upgrade.translated.n=480.loss@fmr=1e-2")) < 0.01
+    assert value(found, "upgrade.translated.n=50.fnmr@fmr=1e-2") >= value(
+        found, "upgrade.translated.n=480.fnmr@fmr=1e-2"
+    )
+
+
+def test_old_enrolments_of_an_unrelated_space_are_lost():
+    first, second, subjects = worlds(1, alike=False)
+    context = vectors_context(first, subjects, other=second)
+    found = upgrade.run(context, UpgradeParams(pairs=(200,)))
+    assert finding(found, "upgrade.loss").severity == "high"
+    assert finding(found, "upgrade.pictures").severity == "info"
+    assert value(found, "upgrade.new.fnmr@fmr=1e-2") < 0.05
+
+
+def test_databases_of_a_rotated_space_are_linked_and_the_shuffled_attacker_links_nothing():
+    first, second, subjects = worlds(2)
+    context = vectors_context(first, subjects, other=second)
+    found = linkability.run(context, LinkParams(pairs=(0, 50, 200)))
+    assert finding(found, "linkability.linked").severity == "high"
+    assert value(found, "linkability.d_sys.n=480") > 0.9
+    assert value(found, "linkability.rank1.n=480") > 0.9
+    for key in ("null", "n=0"):  # a random rotation cannot be linked as it is
+        assert value(found, f"linkability.d_sys.{key}") < 0.15
+
+
+def test_equal_spaces_are_linked_without_any_pair():
+    first, _, subjects = worlds(3)
+    context = vectors_context(first, subjects, other=first)
+    found = linkability.run(context, LinkParams(pairs=(0, 50)))
+    assert value(found, "linkability.d_sys.n=0") > 0.9
+    assert "no known picture" in finding(found, "linkability.fewest").text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_independent_spaces_are_not_linked(seed):
+    first, second, subjects = worlds(10 + seed, alike=False)
+    context = vectors_context(first, subjects, other=second)
+    found = linkability.run(context, LinkParams(pairs=(0, 100)))
+    assert finding(found, "linkability.linked").severity == "info"
+    assert value(found, "linkability.d_sys.n=480") < 0.15
+
+
+def test_vectors_of_other_sizes_are_translated_and_not_compared_as_they_are():
+    first, second, subjects = worlds(4)
+    context = vectors_context(first, subjects, other=second[:, :20])
+    found = linkability.run(context, LinkParams(pairs=(0, 200)))
+    assert "24 and 20 numbers" in found.caveats[0]
+    assert not [m for m in found.metrics if m.name.endswith("n=0")]
+    assert value(found, "linkability.d_sys.n=480") > 0.5
+
+
+@pytest.mark.parametrize("analysis", [upgrade, linkability])
+def test_fewer_than_fifty_people_are_refused_in_one_line(analysis):
+    first, second, subjects = worlds(5, people=49)
+    context = vectors_context(first, subjects, other=second)
+    with pytest.raises(InsufficientData, match=r"needs 50 people .* found 49"):
+        analysis.run(context, analysis.ANALYSIS.params())
+
+
+def test_parameters_out_of_range_are_refused():
+    with pytest.raises(ValueError, match="at least 20"):
+        UpgradeParams(pairs=(5,))
+    with pytest.raises(ValueError, match="share"):
+        LinkParams(share=1.5)
