@@ -12,6 +12,7 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,13 +25,24 @@ from fraudit.embedders.onnx_slots import (
     choose_output,
     constants,
     draw_card,
+    layouts_of,
     refuse_other_sorts,
+    vector_outputs,
 )
 from fraudit.embedding.cards import parse_card
 from fraudit.errors import PluginError, UsageError, WeightsError
 from fraudit.files.doors import check_regular
 from fraudit.threads import thread_count
-from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+from fraudit.types import (
+    ARCFACE_112,
+    F32,
+    U8,
+    EmbedderPlugin,
+    EmbedderSpec,
+    LoadedEmbedder,
+    Network,
+    Preprocess,
+)
 
 KEYS = ("model", "input", "inputs", "output", "layout", "batch_size")
 
@@ -163,37 +175,42 @@ def load_model(
     pool: ThreadPoolExecutor | None = None
     errors, quiet = _session_errors(), _quiet()
 
-    def run(batch: np.ndarray) -> F32:
+    def run(batch: np.ndarray, output: str = target.name) -> F32:
         try:
-            (answer,) = session.run([target.name], {source.name: batch, **others}, quiet)
+            (answer,) = session.run([output], {source.name: batch, **others}, quiet)
         except errors as error:
             first = str(error).strip().splitlines()[0][:200]
             raise WeightsError(f"{model.name}: fails on {len(batch)} faces: {first}") from error
+        dim = spec.dim if output == target.name else (getattr(answer, "size", 0) // len(batch))
         if (
             not isinstance(answer, np.ndarray)
-            or answer.size != len(batch) * spec.dim
+            or answer.ndim == 0
+            or answer.size != len(batch) * dim
             or len(answer) != len(batch)
         ):
             shape = getattr(answer, "shape", type(answer).__name__)
             raise WeightsError(
-                f"{spec.name}: answers {shape} for {len(batch)} faces; expected ({len(batch)}, {spec.dim})",
+                f"{spec.name}: answers {shape} for {len(batch)} faces; expected ({len(batch)}, {dim})",
                 "check dim and output in the card",
             )
-        return answer.reshape(len(batch), spec.dim).astype(np.float32, copy=False)
+        return answer.reshape(len(batch), dim).astype(np.float32, copy=False)
 
     def forward(images: U8) -> F32:
-        batch = spec.preprocess.to_nchw(images)
-        if layout == "NHWC":
+        return ask(spec.preprocess.to_nchw(images), target.name, layout)
+
+    def ask(batch: F32, output: str, order: str) -> F32:
+        if order == "NHWC":
             batch = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
         if half:
             batch = batch.astype(np.float16)
         if not fixed:
-            return run(batch)
+            return run(batch, output)
         count = len(batch)
         if count % fixed:
             batch = np.concatenate([batch, np.repeat(batch[-1:], fixed - count % fixed, axis=0)])
         pieces = [batch[at : at + fixed] for at in range(0, len(batch), fixed)]
-        answers = list(pool.map(run, pieces)) if pool else [run(piece) for piece in pieces]
+        one = partial(run, output=output)
+        answers = list(pool.map(one, pieces)) if pool else list(map(one, pieces))
         return np.concatenate(answers)[:count]
 
     two = made_up((height, width))
@@ -239,6 +256,7 @@ def load_model(
         batch_size=best,
         close=pool.shutdown if pool else None,
         notes=notes,
+        network=Network(ask, vector_outputs(outputs, target), layouts_of(source, (height, width), layout)),
     )
 
 

@@ -145,6 +145,35 @@ def choose_output(outputs: Sequence[Any], name: str, dim: int, model: Path) -> A
     )
 
 
+MOST_OUTPUTS = 8
+
+
+def vector_outputs(outputs: Sequence[Any], target: Any) -> tuple[str, ...]:
+    """Names of the outputs that may be the vector, at most MOST_OUTPUTS; the chosen one first."""
+    others = [
+        slot.name
+        for slot in outputs
+        if slot is not target
+        and slot.type in ("tensor(float)", "tensor(float16)")
+        and 16 <= (numbers(slot) or 16) <= 65536
+        and len(slot.shape or []) >= 2
+    ]
+    return (target.name, *others[: MOST_OUTPUTS - 1])
+
+
+def layouts_of(source: Any, size: tuple[int, int], layout: str) -> tuple[str, ...]:
+    """Layouts that the axes of an input allow at a size (height, width); the stated one first."""
+    wanted = {"NCHW": (3, *size), "NHWC": (*size, 3)}
+    fit = [
+        name
+        for name, sides in wanted.items()
+        if all(
+            not isinstance(s, int) or s in (0, want) for s, want in zip(source.shape[1:], sides, strict=True)
+        )
+    ]
+    return (layout, *(name for name in fit if name != layout))
+
+
 def sort_of(inputs: Sequence[Any], outputs: Sequence[Any]) -> str:
     """What a file is that is known and gives no embedding, in words; '' for anything else."""
     last = [slot.shape[-1] if slot.shape else None for slot in outputs]

@@ -40,6 +40,9 @@ def analyze(
     plan: Annotated[Path | None, typer.Option(help="TOML file with the same options; these win.")] = None,
     only: Annotated[list[str] | None, typer.Option(help="Only these analyses (comma or repeated).")] = None,
     skip: Annotated[list[str] | None, typer.Option(help="Not these analyses.")] = None,
+    no_doctor: Annotated[
+        bool, typer.Option("--no-doctor", help="Do not check first that the model is wired right.")
+    ] = False,
     param: Annotated[
         list[str] | None, typer.Option(help="ANALYSIS.NAME=VALUE, e.g. robustness.severities=1,3,5")
     ] = None,
@@ -83,7 +86,7 @@ def analyze(
     Example: fraudit analyze --embedder dlib --dataset sample --out runs/first
     """
     from fraudit.audit.plan import parse_params, plan_from_toml, plan_from_values
-    from fraudit.cli.shortcuts import with_request, with_shortcuts
+    from fraudit.cli.shortcuts import left_out, with_request, with_shortcuts
     from fraudit.errors import UsageError
 
     if not (embedder or scorer or vectors or plan or as_json or quiet or dry_run):
@@ -98,7 +101,7 @@ def analyze(
         "layout": layout,
         "weights": str(weights) if weights else None,
         "only": with_request(split(only), profile) or None,
-        "skip": split(skip) or None,
+        "skip": left_out(split(skip), no_doctor),
         "params": with_shortcuts(parse_params(param or []), quality, enrol, profile) or None,
         "judges": tuple(judge) if judge else None,
         "other": other,

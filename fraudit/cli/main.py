@@ -24,6 +24,8 @@ from fraudit.threads import settle
 
 TOPICS = (
     "analyze",
+    "doctor",
+    "card",
     "embedders",
     "weights",
     "datasets",
@@ -90,6 +92,8 @@ KEPT = {
     **dict.fromkeys(
         (
             "analyze",
+            "doctor",
+            "card",
             "embed",
             "threshold",
             "bias",

@@ -1,4 +1,4 @@
-"""Options of `fraudit analyze` that set one parameter of one analysis."""
+"""Options of `fraudit analyze` that set one parameter of one analysis, or leave one out."""
 
 from __future__ import annotations
 
@@ -30,3 +30,8 @@ def with_shortcuts(
     if profile is not None:
         params.setdefault("profile", {})["plan"] = profile
     return params
+
+
+def left_out(skip: tuple[str, ...], no_doctor: bool) -> tuple[str, ...] | None:
+    """Analyses that are not run, with what `--no-doctor` adds; None where the plan decides."""
+    return (*skip, *(("doctor",) if no_doctor else ())) or None

@@ -81,10 +81,27 @@ def _is_a_model_file(name: str) -> None:
     missing = ", ".join(drawn.open)
     raise UsageError(
         f"{path.name}: an ONNX model needs a card, which says how its faces are made",
-        f"save this beside it as {path.stem[:60]}.toml, complete {missing}, and use --embedder {path.stem[:60]}.toml; "
-        "docs/cards.md",
+        f"fraudit card {name[:200]} --out {path.stem[:60]}.toml writes this and checks it; or save it "
+        f"beside the model, complete {missing}, and use --embedder {path.stem[:60]}.toml; docs/cards.md",
         drawn.text,
     )
+
+
+def draft_of(name: str) -> Any:
+    """A card drafted from a model's file: `text` and `open`, the keys to look at.
+
+    Raises:
+        UsageError: not a file that a card can be drafted from. WeightsError: no such file, or a damaged one.
+    """
+    path = Path(name).expanduser()
+    drafts = [
+        p.draft for _, p in EMBEDDERS.items() if path.suffix.lower() in p.suffixes and p.draft is not None
+    ]
+    if not drafts:
+        raise UsageError(
+            f"{path.name}: expected an ONNX file, found '{path.suffix}'", "export the model as ONNX first"
+        )
+    return drafts[0](path)
 
 
 def _no_weights(name: str, weights: Path | str | None) -> None:

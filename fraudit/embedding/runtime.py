@@ -122,6 +122,14 @@ class EmbedderRuntime:
             self._settle(rows, answers, [keys[i] for i in rows], vectors, reasons)
         return self._result(vectors, reasons)
 
+    def ask(self, images: U8) -> F32:
+        """u8[N,h,w,3] -> f32[N,D] as the box answers now: nothing is remembered, fused or refused; all are counted.
+
+        Raises:
+            DataError: an answer of a wrong shape; and whatever the box raises.
+        """
+        return self._forward(images, [f"face {i}" for i in range(len(images))])
+
     def embed_faces(
         self,
         faces: FaceSet,

@@ -7,6 +7,7 @@ from fraudit.types.boxes import (
     Embeddings,
     Inverter,
     LoadedEmbedder,
+    Network,
     Preprocess,
 )
 from fraudit.types.faces import ARCFACE_112, FaceSet, Located, PairList, TemplatePairs, Templates
@@ -75,6 +76,7 @@ __all__ = [
     "Meter",
     "Metric",
     "Need",
+    "Network",
     "PairList",
     "Preprocess",
     "ProtectionPlugin",

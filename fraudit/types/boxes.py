@@ -87,6 +87,22 @@ class EmbedderSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Network:
+    """A box's network without what is done before it, for a box whose preprocessing is a card's word alone.
+
+    Attributes:
+        ask: (f32[N,3,h,w] as the network shall see it, output, layout) -> f32[N,E]. Raises FrauditError where it
+            takes no such input or gives no vectors there.
+        outputs: outputs that may hold a vector, the stated one first.
+        layouts: layouts its input allows, the stated one first.
+    """
+
+    ask: Callable[[F32, str, str], F32]
+    outputs: tuple[str, ...]
+    layouts: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class LoadedEmbedder:
     """A black box that is ready to answer.
 
@@ -102,6 +118,7 @@ class LoadedEmbedder:
         meter: has `sent`, the faces sent so far, where a face may be sent again after an error; or None.
         finds_faces: whether it looks for the face itself: a row of NaN says that it found none.
         notes: what to say of it before a run, a sentence each, such as a card that looks wrong.
+        network: the network alone, where its preprocessing is a card's word; None where it is part of the box.
     """
 
     spec: EmbedderSpec
@@ -114,6 +131,7 @@ class LoadedEmbedder:
     meter: Any = None
     finds_faces: bool = False
     notes: tuple[str, ...] = ()
+    network: Network | None = None
 
     @property
     def fingerprint(self) -> str:

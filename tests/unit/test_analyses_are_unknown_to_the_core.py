@@ -12,9 +12,9 @@ import pytest
 from fraudit.plugins import ANALYSES
 
 ROOT = Path(__file__).resolve().parents[2] / "fraudit"
-# Commands that are an analysis' own shortcut (as are the options in cli/shortcuts.py, whose analyses' names are WORDS);
+# Commands that are an analysis' own shortcut (as are the options in cli/shortcuts.py);
 # main.py lists the modules of all commands.
-SHORTCUTS = {"cli/bias.py", "cli/pca.py", "cli/scores.py", "cli/main.py"}
+SHORTCUTS = {"cli/bias.py", "cli/doctor.py", "cli/pca.py", "cli/scores.py", "cli/main.py", "cli/shortcuts.py"}
 # Names that are words of the field too: alone they mean the word, before a dot, colon or comma the analysis.
 WORDS = {"evidence", "quality", "conditions", "profile"}
 # Examples in a message or in the help of an option: a reader's, not the program's.

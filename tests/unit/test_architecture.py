@@ -44,8 +44,8 @@ ROWS = {
     "audit": "__init__ formatting errors progress types files perturb plugins "
     "stats report faces embedding scores inverters scorers",
     "deployment": "__init__ formatting errors progress types files stats policy report faces embedding compare audit",
-    "analyses": "formatting errors types files perturb protections stats policy faces scores compare inverters "
-    "audit deployment",
+    "analyses": "formatting errors types files perturb protections stats policy faces embedding scores compare "
+    "inverters audit deployment",
     "api": "errors progress threads types files policy report embedding inverters audit",
     "cli": "__init__ formatting errors progress threads files perturb plugins protections policy report weights "
     "faces embedding scores compare diffusion inverters audit analyses api deployment",

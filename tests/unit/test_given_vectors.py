@@ -91,7 +91,7 @@ def test_what_needs_no_model_runs_and_the_rest_says_why_not(people: Any, tmp_pat
     )
     record = RunRecord.load(tmp_path / "run")
     why = {r.name: r.reason for r in record.results if r.status != "done"}
-    assert why == {"robustness": NO_MODEL, "inversion": NO_INVERTER}
+    assert why == {"doctor": NO_MODEL, "robustness": NO_MODEL, "inversion": NO_INVERTER}
     assert {r.name for r in record.results if r.status == "done"} == {
         "verification",
         "bias",

@@ -33,8 +33,8 @@ def _usual() -> list[str]:
 
 def test_the_shares_of_all_analyses_stay_within_the_report_s_budget() -> None:
     later = {"identification", "evidence", "quality", "conditions"}
-    # verification tests no null, nor does a plan's limit; what runs on request is no part of a report unasked
-    others = set(_usual()) - later - {"verification", "bias"}
+    # verification and doctor test no null, nor does a plan's limit; what runs on request is no part of a report unasked
+    others = set(_usual()) - later - {"verification", "bias", "doctor"}
     assert BIAS_LEVEL + FAMILY_LEVEL * len(others) + LATER_LEVEL * len(later) <= REPORT_LEVEL + 1e-12
     # What is promised is what is used.
     from fraudit.analyses import bias, leakage

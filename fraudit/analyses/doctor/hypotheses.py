@@ -1,0 +1,147 @@
+"""Wiring hypotheses: how a model's input may have been meant, one change of the stated wiring or several."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from fraudit.embedding.cards import TEMPLATES
+from fraudit.faces.align import align
+from fraudit.types import ARCFACE_112, F32, U8, LoadedEmbedder, Preprocess
+
+Axis = Literal["channels", "normalisation", "template", "output", "layout"]
+AXES: tuple[Axis, ...] = ("channels", "normalisation", "template", "output", "layout")
+STATED = "stated"
+WHOLE = "whole picture"
+MIRRORED = "mirrored"  # the stated template, left and right changed
+_TIGHT = 1.25
+# As in the embedder `facenet`: mean place of the five points in MTCNN's boxes, benchmarks/facenet_template.py.
+_FACENET_160 = np.array(
+    [[42.5056, 62.1345], [116.4944, 62.1345], [79.5, 95.4495], [47.173, 120.1626], [111.827, 120.1626]],
+    np.float32,
+)
+# (mean, std) for pixels from 0 to 255
+NORMALISATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "0..255": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+    "0..1": ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
+    "-1..1": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
+    "127.5/128": ((127.5, 127.5, 127.5), (128.0, 128.0, 128.0)),
+    "ImageNet": ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375)),
+    "ImageNet of 0..1, on 0..255": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Hypothesis:
+    """One wiring; `stated` on an axis leaves it as the card, or the box, has it."""
+
+    channels: str = STATED
+    normalisation: str = STATED
+    template: str = STATED
+    output: str = STATED
+    layout: str = STATED
+
+    @property
+    def changes(self) -> tuple[tuple[Axis, str], ...]:
+        """(axis, value) of what is not as stated."""
+        return tuple((axis, getattr(self, axis)) for axis in AXES if getattr(self, axis) != STATED)
+
+    def changed(self, axis: Axis, value: str) -> Hypothesis:
+        """The same with another value on one axis."""
+        return replace(self, **{axis: value})
+
+    @property
+    def words(self) -> str:
+        """`channels RGB, normalisation 0..1`, or `as stated`."""
+        return ", ".join(f"{axis} {value}" for axis, value in self.changes) or "as stated"
+
+
+def template_points(name: str, size: tuple[int, int]) -> F32:
+    """f32[5,2]: a template at (height, width) `size`, its square in the middle where the size is none."""
+    native, points = {
+        "arcface-112": (112, ARCFACE_112),
+        "facenet-160": (160, _FACENET_160),
+        "dlib-150": (150, TEMPLATES["dlib-150"][1]),
+        "tight crop": (112, (ARCFACE_112 - 56) * np.float32(_TIGHT) + 56),
+    }[name]
+    side = max(size)
+    offset = np.array([(size[1] - side) / 2, (size[0] - side) / 2])
+    return np.asarray(points * (side / native) + offset, np.float32)
+
+
+TEMPLATE_NAMES = ("arcface-112", "facenet-160", "dlib-150", "tight crop", WHOLE)
+
+
+def options(loaded: LoadedEmbedder) -> tuple[dict[Axis, tuple[str, ...]], tuple[tuple[str, str], ...]]:
+    """(values to try on each axis, (what cannot be tried, why) of the rest)."""
+    pre, network = loaded.spec.preprocess, loaded.network
+    found: dict[Axis, tuple[str, ...]] = {"channels": ("BGR" if pre.channels == "RGB" else "RGB",)}
+    frames = [
+        name
+        for name in TEMPLATE_NAMES
+        if not (pre.whole and name == WHOLE)
+        and (pre.whole or name == WHOLE or not _alike(template_points(name, pre.size), pre))
+    ]
+    found["template"] = tuple(frames)
+    missing: list[tuple[str, str]] = [("input size", f"the box takes {pre.size[0]}x{pre.size[1]} pixels")]
+    if network is None:
+        inside = "it is done inside the box"
+        missing += [("normalisation", inside), ("output", inside), ("layout", inside)]
+        if pre.channels != "RGB":
+            found["channels"] = ("RGB",)
+        return found, tuple(missing)
+    found["normalisation"] = tuple(
+        name
+        for name, (mean, std) in NORMALISATIONS.items()
+        if not (np.allclose(mean, pre.mean, atol=1e-3) and np.allclose(std, pre.std, rtol=1e-3))
+    )
+    for axis, values in (("output", network.outputs[1:]), ("layout", network.layouts[1:])):
+        if values:
+            found[axis] = values  # type: ignore[index]
+        else:
+            missing.append((axis, "the file has one alone"))
+    return found, tuple(missing)
+
+
+def _alike(points: F32, pre: Preprocess) -> bool:
+    """Whether a template puts the points within a pixel of 112 of the stated ones."""
+    return bool(np.abs(points - pre.template).max() < max(pre.size) / 112)
+
+
+def framed(picture: U8, landmarks: F32, hypothesis: Hypothesis, pre: Preprocess) -> U8:
+    """u8[h,w,3] RGB: the face as this hypothesis frames it. Raises DataError."""
+    from fraudit.faces.align import as_shown
+
+    if hypothesis.template == STATED:
+        return as_shown(picture, landmarks, pre)
+    if hypothesis.template == MIRRORED:
+        return np.ascontiguousarray(as_shown(picture, landmarks, pre)[:, ::-1])
+    if hypothesis.template == WHOLE:
+        shown = cv2.resize(picture, (pre.size[1], pre.size[0]), interpolation=cv2.INTER_AREA)
+        return np.asarray(shown, np.uint8)
+    return align(picture, landmarks, pre.size, template_points(hypothesis.template, pre.size))
+
+
+def answered(loaded: LoadedEmbedder, faces: U8, hypothesis: Hypothesis) -> F32:
+    """f32[N,D] of u8[N,h,w,3] RGB faces under a hypothesis. Raises FrauditError where the box refuses it."""
+    pre, network = loaded.spec.preprocess, loaded.network
+    swapped = hypothesis.channels != STATED
+    parts = []
+    step = loaded.batch_size
+    for start in range(0, len(faces), step):
+        part = faces[start : start + step]
+        if network is None:
+            parts.append(loaded.forward(np.ascontiguousarray(part[..., ::-1]) if swapped else part))
+            continue
+        mean, std = NORMALISATIONS.get(hypothesis.normalisation, (pre.mean, pre.std))
+        channels: Literal["RGB", "BGR"] = pre.channels
+        if swapped:
+            channels = "BGR" if pre.channels == "RGB" else "RGB"
+        made = replace(pre, mean=mean, std=std, channels=channels).to_nchw(part)
+        output = network.outputs[0] if hypothesis.output == STATED else hypothesis.output
+        layout = network.layouts[0] if hypothesis.layout == STATED else hypothesis.layout
+        parts.append(network.ask(made, output, layout))
+    return np.concatenate(parts).astype(np.float32, copy=False)

@@ -1,0 +1,32 @@
+"""Parameters of the doctor."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NAME, TITLE = "doctor", "Doctor"
+
+
+@dataclass(frozen=True)
+class Params:
+    """What is tried on the black box before its figures are believed.
+
+    Attributes:
+        faces: faces, one a person where there are so many, that are shown anew for the checks.
+        wiring: also try other channel orders, normalisations and templates (`fraudit doctor` does).
+        wiring_faces: faces on which the wirings are compared.
+        fix: file to which a card with the better wiring is written; the model must be a card.
+    """
+
+    faces: int = 16
+    wiring: bool = False
+    wiring_faces: int = 200
+    fix: str = ""
+
+    def __post_init__(self) -> None:
+        if not 4 <= self.faces <= 256:
+            raise ValueError(f"faces: expected 4 to 256, found {self.faces}")
+        if self.wiring_faces < 20:
+            raise ValueError(f"wiring_faces: expected at least 20, found {self.wiring_faces}")
+        if self.fix and not self.wiring:
+            raise ValueError("fix: needs wiring=true")

@@ -1,0 +1,111 @@
+"""The wiring in words: metrics, a table, and a finding where another wiring is better beyond doubt."""
+
+from __future__ import annotations
+
+from fraudit.analyses.doctor.hypotheses import STATED, WHOLE, Hypothesis
+from fraudit.analyses.doctor.wiring import MATERIAL, MATERIAL_CHANNELS, Wiring
+from fraudit.types import Column, Figure, Finding, Interval, Metric, Table
+
+METHOD = (
+    "Wirings are screened on some people and tested on others, all pairs of their faces the same for each. d' is "
+    "compared person by person (jackknife pseudo-values, sign flips, max-t over all that were tested). Another wiring "
+    f"is called better at p at most 0.001 and a d' at least {MATERIAL:.0%} higher, {MATERIAL_CHANNELS:.1%} for "
+    "channels alone. Adding the mirror's vector helps nearly every model and is no sign of a wrong card."
+)
+
+
+def wiring_parts(
+    found: Wiring,
+) -> tuple[tuple[Metric, ...], tuple[Table, ...], tuple[Finding, ...], tuple[Figure, ...]]:
+    """(metrics, tables, findings, figures) of the section."""
+    return _metrics(found), _tables(found), _findings(found), ()
+
+
+def _metrics(found: Wiring) -> tuple[Metric, ...]:
+    gain = found.best or (found.tried[0] if found.tried else None)
+    none = "its interval would say nothing of wiring: see the paired gain"
+    metrics = [
+        Metric(
+            "doctor.wiring.d_prime", found.d_prime, n=found.people, n_unit="people", better="higher",
+            interval_missing=none, label="d' as the model is wired",
+        )
+    ]  # fmt: skip
+    if gain is not None:
+        interval = Interval(
+            gain.gain.low, gain.gain.high, 0.95, "jackknife over people, max-t over all wirings"
+        )
+        metrics.append(
+            Metric(
+                "doctor.wiring.gain", gain.gain.share, n=found.people, n_unit="people", interval=interval,
+                better="lower", label="Gain in d' of the best other wiring",
+            )
+        )  # fmt: skip
+    if found.flip is not None:
+        interval = Interval(found.flip.low, found.flip.high, 0.95, "jackknife over people")
+        metrics.append(
+            Metric(
+                "doctor.wiring.flip_gain", found.flip.share, n=found.people, n_unit="people", interval=interval,
+                label="Gain in d' by adding the mirror's vector",
+            )
+        )  # fmt: skip
+    return tuple(metrics)
+
+
+def _tables(found: Wiring) -> tuple[Table, ...]:
+    columns = (
+        Column("wiring", "Wiring"),
+        Column("d_prime", "d'", "number"),
+        Column("gain", "Gain", "percent", 1),
+        Column("low", "at least", "percent", 1),
+        Column("high", "at most", "percent", 1),
+        Column("p", "p, corrected", "number", 2),
+    )
+    rows = [
+        {"wiring": "as stated", "d_prime": found.d_prime, "gain": None, "low": None, "high": None, "p": None}
+    ]
+    rows += [
+        {"wiring": t.hypothesis.words, "d_prime": t.d_prime, "gain": t.gain.share, "low": t.gain.low,
+         "high": t.gain.high, "p": t.gain.p}
+        for t in found.tried
+    ]  # fmt: skip
+    caption = f"The best of {found.screened} wirings, on {found.faces} faces of {found.people} people."
+    tables = [Table("wirings", "Other wirings", columns, tuple(rows), caption)]
+    if found.missing:
+        absent = (Column("what", "Not tried"), Column("why", "Why"))
+        tables.append(
+            Table("wirings_missing", "Wirings that cannot be tried", absent,
+                  tuple({"what": what, "why": why} for what, why in found.missing))
+        )  # fmt: skip
+    return tuple(tables)
+
+
+def change_words(found: Wiring, hypothesis: Hypothesis) -> str:
+    """The lines to change, `channels: BGR -> RGB`."""
+    parts = []
+    for axis, value in hypothesis.changes:
+        if not found.card and axis == "channels":
+            parts.append("swap red and blue before the model (RGB for BGR or the reverse)")
+        else:
+            parts.append(f"{axis}: {found.stated.get(axis, STATED)} -> {value}")
+    if not found.card or any(value == WHOLE for _, value in hypothesis.changes):
+        return "in the code that makes the input: " + "; ".join(parts)
+    return "in the card: " + "; ".join(parts)
+
+
+def _findings(found: Wiring) -> tuple[Finding, ...]:
+    evidence = ("doctor.wiring.d_prime", "doctor.wiring.gain")
+    if found.best is None:
+        text = (
+            f"None of {found.screened} other wirings separates people beyond doubt and materially better "
+            f"(d' {found.d_prime:.2f}; {found.people} people)."
+        )
+        return (Finding("info", text, evidence[:1], "doctor.wiring_none"),)
+    gain = found.best.gain
+    text = (
+        f"The model is wired otherwise than it was trained: d' rises by {gain.share:.0%} ({gain.low:.0%} to "
+        f"{gain.high:.0%}; {found.people} people) with a change {change_words(found, found.best.hypothesis)}."
+    )
+    if found.equal:
+        listed = "; ".join(t.hypothesis.words for t in found.equal[:4])
+        text += f" These do not differ from it enough to tell: {listed}."
+    return (Finding("high", text, evidence, "doctor.wiring"),)

@@ -1,0 +1,128 @@
+"""The wiring test: a planted better model is found, equal ones are not, and a card is changed line by line."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from fraudit.analyses.doctor.hypotheses import STATED, Hypothesis, answered, options, template_points
+from fraudit.analyses.doctor.screening import chosen_faces
+from fraudit.analyses.doctor.wiring import changed_card, compared
+from fraudit.analyses.doctor.wiring_report import wiring_parts
+from fraudit.errors import InsufficientData
+from fraudit.stats.separations import gains, separation
+from fraudit.stats.verification import split
+from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Network, Preprocess, unit_rows
+
+PEOPLE = 120
+
+
+def vectors_of(noise: float, seed: int, people: int = PEOPLE) -> np.ndarray:
+    """f32[2 people,32]: two noisy pictures of each person; the same people whatever the noise and seed."""
+    who = np.random.default_rng(0).normal(size=(people, 32)).repeat(2, axis=0)
+    return (who + noise * np.random.default_rng(seed).normal(size=who.shape)).astype(np.float32)
+
+
+SUBJECTS = np.arange(PEOPLE).repeat(2)
+
+
+def box(network: bool = True) -> LoadedEmbedder:
+    """A box whose input is described and never used."""
+    spec = EmbedderSpec("toy", 32, Preprocess((112, 112), ARCFACE_112, channels="BGR"), "", "")
+    asked = Network(lambda x, output, layout: x.mean(axis=(2, 3)), ("y", "z"), ("NCHW",)) if network else None
+    return LoadedEmbedder(
+        spec, lambda faces: faces.mean(axis=(1, 2)).astype(np.float32), "0" * 64, network=asked
+    )
+
+
+def world(right: Hypothesis, seed: int):
+    """Answers of a model for which `right` is better than all else."""
+    made = {True: vectors_of(0.5, 100 + seed), False: vectors_of(0.62, 200 + seed)}
+    return lambda rows, h: made[h == right or (h.template == "mirrored" and right == Hypothesis())][rows]
+
+
+def judged(right: Hypothesis, seed: int):
+    rng = np.random.default_rng(seed)
+    screen, test = chosen_faces(SUBJECTS, 60, 180, rng)
+    return compared(box(), SUBJECTS, screen, test, world(right, seed), rng)
+
+
+def test_d_is_that_of_all_pairs() -> None:
+    unit = unit_rows(vectors_of(0.5, 1))
+    left, right = np.triu_indices(len(unit), 1)
+    genuine, impostor = split((unit @ unit.T)[left, right], SUBJECTS[left] == SUBJECTS[right])
+    expected = (genuine.mean() - impostor.mean()) / impostor.std()
+    found = separation(unit, SUBJECTS)
+    assert found.value == pytest.approx(expected, rel=1e-4)
+    one = separation(unit[2:], SUBJECTS[2:])  # without the first person
+    assert found.people[0] == pytest.approx(PEOPLE * found.value - (PEOPLE - 1) * one.value, rel=1e-3)
+
+
+def test_equal_models_are_rarely_told_apart() -> None:
+    smallest = []
+    for seed in range(60):
+        three = [separation(unit_rows(vectors_of(0.5, 10 * seed + k)), SUBJECTS) for k in range(4)]
+        smallest.append(min(g.p for g in gains(three[0], three[1:], np.random.default_rng(seed), draws=999)))
+    assert np.mean(np.array(smallest) <= 0.05) <= 0.15
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_planted_wiring_is_named_with_its_line(seed: int) -> None:
+    found = judged(Hypothesis(channels="RGB"), seed)
+    assert found.best is not None and found.best.hypothesis == Hypothesis(channels="RGB")
+    (finding,) = wiring_parts(found)[2]
+    assert finding.severity == "high" and "channels: BGR -> RGB" in finding.text
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_rightly_wired_model_is_left_alone(seed: int) -> None:
+    found = judged(Hypothesis(), seed)
+    assert found.best is None
+    assert [f.severity for f in wiring_parts(found)[2]] == ["info"]
+
+
+def test_screened_and_judged_people_are_not_the_same() -> None:
+    screen, test = chosen_faces(SUBJECTS, 60, 100, np.random.default_rng(0))
+    assert not set(SUBJECTS[screen]) & set(SUBJECTS[test])
+    assert len(screen) == 60 and len(test) == 100
+    assert np.unique(SUBJECTS[test], return_counts=True)[1].min() == 2
+
+
+def test_what_lies_inside_the_box_is_not_tried_and_said() -> None:
+    values, missing = options(box(network=False))
+    assert "normalisation" not in values and dict(missing)["normalisation"] == "it is done inside the box"
+    assert values["output" if "output" in values else "channels"]
+    assert "arcface-112" not in values["template"]
+
+
+def test_channels_and_normalisation_reach_the_network() -> None:
+    faces = np.zeros((2, 112, 112, 3), np.uint8)
+    faces[..., 0] = 200
+    as_stated = answered(box(), faces, Hypothesis())
+    swapped = answered(box(), faces, Hypothesis(channels="RGB", normalisation="0..1"))
+    assert as_stated[0].argmax() == 2 and swapped[0].argmax() == 0
+    assert swapped[0] == pytest.approx([200 / 255, 0, 0], abs=1e-5)
+    assert Hypothesis().channels == STATED
+
+
+def test_too_few_people_are_a_clear_line() -> None:
+    with pytest.raises(InsufficientData, match="10 people with two pictures"):
+        separation(unit_rows(vectors_of(0.5, 1, 10)), SUBJECTS[:20])
+
+
+def test_a_card_is_changed_line_by_line_and_keeps_its_comments() -> None:
+    card = '# mine\nname = "a"  # kept\nmean = [\n  1,\n  2, 3]\nchannels = "BGR"\n[inputs]\nmean = 3\n'
+    changed = changed_card(card, {"channels": '"RGB"', "mean": "127.5", "output": '"z"'})
+    assert "# mine" in changed and "# kept" in changed
+    expected = {"output": "z", "name": "a", "mean": 127.5, "channels": "RGB", "inputs": {"mean": 3}}
+    assert tomllib.loads(changed) == expected
+
+
+def test_templates_of_another_size_keep_their_middle() -> None:
+    for name in ("arcface-112", "dlib-150", "tight crop"):
+        square, tall = template_points(name, (112, 112)), template_points(name, (112, 96))
+        assert np.allclose(square - [8, 0], tall, atol=1e-4)
+    assert replace(box(), batch_size=4).batch_size == 4
