@@ -72,9 +72,11 @@ def test_equal_models_are_rarely_told_apart() -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_planted_wiring_is_named_with_its_line(seed: int) -> None:
     found = judged(Hypothesis(channels="RGB"), seed)
-    assert found.best is not None and found.best.hypothesis == Hypothesis(channels="RGB")
+    assert found.best is not None
+    assert found.best.hypothesis == Hypothesis(channels="RGB")
     (finding,) = wiring_parts(found)[2]
-    assert finding.severity == "high" and "channels: BGR -> RGB" in finding.text
+    assert finding.severity == "high"
+    assert "channels: BGR -> RGB" in finding.text
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -87,13 +89,15 @@ def test_a_rightly_wired_model_is_left_alone(seed: int) -> None:
 def test_screened_and_judged_people_are_not_the_same() -> None:
     screen, test = chosen_faces(SUBJECTS, 60, 100, np.random.default_rng(0))
     assert not set(SUBJECTS[screen]) & set(SUBJECTS[test])
-    assert len(screen) == 60 and len(test) == 100
+    assert len(screen) == 60
+    assert len(test) == 100
     assert np.unique(SUBJECTS[test], return_counts=True)[1].min() == 2
 
 
 def test_what_lies_inside_the_box_is_not_tried_and_said() -> None:
     values, missing = options(box(network=False))
-    assert "normalisation" not in values and dict(missing)["normalisation"] == "it is done inside the box"
+    assert "normalisation" not in values
+    assert dict(missing)["normalisation"] == "it is done inside the box"
     assert values["output" if "output" in values else "channels"]
     assert "arcface-112" not in values["template"]
 
@@ -103,7 +107,8 @@ def test_channels_and_normalisation_reach_the_network() -> None:
     faces[..., 0] = 200
     as_stated = answered(box(), faces, Hypothesis())
     swapped = answered(box(), faces, Hypothesis(channels="RGB", normalisation="0..1"))
-    assert as_stated[0].argmax() == 2 and swapped[0].argmax() == 0
+    assert as_stated[0].argmax() == 2
+    assert swapped[0].argmax() == 0
     assert swapped[0] == pytest.approx([200 / 255, 0, 0], abs=1e-5)
     assert Hypothesis().channels == STATED
 
@@ -116,7 +121,8 @@ def test_too_few_people_are_a_clear_line() -> None:
 def test_a_card_is_changed_line_by_line_and_keeps_its_comments() -> None:
     card = '# mine\nname = "a"  # kept\nmean = [\n  1,\n  2, 3]\nchannels = "BGR"\n[inputs]\nmean = 3\n'
     changed = changed_card(card, {"channels": '"RGB"', "mean": "127.5", "output": '"z"'})
-    assert "# mine" in changed and "# kept" in changed
+    assert "# mine" in changed
+    assert "# kept" in changed
     expected = {"output": "z", "name": "a", "mean": 127.5, "channels": "RGB", "inputs": {"mean": 3}}
     assert tomllib.loads(changed) == expected
 
