@@ -181,7 +181,7 @@ def unmet(analysis: Analysis, context: AnalysisContext) -> str:
 
 
 def unused(plan: AuditPlan, results: Sequence[AnalysisResult]) -> list[str]:
-    """One line for each parameter that was given and not used, since its analysis does not run."""
+    """One line for each analysis whose parameters were given and not used, since it does not run."""
     found = {result.name: result for result in results}
     said = []
     for name in ANALYSES.names():
@@ -190,7 +190,8 @@ def unused(plan: AuditPlan, results: Sequence[AnalysisResult]) -> list[str]:
         if not given or (result is not None and result.status != "not_run"):
             continue
         why = result.reason if result is not None else "it is no part of this audit"
-        said += [f"note: --param {name}.{key} is not used: {name} does not run ({why})" for key in given]
+        keys, verb = ", ".join(f"{name}.{key}" for key in given), "is" if len(given) == 1 else "are"
+        said.append(f"note: --param {keys} {verb} not used: {name} does not run ({why})")
     return said
 
 

@@ -24,7 +24,7 @@ def biohashing(**given: float) -> ProtectionPlugin:
     """
     only_known("biohashing", given, tuple(USUAL))
     parameters = {**USUAL, **given}
-    bits = whole("bits", parameters["bits"], 0)
+    bits = whole("biohashing:bits", parameters["bits"], 0)
 
     def protect(vectors: F32, key: int) -> F32:
         rng, dim = key_rng(key, "biohashing"), vectors.shape[1]

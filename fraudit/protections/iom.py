@@ -3,7 +3,8 @@
 Jin, Hwang, Lai, Kim and Teoh, "Ranking-Based Locality Sensitive Hashing-Enabled Cancelable Biometrics: Index-of-Max
 Hashing", IEEE TIFS 13, 2018: the key draws m times q vectors of independent standard Gaussians; entry i of the template
 is the index (1 .. q) of the largest inner product with the vectors of group i. Two templates are as alike as the share
-of their equal entries. The usual m = 300 and q = 16 are the paper's.
+of their equal entries. The usual m = 300 is that of the authors' program, q = 16 that of
+later work on faces (the program has q = 50, for fingerprints).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def iom(**given: float) -> ProtectionPlugin:
     """
     only_known("iom", given, tuple(USUAL))
     parameters = {**USUAL, **given}
-    m, q = whole("m", parameters["m"], 1, 4096), whole("q", parameters["q"], 2, 256)
+    m, q = whole("iom:m", parameters["m"], 1, 4096), whole("iom:q", parameters["q"], 2, 256)
 
     def protect(vectors: F32, key: int) -> F32:
         rng, (count, dim) = key_rng(key, "iom"), vectors.shape

@@ -58,7 +58,7 @@ def pca(**given: float) -> ProtectionPlugin:
     """
     only_known("pca", given, tuple(USUAL))
     parameters = {**USUAL, **given}
-    dims = whole("dims", parameters["dims"], 1)
+    dims = whole("pca:dims", parameters["dims"], 1)
 
     def learn(vectors: F32) -> ProtectionPlugin:
         v = np.asarray(vectors, np.float64)

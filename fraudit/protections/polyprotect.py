@@ -42,8 +42,8 @@ def polyprotect(**given: float) -> ProtectionPlugin:
     """
     only_known("polyprotect", given, tuple(USUAL))
     parameters = {**USUAL, **given}
-    m = whole("m", parameters["m"], 2, 9)
-    overlap = whole("overlap", parameters["overlap"], 0, m - 1)
+    m = whole("polyprotect:m", parameters["m"], 2, 9)
+    overlap = whole("polyprotect:overlap", parameters["overlap"], 0, m - 1)
 
     def protect(vectors: F32, key: int) -> F32:
         c, e = coefficients(key, m)

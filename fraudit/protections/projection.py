@@ -23,7 +23,7 @@ def projection(**given: float) -> ProtectionPlugin:
     """
     only_known("projection", given, tuple(USUAL))
     parameters = {**USUAL, **given}
-    dims = whole("dims", parameters["dims"], 0)
+    dims = whole("projection:dims", parameters["dims"], 0)
 
     def protect(vectors: F32, key: int) -> F32:
         rng, dim = key_rng(key, "projection"), vectors.shape[1]

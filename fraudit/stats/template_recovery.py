@@ -106,8 +106,16 @@ def mean_cosine(recovered: F64 | F32, vectors: F32) -> float:
     return float((unit_rows(np.asarray(recovered, np.float32)) * unit_rows(vectors)).sum(1).mean())
 
 
-def to_others(recovered: F32, vectors: F32, people: I64) -> F64:
-    """f64[N]: mean cosine of each recovered unit row to the vectors of everybody else, what chance would give."""
+def to_others(recovered: F32, vectors: F32, people: I64) -> tuple[F64, F64]:
+    """Mean cosine to other people's vectors, what chance would give: (f64[N] of each recovered unit row, f64[N] parts).
+
+    A part is what a person adds in both roles, of the recovered and of the true vector, less what is counted twice
+    (Hajek's projection): the parts of independent people are independent, and with one row a person they have the
+    same mean as the cosines.
+    """
     between = np.asarray(recovered, np.float64) @ np.asarray(vectors, np.float64).T
     other = people[:, None] != people[None]
-    return np.asarray((between * other).sum(1) / np.maximum(other.sum(1), 1))
+    rows, columns = (
+        np.asarray((between * other).sum(axis) / np.maximum(other.sum(axis), 1)) for axis in (1, 0)
+    )
+    return rows, rows + columns - rows.mean()

@@ -356,12 +356,15 @@ def test_parameters_of_what_does_not_run_are_told(
 
     name = plugin(run)
     plan = AuditPlan(
-        "x", "y", only=("verification", name), params={"bias": {"level": 0.01}, name: {"limit": 1}}
+        "x",
+        "y",
+        only=("verification", name),
+        params={"bias": {"level": 0.01, "fmr": 0.1}, name: {"limit": 1}},
     )
     results = (AnalysisResult("verification", "V"), AnalysisResult(name, "X", "not_run", "too few"))
     assert sorted(unused(plan, results)) == sorted(
         [
-            "note: --param bias.level is not used: bias does not run (it is no part of this audit)",
+            "note: --param bias.level, bias.fmr are not used: bias does not run (it is no part of this audit)",
             f"note: --param {name}.limit is not used: {name} does not run (too few)",
         ]
     )

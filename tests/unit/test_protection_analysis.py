@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fraudit.analyses.protection import ANALYSIS, Params, run
+from fraudit.analyses.protection.attacks import success
 from fraudit.analyses.protection.measure import chosen_schemes, finding_level
 from fraudit.cli.main import run as command
 from fraudit.errors import InsufficientData, PluginError
@@ -205,4 +206,21 @@ def test_ridge_regression_equals_scikit_learns_both_ways_round() -> None:
 def test_likeness_to_others_leaves_the_own_person_out() -> None:
     unit = np.eye(3, dtype=np.float32)
     recovered = np.array([[0, 1, 0], [0, 1, 0], [0, 0, 1]], np.float32)
-    np.testing.assert_allclose(to_others(recovered, unit, np.array([0, 1, 2])), [0.5, 0, 0])
+    rows, parts = to_others(recovered, unit, np.array([0, 1, 2]))
+    np.testing.assert_allclose(rows, [0.5, 0, 0])
+    # Columns: nobody else's recovered vector is like person 0's or 2's, one of two is like person 1's.
+    np.testing.assert_allclose(parts, [0.5 - 0.5 / 3, 0.5 - 0.5 / 3, -0.5 / 3])
+    assert parts.mean() == pytest.approx(rows.mean())
+
+
+def test_chance_of_vectors_that_are_all_one_is_of_the_people_shown_alone() -> None:
+    unit, people, every = np.eye(25, dtype=np.float32), np.arange(25), np.ones(25, bool)
+    guess = np.tile(unit[:1] + unit[1:2], (25, 1)) / np.float32(np.sqrt(2))
+    for at, alike, least in ((0.9, True, 0.12), (0.9, False, 0.0), (0.6, True, 0.2)):
+        found = success(guess, every, unit, every, people, at, 0.95, 0, alike)
+        assert found is not None
+        assert found.chance.interval is not None
+        assert found.chance.interval.low <= found.chance.value <= found.chance.interval.high
+        assert found.chance.interval.high > least
+        if not alike:
+            assert found.chance.interval.high < 0.05

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from fraudit.analyses.protection.perceptron import fit_perceptron
 from fraudit.analyses.protection.sample import Sample
 from fraudit.protections.choosing import protected
 from fraudit.stats.estimates import Estimate
+from fraudit.stats.intervals import clopper_pearson
 from fraudit.stats.inversion import excess, mean_of, other_pairs, tally
 from fraudit.stats.strangers import Trials
 from fraudit.stats.template_recovery import (
@@ -23,7 +24,7 @@ from fraudit.stats.template_recovery import (
     mean_cosine,
     to_others,
 )
-from fraudit.types import F32, F64, I64, Bool, ProtectionPlugin, unit_rows
+from fraudit.types import F32, F64, I64, Bool, Interval, ProtectionPlugin, unit_rows
 
 Attacker = Literal["with the key", "without the key"]
 WITH: Attacker = "with the key"
@@ -117,9 +118,20 @@ class Success:
 
 
 def success(
-    made: F32, ok: Bool, targets: F32, usable: Bool, people: I64, at: float, level: float, seed: int
+    made: F32,
+    ok: Bool,
+    targets: F32,
+    usable: Bool,
+    people: I64,
+    at: float,
+    level: float,
+    seed: int,
+    alike: bool,
 ) -> Success | None:
-    """Of f32[M,D] unit rows against f32[M,D] unit targets of the same people, at threshold `at`; None: no target."""
+    """Of f32[M,D] unit rows against f32[M,D] unit targets of the same people, at threshold `at`; None: no target.
+
+    `alike`: the rows may all be nearly one, as they are where nothing is known of the person.
+    """
     if not usable.any():
         return None
     across = np.where(ok[:, None], np.asarray(made, np.float64) @ np.asarray(targets, np.float64).T, -np.inf)
@@ -129,10 +141,30 @@ def success(
     strange = Trials(across[i, j] >= at, people[i], people[j])
     return Success(
         tally(mine.events, own, own),
-        tally(strange.events, strange.made, strange.shown),
+        _chance(strange, alike),
         excess(mine, strange),
         excess(mine, strange, level),
     )
+
+
+def _chance(strange: Trials, alike: bool) -> Estimate:
+    """The share with the wider of two intervals: that of pairs, and that of the people shown.
+
+    Where recovered vectors are all nearly one, a person shown is one trial, however many vectors he is compared with;
+    few events do not tell that, so that `alike` must.
+    """
+    found = tally(strange.events, strange.made, strange.shown)
+    if found.interval is None:
+        return found
+    count = len(np.unique(strange.shown))
+    other = tally(strange.events, strange.shown, strange.shown).interval
+    if alike:
+        method = f"Clopper-Pearson, {count} people shown, one trial each"
+        other = clopper_pearson(found.value * count, count, method=method)
+    if other is None or (other.low >= found.interval.low and other.high <= found.interval.high):
+        return found
+    ends = min(found.interval.low, other.low), max(found.interval.high, other.high)
+    return replace(found, interval=Interval(*ends, other.level, other.method))
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +180,7 @@ def likeness(found: Recovered, sample: Sample) -> Likeness:
     """How near recovered vectors are to the true ones, beside what they are to other people's."""
     true, people = sample.unit[sample.attacked], sample.people[sample.attacked]
     own: F64 = (np.asarray(found.unit, np.float64) * true).sum(1)
-    others = to_others(found.unit, true, people)
+    _, others = to_others(found.unit, true, people)
     return Likeness(*(mean_of(v, people) for v in (own, others, own - others)))
 
 
@@ -162,6 +194,6 @@ def vector_success(
     other = sample.unit[np.maximum(sample.others, 0)]
     every = np.ones(len(people), bool)
     return (
-        success(found.unit, ok, true, every, people, at, level, seed),
-        success(found.unit, ok, other, has, people, at, level, seed),
+        success(found.unit, ok, true, every, people, at, level, seed, found.attacker == WITHOUT),
+        success(found.unit, ok, other, has, people, at, level, seed, found.attacker == WITHOUT),
     )

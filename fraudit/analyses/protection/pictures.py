@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudit.analyses.protection.attacks import Recovered, Success, success
+from fraudit.analyses.protection.attacks import WITHOUT, Recovered, Success, success
 from fraudit.analyses.protection.sample import Sample
 from fraudit.analyses.shared.reconstructions import judging_models, make_pictures, require_inverter, shown_to
 from fraudit.inverters.inverting import guidance_of
@@ -54,7 +54,7 @@ def judge_pictures(
     guidance = guidance_of(require_inverter(context))
     told = context.part(f"protection: pictures {found.attacker}", len(rows)).add
     made = make_pictures(context, vectors, seeds, told=told, guidance=guidance, steps=steps)
-    people, said = sample.people[rows], []
+    people, said, alike = sample.people[rows], [], found.attacker == WITHOUT
     for box in judging_models(context):
         at = context.threshold_or_reason(fmr, runtime=box)
         own = box is context.embedder
@@ -66,7 +66,9 @@ def judge_pictures(
         unit = known.unit()
         source, other = sample.rows[rows], sample.rows[np.maximum(others, 0)]
         one, two = (
-            success(shown.unit(), shown.ok, unit[target], usable, people, at.value, level, context.seed)
+            success(
+                shown.unit(), shown.ok, unit[target], usable, people, at.value, level, context.seed, alike
+            )
             for target, usable in (
                 (source, known.ok[source]),
                 (other, known.ok[other] & known.ok[source] & (others >= 0)),
