@@ -5,6 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 
+def _same(models: tuple[str, str], files: tuple[Path | None, Path | None]) -> bool:
+    if files[0] is None or files[1] is None:
+        return models[0] == models[1]
+    return files[0].resolve() == files[1].resolve()
+
+
 def run_two(
     analysis: str,
     models: tuple[str, str],
@@ -35,7 +41,18 @@ def run_two(
     from fraudit.progress.console import Line
     from fraudit.report.render import render
 
-    stored = vectors_file(models[0])
+    stored, second = (vectors_file(name) for name in models)
+    if weights[0] == weights[1] and _same(models, (stored, second)):
+        raise UsageError(
+            f"{analysis}: expected two models, found '{models[0]}' twice",
+            "name another model as the second one",
+        )
+    if stored is not None and second is None:
+        raise UsageError(
+            f"{models[0]} is stored vectors and '{models[1]}' a model that would have to be asked: expected stored "
+            "vectors of both, or a model first",
+            f"store the second one's vectors: fraudit analyze --embedder {models[1]} --only verification",
+        )
     params = parse_params(param or [])
     for name in params:
         if name != analysis:

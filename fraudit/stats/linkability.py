@@ -41,12 +41,14 @@ class Densities:
 
     Attributes:
         grid: f64[K] scores, evenly spaced. mated, non_mated: f64[K], above 0. omega: odds of a mated pair.
+        ends: smallest and largest score seen; beyond them the grid holds no data.
     """
 
     grid: F64
     mated: F64
     non_mated: F64
     omega: float = 1.0
+    ends: tuple[float, float] = (-np.inf, np.inf)
 
     @property
     def local(self) -> F64:
@@ -93,7 +95,7 @@ def score_densities(mated: ArrayLike, non_mated: ArrayLike, people: float, omega
         counts = np.histogram(side, np.append(grid - step / 2, grid[-1] + step / 2))[0] / len(side)
         smooth = _smoothed(counts, width / step) / step
         found.append((people * smooth + 1 / (grid[-1] - grid[0])) / (people + 1))
-    return Densities(grid, found[0], found[1], omega)
+    return Densities(grid, found[0], found[1], omega, (low, high))
 
 
 def _bandwidth(scores: F64, count: float) -> float:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from fraudit.analyses import linkability, upgrade
+from fraudit.analyses.linkability.measure import Attack
 from fraudit.analyses.linkability.params import Params as LinkParams
+from fraudit.analyses.linkability.report import severity_of
+from fraudit.analyses.upgrade.measure import Point, measure_upgrade, smallest_of
 from fraudit.analyses.upgrade.params import Params as UpgradeParams
+from fraudit.analyses.upgrade.report import findings as upgrade_findings
 from fraudit.errors import InsufficientData
+from fraudit.stats.linkability import system_linkability
+from fraudit.stats.search_rates import SearchRate
 from fraudit.types import AnalysisResult
 from tests.fixtures.contexts import vectors_context
 
@@ -96,6 +104,74 @@ def test_vectors_of_other_sizes_are_translated_and_not_compared_as_they_are():
     assert "24 and 20 numbers" in found.caveats[0]
     assert not [m for m in found.metrics if m.name.endswith("n=0")]
     assert value(found, "linkability.d_sys.n=480") > 0.5
+
+
+def attack(shift: float, seed: int, people: int = 400) -> Attack:
+    """Mated scores from N(shift, 1), others from N(0, 1); nobody is found first more often than by chance."""
+    rng = np.random.default_rng([seed, 8])
+    left, right = np.triu_indices(people, 1)
+    own = np.arange(people)
+    scores = np.append(shift + rng.normal(size=people), rng.normal(size=len(left)))
+    given = scores, np.append(own, left), np.append(own, right)
+    linked, strict = (system_linkability(*given, seed=seed, level=level) for level in (0.95, 0.999))
+    missed = SearchRate(0.99, 99, 100, 100, 100, None, "planted", 100.0)
+    return Attack(100, linked, missed, None, 0.01, "ridge", sure=(strict.interval.low, None))
+
+
+def test_a_link_that_shuffled_pairs_show_as_well_is_none():
+    planted, as_lucky, unlucky = attack(0.8, 1), attack(0.8, 2), attack(0.0, 3)
+    assert planted.sure[0] > 0
+    assert severity_of(planted, as_lucky) == "info"
+    assert severity_of(planted, unlucky) == "low"
+    assert severity_of(attack(2.0, 1), as_lucky) in ("medium", "high")
+    no_interval = replace(unlucky, linked=replace(unlucky.linked, interval=None, missing="planted"))
+    assert severity_of(planted, no_interval) == "info"
+
+
+def test_faces_that_a_model_refuses_are_counted_by_reason_and_said_to_be_outside_the_rates():
+    first, second, subjects = worlds(6)
+    first[:3], second[2:9] = 0, 0
+    context = vectors_context(first, subjects, other=second)
+    for analysis, params in ((upgrade, UpgradeParams(pairs=(200,))), (linkability, LinkParams(pairs=(200,)))):
+        said = analysis.run(context, params).caveats[0]
+        assert said.startswith("9 of 1,200 faces have no vector of one model or of both")
+        assert "faces that both models take" in said
+        for part in ("planted (first)", "(2)", "second (second)", "(6)", "both models", "(1)"):
+            assert part in said
+
+
+def test_curves_of_scores_end_where_the_scores_end():
+    first, second, subjects = worlds(7)
+    found = linkability.run(vectors_context(first, subjects, other=second), LinkParams(pairs=(200,)))
+    local = next(f for f in found.figures if f.name == "linkability_local")
+    curve = local.data["series"][0]
+    assert curve["x"][0] >= -1
+    assert curve["x"][-1] <= 1
+    assert curve["y"][-1] > 0.9
+
+
+def with_high(point: Point, high: float) -> Point:
+    assert point.loss is not None
+    return replace(point, loss=replace(point.loss, interval=replace(point.loss.interval, high=high)))
+
+
+def test_the_fewest_pictures_are_followed_by_none_that_lose():
+    first, second, subjects = worlds(8)
+    found = measure_upgrade(
+        vectors_context(first, subjects, other=second), UpgradeParams(pairs=(50, 100, 200))
+    )
+    lost = []  # 100 pictures are made to lose, 50 and 200 are not
+    for way in found.ways:
+        points = tuple(
+            p if p.loss is None else with_high(p, 0.5 if way.pairs == 100 else 0.0) for p in way.points
+        )
+        lost.append(replace(way, points=points))
+    planted = replace(found, ways=tuple(lost))
+    assert smallest_of(planted, 0.01) == 200
+    told = upgrade_findings(replace(planted, smallest=200), UpgradeParams())
+    said = next(f.text for f in told if f.rule == "upgrade.pictures")
+    assert "200 pictures" in said
+    assert "every larger number tried" in said
 
 
 @pytest.mark.parametrize("analysis", [upgrade, linkability])

@@ -17,12 +17,16 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     from fraudit.analyses.linkability import report
     from fraudit.analyses.linkability.figures import figures
     from fraudit.analyses.linkability.measure import measure_links
+    from fraudit.analyses.shared.transfer import SAME, left_out_words
 
     found = measure_links(context, params)
     told = report.findings(found)
     caveats = []
-    if found.missing:
-        caveats.append(f"{found.missing:,} faces without a vector of both models are left out.")
+    left_out = left_out_words(found.missing, found.faces)
+    if left_out:
+        caveats.append(left_out)
+    if found.same:
+        caveats.append(f"{SAME}: these are two databases of one model, linked without a translator.")
     if 0 in params.pairs and found.dims[0] != found.dims[1]:
         caveats.append(
             f"Vectors cannot be compared as they are: {found.dims[0]} and {found.dims[1]} numbers."

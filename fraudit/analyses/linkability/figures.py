@@ -64,7 +64,8 @@ def _growth(found: Found) -> Figure:
 
 def _local(found: Found) -> Figure:
     d = found.last.linked.densities
-    at = np.unique(np.linspace(0, len(d.grid) - 1, POINTS).round().astype(int))
+    seen = np.flatnonzero((d.grid >= d.ends[0]) & (d.grid <= d.ends[1]))
+    at = seen[np.unique(np.linspace(0, len(seen) - 1, POINTS).round().astype(int))]
     x = d.grid[at].tolist()
     top = float(max(d.mated.max(), d.non_mated.max()))
     series = [
@@ -77,7 +78,7 @@ def _local(found: Found) -> Figure:
         "lines",
         "Where scores give people away",
         f"D(s), and the densities of mated and non-mated scores (scaled to the higher one's peak), with "
-        f"{found.last.pairs:,} known pictures.",
+        f"{found.last.pairs:,} known pictures. The curves end at the smallest and the largest score seen.",
         f"D_sys is {number(found.last.linked.value, 2)}, the mean of D(s) over mated pairs.",
         {
             "x": {"label": "cosine after translation", "scale": "linear"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -53,16 +54,19 @@ class Found:
     """Attacks by rising number of pictures, and the one with shuffled pairs, of as many as the last.
 
     Attributes:
-        people: the attacker's, and in both databases. searched: judged people. missing: faces left out.
+        people: the attacker's, and in both databases. missing: faces left out, by reason. faces: of the set.
+        same: whether both models' vectors are equal.
     """
 
     attacks: tuple[Attack, ...]
     null: Attack
     people: tuple[int, int]
-    missing: int
+    missing: Mapping[str, int]
+    faces: int
     names: tuple[str, str]
     fpir: float
     dims: tuple[int, int]
+    same: bool = False
 
     @property
     def last(self) -> Attack:
@@ -92,7 +96,17 @@ def measure_links(context: AnalysisContext, params: Params) -> Found:
     chance = _attack(both, null, params, context)
     told.add()
     sizes = [len(np.unique(both.subjects[rows])) for rows in (both.known, both.rest)]
-    return Found(tuple(attacks), chance, (sizes[0], sizes[1]), both.missing, both.names, params.fpir, dims)
+    return Found(
+        tuple(attacks),
+        chance,
+        (sizes[0], sizes[1]),
+        both.missing,
+        both.faces,
+        both.names,
+        params.fpir,
+        dims,
+        both.same,
+    )
 
 
 def _attack(both: Both, made: Carried, params: Params, context: AnalysisContext) -> Attack:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from fraudit.analyses.linkability.measure import Attack, Found
 from fraudit.analyses.linkability.params import NAME
+from fraudit.analyses.shared.transfer import DRAW
 from fraudit.formatting import fmr_words, number, percent
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.search_rates import SearchRate
@@ -119,14 +120,21 @@ def table(found: Found) -> Table:
     n = round(1 / found.last.chance)
     caption = (
         f"D_sys over {found.last.linked.people:,} people with a picture in each database; {found.last.missed.people:,} "
-        f"people are looked for among {n:,}."
+        f"people are looked for among {n:,}. {DRAW}"
     )
     return Table("linkability_attackers", "What an attacker can link", columns, tuple(rows), caption)
 
 
-def severity_of(attack: Attack) -> Severity:
-    """By the rules of docs/severity.md: the bounds of D_sys and of rank 1."""
+def severity_of(attack: Attack, null: Attack) -> Severity:
+    """By the rules of docs/severity.md: the bounds of D_sys and of rank 1.
+
+    D_sys counts only where its lower end is above the upper one of `null`, the attacker with shuffled pairs: a
+    translator fitted to chance may by chance lie nearer to mated pairs.
+    """
     d, rank = (end if end is not None else 0.0 for end in attack.sure)
+    by_chance = null.linked.interval
+    if by_chance is None or d <= by_chance.high:
+        d = 0.0
     if d >= D_HIGH or rank >= RANK_HIGH:
         return "high"
     if d >= D_MEDIUM or rank >= RANK_MEDIUM:
@@ -151,13 +159,21 @@ def _rank_words(attack: Attack) -> str:
 def findings(found: Found) -> list[Finding]:
     """The headline first."""
     last, n = found.last, round(1 / found.last.chance)
-    severity = severity_of(last)
+    severity = severity_of(last, found.null)
     evidence = (f"{NAME}.d_sys.{key_of(last)}", f"{NAME}.rank1.{key_of(last)}")
     names = f"{found.names[0]} and {found.names[1]}"
     if severity == "info":
+        luck, own = found.null.linked.interval, last.linked.interval
+        beyond = ""
+        if own and own.low > 0:
+            beyond = (
+                f"; shuffled pairs reach {number(luck.high, 2)}"
+                if luck
+                else "; shuffled pairs have no interval"
+            )
         text = (
             f"No link between leaked databases of {names} is shown with {last.pairs:,} known pictures: D_sys is "
-            f"{_d_words(last)}, and {_rank_words(last)} of people are found first among {n:,}."
+            f"{_d_words(last)}, and {_rank_words(last)} of people are found first among {n:,}{beyond}."
         )
     else:
         text = (
@@ -166,7 +182,7 @@ def findings(found: Found) -> list[Finding]:
             f"{percent(last.chance)})."
         )
     out = [Finding(severity, text, evidence, f"{NAME}.linked")]
-    first = next((a for a in found.attacks if severity_of(a) != "info"), None)
+    first = next((a for a in found.attacks if severity_of(a, found.null) != "info"), None)
     if first is not None and first is not last:
         how = (
             f"{first.pairs:,} known pictures"

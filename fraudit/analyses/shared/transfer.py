@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +14,17 @@ from fraudit.errors import InsufficientData
 from fraudit.stats.calibration import labelled_rng
 from fraudit.stats.gallery import SearchPlan, plan_searches
 from fraudit.stats.translation import fit_translator
-from fraudit.types import F64, I64
+from fraudit.types import F64, I64, Embeddings
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
 LEAST_PEOPLE = 50
 LEAST_PAIRS = 20  # pictures that a translator is fitted to
+DRAW = "Intervals are for this draw of known pictures; another draw would give another translator and other figures."
+
+
+SAME = "Both models give the same vectors of every face"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +32,8 @@ class Both:
     """Faces that have a vector of both models.
 
     Attributes:
-        first, second: f[N,D] and f[N,E] unit rows. subjects: i64[N]. missing: faces left out. names: of the models.
+        first, second: f[N,D] and f[N,E] unit rows. subjects: i64[N]. names: of the models.
+        missing: faces left out, by model and reason (the first model's where neither takes one). faces: of the set.
         known: i64[K] faces of the people that the translator may see, in the order in which they are used.
         rest: i64[M] faces of all other people; `plan` deals them into calibration and judged, enrolled and not.
     """
@@ -35,11 +41,17 @@ class Both:
     first: NDArray[Any]
     second: NDArray[Any]
     subjects: I64
-    missing: int
+    missing: Mapping[str, int]
+    faces: int
     names: tuple[str, str]
     known: I64
     rest: I64
     plan: SearchPlan
+
+    @property
+    def same(self) -> bool:
+        """Whether both models give the same vectors."""
+        return self.first.shape == self.second.shape and bool(np.allclose(self.first, self.second, atol=1e-5))
 
 
 def both_models(context: AnalysisContext, share: float, most: int, what: str) -> Both:
@@ -49,7 +61,7 @@ def both_models(context: AnalysisContext, share: float, most: int, what: str) ->
         most: searches of one person.
 
     Raises:
-        InsufficientData: fewer than `LEAST_PEOPLE` people, or too few with two pictures.
+        InsufficientData: fewer than `LEAST_PEOPLE` people with two pictures.
     """
     assert context.other is not None
     answers = context.embeddings(), context.embeddings(context.other)
@@ -73,7 +85,29 @@ def both_models(context: AnalysisContext, share: float, most: int, what: str) ->
     known = rng.permutation(np.flatnonzero(apart))
     names = context.embedder.spec.name, context.other.spec.name
     units = (answers[0].unit()[rows], answers[1].unit()[rows])
-    return Both(*units, subjects, len(answers[0].ok) - len(rows), names, known, rest, plan)
+    missing = _left_out(answers, names)
+    return Both(*units, subjects, missing, len(answers[0].ok), names, known, rest, plan)
+
+
+def _left_out(answers: Sequence[Embeddings], names: tuple[str, str]) -> dict[str, int]:
+    """Faces by the reason for which a model gives no vector."""
+    found: Counter[str] = Counter()
+    for one, other in zip(answers[0].reasons, answers[1].reasons, strict=True):
+        if one or other:
+            who = "both models" if one and other else f"{names[0]} (first)" if one else f"{names[1]} (second)"
+            found[f"{who}: {one or other}"] += 1
+    return dict(found.most_common())
+
+
+def left_out_words(missing: Mapping[str, int], faces: int) -> str:
+    """Caveat of the faces left out, '' where there are none."""
+    if not missing:
+        return ""
+    why = "; ".join(f"{reason} ({count:,})" for reason, count in missing.items())
+    return (
+        f"{sum(missing.values()):,} of {faces:,} faces have no vector of one model or of both and are left out, so "
+        f"every rate here is of faces that both models take. By model and reason: {why}."
+    )
 
 
 def counts_of(wanted: Sequence[int], available: int, parameter: str) -> tuple[int, ...]:

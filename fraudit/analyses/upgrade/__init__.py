@@ -14,13 +14,14 @@ if TYPE_CHECKING:
 
 def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     """Translate old enrolments (the audited model's) into the space of the second model, and judge them."""
+    from fraudit.analyses.shared.transfer import left_out_words
     from fraudit.analyses.upgrade import report
     from fraudit.analyses.upgrade.figures import figures
     from fraudit.analyses.upgrade.measure import measure_upgrade
 
     found = measure_upgrade(context, params)
     told = report.findings(found, params)
-    left = f"{found.missing:,} faces without a vector of both models are left out." if found.missing else ""
+    left = left_out_words(found.missing, found.faces)
     return AnalysisResult(
         NAME,
         TITLE,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.analyses.shared.transfer import Both, both_models, carried, counts_of
+from fraudit.analyses.shared.transfer import SAME, Both, both_models, carried, counts_of
 from fraudit.analyses.upgrade.params import NAME, Params
 from fraudit.errors import InsufficientData
 from fraudit.stats.calibration import Calibration
@@ -85,13 +86,15 @@ class Found:
 
     Attributes:
         ways: old, new, then translated ones by rising number of pictures. people: translator, calibration, judged.
+        missing: faces left out, by reason; faces: of the set.
         unresolved: FMR and FPIR targets that these people cannot resolve, in words.
         smallest: fewest pictures that lose nothing beyond the margin at the main target (and so do all more), or None.
     """
 
     ways: tuple[Way, ...]
     people: tuple[int, int, int]
-    missing: int
+    missing: Mapping[str, int]
+    faces: int
     names: tuple[str, str]
     main: float
     unresolved: tuple[str, ...]
@@ -156,9 +159,11 @@ def measure_upgrade(context: AnalysisContext, params: Params) -> Found:
     """All ways at all targets.
 
     Raises:
-        InsufficientData: too few people or pictures, or no target that they resolve.
+        InsufficientData: too few people or pictures, no target that they resolve, or the same model twice.
     """
     both = both_models(context, params.share, params.most, "an upgrade")
+    if both.same:
+        raise InsufficientData(f"{SAME}: there is nothing to upgrade", "name another model as the new one")
     counts = counts_of(params.pairs, len(both.known), f"{NAME}.share")
     pairs = _compared(both, context)
     n = len(pairs.impostor[0])
@@ -197,12 +202,13 @@ def measure_upgrade(context: AnalysisContext, params: Params) -> Found:
         tuple(ways),
         (people[0], people[1], people[2]),
         both.missing,
+        both.faces,
         both.names,
         main,
         tuple(unresolved),
         None,
     )
-    return replace(done, smallest=_smallest(done, params))
+    return replace(done, smallest=smallest_of(done, params.margin))
 
 
 def _main_target(targets: list[float], impostor: int) -> float:
@@ -211,12 +217,15 @@ def _main_target(targets: list[float], impostor: int) -> float:
     return min(steady) if steady else max(targets)
 
 
-def _smallest(found: Found, params: Params) -> int | None:
-    """Tested from the most pictures down until one fails, so that no correction is needed."""
+def smallest_of(found: Found, margin: float) -> int | None:
+    """Fewest pictures that lose at most `margin` of FNMR, as do all larger numbers.
+
+    Tested from the most pictures down until one fails, so that no correction is needed.
+    """
     best = None
     for way in reversed(found.translated):
         loss = found.at(way).loss
-        if loss is None or loss.interval.high > params.margin:
+        if loss is None or loss.interval.high > margin:
             break
         best = way.pairs
     return best

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from fraudit.analyses.shared.transfer import DRAW
 from fraudit.analyses.upgrade.measure import Found, Point, Way
 from fraudit.analyses.upgrade.params import NAME, Params
 from fraudit.formatting import fmr_words, percent
@@ -20,7 +21,7 @@ METHOD = (
     "ridge regression (a small network over it only where that is nearer beyond doubt on people held out), and probes "
     "are of the new model. Each way of enrolling has its own threshold. Differences are over the same pairs, clustered "
     "by people, and hold the uncertainty of both thresholds. The number of pictures that loses nothing is tested from "
-    "the most down until one fails. Intervals hold for the translator as it was fitted."
+    "the most down until one fails. Intervals hold for the translator as it was fitted: for this draw of pictures."
 )
 
 
@@ -134,7 +135,7 @@ def table(found: Found) -> Table:
             row["fnir"] = way.searched.fnir.value
         rows.append(row)
     a, b, c = found.people
-    caption = f"{a:,} people for the translator, {b:,} choose thresholds, {c:,} are judged."
+    caption = f"{a:,} people for the translator, {b:,} choose thresholds, {c:,} are judged. {DRAW}"
     return Table("upgrade_ways", "Old enrolments with the new model", tuple(columns), tuple(rows), caption)
 
 
@@ -145,6 +146,10 @@ def _bounds(interval: Interval) -> str:
 def _of(rate: Estimate) -> str:
     said = f" ({_bounds(rate.interval)})" if rate.interval else ""
     return f"{percent(rate.value)}{said}"
+
+
+def _away(value: float) -> str:
+    return f"{percent(abs(value))} {'below' if value < 0 else 'above'}"
 
 
 def findings(found: Found, params: Params) -> list[Finding]:
@@ -163,10 +168,11 @@ def findings(found: Found, params: Params) -> list[Finding]:
         )
         reached = "info"
     else:
-        fewer = " and no fewer were tried" if found.smallest == least else ""
+        fewer = "; no fewer were tried" if found.smallest == least else ""
+        more = ", as does every larger number tried" if found.smallest < way.pairs else ""
         text = (
             f"A translator fitted to {found.smallest:,} pictures loses at most {margin} of FNMR at FMR {at} against "
-            f"enrolling again{fewer}."
+            f"enrolling again{more}{fewer}."
         )
         reached = "good"
     severity: Severity = "good" if reached == "good" else "info"
@@ -184,7 +190,7 @@ def findings(found: Found, params: Params) -> list[Finding]:
         spot = fmr_words(s.target)
         text = (
             f"In 1:N search FNIR at FPIR {spot} is {percent(s.fnir.value)} with translated enrolments, "
-            f"{percent(s.loss.value)} above new ones ({_bounds(s.loss.interval)}; {s.fnir.n:,} searches of "
+            f"{_away(s.loss.value)} new ones ({_bounds(s.loss.interval)}; {s.fnir.n:,} searches of "
             f"{s.fnir.people:,} people)."
         )
         out.append(Finding("info", text, (f"{NAME}.{key}.fnir@fpir={spot}",), f"{NAME}.search"))
@@ -213,6 +219,6 @@ def _headline(found: Found, way: Way, p: Point) -> str:
     if p.loss is None:
         return f"{start}; the difference from new enrolments has no interval: {p.reason}."
     return (
-        f"{start}: {percent(p.loss.value)} above enrolling again ({_bounds(p.loss.interval)}; n = {p.fnmr.n:,} pairs "
+        f"{start}: {_away(p.loss.value)} enrolling again ({_bounds(p.loss.interval)}; n = {p.fnmr.n:,} pairs "
         f"of {p.fnmr.people:,} people)."
     )

@@ -1,0 +1,148 @@
+"""`fraudit upgrade` and `fraudit linkability` over stored vectors, from the command line to the report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fraudit.cli.main import run
+from fraudit.faces.readers import LANDMARK_COLUMNS
+from fraudit.report.record import RunRecord
+from fraudit.types import ARCFACE_112
+
+PEOPLE, EACH, DIM = 90, 3, 16
+
+
+def picture_set(folder: Path, people: int) -> tuple[Path, list[str]]:
+    """(manifest, ids) of grey pictures that show nobody."""
+    points = ",".join(f"{v:.3f}" for v in ARCFACE_112.ravel())
+    lines, ids = ["path,subject," + ",".join(LANDMARK_COLUMNS)], []
+    folder.mkdir(parents=True)
+    for i in range(people * EACH):
+        ids.append(f"p{i // EACH:02d}_{i:03d}.png")
+        Image.fromarray(np.full((16, 16, 3), i % 250, np.uint8)).save(folder / ids[-1])
+        lines.append(f"{ids[-1]},{i // EACH},{points}")
+    (folder / "manifest.csv").write_text("\n".join(lines) + "\n")
+    return folder / "manifest.csv", ids
+
+
+def save(path: Path, ids: list[str], vectors: np.ndarray) -> str:
+    np.savez(path, ids=np.array(ids), vectors=vectors.astype(np.float32))
+    return str(path)
+
+
+@pytest.fixture(scope="module")
+def planted(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str, str]:
+    """(manifest, vectors, the same ones turned and without those of the last two pictures)."""
+    folder = tmp_path_factory.mktemp("two")
+    manifest, ids = picture_set(folder / "faces", PEOPLE)
+    rng = np.random.default_rng(4)
+    first = rng.normal(size=(PEOPLE, DIM))[np.arange(len(ids)) // EACH] + 0.3 * rng.normal(
+        size=(len(ids), DIM)
+    )
+    turn = np.linalg.qr(rng.normal(size=(DIM, DIM)))[0]
+    return (
+        str(manifest),
+        save(folder / "first.npz", ids, first),
+        save(folder / "second.npz", ids[:-2], (first @ turn)[:-2]),
+    )
+
+
+@pytest.fixture(autouse=True)
+def cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("FRAUDIT_CACHE", str(tmp_path / "cache"))
+
+
+def command(name: str, first: str, second: str, manifest: str, out: Path, *more: str) -> int:
+    models = ["--old", first, "--new", second] if name == "upgrade" else [first, second]
+    return run([name, *models, "--dataset", manifest, "--out", str(out), *more])
+
+
+def test_an_upgrade_by_a_rotation_loses_nothing_and_says_what_was_left_out(
+    planted: Any, tmp_path: Path, capsys: Any
+) -> None:
+    manifest, first, second = planted
+    more = ["--param", "upgrade.pairs=50", "--param", "upgrade.fmr=0.1", "--json"]
+    assert command("upgrade", first, second, manifest, tmp_path / "run", *more) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["analyses"] == {"upgrade": "done"}
+    assert "Old enrolments translated by" in told["findings"][0]["text"]
+    record = RunRecord.load(tmp_path / "run")
+    (result,) = record.results
+    assert "2 of 270 faces have no vector" in result.caveats[0]
+    assert "second (second): the file has no vector of this picture (2)" in result.caveats[0]
+    loss = next(
+        m for m in record.metrics() if m.name.startswith("upgrade.translated.n=") and ".loss@" in m.name
+    )
+    assert loss.value == pytest.approx(0, abs=0.05)
+    page = Path(told["report"]).read_text()
+    assert "for this draw of known pictures" in page
+
+
+def test_two_databases_of_runs_are_linked(planted: Any, tmp_path: Path, capsys: Any) -> None:
+    manifest, *files = planted
+    runs = []
+    for i, file in enumerate(files):
+        runs.append(str(tmp_path / f"run{i}"))
+        given = ["--vectors", file, "--dataset", manifest, "--out", runs[-1], "--quiet"]
+        assert run(["analyze", *given, "--only", "verification"]) == 0
+    assert command("linkability", *runs, manifest, tmp_path / "run", "--param", "linkability.pairs=50") == 0
+    assert (
+        "[high] Who is in leaked databases of both first and second can be linked" in capsys.readouterr().out
+    )
+    record = RunRecord.load(tmp_path / "run")
+    assert [r.status for r in record.results] == ["done"]
+    assert record.inputs["embedder"]["name"] == "first"
+    assert (tmp_path / "run" / "report" / "index.html").is_file()
+
+
+@pytest.mark.parametrize("name", ["upgrade", "linkability"])
+def test_bad_input_is_one_clear_line(name: str, planted: Any, tmp_path: Path, capsys: Any) -> None:
+    manifest, first, second = planted
+    ids = [f"x{i}.png" for i in range(6)]
+    foreign = save(tmp_path / "foreign.npz", ids, np.ones((6, DIM)))
+    (tmp_path / "empty").mkdir()
+    for models, expected in (
+        ((first, first), f"expected two models, found '{first}' twice"),
+        ((first, str(tmp_path / "absent.npz")), "absent.npz"),
+        ((str(tmp_path / "absent.npz"), second), "absent.npz"),
+        ((first, str(tmp_path / "empty")), "the folder holds no vectors.npz"),
+        ((first, foreign), "none of its 6 ids names a picture"),
+        ((foreign, first), "none of its 6 ids names a picture"),
+        ((first, "dlib"), "is stored vectors and 'dlib' a model"),
+        (("dlib", "dlib"), "expected two models, found 'dlib' twice"),
+        (("nosuchmodel", first), "nosuchmodel"),
+    ):
+        assert command(name, *models, manifest, tmp_path / "run") != 0
+        said = capsys.readouterr().err
+        assert expected in said, said
+        assert "Traceback" not in said
+        assert len([line for line in said.splitlines() if line.startswith("error")]) == 1, said
+        assert not (tmp_path / "run" / "run.json").exists()
+
+
+@pytest.mark.parametrize("name", ["upgrade", "linkability"])
+def test_few_people_are_refused_in_one_line(name: str, tmp_path: Path, capsys: Any) -> None:
+    manifest, ids = picture_set(tmp_path / "faces", 49)
+    rng = np.random.default_rng(5)
+    files = [save(tmp_path / f"{i}.npz", ids, rng.normal(size=(len(ids), DIM))) for i in range(2)]
+    assert command(name, *files, str(manifest), tmp_path / "run", "--quiet") == 5
+    assert (
+        "50 people with two pictures that both models give a vector for; found 49" in capsys.readouterr().err
+    )
+
+
+def test_copied_vectors_are_no_second_model(planted: Any, tmp_path: Path, capsys: Any) -> None:
+    manifest, first, _ = planted
+    copy = tmp_path / "copy.npz"
+    copy.write_bytes(Path(first).read_bytes())
+    assert command("upgrade", first, str(copy), manifest, tmp_path / "up", "--quiet") == 5
+    assert "same vectors of every face: there is nothing to upgrade" in capsys.readouterr().err
+    quick = ["--param", "linkability.pairs=0,50", "--quiet"]
+    assert command("linkability", first, str(copy), manifest, tmp_path / "link", *quick) == 0
+    assert "two databases of one model" in RunRecord.load(tmp_path / "link").results[0].caveats[0]
