@@ -1,8 +1,9 @@
 """How often the doctor finds a planted miswiring, and how often it blames a rightly wired model.
 
-A world is a draw of people of a face set, and a wiring. Vectors of every hypothesis are made once for the pool.
+A world is a draw of people of a face set without replacement (`chosen_faces`), and a wiring. Every wiring's vectors are
+made once for the pool: a planted wiring and a hypothesis about it are one wiring again.
 
-    FRAUDIT_DATA=... FRAUDIT_WEIGHTS=... python benchmarks/worlds_doctor.py CARD_OR_NAME DATASET [WORLDS]
+    FRAUDIT_DATA=... FRAUDIT_WEIGHTS=... python benchmarks/worlds_doctor.py CARD_OR_NAME DATASET [WORLDS [FACES]]
 """
 
 from __future__ import annotations
@@ -13,96 +14,144 @@ from dataclasses import replace
 
 import numpy as np
 
-from fraudit.analyses.doctor.hypotheses import NORMALISATIONS, Hypothesis, answered, framed, template_points
+from fraudit.analyses.doctor.hypotheses import (
+    NORMALISATIONS,
+    STATED,
+    TEMPLATE_NAMES,
+    WHOLE,
+    Hypothesis,
+    answered,
+    framed,
+    template_points,
+)
+from fraudit.analyses.doctor.params import Params
 from fraudit.analyses.doctor.screening import chosen_faces
-from fraudit.analyses.doctor.wiring import compared
+from fraudit.analyses.doctor.wiring import SCREENED, compared
 from fraudit.embedding.loading import load_embedder
+from fraudit.errors import DataError
 from fraudit.faces.detect import open_detector
 from fraudit.faces.sources import open_faces
+from fraudit.stats.intervals import clopper_pearson
 from fraudit.types import LoadedEmbedder
 
-POOL = 300  # people
+POOL = 800  # people
+AXES = ("channels", "normalisation", "template")
 
 
-def pool(name: str) -> tuple[list, np.ndarray, np.ndarray]:
-    """(pictures, f32[N,5,2], i64[N]) of at most POOL people with two pictures or more, at most four each."""
+def pool(name: str, box: LoadedEmbedder) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """(template -> u8[N,h,w,3], i64[N]) of at most POOL people with two pictures or more, two each (or six)."""
     faces, detector, rng = open_faces(name), None, np.random.default_rng(0)
     known, counts = np.unique(faces.subjects, return_counts=True)
     people = rng.permutation(known[counts >= 2])[:POOL]
     most = 2 if len(people) >= 200 else 6
-    pictures, points, subjects = [], [], []
+    shown: dict[str, list[np.ndarray]] = {template: [] for template in TEMPLATE_NAMES}
+    subjects = []
     for person in people:
         for row in rng.permutation(np.flatnonzero(faces.subjects == person))[:most]:
-            picture = faces.read(int(row))
-            if faces.landmarks is not None:
-                five = faces.landmarks[row]
-            else:
-                detector = detector or open_detector()
-                found = detector.find(picture)
-                if not found:
-                    continue
-                five = max(found, key=lambda face: face.score).landmarks
-            pictures.append(picture)
-            points.append(five)
+            try:
+                picture = faces.read(int(row))
+                five = None if faces.landmarks is None else faces.landmarks[row]
+                if five is None:
+                    detector = detector or open_detector()
+                    five = max(detector.find(picture), key=lambda face: face.score).landmarks
+            except (DataError, ValueError):  # no face
+                continue
+            for template, crops in shown.items():
+                crops.append(framed(picture, five, Hypothesis(template=template), box.spec.preprocess))
             subjects.append(person)
-    return pictures, np.array(points, np.float32), np.array(subjects)
+    return {template: np.stack(crops) for template, crops in shown.items()}, np.array(subjects)
 
 
-def planted(loaded: LoadedEmbedder) -> dict[str, LoadedEmbedder]:
-    """Name -> the box, wired wrongly."""
-    pre = loaded.spec.preprocess
+def planted(box: LoadedEmbedder, right: Hypothesis) -> dict[str, tuple[Hypothesis, LoadedEmbedder]]:
+    """Name -> (what is wired wrongly, the box as its card would state that)."""
+    pre = box.spec.preprocess
 
     def wired(**changes: object) -> LoadedEmbedder:
-        return replace(loaded, spec=replace(loaded.spec, preprocess=replace(pre, **changes)))
+        return replace(box, spec=replace(box.spec, preprocess=replace(pre, **changes)))
 
-    right = "dlib-150" if "dlib" in pre.template_name else "arcface-112"
-    worlds = {"right": loaded}
-    if loaded.network is None:
-        plain = loaded.forward
-        worlds["channels"] = replace(
-            loaded, forward=lambda faces: plain(np.ascontiguousarray(faces[..., ::-1]))
-        )
-    else:
-        worlds["channels"] = wired(channels="BGR")
-        for name, (mean, std) in NORMALISATIONS.items():
-            worlds[f"normalisation {name}"] = wired(mean=mean, std=std)
-    for name in ("arcface-112", "dlib-150", "facenet-160", "tight crop"):
-        if name != right:
-            worlds[f"template {name}"] = wired(template=template_points(name, pre.size), template_name=name)
-    worlds["whole picture"] = wired(whole=True)
+    other = "BGR" if pre.channels == "RGB" else "RGB"
+    channels = wired(channels=other) if box.network else box
+    worlds = {"right": (Hypothesis(), box), "channels": (Hypothesis(channels=other), channels)}
+    for name, (mean, std) in NORMALISATIONS.items() if box.network else ():
+        if name != right.normalisation:
+            wrong = wired(mean=mean, std=std)
+            worlds[f"normalisation {name}"] = (Hypothesis(normalisation=name), wrong)
+    for name in TEMPLATE_NAMES:
+        if name == WHOLE:
+            worlds[name] = (Hypothesis(template=name), wired(whole=True))
+        elif name != right.template:
+            points = template_points(name, pre.size)
+            wrong = wired(template=points, template_name=name)
+            worlds[f"template {name}"] = (Hypothesis(template=name), wrong)
     return worlds
 
 
-def remembered(box: LoadedEmbedder, pictures: list, points: np.ndarray):
-    """(rows, hypothesis) -> f32[M,D], each hypothesis asked once for the pool."""
-    vectors: dict[Hypothesis, np.ndarray] = {}
+def right_names(box: LoadedEmbedder) -> Hypothesis:
+    """What the rightly stated box has on each axis, by the names of the hypotheses."""
+    pre = box.spec.preprocess
+    scale = [
+        n for n, (m, s) in NORMALISATIONS.items() if np.allclose(m, pre.mean) and np.allclose(s, pre.std)
+    ]
+    frame = "dlib-150" if "dlib" in pre.template_name else pre.template_name.partition("@")[0]
+    return Hypothesis(normalisation=scale[0] if scale and box.network else STATED, template=frame)
 
-    def answer(rows: np.ndarray, hypothesis: Hypothesis) -> np.ndarray:
-        if hypothesis not in vectors:
-            pre = box.spec.preprocess
-            shown = [framed(p, five, hypothesis, pre) for p, five in zip(pictures, points, strict=True)]
-            vectors[hypothesis] = answered(box, np.stack(shown), hypothesis)
-        return vectors[hypothesis][rows]
 
-    return answer
+def together(wrong: Hypothesis, asked: Hypothesis, right: Hypothesis) -> Hypothesis:
+    """The change of the right box that `asked` makes of the wrongly wired one."""
+    swapped = (wrong.channels != STATED) != (asked.channels != STATED)
+    scale = wrong.normalisation if asked.normalisation == STATED else asked.normalisation
+    frame = wrong.template if asked.template == STATED else asked.template
+    return Hypothesis(
+        channels="swapped" if swapped else STATED,
+        normalisation=STATED if scale == right.normalisation else scale,
+        template=right.template if frame == STATED else frame,
+    )
+
+
+class Remembered:
+    """f32[N,D] of every wiring of a box, asked once for the pool."""
+
+    def __init__(self, box: LoadedEmbedder, shown: dict[str, np.ndarray]) -> None:
+        self.box, self.shown = box, shown
+        self.vectors: dict[Hypothesis, np.ndarray] = {}
+
+    def of(self, wiring: Hypothesis) -> np.ndarray:
+        if wiring not in self.vectors:
+            self.vectors[wiring] = answered(self.box, self.shown[wiring.template], wiring)
+        return self.vectors[wiring]
 
 
 def main() -> None:
     model, dataset, count = sys.argv[1], sys.argv[2], int((sys.argv[3:] or ["100"])[0])
-    pictures, points, subjects = pool(dataset)
-    for name, box in planted(load_embedder(model)).items():
-        answer = remembered(box, pictures, points)
+    faces = int(sys.argv[4]) if len(sys.argv) > 4 else Params().wiring_faces
+    box = load_embedder(model)
+    right = right_names(box)
+    shown, subjects = pool(dataset, box)
+    asked = Remembered(box, shown)
+    print(f"{model}: {len(subjects)} faces of {len(np.unique(subjects))} people in the pool", flush=True)
+    for name, (wrong, stated) in planted(box, right).items():
         causes: Counter[str] = Counter()
-        base, share = [], []
-        for seed in range(count):
+        base, share, people, found_it = [], [], 0, 0
+        worlds = 2 * count if name == "right" else count
+        for seed in range(worlds):
             rng = np.random.default_rng(seed)
-            screen, test = chosen_faces(subjects, 60, 200, rng)
-            found = compared(box, subjects, screen, test, answer, rng)
+            screen, test = chosen_faces(subjects, SCREENED, faces, rng)
+
+            def answer(rows: np.ndarray, h: Hypothesis, wrong: Hypothesis = wrong) -> np.ndarray:
+                return asked.of(together(wrong, h, right))[rows]
+
+            found = compared(stated, subjects, screen, test, answer, rng, AXES if box.network else AXES[::2])
             base.append(found.d_prime)
             causes[found.best.hypothesis.words if found.best else "silent"] += 1
             share.append(max((t.gain.share for t in found.tried), default=0.0))
-        said = "; ".join(f"{cause} {n / count:.0%}" for cause, n in causes.most_common(4))
-        print(f"| {dataset} | {name} | {np.mean(base):.2f} | {np.mean(share):.1%} | {said} |", flush=True)
+            people, found_it = found.people, found_it + (found.best is not None)
+        exact = clopper_pearson(found_it, worlds)
+        said = "; ".join(f"{cause} {n}" for cause, n in causes.most_common(4))
+        print(
+            f"| {dataset} | {name} | {worlds} | {people} | {np.mean(base):.2f} | {np.mean(share):.1%} "
+            f"| {found_it / worlds:.1%} ({exact.low:.1%} to {exact.high:.1%}) | {said} |",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`fraudit analyze`, `fraudit analyses` and `fraudit render`."""
+"""`fraudit analyze` and `fraudit analyses`."""
 
 from __future__ import annotations
 
@@ -213,20 +213,7 @@ def analyses(as_json: Annotated[bool, typer.Option("--json", help="For scripts."
                 typer.echo(textwrap.fill(about, width, initial_indent=" " * 8, subsequent_indent=" " * 8))
 
 
-def render_run(
-    run: Annotated[Path, typer.Argument(help="Run folder.")],
-) -> None:
-    """Draw a run's report again, from its record alone.
-
-    Example: fraudit render runs/first
-    """
-    from fraudit.report.render import render
-
-    typer.echo(f"report: {render(run)}")
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
     app.command("analyze")(analyze)
     app.command("analyses")(analyses)
-    app.command("render")(render_run)

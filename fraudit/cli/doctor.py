@@ -26,6 +26,16 @@ def doctor(
     sanity_only: Annotated[
         bool, typer.Option("--sanity-only", help="Do not try other channels, normalisations and templates.")
     ] = False,
+    try_: Annotated[
+        str | None,
+        typer.Option(
+            "--try",
+            help="Only these: channels, normalisation, template, output, layout; with commas. [default: all]",
+        ),
+    ] = None,
+    faces: Annotated[
+        int | None, typer.Option(help="Faces the wirings are judged on. [default: 600]", min=20)
+    ] = None,
     weights: Annotated[Path | None, typer.Option(help="The model's weights file.")] = None,
     detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
     layout: Annotated[
@@ -57,14 +67,25 @@ def doctor(
         "limit": limit,
         "seed": seed,
     }
-    plan = doctor_plan(given, wiring=not sanity_only, **({"fix": str(fix)} if fix else {}))
+    asked = {"fix": str(fix) if fix else None, "wiring_axes": try_, "wiring_faces": faces}
+    before = _written(fix)
+    plan = doctor_plan(
+        given, wiring=not sanity_only, **{key: value for key, value in asked.items() if value is not None}
+    )
     record, page = examine(plan, out, overwrite, quiet)
     code = say(record)
-    if fix is not None and fix.exists():
-        typer.echo(f"card: {fix}")
+    if fix is not None:
+        written = _written(fix) != before
+        typer.echo(
+            f"card: {fix}" if written else "no card was written: no other wiring is better beyond doubt"
+        )
     if page:
         typer.echo(f"report: {page}")
     return code
+
+
+def _written(file: Path | None) -> int:
+    return file.stat().st_mtime_ns if file is not None and file.exists() else 0
 
 
 def doctor_plan(given: Mapping[str, Any], **params: Any) -> AuditPlan:

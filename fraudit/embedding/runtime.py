@@ -70,6 +70,11 @@ class EmbedderRuntime:
     def queries(self) -> int:
         return self.loaded.meter.sent - self._before if self.loaded.meter else self._shown
 
+    def add_queries(self, faces: int) -> None:
+        """Count faces that were shown to the box's network past this object."""
+        with self._lock:
+            self._shown += faces
+
     @property
     def spec(self) -> EmbedderSpec:
         """Facts of the embedder."""

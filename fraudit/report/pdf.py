@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -34,8 +35,13 @@ def find_browser() -> str:
     )
 
 
+def unfolded(page: str) -> str:
+    """The page's text with every `<details>` open: a browser prints a folded one as its first line alone."""
+    return re.sub(r"<details(?! open)(?=[\s>])", "<details open", page)
+
+
 def print_pdf(page: Path, target: Path) -> Path:
-    """Print the HTML file `page` into `target`, which is replaced in one step.
+    """Print the HTML file `page` into `target`, which is replaced in one step; nothing of it stays folded.
 
     Raises:
         ArtifactError: there is no Chromium, or it gave no PDF.
@@ -45,11 +51,12 @@ def print_pdf(page: Path, target: Path) -> Path:
         raise DataError(f"no page at {page}", "fraudit report RUN draws it")
     browser = find_browser()
     with tempfile.TemporaryDirectory(prefix="fraudit-pdf-", ignore_cleanup_errors=True) as folder:
-        made = Path(folder) / "report.pdf"
+        made, copy = Path(folder) / "report.pdf", Path(folder) / "report.html"
+        copy.write_text(unfolded(page.read_text(encoding="utf-8")), encoding="utf-8")
         root = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
         command = [
             browser, *_OFFLINE, *root, f"--user-data-dir={folder}/profile", f"--print-to-pdf={made}",
-            page.resolve().as_uri(),
+            copy.resolve().as_uri(),
         ]  # fmt: skip
         try:
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=SECONDS)

@@ -7,7 +7,8 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from fraudit.report import charts, summary
 from fraudit.report.charts.spots import Reading
 from fraudit.report.explorer import explorer
 from fraudit.report.record import METRIC_COLUMNS, RunRecord, metric_rows
-from fraudit.types import Column, Figure, Finding, Metric, Table, gravity
+from fraudit.types import AnalysisResult, Column, Figure, Finding, Gallery, Metric, Table, gravity
 
 PICTURE_BUDGET = 3_000_000  # bytes of artifacts inlined; base64 adds a third, the whole stays below 5 MB
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(webp|jpg|jpeg|png)")
@@ -54,6 +55,58 @@ class Pictures:
             return "", "picture not stored"
         self._left -= len(blob)
         return f"data:{_MIME[match[1]]};base64,{base64.b64encode(blob).decode()}", ""
+
+
+class Anchors:
+    """An id that is unique in the page for each thing of a section."""
+
+    def __init__(self, taken: Iterable[str]) -> None:
+        self._taken = set(taken)
+
+    def __call__(self, section: str, name: str) -> str:
+        found = start = f"{slug(section)}-{slug(name.removeprefix(f'{section}_'))}"
+        count = 1
+        while found in self._taken:
+            count += 1
+            found = f"{start}-{count}"
+        self._taken.add(found)
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a section shows in one place, in this order."""
+
+    figures: Sequence[Figure] = ()
+    galleries: Sequence[Gallery] = ()
+    tables: Sequence[Table] = ()
+
+    @property
+    def count(self) -> int:
+        """How many things it holds."""
+        return len(self.figures) + len(self.galleries) + len(self.tables)
+
+    @property
+    def words(self) -> str:
+        """`2 more figures, 1 sheet of pictures and 3 tables`."""
+        named = (
+            (self.figures, "more figure", "more figures"),
+            (self.galleries, "sheet of pictures", "sheets of pictures"),
+            (self.tables, "table", "tables"),
+        )
+        said = [f"{len(held)} {one if len(held) == 1 else many}" for held, one, many in named if held]
+        return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
+
+
+def opening(result: AnalysisResult) -> tuple[Part, Part]:
+    """(what a section opens with, what it folds): one figure, else one sheet of pictures, else one table."""
+    figures = sorted(result.figures, key=lambda figure: not figure.main)
+    galleries, tables = list(result.galleries), list(result.tables)
+    if figures:
+        return Part(figures=figures[:1]), Part(figures[1:], galleries, tables)
+    if galleries:
+        return Part(galleries=galleries[:1]), Part((), galleries[1:], tables)
+    return Part(tables=tables[:1]), Part(tables=tables[1:])
 
 
 class Drawings:
@@ -231,6 +284,7 @@ def environment(*, autoescape: bool) -> Environment:
         seconds=formatting.seconds,
         facts=facts,
         ranked=ranked,
+        opening=opening,
         slug=slug,
         metric_value=metric_value,
         metric_interval=metric_interval,
@@ -276,7 +330,10 @@ def html_text(record: RunRecord, artifacts: Path) -> str:
     pictures = Pictures(artifacts)
     found, absent = explorer(record, artifacts)
     template = environment(autoescape=True).get_template("report.html.j2")
-    return template.render(**context(record), draw=Drawings(), pictures=pictures, found=found, absent=absent)
+    anchor = Anchors(["main", "summary", "explorer", "provenance", *(slug(r.name) for r in record.results)])
+    return template.render(
+        **context(record), draw=Drawings(), anchor=anchor, pictures=pictures, found=found, absent=absent
+    )
 
 
 def markdown_text(record: RunRecord) -> str:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.verification import auc
 from fraudit.types import F32, F64, I64
 
 LEAST_PEOPLE = 20  # below, sign flips cannot reach the levels that findings need
@@ -23,10 +24,11 @@ LEAST_PEOPLE = 20  # below, sign flips cannot reach the levels that findings nee
 
 @dataclass(frozen=True, slots=True)
 class Separation:
-    """d' of one model: its value and f64[K], each person's pseudo-value."""
+    """d' of one model: its value, f64[K] each person's pseudo-value, and the AUC over the same pairs."""
 
     value: float
     people: F64
+    auc: float
 
 
 def separation(unit: F32, subjects: I64, least: int = LEAST_PEOPLE) -> Separation:
@@ -36,17 +38,21 @@ def separation(unit: F32, subjects: I64, least: int = LEAST_PEOPLE) -> Separatio
         InsufficientData: fewer than `least` people with two faces or more.
     """
     known, codes = np.unique(subjects, return_inverse=True)
-    k = len(known)
-    counts = np.bincount(codes)
+    k, counts = len(known), np.bincount(codes)
     if (counts >= 2).sum() < least:
         raise InsufficientData(
             f"{(counts >= 2).sum()} people with two pictures; to tell two wirings apart takes {least}"
         )
-    scores = unit.astype(np.float64) @ unit.T.astype(np.float64)
+    order = np.argsort(codes, kind="stable")
+    rows = unit[order].astype(np.float32, copy=False)
+    scores = (rows @ rows.T).astype(np.float64)
     np.fill_diagonal(scores, 0.0)
-    pick = np.eye(k)[codes]  # [N,K]
+    starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
     pairs = np.outer(counts, counts).astype(float) - np.diag(counts)
-    sums, squares = (pick.T @ power @ pick for power in (scores, scores**2))
+    sums, squares = (
+        np.add.reduceat(np.add.reduceat(power, starts, axis=0), starts, axis=1)
+        for power in (scores, scores**2)
+    )
     moments = np.stack([pairs, sums, squares])  # [3,K,K], each pair twice
     own = np.stack([np.diag(m) for m in moments])  # [3,K]
     all_genuine = own.sum(axis=1)
@@ -54,7 +60,15 @@ def separation(unit: F32, subjects: I64, least: int = LEAST_PEOPLE) -> Separatio
     value = float(_d_prime(all_genuine[:, None], all_impostor[:, None])[0])
     others = 2 * (moments.sum(axis=2) - own)
     without = _d_prime(all_genuine[:, None] - own, all_impostor[:, None] - others)
-    return Separation(value, k * value - (k - 1) * without)
+    return Separation(value, k * value - (k - 1) * without, _auc(scores, codes[order]))
+
+
+def _auc(scores: F64, codes: I64) -> float:
+    """The share of (genuine, impostor) pairs in which the genuine score is the higher one, ties as half."""
+    left, right = np.triu_indices(len(codes), 1)
+    every = scores[left, right]
+    same = codes[left] == codes[right]
+    return auc(every[same], every[~same])
 
 
 def _d_prime(genuine: F64, impostor: F64) -> F64:
@@ -94,7 +108,7 @@ def gains(
     mean = away.mean(axis=1)
     error = np.maximum(away.std(axis=1, ddof=1) / np.sqrt(count), 1e-9)
     centred = away - mean[:, None]
-    signs = rng.choice([-1.0, 1.0], (draws, count))
+    signs = rng.integers(0, 2, (draws, count), np.int8).astype(np.float64) * 2 - 1
     flipped, null = signs @ away.T / count, signs @ centred.T / count
     squares = (away**2).mean(axis=1)
     spread = np.sqrt(np.maximum(squares - flipped**2, 1e-18) / (count - 1))

@@ -71,6 +71,24 @@
     scroll.parentNode.insertBefore(box, scroll);
   });
 
+  // What is folded opens where a link points into it, and on paper.
+  function unfold() {
+    var name = location.hash.slice(1), target = document.getElementById(name), at = target;
+    while (at && (at = at.parentElement.closest("details"))) { at.open = true; }
+    if (target && target.closest("details")) { target.scrollIntoView(); }
+  }
+  window.addEventListener("hashchange", unfold);
+  unfold();
+  var folded = [];
+  window.addEventListener("beforeprint", function () {
+    folded = folded.concat(Array.from(document.querySelectorAll("details:not([open])")));
+    folded.forEach(function (box) { box.open = true; });
+  });
+  window.addEventListener("afterprint", function () {
+    folded.forEach(function (box) { box.open = false; });
+    folded = [];
+  });
+
   document.querySelectorAll("pre.command").forEach(function (pre) {
     if (!navigator.clipboard) { return; }
     var copy = document.createElement("button");

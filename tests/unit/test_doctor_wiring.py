@@ -8,9 +8,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from fraudit.analyses.doctor.card_lines import changed_card
 from fraudit.analyses.doctor.hypotheses import STATED, Hypothesis, answered, options, template_points
 from fraudit.analyses.doctor.screening import chosen_faces
-from fraudit.analyses.doctor.wiring import changed_card, compared
+from fraudit.analyses.doctor.wiring import compared
 from fraudit.analyses.doctor.wiring_report import wiring_parts
 from fraudit.errors import InsufficientData
 from fraudit.stats.separations import gains, separation
@@ -76,7 +77,7 @@ def test_a_planted_wiring_is_named_with_its_line(seed: int) -> None:
     assert found.best.hypothesis == Hypothesis(channels="RGB")
     (finding,) = wiring_parts(found)[2]
     assert finding.severity == "high"
-    assert "channels: BGR -> RGB" in finding.text
+    assert 'with channels = "RGB" in the place of channels = "BGR" in the card' in finding.text
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -23,7 +23,7 @@ from fraudit.api import open_run
 from fraudit.cli.main import run as command
 from fraudit.errors import UsageError
 from fraudit.report.paper import draw, panels_of
-from fraudit.report.paper.files import encoded, inches
+from fraudit.report.paper.files import _marked, encoded, inches
 from fraudit.report.paper.style import Look
 from fraudit.report.record import METRIC_COLUMNS, RunRecord
 from fraudit.report.run import Run
@@ -277,3 +277,41 @@ def test_the_gallery_runs_from_top_to_bottom(tmp_path: Path) -> None:
         if "image/png" in o.get("data", {})
     ]
     assert len(pictures) >= 6
+
+
+def test_a_grey_print_tells_eight_series_apart() -> None:
+    looks = [Look(k) for k in range(24)]
+    assert len({str(look.dash) for look in looks[:8]}) == len({look.marker for look in looks[:8]}) == 8
+    assert len({(look.colour, str(look.dash)) for look in looks}) == 24
+
+
+def test_a_crowded_panel_moves_every_legend_below_and_leaves_the_grid_even() -> None:
+    series = [
+        {"panel": panel, "name": f"a rather long name {k}", "x": [0, 1], "y": [0.1 * k, 0.5]}
+        for panel, count in (("one", 3), ("two", 7), ("three", 2), ("four", 2))
+        for k in range(count)
+    ]
+    data = {"x": {"label": "x"}, "y": {"label": "y"}, "series": series}
+    drawn, axes = draw(Figure("crowd", "lines", "Crowd", "", "", data), 5.0)
+    drawn.canvas.draw()
+    boxes = [ax.get_position() for ax in axes.values()]
+    assert max(box.width for box in boxes) < 1.02 * min(box.width for box in boxes)
+    assert min(box.width for box in boxes) > 0.35  # the legend's width does not push the panels apart
+    for ax in axes.values():
+        assert ax.get_legend().get_window_extent().y1 < ax.get_window_extent().y0
+
+
+def test_captions_say_how_each_kind_shows_its_values() -> None:
+    grid = {"rows": ["a"], "columns": ["b"], "values": [[0.1]], "scale": "diverging"}
+    bare = _marked(Figure("g", "heatmap", "G", "", "", {**grid, "high": [[None]]}))
+    assert bare.startswith("Colour gives")
+    assert bare.endswith("no intervals.")
+    assert "below 0" in bare
+    assert "interval stand in" in _marked(
+        Figure("g", "heatmap", "G", "", "", {**grid, "low": [[0]], "high": [[0.2]]})
+    )
+    assert (
+        _marked(Figure("l", "lines", "L", "", "", {"series": [{"high": [None]}]})) == "It has no intervals."
+    )
+    assert "Bands" in _marked(Figure("l", "lines", "L", "", "", {"series": [{"high": [0.2]}]}))
+    assert _marked(Figure("d", "dots", "D", "", "", {"rows": [{"high": 0.2}]})) == "Lines are intervals."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from fraudit.analyses.doctor.measure import measure_sanity, work
@@ -19,26 +19,23 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     from fraudit.analyses.doctor.figures import figures
 
     found = measure_sanity(context, params)
-    metrics, tables = report.metrics(found), (report.table(found),)
-    findings, drawn = report.findings(found), figures(found)
-    if params.wiring:
-        from fraudit.analyses.doctor.wiring_run import wiring_of
-
-        more = wiring_of(context, params)
-        metrics, tables = (*metrics, *more[0]), (*tables, *more[1])
-        findings, drawn = (*findings, *more[2]), (*drawn, *more[3])
-    return AnalysisResult(
+    findings = report.findings(found)
+    result = AnalysisResult(
         NAME,
         TITLE,
-        headline=report.headline(found, findings),
         findings=findings,
-        metrics=metrics,
-        tables=tables,
-        figures=drawn,
+        metrics=report.metrics(found),
+        tables=(report.table(found),),
+        figures=figures(found),
         caveats=report.caveats(found),
         method=report.METHOD,
         params=asdict(params),
     )
+    if params.wiring:
+        from fraudit.analyses.doctor.wiring_run import with_wiring
+
+        result = with_wiring(context, params, result)
+    return replace(result, headline=report.headline(found, result.findings))
 
 
 ANALYSIS = Analysis(
@@ -49,6 +46,6 @@ ANALYSIS = Analysis(
     params=Params,
     run=run,
     needs=("vectors", "pictures"),
-    cosmetic=frozenset({"wiring", "wiring_faces", "fix", "faces"}),
+    cosmetic=frozenset({"wiring", "wiring_faces", "wiring_axes", "fix", "faces"}),
     work=work,
 )

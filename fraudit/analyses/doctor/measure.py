@@ -57,10 +57,16 @@ class Sanity:
 
 
 def work(context: AnalysisContext, params: Params) -> Work:
-    """What the checks ask at most; the wirings have a bill of their own."""
-    if context.embedder.loaded.meter is not None:
-        return Work(questions=2 * PAID + 1)
-    return Work(questions=5 * params.faces + ALONE + HALF + len(FLAT) + 1)
+    """What the checks and the wirings ask at most."""
+    loaded, extra = context.embedder.loaded, 0
+    if params.wiring:
+        from fraudit.analyses.doctor.wiring import refused_paid, wiring_questions
+
+        if not refused_paid(loaded, params.axes):
+            extra = wiring_questions(loaded, len(context.faces), params.wiring_faces, params.axes)
+    if loaded.meter is not None:
+        return Work(questions=2 * PAID + 1 + extra)
+    return Work(questions=5 * params.faces + ALONE + HALF + len(FLAT) + 1 + extra)
 
 
 def some_crops(context: AnalysisContext, count: int) -> U8:

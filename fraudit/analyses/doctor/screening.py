@@ -11,6 +11,7 @@ from fraudit.types import I64
 
 ROUNDS = 3
 SHORTLIST = 6
+LEAST_SCREENED = 12  # people, where that leaves three quarters to test on
 
 
 def shortlist(
@@ -40,7 +41,10 @@ def shortlist(
         best = top
     ranked = sorted((h for h in seen if h.changes and np.isfinite(seen[h])), key=lambda h: -seen[h])
     singles = [h for h in ranked if len(h.changes) == 1]
-    kept = list(dict.fromkeys([*ranked[: SHORTLIST - 2], *singles[:2]]))
+    swapped = [
+        h for h in singles if h.changes[0][0] == "channels"
+    ]  # the smallest harm: never lost to chance here
+    kept = list(dict.fromkeys([*ranked[: SHORTLIST - 2], *singles[:2], *swapped]))
     return kept, seen
 
 
@@ -49,7 +53,8 @@ def chosen_faces(subjects: I64, screen: int, test: int, rng: np.random.Generator
     known, counts = np.unique(subjects, return_counts=True)
     people = rng.permutation(known[counts >= 2])
     share = screen / (screen + test)
-    cut = max(1, min(round(share * len(people)), screen // 2))
+    wanted = max(round(share * len(people)), min(LEAST_SCREENED, len(people) // 4))
+    cut = max(1, min(wanted, screen // 2))
     return _rows(subjects, people[:cut], screen, rng), _rows(subjects, people[cut:], test, rng)
 
 

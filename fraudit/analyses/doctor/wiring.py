@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fraudit.analyses.doctor.card_lines import card_lines, stated_lines
 from fraudit.analyses.doctor.hypotheses import (
+    AXES,
     MIRRORED,
-    NORMALISATIONS,
-    WHOLE,
     Hypothesis,
     answered,
     framed,
     options,
-    template_points,
 )
-from fraudit.analyses.doctor.screening import chosen_faces, shortlist
+from fraudit.analyses.doctor.screening import ROUNDS, SHORTLIST, chosen_faces, shortlist
 from fraudit.errors import DataError, FrauditError, InsufficientData, UsageError
-from fraudit.files.doors import CARD_BYTES, read_file
-from fraudit.files.store import write_text_atomic
 from fraudit.stats.separations import LEAST_PEOPLE, Gain, Separation, gains, separation
 from fraudit.types import F32, I64, U8, LoadedEmbedder, unit_rows
 
@@ -40,11 +36,16 @@ Vectors = Callable[[I64, Hypothesis], F32 | None]
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """One hypothesis on the people of the test: its d' and how it compares with the stated wiring."""
+    """One hypothesis on the people of the test: its d' and AUC, and how it compares with the stated wiring.
+
+    `lines` are those of a card that says it, key -> TOML value; empty where no card can.
+    """
 
     hypothesis: Hypothesis
     d_prime: float
+    auc: float
     gain: Gain
+    lines: dict[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,18 +53,18 @@ class Wiring:
     """What was found.
 
     Attributes:
-        stated: words for what the card or the box states on each axis. card: whether a card states it.
-        d_prime: of the stated wiring, on `people` people and `faces` faces.
+        stated: key -> TOML value of the card's lines; empty for a box whose input is made inside it.
+        d_prime, auc: of the stated wiring, on `people` people and `faces` faces.
         tried: the hypotheses that were tested, best d' first. screened: how many were looked at before, on others.
         best: one that is better beyond doubt and by a material gain, or None.
         equal: hypotheses that the test cannot tell from the best one.
         flip: gain of adding the mirror image's vector, None where it was not measured.
-        missing: (what could not be tried, why).
+        missing: (what could not be tried, why). synthetic: whether the faces show nobody.
     """
 
     stated: dict[str, str]
-    card: bool
     d_prime: float
+    auc: float
     people: int
     faces: int
     tried: tuple[Tried, ...]
@@ -72,19 +73,7 @@ class Wiring:
     equal: tuple[Tried, ...]
     flip: Gain | None
     missing: tuple[tuple[str, str], ...]
-
-
-def stated_words(loaded: LoadedEmbedder) -> dict[str, str]:
-    """What the card, or the box, says on each axis."""
-    pre, network = loaded.spec.preprocess, loaded.network
-    scale = f"mean {_list(pre.mean)}, std {_list(pre.std)}" if network else "inside the box"
-    return {
-        "channels": pre.channels if network else "as shown",
-        "normalisation": scale,
-        "template": WHOLE if pre.whole else pre.template_name,
-        "output": network.outputs[0] if network else "",
-        "layout": network.layouts[0] if network else "",
-    }
+    synthetic: bool = False
 
 
 def measure_wiring(context: AnalysisContext, *, faces: int = 200, only: tuple[str, ...] = ()) -> Wiring:
@@ -96,9 +85,11 @@ def measure_wiring(context: AnalysisContext, *, faces: int = 200, only: tuple[st
         InsufficientData: no identities, too few people, or a box that costs money.
     """
     loaded = context.embedder.loaded
-    if loaded.close is not None and loaded.network is None and not only:
+    if refused_paid(loaded, only):
         raise InsufficientData(
-            "a remote box is asked some thousand times for this, which may cost money; name what to try to ask for it"
+            f"every face shown to this service may cost something, and this takes up to "
+            f"{wiring_questions(loaded, len(context.faces), faces, only):,}; name what to try, such as "
+            "--try channels"
         )
     if not context.faces.identified:
         raise InsufficientData(
@@ -114,7 +105,23 @@ def measure_wiring(context: AnalysisContext, *, faces: int = 200, only: tuple[st
         told.add()
         return shown.vectors(rows, hypothesis)
 
-    return compared(loaded, context.faces.subjects, screen, test, vectors, rng, only)
+    found = compared(loaded, context.faces.subjects, screen, test, vectors, rng, only)
+    context.embedder.add_queries(shown.asked)
+    refused = tuple((h.words, f"the model refuses it: {why}") for h, why in shown.refused.items())
+    return replace(found, missing=(*found.missing, *refused), synthetic=context.faces.synthetic)
+
+
+def refused_paid(loaded: LoadedEmbedder, only: tuple[str, ...]) -> bool:
+    """Whether the box may cost something, and nobody named what to try."""
+    return loaded.meter is not None and not only
+
+
+def wiring_questions(loaded: LoadedEmbedder, total: int, faces: int, only: tuple[str, ...] = ()) -> int:
+    """Faces that the comparison shows at most to the model, of a set of `total`."""
+    values = {axis: listed for axis, listed in options(loaded)[0].items() if not only or axis in only}
+    screened = min(SCREENED, total) * (1 + ROUNDS * sum(map(len, values.values())))
+    tested = 1 + SHORTLIST + len(values.get("channels", ())) + (0 if only else 1)
+    return screened + min(faces, total) * tested
 
 
 class Shown:
@@ -124,6 +131,7 @@ class Shown:
         self._context, self._loaded = context, loaded
         self._pictures: dict[int, tuple[U8, F32]] = {}
         self.refused: dict[Hypothesis, str] = {}
+        self.asked = 0
 
     def usable(self, rows: I64) -> I64:
         """The rows whose face is found."""
@@ -153,6 +161,7 @@ class Shown:
             return None
         try:
             shown = np.stack([framed(*self._pictures[int(r)], hypothesis, pre) for r in rows])
+            self.asked += len(shown)
             return answered(self._loaded, shown, hypothesis)
         except FrauditError as error:
             self.refused[hypothesis] = error.message
@@ -175,8 +184,8 @@ def compared(
     """
     values, missing = options(loaded)
     for name in only:
-        if name not in ("channels", "normalisation", "template", "output", "layout"):
-            raise UsageError(f"unknown part of the wiring '{name}'", f"known: {', '.join(values)}")
+        if name not in AXES:
+            raise UsageError(f"unknown part of the wiring '{name}'", f"known: {', '.join(AXES)}")
     values = {axis: listed for axis, listed in values.items() if not only or axis in only}
 
     def separate(rows: I64, hypothesis: Hypothesis, least: int) -> Separation | None:
@@ -194,7 +203,11 @@ def compared(
     base = separation(_unit(base_vectors), subjects[test])
     answers = [(h, s) for h in kept if (s := separate(test, h, LEAST_PEOPLE)) is not None]
     found = gains(base, [s for _, s in answers], rng)
-    tried = [Tried(h, s.value, g) for (h, s), g in zip(answers, found, strict=True)]
+    size = loaded.spec.preprocess.size
+    tried = [
+        Tried(h, s.value, s.auc, g, card_lines(h, size) if loaded.network else {})
+        for (h, s), g in zip(answers, found, strict=True)
+    ]
     tried.sort(key=lambda t: -t.d_prime)
     better = [t for t in tried if t.gain.p <= WIRING_LEVEL and t.gain.share >= material(t.hypothesis)]
     best = _plainest(better)
@@ -203,7 +216,11 @@ def compared(
         of = dict(answers)
         rest = [t for t in better if t is not best]
         against = gains(of[best.hypothesis], [of[t.hypothesis] for t in rest], rng) if rest else []
-        equal = tuple(t for t, g in zip(rest, against, strict=True) if g.high >= 0 or abs(g.share) < MATERIAL)
+        equal = tuple(
+            t
+            for t, g in zip(rest, against, strict=True)
+            if g.high >= 0 or abs(g.share) < apart(t.hypothesis, best.hypothesis)
+        )
     flip = vectors(test, Hypothesis(template=MIRRORED)) if not only else None
     fused = (
         None
@@ -211,9 +228,9 @@ def compared(
         else gains(base, [separation(_unit(base_vectors + flip), subjects[test])], rng)[0]
     )
     return Wiring(
-        stated_words(loaded),
-        loaded.network is not None,
+        stated_lines(loaded),
         base.value,
+        base.auc,
         len(np.unique(subjects[test])),
         len(test),
         tuple(tried),
@@ -227,7 +244,13 @@ def compared(
 
 def material(hypothesis: Hypothesis) -> float:
     """The least gain that a finding takes for this change."""
-    return MATERIAL_CHANNELS if [axis for axis, _ in hypothesis.changes] == ["channels"] else MATERIAL
+    return apart(hypothesis, Hypothesis())
+
+
+def apart(one: Hypothesis, other: Hypothesis) -> float:
+    """The least difference of d' by which two wirings are called different."""
+    differ = [axis for axis in AXES if getattr(one, axis) != getattr(other, axis)]
+    return MATERIAL_CHANNELS if differ == ["channels"] else MATERIAL
 
 
 def _plainest(better: list[Tried]) -> Tried | None:
@@ -241,77 +264,3 @@ def _plainest(better: list[Tried]) -> Tried | None:
 def _unit(vectors: F32) -> F32:
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     return unit_rows(np.where(finite[:, None], vectors, 0).astype(np.float32))
-
-
-def _list(values: tuple[float, ...]) -> str:
-    return f"{values[0]:g}" if len(set(values)) == 1 else f"[{', '.join(f'{v:g}' for v in values)}]"
-
-
-def card_lines(hypothesis: Hypothesis, size: tuple[int, int]) -> dict[str, str]:
-    """Key -> TOML value of the lines that a card needs for this. Raises UsageError where no card can say it."""
-    lines: dict[str, str] = {}
-    for axis, value in hypothesis.changes:
-        if axis == "normalisation":
-            mean, std = NORMALISATIONS[value]
-            lines |= {"mean": _list(mean), "std": _list(std)}
-        elif axis == "template":
-            if value == WHOLE:
-                raise UsageError(
-                    "a card of an ONNX model cannot say 'whole pictures'", "use python:module:callable"
-                )
-            points = np.round(template_points(value, size), 3).tolist()
-            native = {"arcface-112": 1.0, "dlib-150": 1.0}.get(value)
-            lines["template"] = f'"{value}"' if native and size[0] == size[1] else str(points)
-        else:
-            lines[axis] = f'"{value}"'
-    return lines
-
-
-def fixed_card(found: Wiring, card: Path, out: Path) -> None:
-    """Write `card` with the lines of the better wiring to `out`; all else stays, comments too.
-
-    Raises:
-        UsageError: nothing to change, or no card can say it.
-    """
-    from fraudit.embedding.cards import parse_card
-
-    if found.best is None:
-        raise UsageError("no wiring is better beyond doubt: there is nothing to fix")
-    size = parse_card(card).spec.preprocess.size
-    text = read_file(card, CARD_BYTES, "docs/cards.md describes one", "the card").decode("utf-8")
-    lines = card_lines(found.best.hypothesis, size)
-    write_text_atomic(out, changed_card(text, lines))
-    parse_card(out)
-
-
-def changed_card(text: str, lines: dict[str, str]) -> str:
-    """A card's text with other values of some keys of its top level; what is missing stands at its start."""
-    import tomllib
-
-    rows, done = text.splitlines(), set()
-    kept: list[str] = []
-    at = 0
-    while at < len(rows):
-        if rows[at].lstrip().startswith("["):
-            break
-        key = rows[at].partition("=")[0].strip().strip("\"'")
-        if "=" not in rows[at] or rows[at].lstrip().startswith("#") or key not in lines:
-            kept.append(rows[at])
-            at += 1
-            continue
-        end = at + 1  # a value may go over several rows
-        while end < len(rows) and not _whole(tomllib, "\n".join(rows[at:end])):
-            end += 1
-        kept.append(f"{key} = {lines[key]}")
-        done.add(key)
-        at = end
-    new = [f"{key} = {value}" for key, value in lines.items() if key not in done]
-    return "\n".join([*new, *kept, *rows[at:]]) + "\n"
-
-
-def _whole(tomllib: Any, text: str) -> bool:
-    try:
-        tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return False
-    return True

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fraudit.analyses.doctor.hypotheses import STATED, WHOLE, Hypothesis
-from fraudit.analyses.doctor.wiring import MATERIAL, MATERIAL_CHANNELS, Wiring
+from fraudit.analyses.doctor.wiring import MATERIAL, MATERIAL_CHANNELS, Tried, Wiring
 from fraudit.types import Column, Figure, Finding, Interval, Metric, Table
 
 METHOD = (
@@ -11,6 +10,12 @@ METHOD = (
     "compared person by person (jackknife pseudo-values, sign flips, max-t over all that were tested). Another wiring "
     f"is called better at p at most 0.001 and a d' at least {MATERIAL:.0%} higher, {MATERIAL_CHANNELS:.1%} for "
     "channels alone. Adding the mirror's vector helps nearly every model and is no sign of a wrong card."
+)
+
+
+SYNTHETIC = (
+    "On synthetic faces swapped channels may cost less than this test can tell: use photographs of people with two "
+    "pictures or more (--dataset)"
 )
 
 
@@ -40,6 +45,12 @@ def _metrics(found: Wiring) -> tuple[Metric, ...]:
                 better="lower", label="Gain in d' of the best other wiring",
             )
         )  # fmt: skip
+    metrics.append(
+        Metric(
+            "doctor.wiring.auc", found.auc, n=found.people, n_unit="people", better="higher",
+            interval_missing=none, label="AUC as the model is wired",
+        )
+    )  # fmt: skip
     if found.flip is not None:
         interval = Interval(found.flip.low, found.flip.high, 0.95, "jackknife over people")
         metrics.append(
@@ -55,17 +66,19 @@ def _tables(found: Wiring) -> tuple[Table, ...]:
     columns = (
         Column("wiring", "Wiring"),
         Column("d_prime", "d'", "number"),
+        Column("auc", "AUC", "number", 4),
         Column("gain", "Gain", "percent", 1),
         Column("low", "at least", "percent", 1),
         Column("high", "at most", "percent", 1),
         Column("p", "p, corrected", "number", 2),
     )
     rows = [
-        {"wiring": "as stated", "d_prime": found.d_prime, "gain": None, "low": None, "high": None, "p": None}
-    ]
+        {"wiring": "as stated", "d_prime": found.d_prime, "auc": found.auc, "gain": None, "low": None,
+         "high": None, "p": None}
+    ]  # fmt: skip
     rows += [
-        {"wiring": t.hypothesis.words, "d_prime": t.d_prime, "gain": t.gain.share, "low": t.gain.low,
-         "high": t.gain.high, "p": t.gain.p}
+        {"wiring": t.hypothesis.words, "d_prime": t.d_prime, "auc": t.auc, "gain": t.gain.share,
+         "low": t.gain.low, "high": t.gain.high, "p": t.gain.p}
         for t in found.tried
     ]  # fmt: skip
     caption = f"The best of {found.screened} wirings, on {found.faces} faces of {found.people} people."
@@ -79,17 +92,17 @@ def _tables(found: Wiring) -> tuple[Table, ...]:
     return tuple(tables)
 
 
-def change_words(found: Wiring, hypothesis: Hypothesis) -> str:
-    """The lines to change, `channels: BGR -> RGB`."""
-    parts = []
-    for axis, value in hypothesis.changes:
-        if not found.card and axis == "channels":
-            parts.append("swap red and blue before the model (RGB for BGR or the reverse)")
-        else:
-            parts.append(f"{axis}: {found.stated.get(axis, STATED)} -> {value}")
-    if not found.card or any(value == WHOLE for _, value in hypothesis.changes):
-        return "in the code that makes the input: " + "; ".join(parts)
-    return "in the card: " + "; ".join(parts)
+def change_words(found: Wiring, tried: Tried) -> str:
+    """What to change: lines of the card, or where no card says it, the code that makes the input."""
+    if tried.lines:
+        new = " and ".join(f"{key} = {value}" for key, value in tried.lines.items())
+        old = " and ".join(f"{key} = {found.stated.get(key, 'nothing')}" for key in tried.lines)
+        return f"with {new} in the place of {old} in the card"
+    parts = [
+        "red and blue swapped" if axis == "channels" and not found.stated else f"{axis} {value}"
+        for axis, value in tried.hypothesis.changes
+    ]
+    return f"with {', '.join(parts)} in the code that makes the model's input"
 
 
 def _findings(found: Wiring) -> tuple[Finding, ...]:
@@ -102,10 +115,15 @@ def _findings(found: Wiring) -> tuple[Finding, ...]:
         return (Finding("info", text, evidence[:1], "doctor.wiring_none"),)
     gain = found.best.gain
     text = (
-        f"The model is wired otherwise than it was trained: d' rises by {gain.share:.0%} ({gain.low:.0%} to "
-        f"{gain.high:.0%}; {found.people} people) with a change {change_words(found, found.best.hypothesis)}."
+        f"The model is wired otherwise than it was trained: d' rises by {gain.share:.1%} ({gain.low:.1%} to "
+        f"{gain.high:.1%}; {found.people} people) {change_words(found, found.best)}."
     )
     if found.equal:
         listed = "; ".join(t.hypothesis.words for t in found.equal[:4])
         text += f" These do not differ from it enough to tell: {listed}."
     return (Finding("high", text, evidence, "doctor.wiring"),)
+
+
+def wiring_caveats(found: Wiring) -> tuple[str, ...]:
+    """What the silence does not say."""
+    return (f"{SYNTHETIC}.",) if found.synthetic and found.best is None else ()

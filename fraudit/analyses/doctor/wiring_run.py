@@ -6,28 +6,53 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fraudit.analyses.doctor.params import Params
-from fraudit.errors import UsageError
+from fraudit.errors import InsufficientData, UsageError
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
+    from fraudit.types import AnalysisResult
 
 
-def wiring_of(context: AnalysisContext, params: Params) -> tuple[Any, Any, Any, Any]:
-    """(metrics, tables, findings, figures) of the wirings; writes `params.fix`.
+def with_wiring(context: AnalysisContext, params: Params, result: AnalysisResult) -> AnalysisResult:
+    """The result with the wirings' part; writes `params.fix`.
 
     Raises:
-        UsageError: a card is to be written for a model that has none.
+        UsageError: a card is to be written for a model whose card does not state how its input is made.
     """
     from fraudit.analyses.doctor.wiring import measure_wiring
-    from fraudit.analyses.doctor.wiring_report import wiring_parts
+    from fraudit.analyses.doctor.wiring_report import METHOD, wiring_caveats, wiring_parts
 
     card = Path(context.plan.embedder)
-    if params.fix and card.suffix.lower() != ".toml":
-        raise UsageError(f"{context.plan.embedder} is no card: there is nothing to change", "leave out --fix")
-    found = measure_wiring(context, faces=params.wiring_faces)
+    if params.fix and (card.suffix.lower() != ".toml" or context.embedder.loaded.network is None):
+        raise UsageError(
+            f"{context.plan.embedder}: no card states how this model's input is made, so there is none to change",
+            "leave out --fix",
+        )
+    try:
+        found = measure_wiring(context, faces=params.wiring_faces, only=params.axes)
+    except InsufficientData as error:
+        return _more(result, caveats=(f"Other wirings were not tried: {error.message}.",))
     metrics, tables, findings, figures = wiring_parts(found)
+    caveats = wiring_caveats(found)
     if params.fix and found.best is not None:
-        from fraudit.analyses.doctor.wiring import fixed_card
+        from fraudit.analyses.doctor.card_lines import fixed_card
 
-        fixed_card(found, card, Path(params.fix))
-    return tuple(metrics), tuple(tables), tuple(findings), tuple(figures)
+        try:
+            fixed_card(found.best.hypothesis, card, Path(params.fix))
+        except UsageError as error:
+            caveats = (*caveats, f"No card was written: {error.message}.")
+    return _more(
+        result,
+        metrics=metrics,
+        tables=tables,
+        findings=findings,
+        figures=figures,
+        caveats=caveats,
+        method=f" {METHOD}",
+    )
+
+
+def _more(result: AnalysisResult, **parts: Any) -> AnalysisResult:
+    from dataclasses import replace
+
+    return replace(result, **{key: getattr(result, key) + value for key, value in parts.items()})

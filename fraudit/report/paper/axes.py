@@ -36,7 +36,7 @@ def set_axis(ax: Axes, which: str, scale: Scale, room_in: float) -> None:
     ticks = scale.ticks(most, 72 * room_in)
     axis.set_ticks(ticks, [text.replace("\u202f", " ") for text in scale.tick_texts(ticks)])
     axis.set_ticks([], minor=True)
-    axis.set_label_text(printable(scale.label))
+    axis.set_label_text(printable(scale.label) if which == "x" else wrapped(scale.label, room_in, 0.066))
     ax.grid(True, axis=which, zorder=0)  # type: ignore[arg-type]
     ax.set_axisbelow(True)
 
@@ -105,13 +105,32 @@ def head(ax: Axes, text: str) -> None:
     ax.set_title(wrapped(text, room_of(ax)[0], 0.075), loc="left", pad=10 if ax.texts else 6)
 
 
-def legend(ax: Axes, count: int) -> None:
-    """A legend where it hides least; below the plot where there are many series."""
-    if count <= 6:
+MOST_INSIDE = 6, 4  # series whose legend has room in the plot: in a single one, in one of several panels
+
+
+def crowded(data: dict[str, Any]) -> bool:
+    """Whether a panel has more series than a legend inside it has room for: then all legends lie below."""
+    homes = [str(s.get("panel") or "") for s in data.get("series") or []]
+    most = max(map(homes.count, set(homes)), default=0)
+    return most > MOST_INSIDE[len(set(homes)) > 1]
+
+
+def key_columns(names: Sequence[str], room_in: float) -> int:
+    """How many columns of a legend below a plot fit its width; more would push the plots apart."""
+    return 2 if 2 * (0.45 + 0.056 * max(map(len, names), default=0)) <= room_in else 1
+
+
+def legend(ax: Axes, below: bool) -> None:
+    """A legend where it hides least, or below the plot: in all panels of a figure or in none."""
+    if not below:
         ax.legend(loc="best")
         return
-    below = -(36 / 72) / max(room_of(ax)[1], 0.5)
-    ax.legend(loc="upper left", bbox_to_anchor=(0, below), borderaxespad=0, ncols=2)
+    width, height = room_of(ax)
+    names = ax.get_legend_handles_labels()[1]
+    at = -(36 / 72) / max(height, 0.5)
+    ax.legend(
+        loc="upper left", bbox_to_anchor=(0, at), borderaxespad=0, ncols=key_columns(names, max(width, 1.0))
+    )
 
 
 def counted(name: Any, n: Any = None, unit: Any = "") -> str:

@@ -86,13 +86,29 @@ def caption(record: RunRecord, result: AnalysisResult, figure: Figure) -> str:
     """What a caption under the figure has to say: title, what to see, and what it rests on."""
     faces = f", {result.faces:,} faces" if result.faces else ""
     rests = f"{subject(record)}{faces}; {result.title}."
-    lasting = "Lines and bands are intervals." if _has_intervals(figure) else "It has no intervals."
-    return " ".join(printable(part) for part in (f"{figure.title}.", figure.caption, lasting, rests) if part)
+    title = figure.title if figure.title.endswith(("?", ".", "!")) else f"{figure.title}."
+    return " ".join(printable(part) for part in (title, figure.caption, _marked(figure), rests) if part)
 
 
-def _has_intervals(figure: Figure) -> bool:
+def _marked(figure: Figure) -> str:
+    """How values and intervals are drawn in a figure of this kind."""
     members = [*(figure.data.get("series") or []), *(figure.data.get("rows") or []), figure.data]
-    return any(isinstance(m, dict) and (m.get("high") not in (None, [])) for m in members)
+    has = any(isinstance(m, dict) and _any_number(m.get("high")) for m in members)
+    if figure.kind == "heatmap":
+        inside = "number and, in brackets, interval" if has else "number"
+        words = f"Colour gives a cell's value; its {inside} stand{'' if has else 's'} in the cell where there is room."
+        if figure.data.get("scale") == "diverging":
+            words += (
+                f" In smaller cells hatching marks values below {float(figure.data.get('center') or 0):g}."
+            )
+        return words if has else f"{words} It has no intervals."
+    if not has:
+        return "It has no intervals."
+    return "Bands and upright lines are intervals." if figure.kind == "lines" else "Lines are intervals."
+
+
+def _any_number(value: object) -> bool:
+    return any(map(_any_number, value)) if isinstance(value, list) else value is not None
 
 
 def write_figures(

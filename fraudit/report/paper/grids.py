@@ -49,6 +49,9 @@ def heatmap(data: dict[str, Any], ax: Axes, panel: str) -> None:
         if unit:
             ax.set_xlabel(f"in {unit}")
     else:
+        if data.get("scale") == "diverging":  # printed grey, both ends of the colours look alike
+            below = np.ma.masked_where(~(values < float(data.get("center") or 0.0)), values)
+            ax.pcolor(below, hatch="/////", facecolor="none", edgecolor="white", linewidth=0, zorder=2)
         figure = ax.get_figure()
         if figure is not None:
             figure.colorbar(mesh, ax=ax, shrink=0.6, label=f"{unit} / 100" if unit == "%" else unit)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fraudit.report.paper.axes import crowded, key_columns
 from fraudit.report.paper.rows import places_of
 from fraudit.types import Figure
 
@@ -42,9 +43,11 @@ def plan_of(figure: Figure, panels: list[str], width_in: float) -> Plan:
     wide = width_in / across
     ratio = 0.5 if figure.kind == "histogram" else 0.72
     series = figure.data.get("series") or []
-    most = max(sum((s.get("panel") or "") == name for s in series) for name in panels)
-    key = 0.14 * -(-most // 2) if most > 6 else 0.0  # a legend of many series lies below
-    return Plan(lines, across, lines * (max(1.7, ratio * min(wide, 4.6)) + 0.25 + key))
+    held = [[str(s.get("name", "")) for s in series if (s.get("panel") or "") == name] for name in panels]
+    tall = [-(-len(names) // key_columns(names, 0.75 * wide)) for names in held]
+    rows = [max(tall[k : k + across]) for k in range(0, count, across)]
+    key = 0.14 * sum(rows) if crowded(dict(figure.data)) else 0.0
+    return Plan(lines, across, lines * (max(1.7, ratio * min(wide, 4.6)) + 0.25) + key)
 
 
 def _of(rows: list[dict[str, Any]], panel: str) -> list[dict[str, Any]]:

@@ -9,6 +9,8 @@ from fraudit.report.charts.canvas import DASHES, MARKERS
 
 # Seaborn's colour-blind palette (Okabe and Ito, 2008) without its yellow, which is lost on white paper.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#4D4D4D")
+_DASHES = (*DASHES, (0, (1, 3.5)), (0, (9, 2, 1.5, 2, 1.5, 2)))
+_MARKERS = (*MARKERS, "X", "*")
 INK, MUTED, RULE = "#262626", "#6B6B6B", "#D9D9D9"
 
 _OWN: dict[str, Any] = {
@@ -58,9 +60,9 @@ def style() -> dict[Any, Any]:
 
 
 class Look:
-    """Colour, dash and marker of series `order`: each alone tells six apart, colour and dash together 36."""
+    """Colour, dash and marker of series `order`: a grey print tells eight apart, colour with dash 24."""
 
     def __init__(self, order: int) -> None:
         self.colour = COLOURS[order % len(COLOURS)]
-        self.dash: Any = DASHES[(order + order // len(COLOURS)) % len(DASHES)]
-        self.marker = MARKERS[order % len(MARKERS)]
+        self.dash: Any = _DASHES[order % len(_DASHES)]
+        self.marker = _MARKERS[order % len(_MARKERS)]

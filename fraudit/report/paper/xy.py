@@ -11,6 +11,7 @@ from fraudit.report.charts.scales import Scale, scale_of
 from fraudit.report.charts.xy import densities, thinned
 from fraudit.report.paper.axes import (
     counted,
+    crowded,
     draw_marks,
     legend,
     marks_of,
@@ -68,7 +69,7 @@ def lines(data: dict[str, Any], ax: Axes, panel: str) -> None:
     for one, look in zip(members, _looks(data, panel), strict=True):
         _line(ax, one, look, x, y)
     if len(members) > 1 or any(one.get("n") is not None for one in members):
-        legend(ax, len(members))
+        legend(ax, crowded(data))
 
 
 def _line(ax: Axes, one: dict[str, Any], look: Look, x: Scale, y: Scale) -> None:
@@ -130,7 +131,7 @@ def scatter(data: dict[str, Any], ax: Axes, panel: str) -> None:
         for px, py, label in zip(one["x"], one["y"], one.get("labels") or [], strict=False):
             if label and px is not None and py is not None:
                 ax.annotate(printable(label), (px, py), xytext=(4, 0), textcoords="offset points", fontsize=6)
-    legend(ax, len(series))
+    legend(ax, crowded(data))
 
 
 def histogram(data: dict[str, Any], ax: Axes, panel: str) -> None:
@@ -154,4 +155,4 @@ def histogram(data: dict[str, Any], ax: Axes, panel: str) -> None:
     ax.spines["left"].set_visible(False)
     ax.axhline(0, color=INK, linewidth=0.7)
     if series:
-        legend(ax, len(series))
+        legend(ax, crowded(data))
