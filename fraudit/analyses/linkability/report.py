@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fraudit.analyses.linkability.measure import Attack, Found
+from fraudit.analyses.linkability.measure import SHUFFLES, Attack, Found
 from fraudit.analyses.linkability.params import NAME
 from fraudit.analyses.shared.transfer import DRAW
 from fraudit.formatting import fmr_words, number, percent
@@ -20,7 +20,7 @@ METHOD = (
     "beyond doubt), and looks for each person of the first database in the second. D_sys is that of Gomez-Barrero et "
     "al. (IEEE TIFS 2018, omega 1), a lower bound on average: densities are estimated on one half of the people, and "
     "the measure on the other. Rank 1 and FNIR at FPIR are of people who did not choose the threshold. The null "
-    "attacker's pairs are shuffled. Intervals hold for the translator as it was fitted."
+    "attacker's pairs are shuffled (the luckiest of four draws). Intervals hold for the translator as it was fitted."
 )
 
 
@@ -195,7 +195,8 @@ def findings(found: Found) -> list[Finding]:
         )
         out.append(Finding("info", text, (f"{NAME}.d_sys.{key_of(first)}",), f"{NAME}.fewest"))
     text = (
-        f"With shuffled pairs D_sys is {_d_words(found.null)}, and {_rank_words(found.null)} are found first."
+        f"With shuffled pairs (the luckiest of {SHUFFLES} draws) D_sys is {_d_words(found.null)}, and "
+        f"{_rank_words(found.null)} are found first."
     )
     out.append(Finding("info", text, (f"{NAME}.d_sys.null",), f"{NAME}.null"))
     if last.fnir is None:
