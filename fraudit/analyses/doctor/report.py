@@ -19,7 +19,7 @@ METHOD = (
     "A few faces are shown to the model itself, past everything that is remembered: twice, alone, in another order, "
     "mirrored and one pixel aside, and pictures that show no face. Differences are 1 - cosine of the two answers; up "
     f"to {ALIKE:g} they are rounding. Dimensions, norms and the cosine of strangers are those of all vectors of the "
-    "set. Nothing here is an estimate: each finding was seen."
+    "set. Nothing in these checks is an estimate: each finding was seen."
 )
 
 

@@ -70,7 +70,7 @@ def _tables(found: Wiring) -> tuple[Table, ...]:
         Column("gain", "Gain", "percent", 1),
         Column("low", "at least", "percent", 1),
         Column("high", "at most", "percent", 1),
-        Column("p", "p, corrected", "number", 2),
+        Column("p", "p, corrected", "number", 4),
     )
     rows = [
         {"wiring": "as stated", "d_prime": found.d_prime, "auc": found.auc, "gain": None, "low": None,

@@ -1,0 +1,137 @@
+"""`fraudit doctor` and `fraudit card`: exit codes, the card that is written, and what a paid service is asked."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from fraudit.cli.main import run
+from tests.fixtures.http_server import Server, http_card, server, waits  # noqa: F401
+from tests.fixtures.onnx_models import FLOAT, SIDE, graph_value, onnx, onnx_card, onnx_model
+
+DIM = 3 * 16
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is remembered from one test to the next."""
+    monkeypatch.setenv("FRAUDIT_CACHE", str(tmp_path / "cache"))
+
+
+def clipping(side: int | str = SIDE) -> object:
+    """4x4 means of pixels that are clipped at -1 and 1 first: of pixels from 0 to 255 nothing is left."""
+    made = onnx.helper.make_node
+    nodes = [
+        made("Clip", ["x", "low", "high"], ["c"]),
+        made("AveragePool", ["c"], ["p"], kernel_shape=[4, 4], strides=[4, 4]),
+        made("Flatten", ["p"], ["y"]),
+    ]
+    fixed = [
+        onnx.helper.make_tensor("low", FLOAT, [], [-1.0]),
+        onnx.helper.make_tensor("high", FLOAT, [], [1.0]),
+    ]
+    graph = onnx.helper.make_graph(
+        nodes,
+        "g",
+        [graph_value("x", ["N", 3, side, side])],
+        [graph_value("y", ["N", DIM])],
+        fixed,
+    )
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 13)], ir_version=8)
+
+
+def wrong_card(folder: Path, **changes: str) -> str:
+    return onnx_card(folder, clipping(), mean="0  # as read", std="1", dim=str(DIM), **changes)
+
+
+def test_a_wrong_card_is_named_line_by_line_and_the_card_that_is_written_passes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card, fixed = wrong_card(tmp_path), tmp_path / "other" / "fixed.toml"
+    fixed.parent.mkdir()
+    one = ["--quiet", "--try", "normalisation"]  # a toy was trained with no template
+    assert run(["doctor", "--embedder", card, *one, "--fix", str(fixed)]) == 1
+    told = capsys.readouterr().out
+    assert "[high] The model is wired otherwise" in told
+    assert "in the place of mean = 0 and std = 1 in the card" in told
+    assert f"card: {fixed}" in told
+    changed, old = tomllib.loads(fixed.read_text()), tomllib.loads(Path(card).read_text())
+    assert {key for key in old if changed[key] != old[key]} == {"mean", "std", "model"}
+    assert run(["doctor", "--embedder", str(fixed), *one]) == 0
+    assert "On synthetic faces swapped channels" in capsys.readouterr().out
+
+
+def test_a_card_is_not_replaced_and_a_model_without_one_has_none_to_fix(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = wrong_card(tmp_path)
+    assert run(["doctor", "--embedder", card, "--quiet", "--fix", card]) == 2
+    assert "is there already" in capsys.readouterr().err
+    assert run(["doctor", "--embedder", card, "--quiet", "--sanity-only", "--fix", "x.toml"]) == 2
+    assert "--fix needs the wirings" in capsys.readouterr().err
+    assert run(["doctor", "--embedder", card, "--quiet", "--try", "colours"]) == 2
+    assert "found 'colours'" in capsys.readouterr().err
+
+
+def test_a_bad_card_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    card = wrong_card(tmp_path, channels='"GBR"')
+    assert run(["doctor", "--embedder", card, "--quiet"]) == 2
+    assert "channels must be RGB or BGR" in capsys.readouterr().err
+
+
+def test_a_card_is_drafted_beside_its_model_and_never_over_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, out = tmp_path / "m.onnx", tmp_path / "cards" / "card.toml"
+    out.parent.mkdir()
+    onnx.save(onnx_model(), str(model))
+    run(["card", str(model), "--out", str(out), "--no-doctor", "--quiet"])
+    assert "m.onnx" in out.read_text()
+    assert run(["card", str(model), "--out", str(out), "--no-doctor"]) == 2
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_what_a_file_does_not_tell_is_left_to_the_person(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "m.onnx"
+    onnx.save(clipping("S"), str(model))
+    assert run(["card", str(model), "--quiet"]) == 1
+    told = capsys.readouterr()
+    assert "size" in told.err
+    assert "..." in told.out
+
+
+def test_a_paid_service_is_asked_seven_faces_and_no_wirings_unless_named(
+    tmp_path: Path,
+    server: Server,  # noqa: F811
+    waits: list[float],  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    card, out = http_card(tmp_path, server.url), tmp_path / "run"
+    run(["doctor", "--embedder", card, "--quiet", "--out", str(out)])
+    told = capsys.readouterr().out
+    assert "Other wirings were not tried: every face shown to this service may cost something" in told
+    assert "Not checked: another order" in told
+    (record,) = [json.loads(path.read_text()) for path in out.rglob("run.json")]
+    asked = sum(len(json.loads(seen["body"])["images"]) for seen in server.seen)
+    assert asked == 360 + 7  # every face of the set once
+    assert "doctor.wiring.d_prime" not in json.dumps(record)
+
+
+def test_what_the_wirings_ask_is_counted_before_and_after(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card, out = wrong_card(tmp_path), tmp_path / "run"
+    base = ["--embedder", card, "--dataset", "sample", "--only", "doctor", "--dry-run"]
+    assert run(["analyze", *base]) == 0
+    without = capsys.readouterr().out
+    assert run(["analyze", *base, "--param", "doctor.wiring=true"]) == 0
+    assert capsys.readouterr().out != without
+    run(["doctor", "--embedder", card, "--quiet", "--try", "channels", "--out", str(out)])
+    (record,) = [json.loads(path.read_text()) for path in out.rglob("run.json")]
+    (result,) = [r for r in record["results"] if r["name"] == "doctor"]
+    assert 93 + 2 * 200 < result["queries"] <= 93 + 60 * 4 + 360 * 8
