@@ -95,7 +95,8 @@ def _session(model: Path, threads: int, blob: bytes | None = None) -> Any:
 
 def _found(model: Path, hint: str, name: str) -> None:
     if not os.path.exists(model):  # also where the name is longer than any file's
-        raise WeightsError(f"{name[:60]}: no model file {str(model)[:300]}", hint)
+        of = "" if name == model.name else f"{name[:60]}: "
+        raise WeightsError(f"{of}no model file {str(model)[:300]}", hint)
     check_regular(model, hint, f"{name[:60]}: the model file", WeightsError)
 
 

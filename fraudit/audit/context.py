@@ -249,8 +249,8 @@ class AnalysisContext:
             remote = getattr(box.loaded, "close", None) is not None
             if remote and box.queries == asked:
                 self.progress(
-                    f"note: every answer of {box.spec.name} is remembered from an earlier run; it was not asked now "
-                    "(FRAUDIT_CACHE=NEW_FOLDER asks again)"
+                    f"note: the vectors of {box.spec.name} are remembered from an earlier run "
+                    "(FRAUDIT_CACHE=NEW_FOLDER asks for them again)"
                 )
         return self._embeddings[key]
 

@@ -189,6 +189,8 @@ def unused(plan: AuditPlan, results: Sequence[AnalysisResult]) -> list[str]:
         result = found.get(name)
         if not given or (result is not None and result.status != "not_run"):
             continue
+        if result is not None and len(results) == 1:
+            continue  # nothing else was asked for: that it did not run is said anyway
         why = result.reason if result is not None else "it is no part of this audit"
         keys, verb = ", ".join(f"{name}.{key}" for key in given), "is" if len(given) == 1 else "are"
         said.append(f"note: --param {keys} {verb} not used: {name} does not run ({why})")

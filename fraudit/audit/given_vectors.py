@@ -1,21 +1,28 @@
-"""An audit of vectors that exist already, matched to a set's pictures by their ids; no model is asked."""
+"""An audit of vectors that exist already, matched to a set's pictures by their ids.
+
+No model is asked, but for a second one that they are compared with and that is no stored vectors itself.
+"""
 
 from __future__ import annotations
 
 import contextlib
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fraudit.audit.execute import choose_analyses, unmet
 from fraudit.audit.matching import Matched, match
-from fraudit.audit.other import stored_model, vectors_file
+from fraudit.audit.other import check_other, open_other, stored_model, vectors_file
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.runner import read_faces
 from fraudit.audit.stored_vectors import StoredVectors, run_stored, stored_context
+from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import FrauditError, UsageError
 from fraudit.faces.detect import Locator
 from fraudit.faces.limiting import first_people
+from fraudit.files.store import Store
 from fraudit.files.vectors import read_given
 from fraudit.progress import Reporter, silent
 from fraudit.report.record import RunRecord
@@ -30,7 +37,7 @@ SHOWN = 3  # ids in a message
 
 @dataclass(frozen=True, slots=True)
 class GivenAudit:
-    """An audit of given vectors that is ready to run."""
+    """An audit of given vectors that is ready to run; `other` is None too where a second model is to be asked."""
 
     plan: AuditPlan
     file: Path
@@ -55,11 +62,11 @@ def prepare_given(plan: AuditPlan, file: Path, reporter: Reporter | None = None)
     report = reporter or silent()
     choose_analyses(plan)
     second = None if plan.other is None else vectors_file(plan.other)
-    if plan.other is not None and second is None:
+    if plan.other_weights is not None and (plan.other is None or second is not None):
         raise UsageError(
-            f"--other {plan.other} does not go with --vectors: expected stored vectors, found a model",
-            "name a run folder or a .npz of vectors of the same pictures",
+            "--other-weights goes with a second model that is asked", "--other NAME names it; leave them out"
         )
+    check_other(plan)
     given = read_given(file)
     faces = read_faces(replace(plan, limit=None), report)
     found = match(given, faces, file)
@@ -83,7 +90,9 @@ def prepare_given(plan: AuditPlan, file: Path, reporter: Reporter | None = None)
     )
     locate = None
     if kept.landmarks is None:
-        with contextlib.suppress(FrauditError):  # only what reads faces from pictures misses it, and says so
+        asked = plan.other is not None and second is None
+        # where no model is asked, only what reads faces from pictures misses it, and says so
+        with contextlib.nullcontext() if asked else contextlib.suppress(FrauditError):
             locate = Locator(plan.detector or "", plan.several_faces)
     other = None if second is None else stored_model(second, kept)
     return GivenAudit(plan, file, replace(kept, left_out=left_out), model, found.unknown, locate, other)
@@ -92,26 +101,41 @@ def prepare_given(plan: AuditPlan, file: Path, reporter: Reporter | None = None)
 def run_given(
     audit: GivenAudit, run_dir: Path, *, overwrite: bool = False, reporter: Reporter | None = None
 ) -> RunRecord:
-    """Every analysis that needs no model into `run_dir`; the others say why not.
+    """Every analysis that needs no model into `run_dir`; the others say why not. A second model is opened and asked.
 
     Raises:
-        FrauditError: the folder is taken, or no picture has a vector.
+        FrauditError: the folder is taken, no picture has a vector, or there is no such second model.
     """
-    return run_stored(
-        audit.plan,
-        audit.faces,
-        audit.model,
-        run_dir,
-        audit.stated,
-        locate=audit.locate,
-        other=audit.other,
-        command=audit.plan.command("--vectors", str(audit.file)),
-        overwrite=overwrite,
-        reporter=reporter,
-    )
+    told = reporter or silent()
+    with ExitStack() as boxes:
+
+        def opened(name: str, weights: str | None) -> EmbedderRuntime:
+            told.say(f"loading {name}")
+            box = EmbedderRuntime(load_embedder(name, weights=Path(weights) if weights else None), Store())
+            boxes.callback(box.close)
+            for note in box.loaded.notes:
+                told.say(f"note: {note}")
+            return box
+
+        return run_stored(
+            audit.plan,
+            audit.faces,
+            audit.model,
+            run_dir,
+            audit.stated,
+            locate=audit.locate,
+            other=audit.other or open_other(audit.plan, audit.faces, opened),
+            boxes=boxes,
+            command=audit.plan.command("--vectors", str(audit.file)),
+            overwrite=overwrite,
+            reporter=reporter,
+        )
 
 
 def expected(audit: GivenAudit) -> dict[str, str]:
     """Analysis -> '' where it runs, else why not, as far as that is known beforehand."""
-    context = stored_context(audit.plan, audit.faces, audit.model, Path(), silent(), other=audit.other)
+    named = audit.model if audit.plan.other is not None else None  # in its place: it is not asked beforehand
+    context = stored_context(
+        audit.plan, audit.faces, audit.model, Path(), silent(), other=audit.other or named
+    )
     return {analysis.name: unmet(analysis, context) for analysis in choose_analyses(audit.plan)}

@@ -54,7 +54,7 @@ def match(given: GivenVectors, faces: FaceSet, file: Path) -> Matched:
         raise DataError(
             f"{file}: none of its {len(given.ids):,} ids names a picture of '{faces.name}': its first is "
             f"'{given.ids[0]}', the set's is '{faces.ids[0]}'",
-            "ids are paths in the set (docs/formats.md); fraudit datasets and fraudit sheet show how a set is read",
+            "ids are paths in the set (docs/formats.md); fraudit analyze --dry-run counts what a set holds",
         )
     held = rows >= 0
     vectors = np.where(held[:, None], given.vectors[rows], 0).astype(np.float32)

@@ -9,12 +9,32 @@ from typing import Any
 from fraudit.audit.matching import match, name_of
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.stored_vectors import StoredVectors
+from fraudit.embedding.loading import find_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import UsageError
-from fraudit.files.vectors import read_given
+from fraudit.files.doors import open_arrays
+from fraudit.files.vectors import GIVEN, GIVEN_HINT, read_given
 from fraudit.types import FaceSet
 
 UNASKED = "the second model is stored vectors: it cannot be shown another picture"
+
+
+def check_other(plan: AuditPlan) -> None:
+    """Whether the plan's second model is there, before a set is opened or a model loaded.
+
+    Raises:
+        FrauditError: weights without a model, no such name, card or file.
+    """
+    if plan.other is None:
+        if plan.other_weights is not None:
+            raise UsageError("--other-weights goes with --other", "--other NAME names the second model")
+        return
+    stored = vectors_file(plan.other)
+    if stored is None:
+        find_embedder(plan.other, plan.other_weights)
+        return
+    with open_arrays(stored, GIVEN, GIVEN_HINT):
+        pass
 
 
 def open_other(
@@ -28,8 +48,6 @@ def open_other(
         UsageError, DataError: no such model, or vectors of other pictures.
     """
     if plan.other is None:
-        if plan.other_weights is not None:
-            raise UsageError("--other-weights goes with --other", "--other NAME names the second model")
         return None
     stored = vectors_file(plan.other)
     if stored is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from fraudit.audit.context import AnalysisContext
 from fraudit.audit.distinct import require_distinct
 from fraudit.audit.execute import choose_analyses, execute, tell_reading
 from fraudit.audit.inputs import inputs
-from fraudit.audit.other import open_other
+from fraudit.audit.other import check_other, open_other
 from fraudit.audit.plan import AuditPlan, build_params
 from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
@@ -26,17 +27,27 @@ from fraudit.types import FaceSet
 
 
 def run_plan(
-    plan: AuditPlan, run_dir: Path, *, overwrite: bool = False, reporter: Reporter | None = None
+    plan: AuditPlan,
+    run_dir: Path,
+    *,
+    overwrite: bool = False,
+    reporter: Reporter | None = None,
+    fits: Callable[[FaceSet], None] | None = None,
 ) -> RunRecord:
     """Do what `plan` says, leaving run.json, scores.csv, vectors.npz and artifacts in `run_dir`.
 
+    Args:
+        fits: raises where the set does not suit what is asked; called before a model is loaded.
     Raises:
         FrauditError: before any analysis runs (bad plan, data, weights); afterwards failures are recorded.
     """
     report = reporter or silent()
     started = time.monotonic()
     chosen = [(a, build_params(a.params, plan.params.get(a.name, {}), a.name)) for a in choose_analyses(plan)]
+    check_other(plan)
     faces = read_faces(plan, report)
+    if fits is not None:
+        fits(faces)
     store = Store()
     report.say(f"loading {plan.embedder}")
     with ExitStack() as boxes:

@@ -22,6 +22,7 @@ from fraudit.audit.distinct import require_distinct
 from fraudit.audit.execute import choose_analyses, execute
 from fraudit.audit.inputs import inputs
 from fraudit.audit.plan import AuditPlan, build_params
+from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.detect import Locator
 from fraudit.files.store import Store
@@ -84,7 +85,7 @@ class StoredVectors:
         self.spec = EmbedderSpec(
             self.name, int(self.vectors.shape[1]), preprocess, "that of the stored vectors", "stored vectors"
         )
-        self.loaded = LoadedEmbedder(self.spec, no_picture, digest)
+        self.loaded = LoadedEmbedder(self.spec, no_picture, digest, cacheable=False)  # nothing is asked twice
         self.fingerprint = digest
 
     def embed_faces(self, faces: FaceSet, *, flip: str = "none", **_: object) -> Embeddings:
@@ -168,15 +169,16 @@ def run_stored(
     stated: Mapping[str, Any],
     *,
     locate: Locator | None = None,
-    other: StoredVectors | None = None,
+    other: StoredVectors | EmbedderRuntime | None = None,
+    boxes: ExitStack | None = None,
     command: str = "",
     overwrite: bool = False,
     reporter: Reporter | None = None,
 ) -> RunRecord:
-    """The analyses of `plan` over the vectors of `faces`; no model is asked.
+    """The analyses of `plan` over the vectors of `faces`; no model is asked, but for `other` where it is one.
 
     Args:
-        stated: the plan as the record states it. command: that repeats the run.
+        boxes: closes `other`; done at the end. stated: the plan as the record states it. command: that repeats the run.
     Raises:
         FrauditError: the vectors do not fit the faces; failures of single analyses are recorded.
     """
@@ -186,7 +188,7 @@ def run_stored(
     return execute(
         context,
         chosen,
-        ExitStack(),
+        boxes or ExitStack(),
         lambda: inputs(context),
         stated,
         command=command,
@@ -203,7 +205,7 @@ def stored_context(
     run_dir: Path,
     reporter: Reporter,
     locate: Locator | None = None,
-    other: StoredVectors | None = None,
+    other: StoredVectors | EmbedderRuntime | None = None,
 ) -> AnalysisContext:
     """The context of analyses over stored vectors. Raises DataError, UsageError where they do not fit the faces."""
     if model.vectors.shape[0] != len(faces) or len(model.ok) != len(faces):

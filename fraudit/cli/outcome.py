@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 
 
 def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool) -> int:
-    """Print what a run found and where its report is; the exit code."""
+    """Print what a run found and where its report is; the exit code.
+
+    Raises:
+        InsufficientData: the one analysis that was asked for did not run.
+    """
     from fraudit.audit.execute import exit_code
+    from fraudit.errors import InsufficientData
+
+    alone = record.results[0] if len(record.results) == 1 and record.results[0].status == "not_run" else None
 
     if as_json:
         summary = {
@@ -25,13 +32,23 @@ def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool
             "left_out": (record.inputs.get("dataset") or {}).get("left_out") or {},
         }
         typer.echo(json.dumps(summary, indent=2))
-        return exit_code(record)
-    if not quiet:
+    if not quiet and not as_json:
         for _, finding in record.findings()[:6]:
             typer.echo(f"[{finding.severity}] {finding.text}")
-    nothing = not any(result.status == "done" for result in record.results)
-    for result in record.results:  # progress names what failed, and says why the others were not run
-        if result.status == "failed" or (result.status == "not_run" and nothing and quiet):
-            typer.echo(f"[{result.status.replace('_', ' ')}] {result.name}: {result.reason}", err=True)
-    typer.echo(f"report: {page}")
+    if not as_json:
+        _tell_missing(record, quiet, alone is not None)
+        typer.echo(f"report: {page}")
+    if alone is not None:
+        raise InsufficientData(
+            f"{alone.name} was not run: {alone.reason}",
+            "another set (--dataset) or model may have what it needs; the report is kept",
+        )
     return exit_code(record)
+
+
+def _tell_missing(record: RunRecord, quiet: bool, alone: bool) -> None:
+    """What failed, and where nothing was done why: progress names it, and says nothing where it is quiet."""
+    nothing = not any(result.status == "done" for result in record.results)
+    for result in record.results:
+        if result.status == "failed" or (result.status == "not_run" and nothing and quiet and not alone):
+            typer.echo(f"[{result.status.replace('_', ' ')}] {result.name}: {result.reason}", err=True)

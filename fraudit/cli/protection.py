@@ -37,6 +37,7 @@ def protection(
     Accuracy kept, unlinkability and irreversibility of template protection schemes: what someone with the key, and
     someone without, recovers of the vector, and of the face.
     """
+    from fraudit.analyses.protection.params import Params
     from fraudit.cli.analyze import analyze
     from fraudit.errors import UsageError
     from fraudit.protections.choosing import choose_scheme
@@ -45,6 +46,10 @@ def protection(
         raise UsageError(
             "expected --embedder or --vectors, and one of them", "fraudit protection --embedder dlib"
         )
+    try:
+        Params(key=key, fmr=fmr, faces=faces)
+    except ValueError as error:  # it names the parameter, as the option is named too
+        raise UsageError(f"--{error}", "fraudit protection --help says what each takes") from error
     named = [name.strip() for name in scheme.split(",") if name.strip()]
     for name in named:
         choose_scheme(name)  # before anything is embedded

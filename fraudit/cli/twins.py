@@ -38,14 +38,14 @@ def twins(
         bool, typer.Option("--quiet", help="Print only the verdict and the report's path.")
     ] = False,
 ) -> int:
-    """Is the new model still the old one: exit code 0 yes, 1 no, 2 usage, 3 not enough evidence.
+    """Is the new model still the old one: exit code 0 yes, 1 no, 2 usage, 3 not enough evidence, 4 to 7 error.
 
     Example: fraudit twins model.toml model-int8.toml --dataset lfw --junit twins.xml
     """
     from fraudit.analyses.twins.verdict import LADDER
     from fraudit.audit.plan import parse_params
     from fraudit.cli.analyze import split
-    from fraudit.errors import UsageError, suggest
+    from fraudit.errors import FrauditError, UsageError, suggest
 
     if expect not in LADDER[:-1]:
         raise UsageError(
@@ -55,16 +55,24 @@ def twins(
     params = parse_params(param or [])
     if attributes:
         params.setdefault("twins", {})["by"] = ",".join(split(attributes))
-    record, folder = _run(
-        old,
-        new,
-        (weights, new_weights),
-        {"dataset": dataset, "limit": limit, "layout": layout, "detector": detector, "seed": seed},
-        params,
-        out,
-        overwrite,
-        quiet,
-    )
+    try:
+        record, folder = _run(
+            old,
+            new,
+            (weights, new_weights),
+            {"dataset": dataset, "limit": limit, "layout": layout, "detector": detector, "seed": seed},
+            params,
+            out,
+            overwrite,
+            quiet,
+        )
+    except FrauditError as error:
+        if junit is not None:
+            from fraudit.analyses.twins.junit import not_compared
+            from fraudit.files.store import write_text_atomic
+
+            write_text_atomic(junit, not_compared(error.message, expect))
+        raise
     return _tell(record, folder, expect, junit, quiet)
 
 
@@ -81,16 +89,25 @@ def _run(
     """The audit of both. Where only the old one is stored vectors, the new one is audited and the old its other."""
     from dataclasses import replace
 
+    from fraudit.analyses.twins.params import Params
     from fraudit.audit.folders import default_run_dir
     from fraudit.audit.given_vectors import prepare_given, run_given
     from fraudit.audit.matching import name_of
     from fraudit.audit.other import vectors_file
-    from fraudit.audit.plan import plan_from_values
+    from fraudit.audit.plan import build_params, plan_from_values
     from fraudit.audit.runner import run_plan
+    from fraudit.embedding.loading import find_embedder
     from fraudit.errors import UsageError
+    from fraudit.faces.attributes import require_attributes
     from fraudit.progress.console import Line
 
     files = vectors_file(old), vectors_file(new)
+    if weights[0] == weights[1] and _one_model((old, new), files):
+        raise UsageError(
+            f"{old} stands on both sides: expected two models, or two files of stored vectors",
+            "what it answered once is remembered, so that asking again proves nothing: embed on each machine (fraudit "
+            "embed) and compare the stored vectors",
+        )
     for file, given, option in zip(files, weights, ("--weights", "--new-weights"), strict=True):
         if file is not None and given is not None:
             raise UsageError(f"{option} goes with a model, found stored vectors {file}")
@@ -111,28 +128,69 @@ def _run(
         "pictures": "none",
     }
     plan = plan_from_values({k: v for k, v in values.items() if v is not None}, "fraudit twins")
+    wanted = build_params(Params, plan.params.get("twins", {}), "twins").by
     folder = out or default_run_dir(plan)
     with Line(quiet) as line:
         if stored is not None:
             audit = prepare_given(replace(plan, pictures="none"), stored, line.reporter())
+            require_attributes(audit.faces, wanted)
             record = run_given(audit, folder, overwrite=overwrite, reporter=line.reporter())
         else:
-            record = run_plan(plan, folder, overwrite=overwrite, reporter=line.reporter())
-    return record, folder
+            find_embedder(plan.embedder, plan.weights)
+            record = run_plan(
+                plan,
+                folder,
+                overwrite=overwrite,
+                reporter=line.reporter(),
+                fits=lambda faces: require_attributes(faces, wanted),
+            )
+    return _titled(record, folder), folder
+
+
+def _one_model(models: tuple[str, str], files: tuple[Path | None, Path | None]) -> bool:
+    """Whether both name one model, or one file of vectors."""
+    one, two = (
+        str(file or (name if ":" in name else Path(name).expanduser()))
+        for name, file in zip(models, files, strict=True)
+    )
+    return one == two or (Path(one).exists() and Path(two).exists() and Path(one).samefile(two))
+
+
+def _titled(record: RunRecord, folder: Path) -> RunRecord:
+    """The record under a title that names both models and the verdict, saved."""
+    from dataclasses import replace
+
+    from fraudit.analyses.twins.junit import verdict_of
+
+    result = next(r for r in record.results if r.name == "twins")
+    models = [(record.inputs.get(side) or {}).get("name") or "?" for side in ("embedder", "other")]
+    if (record.plan.get("params") or {}).get("twins", {}).get("reverse"):
+        models.reverse()
+    found = verdict_of(result)
+    word = (
+        found.word if found is not None else "failed" if result.status == "failed" else "not enough evidence"
+    )
+    data = (record.inputs.get("dataset") or {}).get("name") or "unnamed data"
+    record = replace(record, title=f"{models[1]} against {models[0]} on {data}: {word}")
+    record.save(folder)
+    return record
 
 
 def _tell(record: RunRecord, folder: Path, expect: str, junit: Path | None, quiet: bool) -> int:
     from fraudit.analyses.twins import junit as told
     from fraudit.errors import DataError
-    from fraudit.files.store import write_bytes_atomic
+    from fraudit.files.store import write_text_atomic
     from fraudit.report.render import render
 
     page = render(folder)
     result = next(r for r in record.results if r.name == "twins")
-    if result.status == "failed":
-        raise DataError(f"the comparison failed: {result.reason}", "run it with --debug")
     if junit is not None:
-        write_bytes_atomic(junit, told.junit(result, expect).encode())
+        write_text_atomic(junit, told.junit(result, expect))
+    if result.status == "failed":
+        hint = next((f.get("hint", "") for f in record.failures if f.get("analysis") == "twins"), "")
+        raise DataError(
+            f"the comparison failed: {result.reason}", hint or f"{folder / 'run.json'} holds the traceback"
+        )
     found = told.verdict_of(result)
     if found is None:
         typer.echo(f"not enough evidence: {result.reason}")

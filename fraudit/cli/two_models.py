@@ -47,12 +47,6 @@ def run_two(
             f"{analysis}: expected two models, found '{models[0]}' twice",
             "name another model as the second one",
         )
-    if stored is not None and second is None:
-        raise UsageError(
-            f"{models[0]} is stored vectors and '{models[1]}' a model that would have to be asked: expected stored "
-            "vectors of both, or a model first",
-            f"store the second one's vectors: fraudit analyze --embedder {models[1]} --only verification",
-        )
     params = parse_params(param or [])
     for name in params:
         if name != analysis:

@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-NOT_TOGETHER = ("embedder", "weights", "judges", "other_weights", "inverter", "pictures")
+NOT_TOGETHER = ("embedder", "weights", "judges", "inverter", "pictures")
 
 
 def analyze_vectors(

@@ -10,6 +10,7 @@ import numpy as np
 from fraudit.compare.junit import case, document, suite
 from fraudit.deployment.galleries import MOST_SHARE
 from fraudit.deployment.measure import Found
+from fraudit.formatting import fmr_words
 from fraudit.policy import OperatingPoint
 from fraudit.policy.profiles import Evidence, Outcome, judge_profile, profile
 from fraudit.stats.halves import Half
@@ -80,12 +81,25 @@ def kind_of(metric: str) -> str:
     return next((kind for kind, metrics in KINDS.items() if metric in metrics), "fpir")
 
 
-def demands_met(found: Found) -> tuple[Outcome, ...]:
-    """Every demand of the plan asked for."""
-    judged = judge_profile(found.asked.profile, evidence_of(found), found.asked.confidence)
-    said = [replace(o, text=why) if (why := _unmeasured(found, o)) else o for o in judged]
-    at = point_for(found, "fpir")
-    return tuple(estimated(o, at.estimate) for o in said) if at is not None and at.estimate else tuple(said)
+def demands_met(found: Found, option: str = "--{}") -> tuple[Outcome, ...]:
+    """Every demand of the plan asked for.
+
+    Args:
+        option: how a person sets `people` or `fpir` where this is asked, for the words.
+    """
+    at = {metric: f" at {words}" for kind in KINDS for metric in KINDS[kind] if (words := _at(found, kind))}
+    judged = judge_profile(found.asked.profile, evidence_of(found), found.asked.confidence, at)
+    said = [replace(o, text=why) if (why := _unmeasured(found, o, option)) else o for o in judged]
+    point = point_for(found, "fpir")
+    if point is None or not point.estimate:
+        return tuple(said)
+    return tuple(estimated(o, point.estimate) for o in said)
+
+
+def _at(found: Found, kind: str) -> str:
+    """`the threshold for FMR 1e-4`, '' where there is none."""
+    point = point_for(found, kind)
+    return "" if point is None else f"the threshold for {kind.upper()} {fmr_words(point.target)}"
 
 
 def estimated(outcome: Outcome, why: str) -> Outcome:
@@ -97,22 +111,21 @@ def estimated(outcome: Outcome, why: str) -> Outcome:
     return replace(outcome, verdict=verdict, text=text)
 
 
-def _unmeasured(found: Found, outcome: Outcome) -> str:
+def _unmeasured(found: Found, outcome: Outcome, option: str) -> str:
     """Why nothing was measured for a demand, or ''."""
     if "was not measured" not in outcome.text:
         return ""
     metric = outcome.demand.metric
     if metric == "gallery":
-        return "not known: --people says how many are enrolled in operation"
+        return f"not known: {option.format('people')} says how many are enrolled in operation"
     kind = kind_of(metric)
     if point_for(found, kind) is not None:
         if not found.asked.every_group and not found.shown.usual():
-            return (
-                f"{metric} was not measured by group: '{found.shown.faces.name}' has no demographic attribute"
-            )
+            return f"not measured by group: '{found.shown.faces.name}' has no demographic attribute"
         return ""
     asked = [p for p in found.points if p.kind == kind]
-    return f"{metric} was not measured: {asked[-1].reason if asked else f'no --{kind} was given'}"
+    reason = asked[-1].reason.removeprefix("not resolvable: ") if asked else ""
+    return f"not measured: {reason or f'no {option.format(kind)} was given'}"
 
 
 def name_of(outcome: Outcome) -> str:

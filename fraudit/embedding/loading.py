@@ -29,9 +29,21 @@ def load_embedder(name_or_card: str, weights: Path | str | None = None, **option
         WeightsError: weights are missing or wrong; the hint is the command that gets them.
         UsageError, DataError: a wrong card, weights for a box that takes none.
     """
+    plugin, path, more = find_embedder(name_or_card, weights)
+    return plugin.load(path, **more, **options)
+
+
+def find_embedder(
+    name_or_card: str, weights: Path | str | None = None
+) -> tuple[EmbedderPlugin, Path | None, dict[str, Any]]:
+    """(plugin, weights file, its options): all that can be checked of a name before the model is loaded.
+
+    Raises:
+        PluginError, WeightsError, UsageError, DataError: as `load_embedder`.
+    """
     if name_or_card.startswith("python:"):
         _no_weights(name_or_card, weights)
-        return EMBEDDERS.get("python").load(None, target=name_or_card.removeprefix("python:"), **options)
+        return EMBEDDERS.get("python"), None, {"target": name_or_card.removeprefix("python:")}
     if name_or_card.lower().endswith(".toml"):
         toml = Path(name_or_card).expanduser()
         if not toml.exists():
@@ -41,7 +53,7 @@ def load_embedder(name_or_card: str, weights: Path | str | None = None, **option
         if card.kind not in EMBEDDERS.names():
             near = suggest(card.kind, EMBEDDERS.names())
             raise UsageError(f"{toml.name}: unknown kind '{card.kind}'", f"{near}use onnx or http")
-        return EMBEDDERS.get(card.kind).load(None, card=toml, **options)
+        return EMBEDDERS.get(card.kind), None, {"card": toml}
     if name_or_card not in EMBEDDERS.names():
         _is_a_model_file(name_or_card)
     plugin = EMBEDDERS.get(name_or_card)
@@ -55,7 +67,7 @@ def load_embedder(name_or_card: str, weights: Path | str | None = None, **option
         if reason:
             extra = plugin.extra or plugin.name
             raise PluginError(f"embedder '{plugin.name}': {reason}", f"pip install 'fraudit[{extra}]'")
-    return plugin.load(path, **options)
+    return plugin, path, {}
 
 
 _MODEL_FILES = (
@@ -97,9 +109,12 @@ def draft_of(name: str) -> Any:
     drafts = [
         p.draft for _, p in EMBEDDERS.items() if path.suffix.lower() in p.suffixes and p.draft is not None
     ]
-    if not drafts:
+    if not drafts or path.is_dir():
+        found = (
+            "a folder" if path.is_dir() else f"'{path.suffix}'" if path.suffix else "a file without an ending"
+        )
         raise UsageError(
-            f"{path.name}: expected an ONNX file, found '{path.suffix}'", "export the model as ONNX first"
+            f"{name}: expected an ONNX file, found {found}", "name the model's .onnx file; export it first"
         )
     return drafts[0](path)
 

@@ -13,11 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from fraudit.errors import UsageError, suggest
+from fraudit.formatting import percent
 from fraudit.stats.intervals import clopper_pearson
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ Verdict = Literal["pass", "fail", "not enough evidence"]
 Kind = Literal["at most", "reported", "at least"]
 NIST = "NIST SP 800-63A-4, Requirements for the Use of Biometrics (section 3.11; 3.1.11 in the second public draft)"
 ISO = "ISO/IEC 19795-10:2024, scope (clause not verified)"
+SMALLEST_PERCENT = 1e-6  # below, four decimals of a percentage show nothing
 LARGEST = 10**12  # comparisons: beyond, none are enough
 
 
@@ -180,11 +183,17 @@ def profile(name: str) -> tuple[Demand, ...]:
     return PROFILES[name]
 
 
-def judge(demand: Demand, found: Evidence | None, confidence: float = 0.95) -> Outcome:
+def _rate(value: float) -> str:
+    """A rate as percent, a tiny one as a number."""
+    return percent(value) if value == 0 or value >= SMALLEST_PERCENT else f"{value:.2g}"
+
+
+def judge(demand: Demand, found: Evidence | None, confidence: float = 0.95, at: str = "") -> Outcome:
     """Whether one rate meets one demand.
 
     Args:
         found: None where nothing was measured. confidence: of its one-sided bounds.
+        at: what the rate was measured at, as ` at the threshold for FMR 1e-4`.
     """
     group = found.group if found else ""
 
@@ -199,14 +208,14 @@ def judge(demand: Demand, found: Evidence | None, confidence: float = 0.95) -> O
         return outcome("pass" if met else "fail", text)
     if found.lower is None or found.upper is None:
         why = found.missing or "it has no interval"
-        return outcome("not enough evidence", f"{demand.metric} {found.value:.2g}: {why}")
+        return outcome("not enough evidence", f"{demand.metric.upper()} {_rate(found.value)}{at}: {why}")
     seen = (
-        f"{demand.metric} {found.value:.3g} ({found.lower:.2g} to {found.upper:.2g}, each bound at {confidence:.0%}; "
-        f"n {found.n:,}, {found.people:,} people)"
+        f"{demand.metric.upper()} {_rate(found.value)}{at} ({_rate(found.lower)} to {_rate(found.upper)}, each bound "
+        f"at {percent(confidence, 0)}; n {found.n:,}, {found.people:,} people)"
     )
     if demand.limit is None:
         return outcome("pass", f"reported: {seen}")
-    seen += f"; at most {demand.limit:g} is asked for"
+    seen += f"; at most {_rate(demand.limit)} is asked for"
     if found.upper <= demand.limit:
         return outcome("pass", seen)
     if found.lower > demand.limit:
@@ -250,7 +259,12 @@ def _effective(rate: float, upper: float, confidence: float) -> float:
     return high
 
 
-def judge_profile(name: str, evidence: Sequence[Evidence], confidence: float = 0.95) -> tuple[Outcome, ...]:
+def judge_profile(
+    name: str,
+    evidence: Sequence[Evidence],
+    confidence: float = 0.95,
+    at: Mapping[str, str] = MappingProxyType({}),
+) -> tuple[Outcome, ...]:
     """Every demand of a plan, for all people or for each group that the evidence names, in the plan's order.
 
     A demand on every group needs two groups or more. All have to pass for the plan to pass, which needs no correction
@@ -266,7 +280,10 @@ def judge_profile(name: str, evidence: Sequence[Evidence], confidence: float = 0
             text = f"{demand.metric} of one group alone; two or more are compared"
             outcomes.append(Outcome(demand, fits[0].group, "not enough evidence", text, None, fits[0]))
         else:
-            outcomes += [judge(demand, e, confidence) for e in fits] or [judge(demand, None, confidence)]
+            where = at.get(demand.metric, "")
+            outcomes += [judge(demand, e, confidence, where) for e in fits] or [
+                judge(demand, None, confidence)
+            ]
     return tuple(outcomes)
 
 

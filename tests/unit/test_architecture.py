@@ -29,7 +29,7 @@ ROWS = {
     "plugins": "errors types",
     "protections": "errors types plugins",
     "stats": "errors types",
-    "policy": "errors files stats",
+    "policy": "formatting errors files stats",
     "report": "formatting redact errors types files plugins",
     "plots": "formatting errors types report",
     "weights": "errors types files",

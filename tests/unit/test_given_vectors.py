@@ -244,3 +244,17 @@ def test_vectors_in_memory_are_audited_as_those_of_a_file(tmp_path: Path) -> Non
     vectors[3, 0] = np.nan
     with pytest.raises(DataError, match="row 3 is not finite"):
         audit_vectors(vectors, people)
+
+
+def test_a_second_model_is_asked_and_a_plan_for_it_asks_nothing(
+    people: Any, tmp_path: Path, capsys: Any
+) -> None:
+    manifest, ids, vectors = people
+    file = save(tmp_path / "v.npz", ids=np.array(ids), vectors=vectors)
+    other = ["--other", "python:tests.fixtures.boxes:luma_pattern", "--only", "twins,upgrade"]
+    assert analyze(manifest, file, tmp_path / "run", *other, "--dry-run") == 0
+    assert json.loads(capsys.readouterr().out)["found"]["not_run"] == {}
+    assert (
+        analyze(manifest, file, tmp_path / "run", "--other-weights", "w.onnx", "--only", "verification") == 2
+    )
+    assert "--other-weights goes with a second model" in capsys.readouterr().err

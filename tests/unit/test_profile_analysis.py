@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -70,17 +71,21 @@ def test_a_good_model_passes_what_its_people_can_show_and_the_rest_is_open_with_
     rules = {f.rule: f.severity for f in result.findings}
     assert rules == {"profile.open": "info"}
     assert "not enough evidence" in result.headline
+    (unsure,) = result.findings
+    assert "--param profile.people=N says how many are enrolled" in unsure.text  # as analyze takes it
+    assert not re.search(r"and [0-9]+ more", unsure.text)  # every open demand is named
+    assert "was not measured: not resolvable" not in unsure.text
     few = section(*people(60, 1), Params())
     assert few.tables[0].rows[0]["verdict"] == "not enough evidence"
     row = few.tables[1].rows[0]
-    assert "not resolvable: 1e-4 needs" in row["why"]
+    assert "not measured: 1e-4 needs" in row["why"]
 
 
 def test_a_bad_model_fails_and_a_finding_says_how_severely() -> None:
     result = section(*people(700, 2, noise=1.0), Params())
     failing = [f for f in result.findings if f.rule == "profile.fail"]
     assert [f.severity for f in failing] == ["high"]
-    assert "fails in fnmr: fnmr 0." in failing[0].text
+    assert "fails in fnmr: FNMR 41.3\u202f% at the threshold for FMR " in failing[0].text
     assert failing[0].evidence == ("profile.fnmr",)
     metric = next(m for m in result.metrics if m.name == "profile.fnmr")
     assert metric.interval is not None

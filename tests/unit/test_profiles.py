@@ -34,7 +34,7 @@ def test_a_demand_passes_fails_or_is_open() -> None:
     assert judge(LIMIT, seen(30, 40_000)).verdict == "fail"
     found = judge(LIMIT, seen(2, 40_000))
     assert found.verdict == "not enough evidence"
-    assert "at most 0.0001 is asked for" in found.text
+    assert "at most 0.01\u202f% is asked for" in found.text
     assert judge(LIMIT, None).verdict == "not enough evidence"
 
 

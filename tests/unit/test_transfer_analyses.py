@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -54,6 +55,10 @@ def test_old_enrolments_that_a_rotation_carries_over_lose_nothing():
     assert finding(found, "upgrade.loss").severity == "good"
     assert finding(found, "upgrade.pictures").severity == "good"
     assert value(found, "upgrade.pictures_needed") >= 50
+    assert re.search(
+        r"(above|below) enrolling again \(95 % interval [^;]*points;", finding(found, "upgrade.loss").text
+    )
+    assert "points of FNMR" in finding(found, "upgrade.pictures").text
     assert abs(value(found, "upgrade.translated.n=480.loss@fmr=1e-2")) < 0.01
     assert value(found, "upgrade.translated.n=50.fnmr@fmr=1e-2") >= value(
         found, "upgrade.translated.n=480.fnmr@fmr=1e-2"
@@ -76,6 +81,12 @@ def test_databases_of_a_rotated_space_are_linked_and_the_shuffled_attacker_links
     assert finding(found, "linkability.linked").severity == "high"
     assert value(found, "linkability.d_sys.n=480") > 0.9
     assert value(found, "linkability.rank1.n=480") > 0.9
+    assert re.search(
+        r"found first among the [\d,]+ enrolled for searches", finding(found, "linkability.linked").text
+    )
+    assert finding(found, "linkability.fewest").text.startswith(
+        "As few as 50 known pictures are shown to link them"
+    )
     for key in ("null", "n=0"):  # a random rotation cannot be linked as it is
         assert value(found, f"linkability.d_sys.{key}") < 0.15
 

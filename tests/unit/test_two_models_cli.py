@@ -14,8 +14,10 @@ from fraudit.cli.main import run
 from fraudit.faces.readers import LANDMARK_COLUMNS
 from fraudit.report.record import RunRecord
 from fraudit.types import ARCFACE_112
+from tests.fixtures.boxes import identity_faces, luma_pattern
 
 PEOPLE, EACH, DIM = 90, 3, 16
+POINT = {"upgrade": "fmr=0.1", "linkability": "fpir=0.3"}
 
 
 def picture_set(folder: Path, people: int) -> tuple[Path, list[str]]:
@@ -102,6 +104,38 @@ def test_two_databases_of_runs_are_linked(planted: Any, tmp_path: Path, capsys: 
 
 
 @pytest.mark.parametrize("name", ["upgrade", "linkability"])
+def test_stored_vectors_go_with_a_model_that_is_asked_on_either_side(
+    name: str, tmp_path: Path, capsys: Any
+) -> None:
+    images, subjects = identity_faces(60, EACH, seed=3, within=0.6)
+    points = ",".join(f"{v:.3f}" for v in ARCFACE_112.ravel())
+    lines, ids = ["path,subject," + ",".join(LANDMARK_COLUMNS)], []
+    for i, (image, s) in enumerate(zip(images, subjects, strict=True)):
+        ids.append(f"{i:03d}.png")
+        Image.fromarray(image).save(tmp_path / ids[-1])
+        lines.append(f"{ids[-1]},{s},{points}")
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("\n".join(lines) + "\n")
+    vectors = luma_pattern(list(images))
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(vectors.shape[1],) * 2))[0]
+    stored, model = (
+        save(tmp_path / "stored.npz", ids, vectors @ turn),
+        "python:tests.fixtures.boxes:luma_pattern",
+    )
+    more = ["--param", f"{name}.pairs=50", "--param", f"{name}.{POINT[name]}", "--quiet"]
+    for at, models in enumerate(((stored, model), (model, stored))):
+        out = tmp_path / f"run{at}"
+        assert command(name, *models, str(manifest), out, *more) == 0, capsys.readouterr().err
+        record = RunRecord.load(out)
+        assert [r.status for r in record.results] == ["done"], record.results[0].reason
+        sides = [record.inputs[side] for side in ("embedder", "other")]
+        asked = sides[1 - at]
+        assert (sides[at]["name"], sides[at]["queries"]) == ("stored", 0)
+        assert "luma_pattern" in asked["name"]
+        assert asked["queries"] == len(ids)
+
+
+@pytest.mark.parametrize("name", ["upgrade", "linkability"])
 def test_bad_input_is_one_clear_line(name: str, planted: Any, tmp_path: Path, capsys: Any) -> None:
     manifest, first, second = planted
     ids = [f"x{i}.png" for i in range(6)]
@@ -114,7 +148,7 @@ def test_bad_input_is_one_clear_line(name: str, planted: Any, tmp_path: Path, ca
         ((first, str(tmp_path / "empty")), "the folder holds no vectors.npz"),
         ((first, foreign), "none of its 6 ids names a picture"),
         ((foreign, first), "none of its 6 ids names a picture"),
-        ((first, "dlib"), "is stored vectors and 'dlib' a model"),
+        ((first, "nosuchmodel"), "nosuchmodel"),
         (("dlib", "dlib"), "expected two models, found 'dlib' twice"),
         (("nosuchmodel", first), "nosuchmodel"),
     ):
@@ -132,9 +166,11 @@ def test_few_people_are_refused_in_one_line(name: str, tmp_path: Path, capsys: A
     rng = np.random.default_rng(5)
     files = [save(tmp_path / f"{i}.npz", ids, rng.normal(size=(len(ids), DIM))) for i in range(2)]
     assert command(name, *files, str(manifest), tmp_path / "run", "--quiet") == 5
-    assert (
-        "50 people with two pictures that both models give a vector for; found 49" in capsys.readouterr().err
-    )
+    said = capsys.readouterr().err.splitlines()
+    assert "50 people with two pictures that both models give a vector for; found 49" in said[-2]
+    assert said[-2].startswith(f"error: {name} was not run: ")
+    assert said[-1].startswith("hint: ")
+    assert len(said) == 2
 
 
 def test_copied_vectors_are_no_second_model(planted: Any, tmp_path: Path, capsys: Any) -> None:
@@ -146,3 +182,32 @@ def test_copied_vectors_are_no_second_model(planted: Any, tmp_path: Path, capsys
     quick = ["--param", "linkability.pairs=0,50", "--quiet"]
     assert command("linkability", first, str(copy), manifest, tmp_path / "link", *quick) == 0
     assert "two databases of one model" in RunRecord.load(tmp_path / "link").results[0].caveats[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("card", "{}"), "expected an ONNX file, found a folder", "name the model's .onnx file"),
+        (("card", "{}/none.onnx"), "error: no model file {}/none.onnx", "check the path"),
+        (
+            ("gate", "--rules", "{}/none.toml", "--new", "x"),
+            "none.toml: No such file",
+            "--rules names a TOML",
+        ),
+        (("protection", "--embedder", "dlib", "--key", "-1"), "error: --key: expected", "protection --help"),
+        (("protection", "--embedder", "dlib", "--fmr", "2"), "error: --fmr: expected", "protection --help"),
+        (
+            ("protection", "--embedder", "dlib", "--faces", "-1"),
+            "error: --faces: expected",
+            "protection --help",
+        ),
+    ],
+)
+def test_a_wrong_path_or_option_is_named_once_with_a_hint_that_fits(
+    arguments: tuple[str, ...], message: str, hint: str, tmp_path: Path, capsys: Any
+) -> None:
+    assert run([part.format(tmp_path) for part in arguments]) in (2, 6)
+    first, second = capsys.readouterr().err.splitlines()
+    assert message.format(tmp_path) in first
+    assert hint in second
+    assert first.count("none.onnx") <= 1

@@ -14,7 +14,7 @@ def figures(found: Sanity) -> tuple[Figure, ...]:
     alt = "; ".join(f"{row['label']}: {row['value']:.1f} ms a face" for row in rows) + "."
     return (
         Figure(
-            "doctor.speed",
+            "speed",
             "bars",
             "How long does a face take?",
             "On this machine, one call each: the order of size, no benchmark.",

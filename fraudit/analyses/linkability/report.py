@@ -120,7 +120,7 @@ def table(found: Found) -> Table:
     n = round(1 / found.last.chance)
     caption = (
         f"D_sys over {found.last.linked.people:,} people with a picture in each database; {found.last.missed.people:,} "
-        f"people are looked for among {n:,}. {DRAW}"
+        f"people are looked for among {n:,}, fewer, since the others choose the threshold or are not enrolled. {DRAW}"
     )
     return Table("linkability_attackers", "What an attacker can link", columns, tuple(rows), caption)
 
@@ -158,7 +158,8 @@ def _rank_words(attack: Attack) -> str:
 
 def findings(found: Found) -> list[Finding]:
     """The headline first."""
-    last, n = found.last, round(1 / found.last.chance)
+    last = found.last
+    among = f"the {round(1 / last.chance):,} enrolled for searches"
     severity = severity_of(last, found.null)
     evidence = (f"{NAME}.d_sys.{key_of(last)}", f"{NAME}.rank1.{key_of(last)}")
     names = f"{found.names[0]} and {found.names[1]}"
@@ -173,25 +174,24 @@ def findings(found: Found) -> list[Finding]:
             )
         text = (
             f"No link between leaked databases of {names} is shown with {last.pairs:,} known pictures: D_sys is "
-            f"{_d_words(last)}, and {_rank_words(last)} of people are found first among {n:,}{beyond}."
+            f"{_d_words(last)}, and {_rank_words(last)} of people are found first among {among}{beyond}."
         )
     else:
         text = (
             f"Who is in leaked databases of both {names} can be linked with {last.pairs:,} known pictures: D_sys is "
-            f"{_d_words(last)}, and {_rank_words(last)} of people are found first among {n:,} (chance "
+            f"{_d_words(last)}, and {_rank_words(last)} of people are found first among {among} (chance "
             f"{percent(last.chance)})."
         )
     out = [Finding(severity, text, evidence, f"{NAME}.linked")]
     first = next((a for a in found.attacks if severity_of(a, found.null) != "info"), None)
     if first is not None and first is not last:
         how = (
-            f"{first.pairs:,} known pictures"
+            f"As few as {first.pairs:,} known pictures are"
             if first.kind
-            else "no known picture, comparing vectors as they are,"
+            else "Even comparing vectors as they are, with no known picture, is"
         )
         text = (
-            f"As little as {how} is shown to link them: D_sys is {_d_words(first)}, and {_rank_words(first)} are found "
-            "first."
+            f"{how} shown to link them: D_sys is {_d_words(first)}, and {_rank_words(first)} are found first."
         )
         out.append(Finding("info", text, (f"{NAME}.d_sys.{key_of(first)}",), f"{NAME}.fewest"))
     text = (

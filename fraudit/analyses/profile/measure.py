@@ -67,7 +67,7 @@ def measure_demands(context: AnalysisContext, params: Params) -> Found:
         context.seed,
     ).completed()
     found = measure_thresholds(shown, asked, odds=False)
-    outcomes = demands_met(found)
+    outcomes = demands_met(found, "--param profile.{}=N")
     tested = sum(o.demand.kind == "at most" and o.seen is not None for o in outcomes)
     confidence = 1 - LATER_LEVEL / max(1, tested)
     return Found(

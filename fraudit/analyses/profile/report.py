@@ -14,7 +14,7 @@ from fraudit.types import Finding, Interval, Metric, Severity
 
 FAIL_HIGH = 2.0  # times the limit
 WORDS = {"pass": "passes", "fail": "fails", "not enough evidence": "not enough evidence"}
-SHOWN = 2  # demands named in the finding about open ones
+SHOWN = 6  # demands named in one finding
 METHOD = (
     "As fraudit threshold: half of the people choose the lowest threshold whose upper bound of the FMR (FPIR) keeps "
     "the target, the other half are judged. A demand passes where the one-sided upper bound of the rate is at most "

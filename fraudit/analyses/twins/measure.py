@@ -82,6 +82,7 @@ class Measured:
         own_strangers: the same within the first model. mates: genuine pairs, within the first and mixed.
         points: one an FMR target that is judged. unjudged: other targets, why not.
         groups, cosines_by_group: FNMR changes and cosines by group, at the strictest judged target.
+        identical: both models' vectors are the same to the last bit.
         place, own, group_changes: conditions of the verdict (`twins.verdict`), and those of groups.
     """
 
@@ -104,6 +105,7 @@ class Measured:
     group_changes: tuple[Change, ...] = ()
     cosines_by_group: tuple[GroupCosine, ...] = ()
     groups_note: str = ""
+    identical: bool = False
     ids: tuple[str, ...] = field(default=(), repr=False)
 
     @property
@@ -184,6 +186,11 @@ def _models(context: AnalysisContext, reverse: bool) -> tuple[_Models, tuple[str
     old, new = boxes
     assert old is not None
     assert new is not None
+    if old.fingerprint == new.fingerprint and old.loaded.cacheable:
+        raise InsufficientData(
+            f"both sides are the same model ({old.spec.name}, {new.spec.name}): what it answered once is "
+            "remembered, so that asking again proves nothing; embed on each machine and compare the stored vectors"
+        )
     context.progress(f"twins: {old.spec.name} and {new.spec.name} on the same faces")
     a, b = context.embeddings(old), context.embeddings(new)
     u, v = a.unit(), b.unit()
@@ -399,6 +406,7 @@ def measure_twins(context: AnalysisContext, params: Params) -> Measured:
         tuple(group_changes),
         _cosines_by_group(context, params, cosines, rows) if cosines is not None else (),
         "" if parts or not alike else _no_groups(context, params),
+        same and np.array_equal(models.u, models.v),
         context.faces.ids,
     )
 

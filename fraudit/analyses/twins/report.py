@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -28,6 +28,10 @@ WAYS = {
     "own": "new model at a threshold of its own",
     "mixed_own": "old templates searched with the new model, at a threshold of their own",
 }
+IDENTICAL = (
+    "Both sides are the same model: their vectors are the same to the last bit, as of one file copied or one machine "
+    "asked twice; where two machines or two formats were meant, look at what is compared."
+)
 _PREFIX = {"kept": "", "mixed": "mixed_", "own": "own_", "mixed_own": "mixed_own_"}
 RATES = {"fnmr": "FNMR", "fmr": "FMR", "lost": "faces without a vector"}
 
@@ -37,14 +41,10 @@ def change_words(c: Change) -> str:
     ends = f"no interval: {c.reason}"
     if c.usual is not None:
         low, high = c.usual.interval.low, c.usual.interval.high
-        if c.rate == "fmr":
-            ends = f"change {number(low)} to {number(high)}"
-        else:
-            ends = f"change {interval_words(100 * low, 100 * high)} points"
-    show: Callable[[float], str] = number if c.rate == "fmr" else percent
+        ends = f"change {interval_words(100 * low, 100 * high)} points"
     where = f" at FMR {fmr_words(c.fmr)}" if c.fmr else ""
     what = RATES[c.rate] if c.rate == "lost" else f"{RATES[c.rate]} ({WAYS[c.way]}{where})"
-    return f"{what} {show(c.first)} to {show(c.second)} ({ends}; n = {c.n:,} {c.unit})"
+    return f"{what} {percent(c.first)} to {percent(c.second)} ({ends}; n = {c.n:,} {c.unit})"
 
 
 def _worst(changes: tuple[Change, ...]) -> Change:
@@ -75,6 +75,8 @@ def gallery_state(m: Measured) -> str:
             if kept == "broken"
             else "yes; whether at the same threshold is open"
         )
+    if kept == "broken":
+        return "not at the old threshold; at a threshold of their own: not enough evidence"
     return "not enough evidence"
 
 
@@ -103,12 +105,20 @@ def headline(m: Measured) -> str:
                 f"{new} is a different model than {old}: vectors of {m.dims[1]} and {m.dims[0]} numbers, so that only "
                 f"decisions are compared, each at its own threshold. {decisions(m)}"
             )
-        broken = tuple(c for c in m.own if c.state == "broken")
-        return f"{new} is a different model than {old}, at any threshold: {change_words(_worst(broken))}."
+        return f"{new} is a different model than {old}, at any threshold: {change_words(_apart(m))}."
     return (
         f"Not enough evidence to say what {new} is to {old}: {m.verdict.between} ({n}). Open: "
         f"{change_words(_open(m))}."
     )
+
+
+def _apart(m: Measured) -> Change:
+    """What the headline names where even thresholds of their own do not help."""
+    return _worst(tuple(c for c in m.own if c.state == "broken"))
+
+
+def _own_decisions(m: Measured) -> Change:
+    return next(c for c in m.points[-1].changes if c.way == "own" and c.rate == "fnmr")
 
 
 def _open(m: Measured) -> Change:
@@ -124,7 +134,7 @@ def _margins(m: Measured) -> str:
 
 def decisions(m: Measured) -> str:
     """Decisions of both models, each at its own threshold for the same FMR, at the strictest target."""
-    c = next(c for c in m.points[-1].changes if c.way == "own" and c.rate == "fnmr")
+    c = _own_decisions(m)
     said = {
         "kept": "As accurate as far as the limit goes",
         "broken": "Less accurate",
@@ -145,10 +155,12 @@ def findings(m: Measured) -> tuple[Finding, ...]:
         severity = "high"
     rule = {"not enough evidence": "open", "needs its own threshold": "threshold"}.get(word, word)
     out = [Finding(severity, headline(m), tuple(_evidence(m)), f"twins.{rule}")]
+    if m.identical:
+        out.append(Finding("info", IDENTICAL, ("twins.cosine.min",), "twins.identical"))
     if m.alike and word != "same":
         said = f"Templates of {m.names[0]} searched with {m.names[1]}: {gallery_state(m)}."
         out.append(Finding("info", said, tuple(_of(m, "mixed", "mixed_own")), "twins.gallery"))
-        if word == "different":
+        if word == "different" and _own_decisions(m) is not _apart(m):  # the headline has said it then
             out.append(Finding("info", decisions(m), tuple(_of(m, "own")), "twins.decisions"))
     for c in m.group_changes:
         if c.state == "broken" and word != "same":

@@ -38,6 +38,7 @@ def _row(c: Change, decides: str) -> dict[str, Any]:
         "interval": interval_ends(c.usual.interval) if c.usual else None,
         "limit": c.limit,
         "state": c.state,
+        "at_most": "1 point" if c.limit == 0.01 else f"{100 * c.limit:g} points",
         "decides": decides,
         "said": change_words(c),
         "missing": {"interval": c.reason},

@@ -148,8 +148,17 @@ def _of(rate: Estimate) -> str:
     return f"{percent(rate.value)}{said}"
 
 
+def _points(value: float) -> str:
+    """A difference of two rates: in points, since `%` would read as relative to one of them."""
+    return percent(value).replace("%", "points")
+
+
+def _span(interval: Interval) -> str:
+    return f"95 % interval {interval_words(100 * interval.low, 100 * interval.high, 'points')}"
+
+
 def _away(value: float) -> str:
-    return f"{percent(abs(value))} {'below' if value < 0 else 'above'}"
+    return f"{_points(abs(value))} {'below' if value < 0 else 'above'}"
 
 
 def findings(found: Found, params: Params) -> list[Finding]:
@@ -159,7 +168,7 @@ def findings(found: Found, params: Params) -> list[Finding]:
     key = key_of(way)
     evidence = (f"{NAME}.{key}.fnmr@fmr={at}", f"{NAME}.{key}.loss@fmr={at}")
     out = [Finding(_severity(p, params), _headline(found, way, p), evidence, f"{NAME}.loss")]
-    margin = percent(params.margin)
+    margin = _points(params.margin)
     least = min(w.pairs for w in found.translated)
     if found.smallest is None:
         text = (
@@ -181,7 +190,7 @@ def findings(found: Found, params: Params) -> list[Finding]:
         how = "fewer" if p.gain.interval.high < 0 else "more" if p.gain.interval.low > 0 else "about as many"
         text = (
             f"Against the old model as it is, translated enrolments reject {how} genuine pairs: FNMR changes by "
-            f"{percent(p.gain.value)} ({_bounds(p.gain.interval)}) from {_of(found.at(old).fnmr)}, and enrolling again "
+            f"{_points(p.gain.value)} ({_span(p.gain.interval)}) from {_of(found.at(old).fnmr)}, and enrolling again "
             f"would reach {_of(found.at(new).fnmr)}."
         )
         out.append(Finding("info", text, (f"{NAME}.{key}.gain@fmr={at}",), f"{NAME}.gain"))
@@ -190,7 +199,7 @@ def findings(found: Found, params: Params) -> list[Finding]:
         spot = fmr_words(s.target)
         text = (
             f"In 1:N search FNIR at FPIR {spot} is {percent(s.fnir.value)} with translated enrolments, "
-            f"{_away(s.loss.value)} new ones ({_bounds(s.loss.interval)}; {s.fnir.n:,} searches of "
+            f"{_away(s.loss.value)} new ones ({_span(s.loss.interval)}; {s.fnir.n:,} searches of "
             f"{s.fnir.people:,} people)."
         )
         out.append(Finding("info", text, (f"{NAME}.{key}.fnir@fpir={spot}",), f"{NAME}.search"))
@@ -219,6 +228,6 @@ def _headline(found: Found, way: Way, p: Point) -> str:
     if p.loss is None:
         return f"{start}; the difference from new enrolments has no interval: {p.reason}."
     return (
-        f"{start}: {_away(p.loss.value)} enrolling again ({_bounds(p.loss.interval)}; n = {p.fnmr.n:,} pairs "
+        f"{start}: {_away(p.loss.value)} enrolling again ({_span(p.loss.interval)}; n = {p.fnmr.n:,} pairs "
         f"of {p.fnmr.people:,} people)."
     )

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from fraudit.compare.hooks import mains, owner, short_name
 from fraudit.errors import UsageError, suggest
-from fraudit.files.doors import read_toml
+from fraudit.files.doors import CARD_BYTES, parse_toml, read_file
 
 Key = tuple[str, str]
 LIMITS = ("max", "min", "max_increase", "max_decrease")
@@ -67,7 +67,10 @@ def read_gate(path: Path) -> GateFile:
             there is no such policy.
     """
     hint = 'metric names need quotes: "fnmr@fmr=1e-3" = { max_increase = 0.002 }'
-    table = read_toml(path, hint, "the rules", UsageError)
+    data = read_file(
+        path, CARD_BYTES, "--rules names a TOML file of rules (docs/gate.md)", "the rules", UsageError
+    )
+    table = parse_toml(data, path, hint, UsageError)
     rules = table.get("rules")
     named = rules.get(POLICY) if isinstance(rules, dict) else None
     if not isinstance(rules, dict) or named is None:
