@@ -26,6 +26,8 @@ def commands() -> list[list[str]]:
     found: list[list[str]] = [[]]
     root = typer.main.get_command(app)
     for name, command in root.commands.items():  # type: ignore[attr-defined]
+        if command.hidden:  # an old name of another command, whose help it shows
+            continue
         found.append([name])
         found += [[name, inner] for inner in getattr(command, "commands", {})]
     return found
