@@ -15,18 +15,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudit.errors import WeightsError
-from fraudit.types import F32, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+from fraudit.types import FACENET_160, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
 
 if TYPE_CHECKING:
     import torch
 
-# Mean place of YuNet's five points in MTCNN's boxes (margin 0) stretched to 160 px, made symmetric;
-# benchmarks/facenet_template.py, 572 boxes of CelebA. The boxes are 0.75 as wide as high, so the official
-# crop widens the face; a similarity cannot, and meets these points in the least-squares sense.
-TEMPLATE: F32 = np.array(
-    [[42.5056, 62.1345], [116.4944, 62.1345], [79.5, 95.4495], [47.173, 120.1626], [111.827, 120.1626]],
-    dtype=np.float32,
-)
+TEMPLATE = FACENET_160
 
 SPEC = EmbedderSpec(
     name="facenet",

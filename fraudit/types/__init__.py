@@ -10,7 +10,7 @@ from fraudit.types.boxes import (
     Network,
     Preprocess,
 )
-from fraudit.types.faces import ARCFACE_112, FaceSet, Located, PairList, TemplatePairs, Templates
+from fraudit.types.faces import ARCFACE_112, FACENET_160, FaceSet, Located, PairList, TemplatePairs, Templates
 from fraudit.types.plugins import (
     NEEDS,
     Analysis,
@@ -46,6 +46,7 @@ __all__ = [
     "DEFAULT_GUIDANCE",
     "F32",
     "F64",
+    "FACENET_160",
     "I64",
     "NEEDS",
     "SEVERITIES",

@@ -10,7 +10,7 @@ import numpy as np
 
 from fraudit.embedding.cards import TEMPLATES
 from fraudit.faces.align import align
-from fraudit.types import ARCFACE_112, F32, U8, LoadedEmbedder, Preprocess
+from fraudit.types import ARCFACE_112, F32, FACENET_160, U8, LoadedEmbedder, Preprocess
 
 Axis = Literal["channels", "normalisation", "template", "output", "layout"]
 AXES: tuple[Axis, ...] = ("channels", "normalisation", "template", "output", "layout")
@@ -18,11 +18,6 @@ STATED = "stated"
 WHOLE = "whole picture"
 MIRRORED = "mirrored"  # the stated template, left and right changed
 _TIGHT = 1.25
-# As in the embedder `facenet`: mean place of the five points in MTCNN's boxes, benchmarks/facenet_template.py.
-_FACENET_160 = np.array(
-    [[42.5056, 62.1345], [116.4944, 62.1345], [79.5, 95.4495], [47.173, 120.1626], [111.827, 120.1626]],
-    np.float32,
-)
 # (mean, std) for pixels from 0 to 255
 NORMALISATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
     "0..255": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
@@ -63,7 +58,7 @@ def template_points(name: str, size: tuple[int, int]) -> F32:
     """f32[5,2]: a template at (height, width) `size`, its square in the middle where the size is none."""
     native, points = {
         "arcface-112": (112, ARCFACE_112),
-        "facenet-160": (160, _FACENET_160),
+        "facenet-160": (160, FACENET_160),
         "dlib-150": (150, TEMPLATES["dlib-150"][1]),
         "tight crop": (112, (ARCFACE_112 - 56) * np.float32(_TIGHT) + 56),
     }[name]
