@@ -1,11 +1,12 @@
 # make demo   sets up and audits dlib on the bundled synthetic faces, prints the report's path
 # make test   sets up if needed, then lint, types and tests
+# make docs   builds the documentation, offline and strict, and prints where it is
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test docs lint clean
 
 setup: $(STAMP)
 
@@ -22,12 +23,16 @@ demo: setup
 
 lint: setup
 	$(BIN)/ruff check .
-	$(BIN)/ruff format --check fraudit embedders tests benchmarks
+	$(BIN)/ruff format --check fraudit embedders tests benchmarks docs/fraudit_docs
 	$(BIN)/mypy
 
 # One process a core, one thread each: torch and BLAS otherwise fight over the same cores.
 test: lint
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+
+docs: setup
+	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --quiet --strict
+	@echo "the documentation: $(CURDIR)/build/site/index.html"
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

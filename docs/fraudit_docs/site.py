@@ -1,0 +1,52 @@
+"""The site as a whole: every generated page and picture, and where each stands in the navigation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fraudit_docs import analyses, commands, metrics, others
+from fraudit_docs.links import ROOT
+
+# heading of the navigation -> start of the paths of the pages that follow those named in mkdocs.yml
+GROWING = {
+    "Commands": f"{commands.FOLDER}/",
+    "Analyses": f"{analyses.FOLDER}/",
+    "Results": "results/",
+    "Decisions": "adr/",
+}
+
+
+def generated() -> dict[str, str | bytes]:
+    """Path on the site -> Markdown or bytes."""
+    return {**commands.pages(), **analyses.pages(), **metrics.pages(), **others.pages()}
+
+
+def navigation(nav: list[Any]) -> list[Any]:
+    """mkdocs.yml's navigation with the generated pages and the decisions under their headings."""
+    decisions = [f"adr/{path.name}" for path in sorted((ROOT / "docs/adr").glob("*.md"))]
+    order = [f"{analyses.FOLDER}/{one.name}.md" for one in analyses.every()]
+    paths = list(dict.fromkeys([*order, *sorted(generated()), *decisions]))
+
+    def grown(items: list[Any]) -> list[Any]:
+        found = []
+        for item in items:
+            if isinstance(item, dict):
+                ((name, inner),) = item.items()
+                if isinstance(inner, list):
+                    inner = grown(inner)
+                    start = GROWING.get(name)
+                    if start:
+                        inner = [
+                            *inner,
+                            *(
+                                p
+                                for p in paths
+                                if p.startswith(start) and p not in inner and p.endswith(".md")
+                            ),
+                        ]
+                found.append({name: inner})
+            else:
+                found.append(item)
+        return found
+
+    return grown(nav)

@@ -1,0 +1,177 @@
+"""The documentation's site: nothing of the tool is missing in it, its commands are real, and it builds strictly."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import pytest
+import typer
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+sys.path.insert(0, str(DOCS))
+
+from fraudit_docs import analyses, commands, links, shell, site  # noqa: E402
+
+HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
+PARSED = [DOCS / "index.md", *HOW_TO]
+
+
+@pytest.fixture(scope="module")
+def generated() -> dict[str, str | bytes]:
+    return site.generated()
+
+
+def test_every_command_has_its_page_with_every_option(generated):
+    from fraudit.cli.main import app
+
+    def walk(found, words):
+        for name, one in getattr(found, "commands", {}).items():
+            if not one.hidden:
+                yield from walk(one, (*words, name))
+        if not hasattr(found, "commands"):
+            yield words, found
+
+    seen = list(walk(typer.main.get_command(app), ()))
+    assert len(seen) > 30
+    for words, command in seen:
+        text = generated[f"reference/commands/{'-'.join(words)}.md"]
+        assert f"({'-'.join(words)}.md)" in generated["reference/commands/index.md"]
+        for parameter in command.params:
+            assert all(f"`{name}" in text or f", {name}" in text for name in parameter.opts), (
+                words,
+                parameter.name,
+            )
+
+
+def test_every_command_has_an_example_that_it_takes(generated):
+    for command in commands.every():
+        lines = shell.fraudit_lines(str(generated[command.path]))
+        assert lines, f"{command.name}: no example"
+        assert shell.parse(lines[0]).words == command.words
+
+
+def test_every_analysis_has_its_page_and_every_parameter_a_meaning(generated):
+    names = {
+        point.name for point in entry_points(group="fraudit.analyses") if point.value.startswith("fraudit.")
+    }
+    assert names <= {one.name for one in analyses.every()}
+    for one in analyses.every():
+        text = generated[f"reference/analyses/{one.name}.md"]
+        for params, prefix in ((one.params, one.name), (one.asks.params if one.asks else None, "scorer")):
+            if params is None:
+                continue
+            for name, _, meaning in analyses.parameters(params, prefix):
+                assert f"`{name}`" in text
+                assert meaning, f"{name}: its docstring does not say what it is"
+            assert len(dataclasses.fields(params)) == len(analyses.parameters(params, prefix))
+        assert shell.parse(shell.fraudit_lines(text)[0]).name == "analyze"
+
+
+@pytest.mark.parametrize("path", PARSED, ids=lambda path: path.stem)
+def test_command_lines_of_the_pages_are_taken_by_this_version(path):
+    found = shell.fraudit_lines(path.read_text(encoding="utf-8"))
+    assert found or path.stem == "index"
+    for words in found:
+        shell.parse(words)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "fraudit analyse --dataset sample",
+        "fraudit doctor --embeder dlib",
+        "fraudit doctor --faces many",
+        "fraudit render a",
+    ],
+)
+def test_a_line_that_the_tool_does_not_take_is_noticed(line):
+    (words,) = shell.fraudit_lines(f"```sh\n{line}  # said so\n```\n")
+    with pytest.raises(Exception, match=r"."):
+        shell.parse(words)
+
+
+def test_joined_lines_and_redirections_are_read_as_the_shell_reads_them():
+    text = "```sh\nfraudit baseline runs/a \\\n   > base.json\nls\nfraudit show runs/a | head\n```\n"
+    text += "```python\nfraudit = 1\n```"
+    assert shell.fraudit_lines(text) == [["baseline", "runs/a"], ["show", "runs/a"]]
+
+
+def test_every_page_is_in_the_navigation_and_every_how_to_in_its_list(generated):
+    text = (ROOT / "mkdocs.yml").read_text(encoding="utf-8")
+    nav = set(re.findall(r"[\w./-]+\.md", text.partition("\nnav:")[2]))
+    written = {p.relative_to(DOCS).as_posix() for p in DOCS.rglob("*.md")}
+    growing = tuple(site.GROWING.values())
+    for path in written | {p for p in generated if p.endswith(".md") and not p.startswith("source/")}:
+        assert path in nav or path.startswith(growing), f"{path} is not in mkdocs.yml's nav"
+    assert not {p for p in nav if p not in written and p not in generated}
+    listed = (DOCS / "how-to/index.md").read_text(encoding="utf-8")
+    for path in HOW_TO:
+        assert path.stem == "index" or f"({path.name})" in listed
+
+
+def test_no_link_of_the_repository_s_pages_is_dead(generated):
+    sources = [*DOCS.rglob("*.md"), *(ROOT / path for path in links.brought().values()), ROOT / "README.md"]
+    for source in sources:
+        for target in links.links_of(source.read_text(encoding="utf-8")):
+            if links.inside(target):
+                path = ROOT / links.repository_path(source.relative_to(ROOT).as_posix(), target)
+                made = path.is_relative_to(DOCS) and path.relative_to(DOCS).as_posix() in generated
+                assert path.exists() or made, f"{source.name} links to {target}"
+
+
+@pytest.mark.parametrize(
+    ("source", "page", "text", "expected"),
+    [
+        ("docs/doctor.md", "doctor.md", "[a](../benchmarks/results/gate.md#x)", "[a](results/gate.md#x)"),
+        ("docs/adr/0001-a.md", "adr/0001-a.md", "[a](../statistics.md)", "[a](../statistics.md)"),
+        ("benchmarks/results/gate.md", "results/gate.md", "[a](../../docs/gate.md)", "[a](../gate.md)"),
+        ("CONTRIBUTING.md", "contributing.md", "[a](docs/adr)", "[a](adr/index.md)"),
+        ("docs/a.md", "a.md", "[a](https://example.org) [b](#c)", "[a](https://example.org) [b](#c)"),
+        ("docs/a.md", "a.md", "```sh\n[a](../CONTRIBUTING.md)\n```", "```sh\n[a](../CONTRIBUTING.md)\n```"),
+    ],
+)
+def test_links_fit_the_site(source, page, text, expected):
+    assert links.rewritten(text, source, page) == expected
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """The site as `make docs` builds it."""
+    for name in ("mkdocs", "material", "mkdocstrings_handlers.python"):
+        pytest.importorskip(
+            name, reason="the documentation's tools are not installed (pip install -e .[docs])"
+        )
+    folder = tmp_path_factory.mktemp("site")
+    answer = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+    )
+    assert answer.returncode == 0, answer.stdout + answer.stderr
+    return folder
+
+
+def test_the_site_builds_strictly_with_every_page(built, generated):
+    for path in generated:
+        assert (built / path).with_suffix(".html" if path.endswith(".md") else Path(path).suffix).is_file(), (
+            path
+        )
+    assert "search" in {p.name for p in built.iterdir()}
+
+
+def test_no_page_asks_anything_outside(built):
+    asks = re.compile(r"""<(?:script|img|iframe|link|source)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
+    for path in built.rglob("*.html"):
+        assert not asks.findall(path.read_text(encoding="utf-8")), path
+    for path in built.rglob("*.css"):
+        text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.S)
+        assert not re.findall(r"url\([\"']?(?:https?:)?//", text), path
