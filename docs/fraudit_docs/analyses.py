@@ -28,6 +28,11 @@ def every() -> list[Any]:
     return sorted((one for _, one in ANALYSES.items()), key=lambda one: (one.order, one.name))
 
 
+def sentence(text: str) -> str:
+    """The text as a sentence."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
+
+
 def default(field: Any) -> str:
     """The default as `--param` takes it; '' where it is chosen by the data."""
     value = field.default if field.default is not dataclasses.MISSING else None
@@ -67,10 +72,10 @@ def page_of(one: Any) -> str:
         if one.on_request
         else "always"
     )
-    rows = metrics.rows([entry for entry in metrics.every() if entry.analysis == one.name])
+    rows = metrics.rows([entry for entry in metrics.every() if entry.analysis == one.name], "../../")
     return page(
         f"{one.title} (`{one.name}`)",
-        one.summary,
+        sentence(one.summary),
         " ".join(about.split()) if " ".join(about.split()).rstrip(".") != one.summary.rstrip(".") else "",
         block(f"fraudit analyze --embedder card.toml --dataset lfw --only {one.name}"),
         f"Part of an audit: {asked}. Over stored vectors, without pictures: "
@@ -90,7 +95,11 @@ def page_of(one: Any) -> str:
 def index() -> str:
     """The list of all analyses."""
     rows = [
-        (f"[{cell(one.title)}]({one.name}.md)", cell(one.summary), cell(", ".join(one.needs) or "–"))
+        (
+            f"[{cell(one.title)}]({one.name}.md)",
+            cell(sentence(one.summary)),
+            cell(", ".join(one.needs) or "–"),
+        )
         for one in every()
     ]
     return page(

@@ -1,19 +1,18 @@
-"""The reference of every metric: docs/metrics.toml says what each figure is, in words."""
+"""The reference of every metric: docs/metrics/ANALYSIS.toml says what each figure is, in words."""
 
 from __future__ import annotations
 
-import fnmatch
 import functools
 import re
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from fraudit_docs.markdown import cell, code, page, table
 
 PATH = "reference/metrics.md"
-FILE = Path(__file__).resolve().parents[1] / "metrics.toml"
+FOLDER = Path(__file__).resolve().parents[1] / "metrics"
 
 
 @dataclass(frozen=True)
@@ -36,45 +35,63 @@ class Entry:
     source: str = ""
     analysis: str = ""
 
+    @functools.cached_property
+    def pattern(self) -> re.Pattern[str]:
+        """What the names of this family look like; `<rate>` is one of four, any other `<word>` is anything."""
+        parts = re.split(r"(<[^>]*>)", self.name)
+        free = {"<rate>": "(?:fmr|fnmr|fpir|fnir)", "<instrument>": r"(?:\..+)?"}
+        return re.compile("".join(free.get(p, ".+") if p[:1] == "<" else re.escape(p) for p in parts))
+
     @property
-    def pattern(self) -> str:
-        """The name as a glob."""
-        return re.sub(r"<[^>]*>", "*", self.name)
+    def fixed(self) -> int:
+        """How many signs of its name are fixed."""
+        return len(re.sub(r"<[^>]*>", "", self.name))
 
 
 @functools.cache
 def every() -> tuple[Entry, ...]:
-    """All entries in the file's order."""
-    data = tomllib.loads(FILE.read_text(encoding="utf-8"))
+    """All entries, in alphabetical order of the analyses and in the order of each file."""
     return tuple(
-        Entry(analysis=analysis, **{k: " ".join(v.split()) for k, v in one.items()})
-        for analysis, entries in data.items()
-        for one in entries
+        Entry(analysis=file.stem, **{key: " ".join(value.split()) for key, value in one.items()})
+        for file in sorted(FOLDER.glob("*.toml"))
+        for one in tomllib.loads(file.read_text(encoding="utf-8"))["metric"]
     )
 
 
 def entry_of(name: str) -> Entry | None:
     """The entry of a metric's name; the one with the fewest free signs where several match."""
-    found = [one for one in every() if fnmatch.fnmatchcase(name, one.pattern)]
-    return max(found, key=lambda one: len(one.pattern.replace("*", "")), default=None)
+    return max(
+        (one for one in every() if one.pattern.fullmatch(name)), key=lambda one: one.fixed, default=None
+    )
 
 
-def rows(entries: Sequence[Entry]) -> str:
-    """A table of entries, '' where there are none."""
+def _source(text: str, up: str) -> str:
+    """A source in words; a page of ours as a link."""
+    return (
+        f"[{PurePath(text).stem}]({up}{text.removeprefix('docs/')})"
+        if text.startswith("docs/")
+        else cell(text)
+    )
+
+
+def rows(entries: Sequence[Entry], up: str = "../") -> str:
+    """A table of entries, '' where there are none; `up` leads from its page to the site's root."""
     if not entries:
         return ""
     return table(
         ("name", "what", "definition", "better", "source"),
-        [(code(e.name), cell(e.label), cell(e.definition), e.better, cell(e.source)) for e in entries],
+        [(code(e.name), cell(e.label), cell(e.definition), e.better, _source(e.source, up)) for e in entries],
     )
 
 
 def pages() -> dict[str, str]:
     """Path on the site -> Markdown."""
+    from fraudit_docs import analyses
+
     sections = []
-    for analysis in dict.fromkeys(entry.analysis for entry in every()):
-        own = [entry for entry in every() if entry.analysis == analysis]
-        sections.append(f"## {analysis}\n\n{rows(own)}")
+    for one in analyses.every():
+        own = [entry for entry in every() if entry.analysis == one.name]
+        sections.append(f"## {one.name}\n\n{rows(own)}")
     return {
         PATH: page(
             "Metrics",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -17,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
 
-from fraudit_docs import analyses, commands, links, shell, site  # noqa: E402
+from fraudit_docs import analyses, commands, links, metrics, shell, site  # noqa: E402
 
 HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
 PARSED = [DOCS / "index.md", *HOW_TO]
@@ -72,6 +74,73 @@ def test_every_analysis_has_its_page_and_every_parameter_a_meaning(generated):
                 assert meaning, f"{name}: its docstring does not say what it is"
             assert len(dataclasses.fields(params)) == len(analyses.parameters(params, prefix))
         assert shell.parse(shell.fraudit_lines(text)[0]).name == "analyze"
+
+
+def test_every_analysis_and_every_metric_of_finished_runs_has_its_entry(generated):
+    from fraudit.report.record import RunRecord
+
+    named = {entry.analysis for entry in metrics.every()}
+    assert {one.name for one in analyses.every()} <= named, "docs/metrics/ANALYSIS.toml is missing"
+    seen = 0
+    for folder in ("schema_v1", "schema_v2"):
+        for result in RunRecord.load(ROOT / "tests/fixtures" / folder).results:
+            for metric in result.metrics:
+                entry = metrics.entry_of(metric.name)
+                assert entry, f"{metric.name}: docs/metrics/{result.name}.toml does not say what it is"
+                assert entry.analysis == result.name
+                assert f"`{entry.name}`" in generated["reference/metrics.md"]
+                seen += 1
+    assert seen > 40
+
+
+def _written_names(analysis: str) -> Iterator[tuple[str, str]]:
+    """(file, pattern) of every metric whose name begins with its analysis' in the code; `\0` is what a run decides."""
+    for path in sorted((ROOT / "fraudit/analyses" / analysis).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not (isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Metric" and node.args):
+                continue
+            first = node.args[0]
+            parts = first.values if isinstance(first, ast.JoinedStr) else [first]
+            text = "".join(
+                str(p.value)
+                if isinstance(p, ast.Constant)
+                else analysis
+                if isinstance(p, ast.FormattedValue) and getattr(p.value, "id", "") == "NAME"
+                else "\0"
+                for p in parts
+            )
+            if text.startswith(f"{analysis}."):
+                yield path.name, text
+
+
+def test_every_name_that_the_code_writes_has_an_entry():
+    """Both sides have free parts, so that it is enough if either can be read as the other."""
+    seen = 0
+    for one in analyses.every():
+        examples = [
+            re.sub("<rate>", "fmr", e.name).replace("<", "").replace(">", "") for e in metrics.every()
+        ]
+        for file, text in _written_names(one.name):
+            written = re.compile(".+".join(map(re.escape, text.split("\0"))))
+            known = metrics.entry_of(text.replace("\0", "x")) or any(map(written.fullmatch, examples))
+            assert known, f"{one.name}/{file}: docs/metrics/{one.name}.toml says nothing of {text!r}"
+            seen += 1
+    assert seen > 60
+
+
+def test_an_entry_is_the_one_that_says_most_of_the_name():
+    assert metrics.entry_of("bias.male.fmr").label == "FMR of a group"
+    assert metrics.entry_of("bias.male.garbe_if_equal").name == "bias.<attribute>.<summary>_if_equal"
+    assert (
+        metrics.entry_of("bias.male.max_over_geomean_fmr").name == "bias.<attribute>.max_over_geomean_<rate>"
+    )
+    assert metrics.entry_of("nothing.at.all") is None
+    names = [entry.name for entry in metrics.every()]
+    assert len(names) == len(set(names))
+    assert all(
+        e.label and e.definition and e.source and e.better in ("higher", "lower", "none")
+        for e in metrics.every()
+    )
 
 
 @pytest.mark.parametrize("path", PARSED, ids=lambda path: path.stem)
