@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fraudit_docs import analyses, commands, metrics, others
+from fraudit_docs import analyses, commands, metrics, others, pictures
 from fraudit_docs.links import ROOT
 
 # heading of the navigation -> start of the paths of the pages that follow those named in mkdocs.yml
@@ -16,16 +16,21 @@ GROWING = {
 }
 
 
-def generated() -> dict[str, str | bytes]:
-    """Path on the site -> Markdown or bytes."""
+def pages() -> dict[str, str]:
+    """Path on the site -> Markdown."""
     return {**commands.pages(), **analyses.pages(), **metrics.pages(), **others.pages()}
+
+
+def generated() -> dict[str, str | bytes]:
+    """Path on the site -> Markdown, or the bytes of a picture."""
+    return {**pages(), **pictures.files()}
 
 
 def navigation(nav: list[Any]) -> list[Any]:
     """mkdocs.yml's navigation with the generated pages and the decisions under their headings."""
     decisions = [f"adr/{path.name}" for path in sorted((ROOT / "docs/adr").glob("*.md"))]
     order = [f"{analyses.FOLDER}/{one.name}.md" for one in analyses.every()]
-    paths = list(dict.fromkeys([*order, *sorted(generated()), *decisions]))
+    paths = list(dict.fromkeys([*order, *sorted(pages()), *decisions]))
 
     def grown(items: list[Any]) -> list[Any]:
         found = []
