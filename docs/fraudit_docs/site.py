@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from fraudit_docs import analyses, commands, metrics, others, pictures
+from fraudit_docs import analyses, api, commands, metrics, others, pictures
 from fraudit_docs.links import ROOT
 
 # heading of the navigation -> start of the paths of the pages that follow those named in mkdocs.yml
 GROWING = {
     "Commands": f"{commands.FOLDER}/",
     "Analyses": f"{analyses.FOLDER}/",
+    "From Python": f"{api.FOLDER}/",
     "Results": "results/",
     "Decisions": "adr/",
 }
@@ -18,7 +19,7 @@ GROWING = {
 
 def pages() -> dict[str, str]:
     """Path on the site -> Markdown."""
-    return {**commands.pages(), **analyses.pages(), **metrics.pages(), **others.pages()}
+    return {**commands.pages(), **analyses.pages(), **metrics.pages(), **api.pages(), **others.pages()}
 
 
 def generated() -> dict[str, str | bytes]:

@@ -229,6 +229,7 @@ def built(tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_the_site_builds_strictly_with_every_page(built, generated):
     for path in generated:
         assert (built / path).with_suffix(".html" if path.endswith(".md") else Path(path).suffix).is_file(), (
@@ -237,6 +238,7 @@ def test_the_site_builds_strictly_with_every_page(built, generated):
     assert "search" in {p.name for p in built.iterdir()}
 
 
+@pytest.mark.slow
 def test_no_page_asks_anything_outside(built):
     asks = re.compile(r"""<(?:script|img|iframe|link|source)\b[^>]*?(?:src|href)=["']?(?:https?:)?//[^>]*>""")
     for path in built.rglob("*.html"):
