@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fraudit_docs import analyses, api, commands, metrics, others, pictures
+from fraudit_docs import analyses, api, commands, gallery, metrics, others, pictures
 from fraudit_docs.links import ROOT
 
 # heading of the navigation -> start of the paths of the pages that follow those named in mkdocs.yml
@@ -19,12 +19,19 @@ GROWING = {
 
 def pages() -> dict[str, str]:
     """Path on the site -> Markdown."""
-    return {**commands.pages(), **analyses.pages(), **metrics.pages(), **api.pages(), **others.pages()}
+    return {
+        **commands.pages(),
+        **analyses.pages(),
+        **metrics.pages(),
+        **api.pages(),
+        **gallery.pages(),
+        **others.pages(),
+    }
 
 
 def generated() -> dict[str, str | bytes]:
     """Path on the site -> Markdown, or the bytes of a picture."""
-    return {**pages(), **pictures.files()}
+    return {**pages(), **pictures.files(), **gallery.files()}
 
 
 def navigation(nav: list[Any]) -> list[Any]:
