@@ -68,7 +68,7 @@ def pages() -> dict[str, str]:
         PATH: page(
             "Gallery",
             "What the sections of a report say and draw: dlib on the 60 bundled people, who show nobody. With so few "
-            "people most intervals are wide, and many questions stay open: that is part of the answer. The report itself "
+            "people most intervals are wide, and much stays open: that is part of the answer. The report itself "
             "has every figure, table and metric, and a slider over the threshold ([how to read it](report.md)).",
             *parts,
         )
