@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
 
-from fraudit_docs import analyses, commands, links, metrics, shell, site  # noqa: E402
+from fraudit_docs import analyses, commands, links, metrics, recording, shell, site, trying  # noqa: E402
 
 HOW_TO = sorted((DOCS / "how-to").glob("*.md"))
 PARSED = [DOCS / "index.md", *HOW_TO]
@@ -208,6 +208,25 @@ def test_no_link_of_the_repository_s_pages_is_dead(generated):
 )
 def test_links_fit_the_site(source, page, text, expected):
     assert links.rewritten(text, source, page) == expected
+
+
+def test_a_recording_is_small_safe_and_whole_where_nothing_moves():
+    made = recording.recording(f"$ fraudit show <run>\n{'x' * 200}\n\ndone", "a & b")
+    assert "$ fraudit show &lt;run&gt;" in made
+    assert f"{'x' * (recording.COLUMNS - 1)}…</text>" in made
+    assert "a &amp; b" in made
+    stored = (DOCS / "terminal.svg").read_text(encoding="utf-8")
+    for text in (made, stored):
+        assert len(text) < 300_000
+        assert not re.search("<script|href|url\\(|opacity:0[;}](?!})", text.replace("from{opacity:0}", ""))
+
+
+def test_steps_to_try_leave_out_what_needs_files_of_the_reader():
+    text = '```sh\na\n```\n```sh title="With your own model"\nb\n```\n```python title="f.py"\nc\n```\n```text\nd\n```'
+    assert list(trying.steps(text)) == [("sh", "", "a\n"), ("python", "f.py", "c\n")]
+    for path in HOW_TO:
+        if path.stem != "index":
+            assert list(trying.steps(path.read_text(encoding="utf-8"))), f"{path.stem}: nothing to try"
 
 
 @pytest.fixture(scope="module")
