@@ -2,7 +2,7 @@
 
     python benchmarks/worlds_gate.py alarm --kind skew --people 300 --worlds 200
     python benchmarks/worlds_gate.py same --kind skew --people 300 --worlds 100
-    python benchmarks/worlds_gate.py plan --kind mild --people 600 --worlds 100 --rule fnmr@fmr=1e-2
+    python benchmarks/worlds_gate.py plan --kind mild --people 600 --worlds 100 --rule fnmr@fmr=1e-2 --rows F.jsonl
 
 Every world has people and pictures of its own (`benchmarks/worlds.py`). Both models see the same pictures and each
 adds noise of its own, so that they share some of their errors. The size of planted damage is its mean over other
@@ -14,10 +14,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from scipy import special
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -28,13 +31,14 @@ from fraudit.compare.gate.judging import run_gate
 from fraudit.compare.gate.plan import plan_rules
 from fraudit.compare.gate.rules import Rule
 from fraudit.compare.points import point_of, with_points
-from fraudit.compare.values import Side
+from fraudit.compare.values import Evidence, Side
 from fraudit.errors import InsufficientData
 from fraudit.files.vectors import Vectors
 from fraudit.scores import ScoreSet
 from fraudit.stats import verification as v
+from fraudit.stats.calibration import calibration_half
 from fraudit.stats.folds import fold_accuracy
-from fraudit.stats.intervals import PairClusters, interval_or_reason
+from fraudit.stats.intervals import PairClusters, interval_or_reason, z_value
 from fraudit.stats.operating import ScoredPairs
 from fraudit.stats.pairs import make_pairs, pair_cosines
 from fraudit.types import Interval, Metric
@@ -54,12 +58,22 @@ SEVEN = (
 
 
 def side_of(
-    vectors: np.ndarray, subjects: np.ndarray, label: str, names: tuple[str, ...], seed: int = 0
+    vectors: np.ndarray,
+    subjects: np.ndarray,
+    label: str,
+    names: tuple[str, ...],
+    seed: int = 0,
+    groups: np.ndarray | None = None,
 ) -> Side:
-    """What a gate reads of a run of these vectors: f32[N,D] of people i64[N], with the figures that rules name."""
+    """What a gate reads of a run of these vectors: f32[N,D] of people i64[N], with the figures that rules name.
+
+    With str[N] `groups` these are rates of groups at the threshold for FMR 1e-2.
+    """
     unit = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     ids = np.array([f"{i:06d}" for i in range(len(subjects))])
     stored = Vectors(ids, unit, np.ones(len(ids), bool), subjects.astype(np.int64), {})
+    if groups is not None:
+        return _side_of_groups(stored, groups, label, seed)
     made = make_pairs(subjects, 3000, 3000, seed)
     scores = pair_cosines(unit, made.left, made.right)
     people = subjects.astype(str)
@@ -87,20 +101,49 @@ def side_of(
         scored = ScoredPairs(scores, made.same, left, right)
         add("eer", v.eer(scored.genuine, scored.impostor).value, lambda: scored.eer()[1], "lower")
         add("auc", v.auc(scored.genuine, scored.impostor), lambda: scored.auc()[1], "higher")
-    evidence = evidence_of(stored, pairs, metrics, seed, {})
-    data = {"name": "world", "digest": "d", "n_faces": len(ids)}
-    bare = Side(
+    bare = _bare(label, seed, "verification", {}, metrics, evidence_of(stored, pairs, metrics, seed, {}))
+    return with_points(bare, names)
+
+
+def _bare(
+    label: str,
+    seed: int,
+    section: str,
+    params: dict[str, float],
+    metrics: dict[tuple[str, str], Metric],
+    evidence: Evidence,
+) -> Side:
+    data = {"name": "world", "digest": "d", "n_faces": 0}
+    return Side(
         label,
         label,
         Path(label),
         {"dataset": data, "embedder": {"name": label}},
         {"seed": seed, "limit": None},
-        {"verification": {}},
-        {"verification": ("done", "")},
+        {section: params},
+        {section: ("done", "")},
         metrics,
         evidence,
     )
-    return with_points(bare, names)
+
+
+def _side_of_groups(stored: Vectors, groups: np.ndarray, label: str, seed: int) -> Side:
+    from fraudit.analyses.bias.comparison import evidence
+    from fraudit.compare.hooks import Stored
+
+    params = {"fmr": 1e-2}
+    vectors = replace(stored, attributes={"group": groups})
+    keys = [(f"bias.group.{rate}", str(g)) for rate in ("fmr", "fnmr") for g in np.unique(groups)]
+    asked = {key: Metric(key[0], 0.0, group=key[1], better="lower") for key in keys}
+    events, sums = evidence(Stored(vectors, None, asked, seed, params))
+    values = {key: (float(e.events.mean()), len(e.events)) for key, e in events.items()}
+    values |= {key: (found.rate, found.n) for key, found in sums.items()}
+    metrics = {
+        key: Metric(key[0], value, n=n, group=key[1], better="lower") for key, (value, n) in values.items()
+    }
+    return _bare(
+        label, seed, "bias", params, metrics, evidence_of(vectors, None, metrics, seed, {"bias": params})
+    )
 
 
 def noisy(world: World, seed: list[int], extra: float = 0.0, damage: str = "all") -> np.ndarray:
@@ -111,6 +154,22 @@ def noisy(world: World, seed: list[int], extra: float = 0.0, damage: str = "all"
     size = np.hypot(OWN, np.where(hit, extra, 0.0))[world.subjects] * world.quality
     noise = rng.normal(size=world.unit.shape) / np.sqrt(world.unit.shape[1])
     return world.unit + size[:, None] * noise
+
+
+def damaged(world: World, seed: list[int], rule: Rule, extra: float, damage: str) -> np.ndarray:
+    """`noisy`, where noise harms the rule's figure; for an FMR judged people come nearer to one direction instead.
+
+    Noise moves the threshold that a model chooses for itself, so that its FMR stays; what an FMR rule is there to find
+    is that other people than those who chose it look alike.
+    """
+    if ".fmr" not in rule.name and not rule.name.startswith("fmr"):
+        return noisy(world, seed, extra, damage)
+    rng = np.random.default_rng([*seed, 9])
+    hit = ~calibration_half(world.subjects, 0)
+    if damage == "tenth":
+        hit &= (rng.random(int(world.subjects.max()) + 1) < 0.1)[world.subjects]
+    common = rng.normal(size=world.unit.shape[1]) / np.sqrt(world.unit.shape[1])
+    return noisy(world, seed) + np.where(hit, extra, 0.0)[:, None] * common
 
 
 def alarms(kind: str, people: int, worlds: int, first: int = 0) -> dict[str, object]:
@@ -167,78 +226,128 @@ def _span(events: int, n: int) -> list[float]:
     return [round(found.low, 4), round(found.high, 4)]
 
 
-GRID = (0.15, 0.3, 0.5, 0.8, 1.3, 2.2, 4.0)
+GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.3, 2.2, 4.0)
+DAMAGES = ("all", "tenth")
 
 
-def true_change(kind: str, people: int, name: str, damage: str, worlds: int = 12) -> np.ndarray:
+def rule_of(name: str, limit: float = 0.0) -> Rule:
+    """A limit on the change of `name`; `bias.group.fnmr[b]` is of the group b."""
+    bare, _, group = name.partition("[")
+    worse = "max_decrease" if bare in ("auc", "accuracy") or bare.startswith("tar") else "max_increase"
+    return Rule(bare, {worse: limit}, group=group.removesuffix("]") or None)
+
+
+def _side(world: World, vectors: np.ndarray, label: str, rule: Rule) -> Side:
+    groups = world.groups if rule.group else None
+    return side_of(vectors, world.subjects, label, (rule.name,), groups=groups)
+
+
+def _key(rule: Rule) -> tuple[str, str]:
+    if rule.group:
+        return rule.name, rule.group
+    return key_of(*point) if (point := point_of(rule.name)) else (f"verification.{rule.name}", "")
+
+
+def true_change(kind: str, people: int, rule: Rule, damage: str, worlds: int = 12) -> np.ndarray:
     """f64[len(GRID)]: mean change of a figure by the size of the damage, over worlds that are not judged."""
     found = np.zeros(len(GRID))
     for seed in range(worlds):
         world = make(people, kind, 100_000 + seed)  # type: ignore[arg-type]
-        key = key_of(*point) if (point := point_of(name)) else (f"verification.{name}", "")
 
-        def value(extra: float, world: World = world, seed: int = seed, key: tuple[str, str] = key) -> float:
-            side = side_of(noisy(world, [seed, 2], extra, damage), world.subjects, "x", (name,))
-            return float(side.metrics[key].value or 0.0)
+        def value(extra: float, world: World = world, seed: int = seed) -> float:
+            side = _side(world, damaged(world, [seed, 2], rule, extra, damage), "x", rule)
+            return float(side.metrics[_key(rule)].value or 0.0)
 
         start = value(0.0)
         found += [abs(value(extra) - start) / worlds for extra in GRID]
     return np.maximum.accumulate(found)
 
 
-def planned(kind: str, people: int, worlds: int, name: str, first: int = 0) -> dict[str, object]:
-    """How often damage of the promised size is found, by kind of damage, with the limit that would be suggested."""
+def suggested(rule: Rule, base: Side) -> float:
+    """The limit that `gate --suggest` would give: the smallest that an equally good model keeps as planned."""
+    from fraudit.compare.deltas import LEVEL
     from fraudit.compare.gate.plan import equal_quality, measured
     from fraudit.compare.gate.suggest import PLANNED, rounded_up
 
-    found: dict[str, object] = {"rule": name}
-    curves = {damage: true_change(kind, people, name, damage) for damage in ("all", "tenth")}
-    tally = {damage: [0, 0, 0] for damage in curves}  # detected, promised, nothing promised or out of reach
-    passed = [0.0, 0, 0]
-    sizes: dict[str, list[float]] = {damage: [] for damage in curves}
-    kind_of = "max_increase" if name.startswith(("fnmr", "fmr", "eer")) else "max_decrease"
-    for seed in range(first, first + worlds):
-        world = make(people, kind, seed)  # type: ignore[arg-type]
-        base = side_of(noisy(world, [seed, 1]), world.subjects, "base", (name,))
-        key = key_of(*point) if (point := point_of(name)) else (f"verification.{name}", "")
-        try:
-            limit = rounded_up(max(equal_quality(measured(key, base, 0.95)).clears(PLANNED), 0.0))
-        except InsufficientData:
+    key = _key(rule)
+    if key in base.evidence.sums:  # an FMR over all pairs: by the spread that its plan states
+        half = plan_rules([rule], base)[0]["half_width"]
+        return rounded_up(half * (1 + float(special.ndtri(PLANNED)) / z_value(LEVEL)))
+    return rounded_up(max(equal_quality(measured(key, base, 0.95)).clears(PLANNED), 0.0))
+
+
+def planned_world(
+    kind: str, people: int, rule: Rule, seed: int, curves: dict[str, list[float]]
+) -> dict[str, object]:
+    """One world: whether an equally good model passes, and whether damage of the promised size is found."""
+    world = make(people, kind, seed)  # type: ignore[arg-type]
+    base = _side(world, noisy(world, [seed, 1]), "base", rule)
+    try:
+        limited = rule_of(f"{rule.name}[{rule.group}]" if rule.group else rule.name, suggested(rule, base))
+        row = plan_rules([limited], base)[0]
+    except (InsufficientData, KeyError):
+        return {"seed": seed, "planned": False}
+    equal = run_gate([limited], base, _side(world, noisy(world, [seed, 2]), "n", rule)).exit_code
+    out: dict[str, object] = {"seed": seed, "planned": True, "can_pass": row.get("can_pass"), "equal": equal}
+    for damage, curve in curves.items():
+        size = row.get(f"detects_{damage}")
+        if size is None or size > curve[-1]:
             continue
-        rule = Rule(name, {kind_of: limit})
-        row = plan_rules([rule], base)[0]
-        equal = run_gate([rule], base, side_of(noisy(world, [seed, 2]), world.subjects, "n", (name,)))
-        passed[0] += row.get("can_pass", 0.0)
-        passed[1] += equal.exit_code == 0
-        passed[2] += 1
-        for damage, curve in curves.items():
-            size = row.get(f"detects_{damage}")
-            if size is None or size > curve[-1]:
-                tally[damage][2] += 1
-                continue
-            extra = float(np.interp(size, np.concatenate([[0], curve]), np.concatenate([[0], GRID])))
-            new = side_of(noisy(world, [seed, 2], extra, damage), world.subjects, "n", (name,))
-            tally[damage][0] += run_gate([rule], base, new).exit_code == 1
-            tally[damage][1] += 1
-            sizes[damage].append(size)
-        print(
-            seed,
-            {damage: counted[:2] for damage, counted in tally.items()},
-            passed,
-            file=sys.stderr,
-            flush=True,
-        )
-    n = max(passed[2], 1)
-    found["equal model passes, promised and kept"] = [round(passed[0] / n, 3), passed[1] / n]
-    for damage, (hit, promised, none) in tally.items():
-        found[damage] = {
-            "found": hit / promised if promised else None,
-            "interval": _span(hit, promised) if promised else None,
-            "promised": promised,
-            "nothing promised": none,
-            "median size": float(np.median(sizes[damage])) if sizes[damage] else None,
+        extra = float(np.interp(size, [0, *curve], [0, *GRID]))
+        new = _side(world, damaged(world, [seed, 2], rule, extra, damage), "n", rule)
+        out[damage] = {"size": size, "code": run_gate([limited], base, new).exit_code}
+    return out
+
+
+def planned(
+    kind: str, people: int, worlds: int, name: str, first: int, seconds: float, rows: Path | None
+) -> dict[str, object]:
+    """How often damage of the promised size is found, by kind of damage, with the limit that would be suggested.
+
+    Worlds are appended to the file `rows`, one line each, and those that are in it are not made again.
+    """
+    started, rule = time.monotonic(), rule_of(name)
+    cell = f"{kind} {people} {name}"
+    kept = [json.loads(line) for line in rows.read_text().splitlines()] if rows and rows.exists() else []
+    done = [row for row in kept if row["cell"] == cell]
+
+    def keep(row: dict[str, object]) -> None:
+        done.append({"cell": cell} | row)
+        if rows:
+            with rows.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(done[-1]) + "\n")
+
+    for damage in DAMAGES:
+        if not any(row.get("curve") == damage for row in done):
+            keep({"curve": damage, "change": true_change(kind, people, rule, damage).tolist()})
+    curves = {row["curve"]: row["change"] for row in done if "curve" in row}
+    known = {row.get("seed") for row in done}
+    for seed in (s for s in range(first, first + worlds) if s not in known):
+        if time.monotonic() - started > seconds:
+            break
+        keep(planned_world(kind, people, rule, seed, curves))
+    judged = [row for row in done if row.get("planned")]
+    codes = [row["equal"] for row in judged]
+    out: dict[str, object] = {
+        "rule": name,
+        "worlds": len(judged),
+        "equally good: promised to pass, passed, exit 1": [
+            round(float(np.mean([row["can_pass"] for row in judged])), 3) if judged else None,
+            _counted(sum(c == 0 for c in codes), len(codes)),
+            _counted(sum(c == 1 for c in codes), len(codes)),
+        ],
+    }
+    for damage in DAMAGES:
+        tried = [row[damage] for row in judged if damage in row]
+        out[damage] = {
+            "found": _counted(sum(one["code"] == 1 for one in tried), len(tried)),
+            "median size": float(np.median([one["size"] for one in tried])) if tried else None,
         }
-    return found
+    return out
+
+
+def _counted(events: int, n: int) -> str:
+    return f"{events} of {n} ({', '.join(f'{end:.1%}' for end in _span(events, n))})" if n else "none"
 
 
 def main() -> None:
@@ -250,13 +359,25 @@ def main() -> None:
     parser.add_argument("--worlds", type=int, default=100)
     parser.add_argument("--rule", default="fnmr@fmr=1e-2")
     parser.add_argument("--first", type=int, default=0, help="seed of the first world")
+    parser.add_argument("--seconds", type=float, default=300, help="of `plan`: start no world after that")
+    parser.add_argument(
+        "--rows", type=Path, help="of `plan`: a file of JSON lines to append to and go on from"
+    )
     options = parser.parse_args()
     if options.what == "alarm":
         found = alarms(options.kind, options.people, options.worlds, options.first)
     elif options.what == "same":
         found = same(options.kind, options.people, options.worlds, options.first)
     else:
-        found = planned(options.kind, options.people, options.worlds, options.rule, options.first)
+        found = planned(
+            options.kind,
+            options.people,
+            options.worlds,
+            options.rule,
+            options.first,
+            options.seconds,
+            options.rows,
+        )
     print(json.dumps({"what": options.what, "kind": options.kind, "people": options.people, **found}))
 
 

@@ -23,7 +23,7 @@ from fraudit.report import charts, summary
 from fraudit.report.charts.spots import Reading
 from fraudit.report.explorer import explorer
 from fraudit.report.record import METRIC_COLUMNS, RunRecord, metric_rows
-from fraudit.types import AnalysisResult, Column, Figure, Finding, Gallery, Metric, Table, gravity
+from fraudit.types import AT_LEAST, AnalysisResult, Column, Figure, Finding, Gallery, Metric, Table, gravity
 
 PICTURE_BUDGET = 3_000_000  # bytes of artifacts inlined; base64 adds a third, the whole stays below 5 MB
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(webp|jpg|jpeg|png)")
@@ -200,11 +200,13 @@ def metric_value(metric: Metric, as_percent: bool = False) -> str:
     return formatting.with_unit(metric.value, metric.unit, as_percent=as_percent)
 
 
-def metric_interval(metric: Metric, as_percent: bool = False) -> str:
-    """`0.015 to 0.029`, or ''."""
-    if metric.interval is None:
+def metric_interval(metric: Metric, as_percent: bool = False, words: bool = True) -> str:
+    """`0.015 to 0.029`, with `at least this certain` where that is known and `words` asks for it; or ''."""
+    ends = metric.interval
+    if ends is None:
         return ""
-    return formatting.interval(metric.interval.low, metric.interval.high, metric.unit, as_percent=as_percent)
+    text = formatting.interval(ends.low, ends.high, metric.unit, as_percent=as_percent)
+    return f"{text}, {AT_LEAST}" if words and ends.wide else text
 
 
 def facts(value: Any, depth: int = 0) -> str:

@@ -15,7 +15,7 @@ from scipy import optimize, special
 from fraudit.errors import InsufficientData
 from fraudit.stats.intervals import t_value
 from fraudit.stats.rates import GroupRate, PersonSums, group_rate, group_rates, impostor_sums, rates_by_group
-from fraudit.types import F64, I64, Bool, Interval
+from fraudit.types import AT_LEAST, F64, I64, Bool, Interval
 
 __all__ = [
     "CrossGroup",
@@ -25,6 +25,7 @@ __all__ = [
     "clearest_gap",
     "cross_group",
     "cross_group_fmr",
+    "detectable_ratio",
     "difference_p_value",
     "fdr",
     "garbe",
@@ -206,7 +207,9 @@ def worst_over_best(groups: tuple[GroupRate, ...], level: float = 0.95) -> Ratio
     # The pair may be ordered the other way in truth: its reversed ratio is bounded by 1 / low.
     highs = [high for _, high in ends] + [1 / low if low > 0 else None for low in lows]
     at_least = max(1.0, *lows)
-    method = f"score intervals, identity-clustered, simultaneous over {len(pairs)} pairs of groups"
+    method = (
+        f"score intervals, identity-clustered, simultaneous over {len(pairs)} pairs of groups, {AT_LEAST}"
+    )
     if best.errors == 0:
         why = (
             f"no error in {best.n:,} pairs of '{best.group}': the ratio has no upper end; "
@@ -260,6 +263,36 @@ def difference_p_value(first: GroupRate, second: GroupRate) -> float:
         return 1.0
     size = abs(score_statistic(first.rate, first.n_eff, second.rate, second.n_eff))
     return float(2 * special.stdtr(_freedom(first, second), -size)) if size > 0 else 1.0
+
+
+def detectable_ratio(first: GroupRate, second: GroupRate, level: float, power: float = 0.8) -> float | None:
+    """Smallest ratio of two groups' rates that `difference_p_value` < `level` finds in a share `power` of such sets.
+
+    The lower rate is taken to be the common one that was observed, at the effective pairs that were observed; either
+    group may be the worse one, so the larger of both ratios is given. None where no ratio is found so often, or where a
+    group has no interval, or neither has an error.
+    """
+    if first.missing or second.missing or not (first.errors or second.errors):
+        return None
+    base = (first.rate * first.n_eff + second.rate * second.n_eff) / (first.n_eff + second.n_eff)
+    needed = t_value(1 - level, _freedom(first, second))
+    pairs = [(first.n_eff, second.n_eff), (second.n_eff, first.n_eff)]
+
+    def spare(ratio: float) -> float:
+        """By how much the statistic exceeds what is needed with this power, for the harder direction."""
+        found = []
+        for n1, n0 in pairs:
+            high = ratio * base
+            shift = score_statistic(high, n1, base, n0)
+            own = high * (1 - high) / n1 + base * (1 - base) / n0  # its variance where the rates do differ
+            common = ((high - base) / shift) ** 2 if shift > 0 else own
+            found.append(shift - needed - float(special.ndtri(power)) * float(np.sqrt(own / common)))
+        return min(found)
+
+    most = 1 / base
+    if most <= 1.001 or spare(most * (1 - 1e-9)) < 0:
+        return None
+    return float(optimize.brentq(spare, 1 + 1e-6, most * (1 - 1e-9), xtol=1e-4))
 
 
 def holm(p_values: ArrayLike) -> F64:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fraudit.errors import InsufficientData
 from fraudit.stats.intervals import PairClusters, effective_interval, interval_or_reason, t_value
 from fraudit.stats.jackknife import jackknife_variance
-from fraudit.types import F64, I64, Bool, Interval
+from fraudit.types import AT_LEAST, F64, I64, Bool, Interval
 
 Rows = NDArray[np.floating[Any]]
 
@@ -145,7 +145,7 @@ def _share(
         design = clusters.design(inside)
         if spread > 0:
             design = max(design, tenths_variance(again, known) / spread)
-        words = ", manifold included, at least this certain (up to four times too wide)"
+        words = f", manifold included, {AT_LEAST} (up to four times too wide)"
         return effective_interval(rate, len(inside), design, clusters.freedom(), what=words)
 
     return interval_or_reason(around)

@@ -20,13 +20,13 @@ this size.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import special
 
 from fraudit.errors import InsufficientData
-from fraudit.types import F64, Interval
+from fraudit.types import AT_LEAST, F64, Interval
 
 LEAST_GROUPS = 5  # below, Student's t makes an interval that says nothing
 
@@ -86,13 +86,13 @@ class Jackknifed:
     def of(
         cls, value: float, deleted: F64, floor: float = -np.inf, ceiling: float = np.inf,
         judging: tuple[float, float] = (0.0, 0.0), level: float = 0.95,
-        together: float = 0.0,
+        together: float | None = None,
     ) -> Jackknifed:  # fmt: skip
         """Jackknife interval within [floor, ceiling]; groups without which the figure is not defined are left out.
 
         Args:
             judging: variance of judging alone, what was trained kept, over the same groups and over more of them.
-            together: `joint_variance`, 0 where it is not known and so counts twice.
+            together: `joint_variance`; None where it is not known, so that it counts twice and the interval says so.
 
         Raises:
             InsufficientData: the figure is not defined, or without fewer than LEAST_GROUPS of the groups.
@@ -107,7 +107,9 @@ class Jackknifed:
         variance = jackknife_variance(usable) - judging[0] + judging[1]
         freedom = count - 1
         method = f"jackknife over {count} groups of people, trained again without each; t({freedom})"
-        error = float(np.sqrt(max(variance - together * count / (count - 2), judging[1] + together)))
+        method += f", {AT_LEAST}" if together is None else ""
+        once = together or 0.0
+        error = float(np.sqrt(max(variance - once * count / (count - 2), judging[1] + once)))
         like = Interval(float(value), float(value), level, method)
         return _estimate(float(value), deleted, error, freedom, (floor, ceiling), like)
 
@@ -124,8 +126,12 @@ class Jackknifed:
 
     def with_error(self, error: float) -> Jackknifed:
         """The same figure with a standard error of at least `error`."""
-        ends = (self.floor, self.ceiling)
-        return _estimate(self.value, self.deleted, max(error, self.error), self.freedom, ends, self.interval)
+        if error <= self.error:
+            return self
+        like, ends = self.interval, (self.floor, self.ceiling)
+        if not like.wide:
+            like = replace(like, method=f"{like.method}, {AT_LEAST}")
+        return _estimate(self.value, self.deleted, error, self.freedom, ends, like)
 
     def minus(self, other: float, error: float) -> Jackknifed:
         """Less a figure with a standard error of its own."""

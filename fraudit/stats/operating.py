@@ -51,12 +51,20 @@ class ScoredPairs:
         self.clusters = PairClusters(self.left, self.right)
 
     def _rate(
-        self, value: float, influence: F64, missed: Bool, what: str, level: float, gain: float = 1.0
+        self,
+        value: float,
+        influence: F64,
+        missed: Bool,
+        what: str,
+        level: float,
+        gain: float = 1.0,
+        figure: str = "",
     ) -> Interval:
         """Interval of a figure in [0, 1] whose error is the sum of f64[P] `influence`.
 
         Genuine pairs are the trials, since they are the fewer; `missed` bool[P] tells which of them fall short, so
-        that few people who do are told from many. `gain`: independent pairs that one genuine pair is worth.
+        that few people who do are told from many. `gain`: independent pairs that one genuine pair is worth. `figure`:
+        its name in `WIDE_BELOW`.
 
         Raises:
             InsufficientData: too few people carry the genuine or the impostor pairs.
@@ -70,7 +78,8 @@ class ScoredPairs:
         erring = len(np.unique(self.left[self.same & missed]))
         stated = stated_design(sizes)
         design = steady_design(measured, min(erring, len(people)), stated)
-        return effective_interval(value, n, design, self.clusters.freedom(influence), level, what, stated)
+        freedom = self.clusters.freedom(influence)
+        return effective_interval(value, n, design, freedom, level, what, stated, figure)
 
     def _slope(self, far: float) -> float:
         """dTAR/dFMR of the ROC around `far`, over a step of the FMR's own standard error."""
@@ -106,6 +115,7 @@ class ScoredPairs:
             ~(self.scores >= point.threshold),
             ", threshold included",
             level,
+            figure="TAR",
         )
 
     def eer(self, level: float = 0.95) -> tuple[v.Eer, Interval]:
@@ -132,7 +142,9 @@ class ScoredPairs:
         value = v.auc(self.genuine, self.impostor)
         # A genuine pair is compared with every impostor pair, so that it tells more than a yes or no would.
         overlap = self.scores < np.nanquantile(self.impostor, 0.99)
-        return value, self._rate(value, self.auc_influence(), overlap, ", DeLong placements", level, 2.0)
+        return value, self._rate(
+            value, self.auc_influence(), overlap, ", DeLong placements", level, 2.0, "AUC"
+        )
 
     def auc_influence(self) -> F64:
         """f64[P] summing to the AUC's error: DeLong's placements."""

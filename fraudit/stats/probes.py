@@ -348,7 +348,7 @@ class Judge:
             for of in (self.fold, self.block)
         )
         deleted = without_each(self.groups, without)
-        together = 0.0
+        together = None
         if adds and self.steady and self.groups >= LEAST_GROUPS:
             changes = np.zeros((self.groups, self.groups))
             for j in range(self.groups):

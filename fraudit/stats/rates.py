@@ -211,7 +211,7 @@ def group_rates(groups: Sequence[PersonSums], level: float = 0.95) -> tuple[Grou
                 f"shares of the pairs; at least {LEAST_PEOPLE:.0f} are needed"
             )
         else:
-            interval = effective_interval(sums.rate, total, design, freedom, level)
+            interval = effective_interval(sums.rate, total, design, freedom, level, figure="rate")
         found.append(
             GroupRate(
                 sums.group,

@@ -20,6 +20,7 @@ from fraudit.stats.intervals import (
     clopper_pearson,
     require_people,
     t_value,
+    wide_words,
     z_value,
 )
 from fraudit.stats.operating import ScoredPairs, all_pairs_fmr
@@ -62,18 +63,18 @@ def threshold_interval(impostor: ArrayLike, fmr: Interval, method: str = "") -> 
     return Interval(low, high, fmr.level, method or f"FMR interval turned around ({fmr.method})")
 
 
-def with_threshold(rate: Interval, value: float, at_low: float, at_high: float) -> Interval:
+def with_threshold(rate: Interval, value: float, at_low: float, at_high: float, words: str = "") -> Interval:
     """Interval of a rate that also holds for the choice of the threshold on other people.
 
     Args:
         rate: interval of `value` at the threshold as it is. at_low, at_high: the rate at both ends of the threshold's.
+        words: put to the method, such as `wide_words`.
     """
     ends = sorted((at_low, value, at_high))
     low = value - float(np.hypot(value - rate.low, value - ends[0]))
     high = value + float(np.hypot(rate.high - value, ends[2] - value))
-    return Interval(
-        max(0.0, low), min(1.0, high), rate.level, f"{rate.method}; with the threshold's interval (MOVER)"
-    )
+    method = f"{rate.method}; with the threshold's interval (MOVER){'' if rate.wide else words}"
+    return Interval(max(0.0, low), min(1.0, high), rate.level, method)
 
 
 def person_rate(events: Bool, people: ArrayLike, level: float = 0.95) -> tuple[float, Interval]:
@@ -96,7 +97,7 @@ def person_rate(events: Bool, people: ArrayLike, level: float = 0.95) -> tuple[f
     used = count / design * shrink
     method = (
         f"Clopper-Pearson, {count:,} people of equal weight, effective n {count / design:,.0f}, t {count - 1}"
-    )
+    ) + wide_words("rate a person", count - 1)
     found = clopper_pearson(value * used, used, level, method)
     # Errors never leave less doubt than none among as many people, nor the lack of them less than errors alone.
     none, all_of_them = (clopper_pearson(share * count * shrink, count * shrink, level) for share in (0, 1))
@@ -116,24 +117,29 @@ def person_mean(events: Bool, people: ArrayLike) -> tuple[float, np.ndarray]:
 def eer_threshold_interval(pairs: ScoredPairs, found: v.Eer, level: float = 0.95) -> Interval:
     """Thresholds at which FNMR and FMR differ by no more than chance explains at the EER's threshold.
 
+    Where few errors happen to be seen the threshold comes out too high, and the variance of so few errors too small. So
+    the difference may be off by what the intervals of both rates leave to either side (MOVER; Zou and Donner 2008), and
+    by no less than what its own variance leaves.
+
     Raises:
         InsufficientData: too few people.
     """
-    bounds = pairs.eer(level)[1]
-    use = pairs.scored
-    accept = pairs.scores >= found.threshold
-    influence = np.zeros(len(accept))
-    for part in (pairs.same & use, ~pairs.same & use):  # a match lowers FNMR, or raises FMR
-        hit = accept[part].astype(np.float64)
-        influence[part] = -(hit - hit.mean()) / part.sum()
-    spread = np.sqrt(pairs.clusters.sum_variance(influence)) * t_value(
-        level, pairs.clusters.freedom(influence)
+    use, accept = pairs.scored, pairs.scores >= found.threshold
+    influence, reach = np.zeros(len(accept)), [0.0, 0.0]
+    for part, wrong, side in ((pairs.same & use, ~accept, 1), (~pairs.same & use, accept, -1)):
+        hit = wrong[part].astype(np.float64)
+        influence[part] = side * (hit - hit.mean()) / part.sum()
+        rate = PairClusters(pairs.left[part], pairs.right[part]).rate_interval(wrong[part], level)
+        ends = (rate.high - hit.mean(), hit.mean() - rate.low)[::side]
+        reach = [float(np.hypot(one, end)) for one, end in zip(reach, ends, strict=True)]
+    spread = t_value(level, pairs.clusters.freedom(influence)) * np.sqrt(
+        pairs.clusters.sum_variance(influence)
     )
-    reach = max(float(spread), bounds.high - found.value)
+    more, less = (max(one, float(spread)) for one in reach)
     points = v.roc_points(pairs.genuine, pairs.impostor)
     gap = points.fnmr - points.fmr
-    low = int(np.argmax(gap >= -reach))
-    high = int(np.argmax(gap > reach)) if (gap > reach).any() else len(gap) - 1
+    low = int(np.argmax(gap >= -more))
+    high = int(np.argmax(gap > less)) if (gap > less).any() else len(gap) - 1
     return Interval(
         min(float(points.thresholds[low]), found.threshold),
         max(float(points.thresholds[high]), found.threshold),

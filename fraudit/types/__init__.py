@@ -23,6 +23,7 @@ from fraudit.types.plugins import (
     Work,
 )
 from fraudit.types.results import (
+    AT_LEAST,
     SEVERITIES,
     AnalysisResult,
     Better,
@@ -43,6 +44,7 @@ from fraudit.types.scorers import BudgetSpent, LoadedScorer, Meter, ScorerPlugin
 
 __all__ = [
     "ARCFACE_112",
+    "AT_LEAST",
     "DEFAULT_GUIDANCE",
     "F32",
     "F64",

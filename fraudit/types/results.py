@@ -14,6 +14,9 @@ import numpy as np
 Severity = Literal["high", "medium", "low", "info", "good"]
 Better = Literal["higher", "lower", "none"]
 SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low", "info", "good")
+AT_LEAST = (
+    "at least this certain"  # in the method of an interval that is known to hold more often than it says
+)
 Status = Literal["done", "not_run", "failed"]
 
 
@@ -25,6 +28,11 @@ class Interval:
     high: float
     level: float = 0.95
     method: str = ""
+
+    @property
+    def wide(self) -> bool:
+        """Whether the method says that the truth is in it more often than `level` states."""
+        return AT_LEAST in self.method
 
 
 @dataclass(frozen=True, slots=True)

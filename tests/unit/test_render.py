@@ -25,9 +25,10 @@ from fraudit.report.render import (
     figure_html,
     guarded,
     md,
+    metric_interval,
     render,
 )
-from fraudit.types import AnalysisResult, Column, Figure, Finding, Interval, Metric, Table
+from fraudit.types import AT_LEAST, AnalysisResult, Column, Figure, Finding, Interval, Metric, Table
 from tests.fixtures.run_record import HOSTILE, build_record, build_run
 
 
@@ -249,6 +250,15 @@ def test_a_missing_key_figure_gives_its_reason():
     reasons = {k.analysis: k.reason for k in summary.key_figures(record_of(result, failed))}
     assert reasons["compression"] == "no pairs"
     assert reasons["leakage"] == "failed: DataError: x"
+
+
+def test_an_interval_that_is_known_to_be_too_wide_says_so():
+    plain, wide = (
+        Metric("a", 0.5, interval=Interval(0.4, 0.6, 0.95, f"t 9{said}")) for said in ("", f", {AT_LEAST}")
+    )
+    assert metric_interval(plain) == "0.40 to 0.60"
+    assert metric_interval(wide) == "0.40 to 0.60, at least this certain"
+    assert metric_interval(wide, words=False) == "0.40 to 0.60"  # beside the method, which has the words
 
 
 def test_notes_only_fill_the_cards_up_to_three():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.special import ndtri
 
 from fraudit.errors import InsufficientData
 from fraudit.stats import fairness as f
@@ -101,6 +102,31 @@ def test_equal_groups_are_called_unequal_no_more_often_than_stated() -> None:
         errors = effect + rng.normal(0, 1, 1200) > 1.6
         raised += f.worst_over_best(f.rates_by_group(errors, groups, people, people)).at_least > 1
     assert raised / worlds <= 0.05 + 3 * np.sqrt(0.05 * 0.95 / worlds)
+
+
+def test_the_ratio_that_is_called_detectable_is_found_in_four_of_five_sets() -> None:
+    worlds, level = 400, 0.0055
+    rng = np.random.default_rng(33)
+    people = np.repeat(np.arange(1400), 3)
+    groups = np.where(people < 400, "a", "b")  # of unequal size; the smaller one is the worse
+
+    def rates(ratio: float) -> tuple[f.GroupRate, ...]:
+        effect = rng.normal(0, 0.7, 1400)[people] + rng.normal(0, 0.7, len(people))
+        cut = -np.sqrt(0.98) * np.where(groups == "a", ndtri(1 - 0.05 * ratio), ndtri(0.95))
+        return f.rates_by_group(effect < cut, groups, people, people)
+
+    stated = float(np.median([f.detectable_ratio(*rates(1.0), level) for _ in range(20)]))
+    found = np.mean([f.difference_p_value(*rates(stated)) < level for _ in range(worlds)])
+    assert 1.3 < stated < 3
+    assert abs(found - 0.8) <= 3 * np.sqrt(0.8 * 0.2 / worlds)
+
+
+def test_too_small_groups_have_no_detectable_ratio() -> None:
+    people = np.arange(40)
+    few = f.rates_by_group(people % 2 == 0, np.repeat(["a", "b"], 20), people, people)
+    assert f.detectable_ratio(*few, 0.0055) is None  # a base of 50 % leaves no ratio above 2
+    none = f.rates_by_group(people < 0, np.repeat(["a", "b"], 20), people, people)
+    assert f.detectable_ratio(*none, 0.0055) is None
 
 
 def test_a_planted_ratio_lies_in_its_interval() -> None:

@@ -226,3 +226,17 @@ def test_rates_are_covered_where_few_people_carry_the_pairs(kind: str) -> None:
             covered += found.low <= 0.1 <= found.high
     assert kept > 200
     assert covered / kept >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / kept)
+
+
+def test_few_people_make_an_interval_say_that_it_is_at_least_this_certain() -> None:
+    """By degrees of freedom alone, never by what was seen: 10 people of equal shares give 9, 30 give 29."""
+    for people, said in ((10, True), (30, False)):
+        who = np.repeat(np.arange(people), 6)
+        for events in (np.zeros(len(who), bool), np.arange(len(who)) % 7 == 0):
+            found = iv.clustered_rate(events, who, who)
+            assert found.wide == said
+            assert found.wide == ("at least this certain" in found.method)
+    # A figure that was never found too wide says nothing, however few people there are.
+    assert not iv.effective_interval(0.1, 100, 1.5, 9).wide
+    assert iv.effective_interval(0.99, 100, 1.5, 60, figure="AUC").wide
+    assert not iv.effective_interval(0.99, 100, 1.5, 200, figure="AUC").wide

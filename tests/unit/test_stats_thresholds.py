@@ -107,6 +107,28 @@ def test_the_threshold_of_the_eer_is_covered() -> None:
     assert hits / worlds >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / worlds)
 
 
+def test_the_threshold_of_the_eer_is_covered_where_few_errors_happen_to_be_seen() -> None:
+    """There it comes out too high, and an interval from the variance of those few errors covered 80 %."""
+    people, worlds, truth = 40, 200, 1.6081  # the crossing of N(3.2, 0.98) and N(0, 1)
+    who = np.repeat(np.arange(people), 6)
+    same = np.arange(len(who) + 1500) < len(who)
+    values, covered = [], []
+    for seed in range(worlds):
+        rng = np.random.default_rng([5, seed])
+        left = rng.integers(0, people, 1500)
+        right = (left + rng.integers(1, people, 1500)) % people
+        own = 3.2 + rng.normal(0, 0.7, people)[who]
+        scores = np.r_[rng.normal(own, 0.7), rng.normal(0, 1, 1500)]
+        pairs = ScoredPairs(scores, same, np.r_[who, left], np.r_[who, right])
+        found = v.eer(pairs.genuine, pairs.impostor)
+        interval = t.eer_threshold_interval(pairs, found)
+        values.append(found.threshold)
+        covered.append(interval.low <= truth <= interval.high)
+    too_high = np.array(values) > np.quantile(values, 0.75)
+    assert np.mean(covered) >= 0.93
+    assert np.mean(np.array(covered)[too_high]) >= 0.9
+
+
 def test_a_threshold_of_ten_people_has_a_reason_and_no_interval() -> None:
     sure, why = t.enough_for_threshold(np.repeat(np.arange(10), 4))
     assert not sure

@@ -13,7 +13,7 @@ from fraudit.analyses.bias.params import Params
 from fraudit.analyses.bias.tables import tables
 from fraudit.formatting import fmr_words
 from fraudit.stats.estimates import GroupEstimate
-from fraudit.stats.fairness import Gap, GroupRate, Ratio, clearest_gap, holm
+from fraudit.stats.fairness import Gap, GroupRate, Ratio, clearest_gap, detectable_ratio, holm
 from fraudit.types import AnalysisResult, Finding, Interval, Severity, gravity
 
 if TYPE_CHECKING:
@@ -54,16 +54,21 @@ def findings(params: Params, audits: Sequence[Audit]) -> list[Finding]:
         audits: with corrected p values (`share_budget`).
     """
     found: list[Finding] = []
+    first_step = params.level / max(
+        1, sum(len(a.tests) for a in audits)
+    )  # Holm's, which the clearest must pass
     for audit in audits:
         for side, rates in (("FMR", audit.fmr), ("FNMR", audit.fnmr_all or audit.fnmr)):
             if rates:
-                found.append(_side_finding(params, audit, side, rates))
+                found.append(_side_finding(params, audit, side, rates, first_step))
         if audit.rebuilt:
             found += _rebuilt_finding(params, audit)
     return found
 
 
-def _side_finding(params: Params, audit: Audit, side: str, rates: tuple[GroupRate, ...]) -> Finding:
+def _side_finding(
+    params: Params, audit: Audit, side: str, rates: tuple[GroupRate, ...], first_step: float
+) -> Finding:
     evidence = (f"bias.{slug(audit.attribute)}.max_over_min_{side.lower()}",)
     if not any(r.errors for r in rates):
         text = (
@@ -95,9 +100,18 @@ def _side_finding(params: Params, audit: Audit, side: str, rates: tuple[GroupRat
         )
     text = (
         f"By {audit.attribute}, no difference in the {WORDS[side]} could be shown: "
-        f"{_ratio_words(used, audit.ratios[side])}; smallest group {min(r.subjects for r in used):,} people, {scope}."
+        f"{_ratio_words(used, audit.ratios[side])}; {_found_words(gap, first_step)}; "
+        f"smallest group {min(r.subjects for r in used):,} people, {scope}."
     )
     return Finding("info", text, evidence, "bias.unresolved")
+
+
+def _found_words(gap: Gap, level: float) -> str:
+    """What the data can show at all: a reader must not take a small set for a fair model."""
+    least = detectable_ratio(gap.above, gap.below, level)
+    if least is None:
+        return "no ratio of these groups is found in 80 % of sets of this size"
+    return f"about {least:.2g} times and more is found in 80 % of sets of this size"
 
 
 def _share(rate: GroupRate) -> str:

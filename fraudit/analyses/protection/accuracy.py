@@ -94,7 +94,7 @@ def accuracy(found: Scores, plain: Scores, sample_people: I64) -> Accuracy:
             found.calibration.impostor, calibration_fmr(found.calibration, found.threshold)
         )
         ends = [float((found.values[judged] < end).mean()) for end in (at.low, at.high)]
-        return with_threshold(clustered_rate(errors, people, people), value, *ends)
+        return with_threshold(clustered_rate(errors, people, people), value, ends[0], ends[1])
 
     everyone = np.unique(sample_people)
     tails = [s.calibration.tail(s.fmr, s.values[judged], everyone) for s in (plain, found)]

@@ -12,7 +12,7 @@ from fraudit.errors import InsufficientData
 from fraudit.formatting import fmr_words
 from fraudit.stats import verification as v
 from fraudit.stats.estimates import Estimate, estimated
-from fraudit.stats.intervals import clustered_rate
+from fraudit.stats.intervals import Shares, clustered_rate, wide_words
 from fraudit.stats.pairs import MAX_IMPOSTOR
 from fraudit.stats.thresholds import (
     person_mean,
@@ -157,17 +157,22 @@ def judge_at(scores: PairScores, target: float) -> Judged:
 
 
 def _chosen_too(
-    figure: Estimate, chosen: Estimate, at_ends: Callable[[float], float], offset: float = 0.0
+    figure: Estimate,
+    chosen: Estimate,
+    at_ends: Callable[[float], float],
+    offset: float = 0.0,
+    words: str = "",
 ) -> Estimate:
     """The same figure, its interval holding for the choice of the threshold too.
 
     Args:
         at_ends: threshold -> the rate there. offset: what to add to it (the figure less the rate at the threshold).
+        words: of `with_threshold`.
     """
     if figure.interval is None or chosen.interval is None:
         return Estimate(figure.value, reason=figure.reason or chosen.reason)
     low, high = (at_ends(end) + offset for end in (chosen.interval.low, chosen.interval.high))
-    return Estimate(figure.value, with_threshold(figure.interval, figure.value, low, high))
+    return Estimate(figure.value, with_threshold(figure.interval, figure.value, low, high, words))
 
 
 def judged_rates(
@@ -207,7 +212,9 @@ def judged_rates(
         matched = share(strange >= at, left[impostor], right[impostor])
         figure, n = reached or (matched, len(strange))
         offset = figure.value - matched.value
-        target = _chosen_too(figure, chosen, lambda end: float(np.mean(strange >= end)), offset)
+        faces = np.unique(np.r_[left[impostor], right[impostor]], return_counts=True)[1]
+        words = wide_words("rate, choice included", Shares.of(faces).people - 1)
+        target = _chosen_too(figure, chosen, lambda end: float(np.mean(strange >= end)), offset, words)
         found = replace(found, fmr=figure, fmr_target=target, n_impostor=n)
     if not same.any():
         return replace(found, missing="no genuine pair lies outside the calibration people")
