@@ -3,7 +3,9 @@
 A world is a draw of people of a face set without replacement (`chosen_faces`), and a wiring. Every wiring's vectors are
 made once for the pool: a planted wiring and a hypothesis about it are one wiring again.
 
-    FRAUDIT_DATA=... FRAUDIT_WEIGHTS=... python benchmarks/worlds_doctor.py CARD_OR_NAME DATASET [WORLDS [FACES]]
+    FRAUDIT_DATA=... FRAUDIT_WEIGHTS=... python benchmarks/worlds_doctor.py CARD_OR_NAME DATASET [WORLDS [FACES [ONLY]]]
+
+ONLY, such as right,channels, plants these alone.
 """
 
 from __future__ import annotations
@@ -24,9 +26,10 @@ from fraudit.analyses.doctor.hypotheses import (
     framed,
     template_points,
 )
+from fraudit.analyses.doctor.judging import compared
 from fraudit.analyses.doctor.params import Params
 from fraudit.analyses.doctor.screening import chosen_faces
-from fraudit.analyses.doctor.wiring import SCREENED, compared
+from fraudit.analyses.doctor.wiring import SCREENED, WIDER
 from fraudit.embedding.loading import load_embedder
 from fraudit.errors import DataError
 from fraudit.faces.detect import open_detector
@@ -34,18 +37,17 @@ from fraudit.faces.sources import open_faces
 from fraudit.stats.intervals import clopper_pearson
 from fraudit.types import LoadedEmbedder
 
-POOL = 800  # people
+POOL = 3000  # people
 AXES = ("channels", "normalisation", "template")
 
 
-def pool(name: str, box: LoadedEmbedder) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """(template -> u8[N,h,w,3], i64[N]) of at most POOL people with two pictures or more, two each (or six)."""
+def pool(name: str) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """(N pictures, f32[N,5,2], i64[N]) of at most POOL people with two pictures or more, two each (or six)."""
     faces, detector, rng = open_faces(name), None, np.random.default_rng(0)
     known, counts = np.unique(faces.subjects, return_counts=True)
     people = rng.permutation(known[counts >= 2])[:POOL]
     most = 2 if len(people) >= 200 else 6
-    shown: dict[str, list[np.ndarray]] = {template: [] for template in TEMPLATE_NAMES}
-    subjects = []
+    pictures, points, subjects = [], [], []
     for person in people:
         for row in rng.permutation(np.flatnonzero(faces.subjects == person))[:most]:
             try:
@@ -56,10 +58,10 @@ def pool(name: str, box: LoadedEmbedder) -> tuple[dict[str, np.ndarray], np.ndar
                     five = max(detector.find(picture), key=lambda face: face.score).landmarks
             except (DataError, ValueError):  # no face
                 continue
-            for template, crops in shown.items():
-                crops.append(framed(picture, five, Hypothesis(template=template), box.spec.preprocess))
+            pictures.append(picture)
+            points.append(five)
             subjects.append(person)
-    return {template: np.stack(crops) for template, crops in shown.items()}, np.array(subjects)
+    return pictures, np.stack(points), np.array(subjects)
 
 
 def planted(box: LoadedEmbedder, right: Hypothesis) -> dict[str, tuple[Hypothesis, LoadedEmbedder]]:
@@ -111,13 +113,18 @@ def together(wrong: Hypothesis, asked: Hypothesis, right: Hypothesis) -> Hypothe
 class Remembered:
     """f32[N,D] of every wiring of a box, asked once for the pool."""
 
-    def __init__(self, box: LoadedEmbedder, shown: dict[str, np.ndarray]) -> None:
-        self.box, self.shown = box, shown
+    def __init__(self, box: LoadedEmbedder, pictures: list[np.ndarray], points: np.ndarray) -> None:
+        self.box, self.pictures, self.points = box, pictures, points
         self.vectors: dict[Hypothesis, np.ndarray] = {}
 
     def of(self, wiring: Hypothesis) -> np.ndarray:
         if wiring not in self.vectors:
-            self.vectors[wiring] = answered(self.box, self.shown[wiring.template], wiring)
+            pre, parts = self.box.spec.preprocess, []
+            for start in range(0, len(self.pictures), 256):
+                part = range(start, min(start + 256, len(self.pictures)))
+                shown = np.stack([framed(self.pictures[i], self.points[i], wiring, pre) for i in part])
+                parts.append(answered(self.box, shown, wiring))
+            self.vectors[wiring] = np.concatenate(parts)
         return self.vectors[wiring]
 
 
@@ -126,29 +133,36 @@ def main() -> None:
     faces = int(sys.argv[4]) if len(sys.argv) > 4 else Params().wiring_faces
     box = load_embedder(model)
     right = right_names(box)
-    shown, subjects = pool(dataset, box)
-    asked = Remembered(box, shown)
+    only = sys.argv[5].split(",") if len(sys.argv) > 5 else None
+    pictures, points, subjects = pool(dataset)
+    asked = Remembered(box, pictures, points)
     print(f"{model}: {len(subjects)} faces of {len(np.unique(subjects))} people in the pool", flush=True)
     for name, (wrong, stated) in planted(box, right).items():
+        if only and name not in only:
+            continue
         causes: Counter[str] = Counter()
-        base, share, people, found_it = [], [], 0, 0
+        base, share, people, found_it, widened = [], [], 0, 0, 0
         worlds = 2 * count if name == "right" else count
         for seed in range(worlds):
             rng = np.random.default_rng(seed)
-            screen, test = chosen_faces(subjects, SCREENED, faces, rng)
+            screen, test, wider = chosen_faces(subjects, SCREENED, faces, rng, round(WIDER * faces))
 
             def answer(rows: np.ndarray, h: Hypothesis, wrong: Hypothesis = wrong) -> np.ndarray:
                 return asked.of(together(wrong, h, right))[rows]
 
-            found = compared(stated, subjects, screen, test, answer, rng, AXES if box.network else AXES[::2])
+            axes = AXES if box.network else AXES[::2]
+            found = compared(
+                stated, subjects, screen, test, answer, rng, axes, more=lambda wider=wider: wider
+            )
             base.append(found.d_prime)
             causes[found.best.hypothesis.words if found.best else "silent"] += 1
             share.append(max((t.gain.share for t in found.tried), default=0.0))
             people, found_it = found.people, found_it + (found.best is not None)
+            widened += any(t.people > found.people for t in found.tried)
         exact = clopper_pearson(found_it, worlds)
         said = "; ".join(f"{cause} {n}" for cause, n in causes.most_common(4))
         print(
-            f"| {dataset} | {name} | {worlds} | {people} | {np.mean(base):.2f} | {np.mean(share):.1%} "
+            f"| {dataset} | {name} | {worlds} | {people} | {widened} | {np.mean(base):.2f} | {np.mean(share):.1%} "
             f"| {found_it / worlds:.1%} ({exact.low:.1%} to {exact.high:.1%}) | {said} |",
             flush=True,
         )

@@ -257,7 +257,12 @@ def load_model(
         batch_size=best,
         close=pool.shutdown if pool else None,
         notes=notes,
-        network=Network(ask, vector_outputs(outputs, target), layouts_of(source, (height, width), layout)),
+        network=Network(
+            ask,
+            vector_outputs(outputs, target),
+            layouts_of(source, (height, width), layout),
+            free_size=layout == "NCHW" and not any(isinstance(s, int) and s > 0 for s in source.shape[2:]),
+        ),
     )
 
 

@@ -79,6 +79,11 @@ def percent(value: float | None, digits: int | None = None) -> str:
     return f"{_minus(f'{scaled:,.{digits}f}')}\u202f%"
 
 
+def points(value: float | None, digits: int | None = None) -> str:
+    """A difference of two rates in points: 0.0213 is `2.13 points`, since `%` would read as relative to one of them."""
+    return percent(value, digits).replace("%", "points")
+
+
 def with_unit(value: float | None, unit: str = "", *, as_percent: bool = False) -> str:
     """A value with its unit; ratios as percent where asked for."""
     if value is None:

@@ -11,6 +11,7 @@ from typing import Any
 
 import fraudit
 from fraudit.audit.plan import AuditPlan
+from fraudit.audit.typed import TYPED
 
 PACKAGES = ("numpy", "scipy", "scikit-learn", "torch", "onnxruntime", "opencv-python-headless", "pillow")
 
@@ -30,7 +31,7 @@ def environment(plan: AuditPlan, command: str = "") -> dict[str, Any]:
         "cores": os.cpu_count(),
         "accelerator": _accelerator(),
         "seed": plan.seed,
-        "command": command or plan.command(),
+        "command": TYPED.get() or command or plan.command(),
     }
 
 

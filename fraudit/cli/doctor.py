@@ -30,7 +30,7 @@ def doctor(
         str | None,
         typer.Option(
             "--try",
-            help="Only these: channels, normalisation, template, output, layout; with commas. [default: all]",
+            help="Only these: channels, normalisation, template, size, output, layout; with commas. [default: all]",
         ),
     ] = None,
     faces: Annotated[
@@ -75,10 +75,11 @@ def doctor(
     record, page = examine(plan, out, overwrite, quiet)
     code = say(record)
     if fix is not None:
-        written = _written(fix) != before
-        typer.echo(
-            f"card: {fix}" if written else "no card was written: no other wiring is better beyond doubt"
-        )
+        better = any(finding.rule == "doctor.wiring" for _, finding in record.findings())
+        if _written(fix) != before:
+            typer.echo(f"card: {fix}")
+        elif not better:
+            typer.echo("no card was written: no other wiring is better beyond doubt")
     if page:
         typer.echo(f"report: {page}")
     return code

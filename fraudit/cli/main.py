@@ -198,7 +198,9 @@ def run(arguments: list[str]) -> int:
     """Run the command line; the exit code (docs/adr/0002-exit-codes.md)."""
     debug = "--debug" in arguments
     arguments = [a for a in arguments if a != "--debug"] or ["--help"]
-    with guard(), _signals() as came:
+    from fraudit.audit.typed import typed
+
+    with guard(), typed(arguments), _signals() as came:
         try:
             settle()
             code = app(arguments, prog_name="fraudit", standalone_mode=False)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from fraudit.compare.values import Side
-from fraudit.formatting import number
 from fraudit.types import Figure, Gallery, GalleryItem, GalleryRow
 
 
@@ -14,11 +13,6 @@ def figure_of(side: Side, name: str) -> Figure | None:
     """A figure of the side's own report; None in a baseline."""
     results = side.record.results if side.record is not None else ()
     return next((f for result in results for f in result.figures if f.name == name), None)
-
-
-def points(value: float) -> str:
-    """A difference of two ratios in percentage points."""
-    return f"{number(100 * value)} points"
 
 
 def _galleries(side: Side, analyses: Sequence[str]) -> Iterator[Gallery]:

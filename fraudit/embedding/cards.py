@@ -160,6 +160,7 @@ def template(name_or_points: Any, size: tuple[int, int], where: str = "template"
 
 
 WHOLE_NAME = "none: whole pictures"
+WHOLE_PICTURE = "whole picture"  # a template of an ONNX card
 
 
 def middle_of(size: tuple[int, int]) -> F32:
@@ -192,8 +193,8 @@ def parse_card(path: Path) -> Card:
     found = {_ALIASES.get(key, key): value for key, value in found.items()}
     kind = found.get("kind", "onnx")
     where = path.name
-    whole = kind == "http" and found.get("input") == "picture"
-    needed = ["name", "size", "dim", *([] if whole else ["template"])]
+    sent_whole = kind == "http" and found.get("input") == "picture"
+    needed = ["name", "size", "dim", *([] if sent_whole else ["template"])]
     needed += ["mean", "std", "channels"] if kind == "onnx" else []
     for key in needed:
         if key not in found:
@@ -219,9 +220,10 @@ def parse_card(path: Path) -> Card:
     channels = found.get("channels", "RGB")
     if channels not in ("RGB", "BGR"):
         raise UsageError(f"{where}: channels must be RGB or BGR, found {channels!r}")
+    whole = sent_whole or (kind == "onnx" and found.get("template") == WHOLE_PICTURE)
     if whole:
         points, template_name = middle_of((height, width)), WHOLE_NAME
-        if "template" in found:
+        if sent_whole and "template" in found:
             raise UsageError(
                 f"{where}: input = 'picture' shows whole pictures; 'template' has no meaning",
                 "take one of them out",

@@ -76,6 +76,11 @@ def duration(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
+def _so_far(before: str, seconds: float) -> str:
+    """`, 12 s so far`; nothing for less than a second."""
+    return f"{before}{duration(seconds)} so far" if seconds >= 1 else ""
+
+
 def words(label: str, done: int, total: int, rate: float, elapsed: float = 0.0) -> str:
     """One line: `robustness: 96/5,040, 31.2/s, 158 s left`.
 
@@ -83,7 +88,7 @@ def words(label: str, done: int, total: int, rate: float, elapsed: float = 0.0) 
         rate: pieces a second, 0 where none is done yet. elapsed: seconds since `done` was counted.
     """
     if rate <= 0:
-        return f"{label}: {done:,}/{total:,}, {duration(elapsed)} so far"
+        return f"{label}: {done:,}/{total:,}{_so_far(', ', elapsed)}"
     speed = f"{rate:.1f}/s" if rate >= 0.95 else f"{1 / rate:.1f} s each"
     return f"{label}: {done:,}/{total:,}, {speed}, {duration((total - done) / rate - elapsed)} left"
 
@@ -159,11 +164,11 @@ class Pace:
         self._shown = now
         part = self._parts.get(self._label)
         if part is None:
-            return f"{self._label.rstrip('. ')}: {duration(silent)} so far"
+            return f"{self._label.rstrip('. ')}{_so_far(': ', silent)}"
         if part.done < part.total:
             return words(self._label, part.done, part.total, part.rate, silent)
         open_ = [label for label, p in self._parts.items() if p.done < p.total]
         if not open_:
-            return f"after {self._label}: {duration(silent)} so far"
+            return f"after {self._label}{_so_far(': ', silent)}"
         around = self._parts[open_[-1]]  # a part within another one is done: that one goes on
         return words(open_[-1], around.done, around.total, around.rate, silent)

@@ -34,6 +34,20 @@ def windows(dim: int, m: int, overlap: int) -> int:
     return max(0, -(-(dim - m) // (m - overlap))) + 1
 
 
+def shifted_cosines(a: F32, b: F32, most: int) -> F32:
+    """f32[N] in [0,1]: the largest cosine, without its sign, of rows of f32[N,E] moved against each other.
+
+    A vector's entries are small, so that a template is nearly the vector times the coefficient of the power 1. Two keys
+    give power 1 to other places of a window, which moves one template against the other by up to `most` values.
+    """
+    far = range(-min(most, a.shape[1] - 1), min(most, a.shape[1] - 1) + 1)
+    moved = [
+        cosines(a[:, max(s, 0) : a.shape[1] + min(s, 0)], b[:, max(-s, 0) : b.shape[1] - max(s, 0)])
+        for s in far
+    ]
+    return np.asarray(np.abs(moved).max(axis=0), np.float32)
+
+
 def polyprotect(**given: float) -> ProtectionPlugin:
     """The scheme with windows of `m` entries that share `overlap` of them with the next one.
 
@@ -59,6 +73,9 @@ def polyprotect(**given: float) -> ProtectionPlugin:
         at = np.arange(values)[:, None] * step + np.arange(m)
         return np.asarray((filled[:, at] ** e) @ c, np.float32)
 
+    def linked(a: F32, b: F32) -> F32:
+        return shifted_cosines(a, b, (m - 1) // (m - overlap))
+
     return ProtectionPlugin(
         called("polyprotect", parameters, USUAL),
         f"polynomials of {m} neighbouring entries, overlap {overlap}",
@@ -67,6 +84,7 @@ def polyprotect(**given: float) -> ProtectionPlugin:
         source="Hahn and Marcel, IEEE T-BIOM 4(1), 2022",
         parameters=parameters,
         configure=polyprotect,
+        link=linked,
     )
 
 

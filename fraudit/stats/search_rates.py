@@ -182,11 +182,18 @@ def two_way(causes: Causes) -> TwoWay:
     more = max(float(cause @ cause) + 2 * float(own @ cause) - twice, 0.0)
     present = shares_present(shares)
     total = first + more
+    # Where all searches end alike nothing is left of the searchers' part. One search that ended otherwise stands for
+    # it, so that a handful of scattered causes does not pass for a variance that a handful of people carry.
+    part = first or 1 / n**2
     freedom = (
-        present.freedom if not more else total**2 / (first**2 / present.freedom + more**2 / carrying(cause))
+        present.freedom
+        if not more
+        else (part + more) ** 2 / (part**2 / present.freedom + more**2 / carrying(cause))
     )
     # Few people, above all few hubs, may carry the whole variance: as in `fraudit.stats.paired.sums_difference`.
-    freedom = max(1.0, min(freedom, 3 * carrying(own + cause)))
+    if first:
+        freedom = min(freedom, 3 * carrying(own + cause))
+    freedom = max(1.0, freedom)
     differ = np.bincount(who, v != np.round(v.mean()) if v.min() >= 0 else v != 0, len(keys))
     erring = float(min((differ > 0).sum(), (differ < of).sum()))
     return TwoWay(total, more, freedom, present, erring, keys, own + cause)

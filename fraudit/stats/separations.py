@@ -108,8 +108,7 @@ def gains(
     mean = away.mean(axis=1)
     error = np.maximum(away.std(axis=1, ddof=1) / np.sqrt(count), 1e-9)
     centred = away - mean[:, None]
-    signs = rng.integers(0, 2, (draws, count), np.int8).astype(np.float64) * 2 - 1
-    flipped, null = signs @ away.T / count, signs @ centred.T / count
+    flipped, null = _flips(away, centred, rng, draws)
     squares = (away**2).mean(axis=1)
     spread = np.sqrt(np.maximum(squares - flipped**2, 1e-18) / (count - 1))
     largest = (flipped / spread).max(axis=1)
@@ -123,3 +122,15 @@ def gains(
         Gain(float(v / scale), float((v - reach * e) / scale), float((v + reach * e) / scale), float(q))
         for v, e, q in zip(values, error, p, strict=True)
     ]
+
+
+def _flips(away: F64, centred: F64, rng: np.random.Generator, draws: int) -> tuple[F64, F64]:
+    """f64[draws,C] twice: means of f64[C,K] rows under sign flips of the K people, the same flips for both."""
+    parts = []
+    for start in range(0, draws, 5000):
+        signs = (
+            rng.integers(0, 2, (min(5000, draws - start), away.shape[1]), np.int8).astype(np.float64) * 2 - 1
+        )
+        parts.append(np.stack([signs @ away.T, signs @ centred.T]) / away.shape[1])
+    flipped, null = np.concatenate(parts, axis=1)
+    return flipped, null

@@ -95,11 +95,13 @@ class Network:
             takes no such input or gives no vectors there.
         outputs: outputs that may hold a vector, the stated one first.
         layouts: layouts its input allows, the stated one first.
+        free_size: whether its input allows other heights and widths.
     """
 
     ask: Callable[[F32, str, str], F32]
     outputs: tuple[str, ...]
     layouts: tuple[str, ...]
+    free_size: bool = False
 
 
 @dataclass(frozen=True, slots=True)

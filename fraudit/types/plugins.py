@@ -169,6 +169,8 @@ class ProtectionPlugin:
         configure: (parameters by name) -> the scheme with these; None: it takes none. Raises UsageError.
         learn: f32[M,D] vectors of people who are not judged -> the scheme fitted on them; None: it learns nothing.
         features: f32[N,E] templates -> f32[N,F], what someone who learns to invert reads; None: the templates.
+        link: as `score`, of someone who knows the scheme and has two templates under keys that he does not know; None:
+            nothing better than `score` is known.
     """
 
     name: str
@@ -182,3 +184,4 @@ class ProtectionPlugin:
     configure: Callable[..., ProtectionPlugin] | None = None
     learn: Callable[[F32], ProtectionPlugin] | None = None
     features: Callable[[F32], F32] | None = None
+    link: Callable[[F32, F32], F32] | None = None

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 
 from fraudit.types import unit_rows
 from tests.fixtures.boxes import identity_faces, luma_pattern
@@ -28,8 +27,8 @@ def example() -> tuple[str, str]:
     return file[1], line[1].replace('"', "")
 
 
-def install(site: Path, code: str) -> None:
-    """The page's scheme as a package of somebody else's, with `code` in its file."""
+def install(site: Path, code: str, lines: tuple[str, ...]) -> None:
+    """The page's scheme as a package of somebody else's, with `code` in its file and these entry points."""
     package = site / "my_package"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("")
@@ -37,12 +36,11 @@ def install(site: Path, code: str) -> None:
     info = site / "my_package-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: my-package\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[fraudit.protections]\n{example()[1]}\n")
+    (info / "entry_points.txt").write_text("\n".join(["[fraudit.protections]", *lines, ""]))
 
 
-def protect(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
-    """`fraudit protection` over planted vectors of people p0 .. p59, two pictures each."""
-    install(tmp_path / "site", code)
+def fraudit(tmp_path: Path, *commands: list[str]) -> list[tuple[int, str]]:
+    """(exit code, its errors) of each command over planted vectors of people p0 .. p59, two pictures each."""
     images, subjects = identity_faces(60, 2, side=16)
     faces, rows = tmp_path / "faces", ["path,subject"]
     faces.mkdir()
@@ -54,15 +52,30 @@ def protect(tmp_path: Path, code: str) -> subprocess.CompletedProcess[str]:
     np.savez(tmp_path / "v.npz", ids=np.array(names), vectors=unit_rows(luma_pattern(images)))
     path = os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "PYTHONPATH": path, "FRAUDIT_CACHE": str(tmp_path / "cache")}
-    command = [sys.executable, "-m", "fraudit.cli.main", "protection", "--scheme", "signs", "--fmr", "0.02"]
-    command += ["--vectors", str(tmp_path / "v.npz"), "--dataset", str(faces / "manifest.csv")]
-    command += ["--out", str(tmp_path / "run")]
-    return subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+    data = ["--vectors", str(tmp_path / "v.npz"), "--dataset", str(faces / "manifest.csv")]
+    said = []
+    code = (
+        "import json, sys\nfrom fraudit.cli.main import run\n"
+        "for words in json.loads(sys.argv[1]):\n"
+        "    print('exit', run(words), file=sys.stderr)\n"
+    )
+    words = [[*command, *data] for command in commands]
+    command = [sys.executable, "-c", code, json.dumps(words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=env, timeout=300)
+    rest = done.stderr
+    for part in re.finditer(r"(.*?)^exit (\d+)$", rest, re.S | re.M):
+        said.append((int(part[2]), part[1]))
+    assert len(said) == len(commands), rest
+    return said
 
 
 def test_the_pages_scheme_runs(tmp_path: Path) -> None:
-    answer = protect(tmp_path, example()[0])
-    assert answer.returncode == 0, answer.stderr
+    code, line = example()
+    install(tmp_path / "site", code, (line,))
+    fast = ["--param", "protection.mlp=false", "--param", "protection.learnt=1000"]
+    ask = ["--only", "protection", "--param", "protection.schemes=signs", "--param", "protection.fmr=0.02"]
+    ((answer, errors),) = fraudit(tmp_path, ["analyze", *ask, *fast, "--out", str(tmp_path / "run")])
+    assert answer == 0, errors
     told = json.loads((tmp_path / "run" / "run.json").read_text(encoding="utf-8"))
     result = next(r for r in told["results"] if r["name"] == "protection")
     assert result["status"] == "done"
@@ -72,21 +85,25 @@ def test_the_pages_scheme_runs(tmp_path: Path) -> None:
     assert values["protection.signs.d_sys"] < 0.2
 
 
-@pytest.mark.parametrize(
-    ("made", "words"),
-    [
-        ("vectors * np.nan", "not all of it finite"),
-        ("vectors[:1, :3]", "answered (1, 3) for "),
-        ("vectors[:, 0]", "expected ["),
-    ],
-)
-def test_a_scheme_that_answers_something_else_is_told_in_one_line(
-    made: str, words: str, tmp_path: Path
-) -> None:
-    broken = f'SIGNS = ProtectionPlugin("signs", "broken", lambda vectors, key: {made}, equal_share)\n'
-    said = protect(tmp_path, f"{example()[0]}\n\n{broken}")
-    assert said.returncode not in (0, 70), said.stderr
-    lines = [line for line in said.stderr.splitlines() if "the protection scheme 'signs'" in line]
-    assert len(lines) == 1, said.stderr
-    assert words in lines[0]
-    assert "Traceback" not in said.stderr
+def test_schemes_that_answer_something_else_are_told_in_one_line_each(tmp_path: Path) -> None:
+    broken = (
+        ("nans", "vectors * np.nan", "not all of it finite"),
+        ("short", "vectors[:1, :3]", "answered (1, 3) for "),
+        ("flat", "vectors[:, 0]", "expected ["),
+    )
+    made = [
+        f'{name.upper()} = ProtectionPlugin("{name}", "broken", lambda vectors, key: {answer}, equal_share)'
+        for name, answer, _ in broken
+    ]
+    lines = tuple(f"{name} = my_package.signs:{name.upper()}" for name, _, _ in broken)
+    install(tmp_path / "site", "\n".join([example()[0], "", *made, ""]), lines)
+    asked = [
+        ["protection", "--scheme", name, "--fmr", "0.02", "--out", str(tmp_path / name)]
+        for name, _, _ in broken
+    ]
+    for (name, _, words), (code, errors) in zip(broken, fraudit(tmp_path, *asked), strict=True):
+        assert code not in (0, 70), errors
+        told = [line for line in errors.splitlines() if f"the protection scheme '{name}'" in line]
+        assert len(told) == 1, errors
+        assert words in told[0]
+        assert "Traceback" not in errors

@@ -94,6 +94,27 @@ def test_a_card_is_drafted_beside_its_model_and_never_over_another(
     assert "is there already" in capsys.readouterr().err
 
 
+def test_the_way_of_somebody_who_has_a_file_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`analyze` says what is missing, `card` drafts it, `doctor` checks by it."""
+    model, card = tmp_path / "m.onnx", tmp_path / "card.toml"
+    made = onnx.helper.make_node
+    nodes = [
+        made("AveragePool", ["x"], ["p"], kernel_shape=[28, 28], strides=[28, 28]),
+        made("Flatten", ["p"], ["y"]),
+    ]
+    values = [graph_value("x", ["N", 3, 112, 112])], [graph_value("y", ["N", DIM])]
+    graph = onnx.helper.make_graph(nodes, "g", *values)
+    opset = [onnx.helper.make_opsetid("", 13)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), str(model))
+    assert run(["analyze", "--embedder", str(model), "--dataset", "sample"]) == 2
+    assert "fraudit card" in capsys.readouterr().err
+    assert run(["card", str(model), "--out", str(card), "--no-doctor", "--quiet"]) == 0
+    assert "template" in card.read_text()
+    capsys.readouterr()
+    assert run(["doctor", "--embedder", str(card), "--sanity-only", "--limit", "60", "--quiet"]) in (0, 1)
+    assert "[high] The model fails" not in capsys.readouterr().out
+
+
 def test_what_a_file_does_not_tell_is_left_to_the_person(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -120,6 +141,26 @@ def test_a_paid_service_is_asked_seven_faces_and_no_wirings_unless_named(
     asked = sum(len(json.loads(seen["body"])["images"]) for seen in server.seen)
     assert asked == 360 + 7  # every face of the set once
     assert "doctor.wiring.d_prime" not in json.dumps(record)
+
+
+def test_a_paid_service_is_asked_the_wirings_that_are_named_and_equal_ones_are_told(
+    tmp_path: Path,
+    server: Server,  # noqa: F811
+    waits: list[float],  # noqa: F811
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Its vector is the mean colour, whose cosines do not change where the channels change places."""
+    card, out = http_card(tmp_path, server.url), tmp_path / "run"
+    assert run(["doctor", "--embedder", card, "--quiet", "--try", "channels", "--out", str(out)]) in (0, 1)
+    told = capsys.readouterr().out
+    assert "Other wirings were not tried" not in told
+    assert "[info] Equivalent to the stated wiring here (d' within 5%): channels BGR (" in told
+    (record,) = [json.loads(path.read_text()) for path in out.rglob("run.json")]
+    (result,) = [r for r in record["results"] if r["name"] == "doctor"]
+    asked = sum(len(json.loads(seen["body"])["images"]) for seen in server.seen)
+    screened_and_judged = result["queries"] - 7
+    assert asked == 360 + 7 + screened_and_judged  # every face of the set once, the checks, the named wiring
+    assert 2 * (60 + 100) < screened_and_judged <= 2 * (60 + 360)
 
 
 def test_what_the_wirings_ask_is_counted_before_and_after(

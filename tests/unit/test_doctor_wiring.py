@@ -10,11 +10,11 @@ import pytest
 
 from fraudit.analyses.doctor.card_lines import changed_card
 from fraudit.analyses.doctor.hypotheses import STATED, Hypothesis, answered, options, template_points
+from fraudit.analyses.doctor.judging import compared
 from fraudit.analyses.doctor.screening import chosen_faces
-from fraudit.analyses.doctor.wiring import compared
 from fraudit.analyses.doctor.wiring_report import wiring_parts
 from fraudit.errors import InsufficientData
-from fraudit.stats.separations import gains, separation
+from fraudit.stats.separations import Gain, gains, separation
 from fraudit.stats.verification import split
 from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Network, Preprocess, unit_rows
 
@@ -47,7 +47,7 @@ def world(right: Hypothesis, seed: int):
 
 def judged(right: Hypothesis, seed: int):
     rng = np.random.default_rng(seed)
-    screen, test = chosen_faces(SUBJECTS, 60, 180, rng)
+    screen, test, _ = chosen_faces(SUBJECTS, 60, 180, rng)
     return compared(box(), SUBJECTS, screen, test, world(right, seed), rng)
 
 
@@ -87,8 +87,84 @@ def test_a_rightly_wired_model_is_left_alone(seed: int) -> None:
     assert [f.severity for f in wiring_parts(found)[2]] == ["info"]
 
 
+def wide_world(noise: float, other: str, seed: int):
+    """800 people, of whom the wiring `other` has less noise: (subjects, screen, test, wider, answers)."""
+    subjects = np.arange(800).repeat(2)
+    stated, better = vectors_of(0.6, 300 + seed, 800), vectors_of(noise, 400 + seed, 800)
+    better = (0.98 * stated + 0.02 * better if noise == 0.6 else better).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    screen, test, wider = chosen_faces(subjects, 60, 200, rng, 1400)
+    worse = vectors_of(0.8, 500 + seed, 800)
+    made = {Hypothesis(): stated, Hypothesis(channels=other): better, Hypothesis(template="mirrored"): stated}
+    return subjects, screen, test, wider, lambda rows, h: made.get(h, worse)[rows]
+
+
+def test_what_the_first_faces_leave_open_is_judged_on_more() -> None:
+    alone, widened = 0, 0
+    for seed in range(4):
+        subjects, screen, test, wider, answers = wide_world(0.565, "RGB", seed)
+        one = compared(box(), subjects, screen, test, answers, np.random.default_rng(seed))
+        two = compared(
+            box(), subjects, screen, test, answers, np.random.default_rng(seed), more=lambda w=wider: w
+        )
+        alone += one.best is not None
+        if two.best is not None:
+            widened += 1
+            assert two.best.hypothesis == Hypothesis(channels="RGB")
+            assert f"{two.best.people} people" in wiring_parts(two)[2][0].text
+    assert alone <= 1
+    assert widened == 4
+
+
+def test_more_faces_are_not_asked_where_the_first_ones_decide() -> None:
+    subjects, screen, test, _, answers = wide_world(0.4, "RGB", 0)
+
+    def more() -> np.ndarray:
+        raise AssertionError("decided already")
+
+    found = compared(box(), subjects, screen, test, answers, np.random.default_rng(0), more=more)
+    assert found.best is not None
+    assert found.best.people == 100
+
+
+def test_the_second_stage_corrects_for_all_that_the_first_one_judged() -> None:
+    subjects, screen, test, wider, answers = wide_world(0.565, "RGB", 0)
+    only = ("channels", "template")
+    found = compared(
+        box(), subjects, screen, test, answers, np.random.default_rng(0), only, more=lambda: wider
+    )
+    (wide,) = [t for t in found.tried if t.people > 100]
+    assert wide.gain.p == pytest.approx(len(found.tried) / 30_000)  # the smallest p of 29,999 draws
+
+
+def test_what_cannot_be_told_apart_is_said_in_one_line() -> None:
+    subjects, screen, test, _, answers = wide_world(0.6, "RGB", 2)
+    found = compared(box(), subjects, screen, test, answers, np.random.default_rng(2), ("channels",))
+    none, equal = wiring_parts(found)[2]
+    assert none.rule == "doctor.wiring_none"
+    assert equal.severity == "info"
+    assert equal.text.startswith("Equivalent to the stated wiring here")
+    assert "channels RGB (" in equal.text
+
+
+def test_too_few_people_to_tell_is_said() -> None:
+    found = judged(Hypothesis(), 1)
+    few = replace(found.tried[0], gain=Gain(0.01, -0.1, 0.12, 0.4))
+    texts = [f.text for f in wiring_parts(replace(found, tried=(few,)))[2]]
+    assert texts[1].startswith(f"Too few people to tell whether it is better: {few.hypothesis.words} (+1.0%")
+
+
+def test_the_wider_faces_hold_those_of_the_test_and_nobody_who_screened() -> None:
+    counts = np.random.default_rng(3).integers(1, 7, 150)
+    subjects = np.arange(150).repeat(counts)
+    screen, test, wider = chosen_faces(subjects, 60, 200, np.random.default_rng(0), 350)
+    assert set(test) < set(wider)
+    assert len(set(wider)) == len(wider)
+    assert not set(subjects[screen]) & set(subjects[wider])
+
+
 def test_screened_and_judged_people_are_not_the_same() -> None:
-    screen, test = chosen_faces(SUBJECTS, 60, 100, np.random.default_rng(0))
+    screen, test, _ = chosen_faces(SUBJECTS, 60, 100, np.random.default_rng(0))
     assert not set(SUBJECTS[screen]) & set(SUBJECTS[test])
     assert len(screen) == 60
     assert len(test) == 100

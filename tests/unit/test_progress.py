@@ -146,7 +146,7 @@ def test_durations_are_short(seconds: float, told: str) -> None:
 
 
 def test_words_never_divide_by_nothing() -> None:
-    assert words("x", 0, 0, 0.0) == "x: 0/0, 0 s so far"
+    assert words("x", 0, 0, 0.0) == "x: 0/0"
 
 
 def test_a_line_tells_by_itself_of_what_takes_long(
@@ -157,7 +157,7 @@ def test_a_line_tells_by_itself_of_what_takes_long(
         line.say("Robustness ...")
         time.sleep(1.4)
     shown = capsys.readouterr().err
-    assert re.fullmatch(r"(Robustness: [01] s so far\n)+", shown)
+    assert re.fullmatch(r"(Robustness(: 1 s so far)?\n)+", shown)
     time.sleep(1.2)
     assert capsys.readouterr().err == ""
 

@@ -56,6 +56,29 @@ def test_a_rotation_is_reversed_with_the_key_and_is_not_linked(found: AnalysisRe
     assert rules(found, "projection")["protection.resists"] == "info"
 
 
+def test_polyprotect_is_linked_by_who_knows_it_and_strangers_are_not() -> None:
+    """Moved templates are nearly the vectors; where vectors say nothing of people nothing is linked."""
+    near = measured(("polyprotect",))
+    own, knowing = metric(near, "polyprotect.d_sys"), metric(near, "polyprotect.d_sys_knowing")
+    assert own.value is not None
+    assert knowing.value is not None
+    assert knowing.value > own.value + 0.2
+    told = next(f for f in near.findings if f.rule == "protection.linkable")
+    assert "by someone who knows the scheme" in told.text
+    assert told.evidence == ("protection.polyprotect.d_sys_knowing",)
+    vectors, subjects = people(noise=50.0)
+    rng = np.random.default_rng(5)
+    again = run(
+        vectors_context(rng.permutation(vectors), subjects),
+        Params(schemes=("polyprotect",), mlp=False, learnt=1000),
+    )
+    assert metric(again, "polyprotect.d_sys_knowing").interval.low == 0  # type: ignore[union-attr]
+
+
+def test_iom_has_no_better_score_than_its_own(found: AnalysisResult) -> None:
+    assert not [m for m in found.metrics if m.name.endswith("d_sys_knowing")]
+
+
 def test_identity_is_linked_and_reversed_and_nothing_follows_as_it_claims_nothing(
     found: AnalysisResult,
 ) -> None:

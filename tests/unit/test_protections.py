@@ -13,7 +13,7 @@ from fraudit.plugins import PROTECTIONS
 from fraudit.protections.base import key_rng
 from fraudit.protections.choosing import choose_scheme, protected, scored
 from fraudit.protections.plain import IDENTITY, pca
-from fraudit.protections.polyprotect import coefficients, windows
+from fraudit.protections.polyprotect import coefficients, shifted_cosines, windows
 from fraudit.types import unit_rows
 
 
@@ -105,6 +105,17 @@ def test_polyprotect_is_the_papers_sum_over_windows_filled_with_zeros(overlap: i
 @pytest.mark.parametrize(("overlap", "length"), [(0, 103), (1, 128), (2, 170), (3, 255), (4, 508)])
 def test_polyprotect_of_512_entries_has_as_many_values_as_windows_cover_it(overlap: int, length: int) -> None:
     assert windows(512, 5, overlap) == length == math.ceil((512 - 5) / (5 - overlap)) + 1
+
+
+def test_moved_templates_are_found_up_to_the_most_and_their_sign_does_not_count() -> None:
+    a = np.random.default_rng(0).standard_normal((3, 40)).astype(np.float32)
+    moved = -np.roll(a, 3, axis=1)
+    assert shifted_cosines(a, moved, 3) == pytest.approx(1, abs=1e-5)
+    assert shifted_cosines(moved, a, 3) == pytest.approx(1, abs=1e-5)
+    assert shifted_cosines(a, moved, 2).max() < 0.7
+    assert shifted_cosines(a, a, 0) == pytest.approx(1, abs=1e-5)
+    assert choose_scheme("polyprotect:overlap=0").link is not None
+    assert choose_scheme("iom").link is None
 
 
 def test_polyprotects_scores_are_cosines() -> None:

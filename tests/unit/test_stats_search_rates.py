@@ -206,3 +206,21 @@ def test_a_threshold_at_infinity_leaves_a_bound() -> None:
     assert none.errors == 0
     assert none.interval
     assert 0.03 < none.interval.high < 0.5
+
+
+@pytest.mark.parametrize("scattered", [1, 2, 5])
+def test_no_search_succeeds_and_a_few_scattered_causes_do_not_widen_the_interval(scattered: int) -> None:
+    """150 people, none found first; a few searches would be right without one other person."""
+    n, few = 150, np.arange(scattered)
+    causes = Causes(np.ones(n), np.arange(n), few, few + 50, np.ones(scattered), np.arange(n))
+    found = rate(causes).interval
+    assert found is not None
+    assert found.high == 1
+    assert 0.93 < found.low < 1 - 0.02  # the exact interval without a gallery's chance begins at 0.976
+
+
+def test_no_search_succeeds_because_of_one_person_and_the_interval_says_little() -> None:
+    n = 150
+    causes = Causes(np.ones(n), np.arange(n), np.arange(n), np.zeros(n, int), np.ones(n), np.arange(n))
+    found = rate(causes).interval
+    assert found is None or found.low < 0.5

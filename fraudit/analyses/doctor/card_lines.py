@@ -9,34 +9,52 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudit.analyses.doctor.hypotheses import NORMALISATIONS, WHOLE, Hypothesis, template_points
+from fraudit.analyses.doctor.hypotheses import (
+    NORMALISATIONS,
+    STATED,
+    TRANSPOSED,
+    WHOLE,
+    Hypothesis,
+    sized,
+    template_points,
+)
 from fraudit.embedding.cards import TEMPLATES
-from fraudit.errors import UsageError
 from fraudit.files.doors import CARD_BYTES, read_file
 from fraudit.files.store import write_text_atomic
-from fraudit.types import LoadedEmbedder
+from fraudit.types import EmbedderSpec, LoadedEmbedder, Preprocess
 
 
 def _list(values: tuple[float, ...]) -> str:
     return f"{values[0]:g}" if len(set(values)) == 1 else f"[{', '.join(f'{v:g}' for v in values)}]"
 
 
-def card_lines(hypothesis: Hypothesis, size: tuple[int, int]) -> dict[str, str]:
-    """Key -> TOML value of the lines that a card needs for this; empty where no card can say it (whole pictures)."""
-    if hypothesis.template == WHOLE:
+def card_lines(hypothesis: Hypothesis, spec: EmbedderSpec, dim: int) -> dict[str, str]:
+    """Key -> TOML value of the lines that a card of `spec` needs for this, whose vectors have `dim` numbers.
+
+    Empty where no card can say it.
+    """
+    if hypothesis.layout == TRANSPOSED:
         return {}
     lines: dict[str, str] = {}
+    pre = sized(spec.preprocess, hypothesis)
     for axis, value in hypothesis.changes:
         if axis == "normalisation":
             mean, std = NORMALISATIONS[value]
             lines |= {"mean": _list(mean), "std": _list(std)}
         elif axis == "template":
-            points = np.round(template_points(value, size), 3).tolist()
-            native = {"arcface-112": 1.0, "dlib-150": 1.0}.get(value)
-            lines["template"] = f'"{value}"' if native and size[0] == size[1] else str(points)
+            lines["template"] = f'"{value}"' if value == WHOLE else _template(value, pre)
+        elif axis == "size":
+            lines["size"] = str(list(pre.size))
+            if not pre.whole and hypothesis.template == STATED:
+                lines["template"] = str(np.round(pre.template, 3).tolist())
         else:
             lines[axis] = f'"{value}"'
-    return lines
+    return lines | ({"dim": str(dim)} if dim != spec.dim else {})
+
+
+def _template(name: str, pre: Preprocess) -> str:
+    native = name in ("arcface-112", "dlib-150") and pre.size[0] == pre.size[1]
+    return f'"{name}"' if native else str(np.round(template_points(name, pre.size), 3).tolist())
 
 
 def stated_lines(loaded: LoadedEmbedder) -> dict[str, str]:
@@ -50,27 +68,21 @@ def stated_lines(loaded: LoadedEmbedder) -> dict[str, str]:
         "channels": f'"{pre.channels}"',
         "mean": _list(pre.mean),
         "std": _list(pre.std),
-        "template": f'"{name}"' if name in TEMPLATES else points,
+        "template": f'"{WHOLE}"' if pre.whole else f'"{name}"' if name in TEMPLATES else points,
+        "size": str(list(pre.size)),
         "output": f'"{network.outputs[0]}"',
+        "dim": str(loaded.spec.dim),
         "layout": f'"{network.layouts[0]}"',
     }
 
 
-def fixed_card(hypothesis: Hypothesis, card: Path, out: Path) -> None:
-    """Write `card` with the lines of another wiring to `out`; every other line stays as it is.
-
-    Raises:
-        UsageError: no card can say it.
-    """
+def fixed_card(lines: dict[str, str], card: Path, out: Path) -> None:
+    """Write `card` with these lines (key -> TOML value) to `out`; every other line stays as it is."""
     from fraudit.embedding.cards import parse_card
 
-    size = parse_card(card).spec.preprocess.size
     text = read_file(card, CARD_BYTES, "docs/cards.md describes one", "the card").decode("utf-8")
-    lines = card_lines(hypothesis, size)
-    if not lines:
-        raise UsageError(f"no card can say '{hypothesis.words}'", "wrap the model: python:module:callable")
     if out.absolute().parent != card.absolute().parent:
-        lines |= moved_paths(text, card.absolute().parent, out.absolute().parent)
+        lines = lines | moved_paths(text, card.absolute().parent, out.absolute().parent)
     write_text_atomic(out, changed_card(text, lines))
     parse_card(out)
 

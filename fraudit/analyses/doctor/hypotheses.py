@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import cv2
 import numpy as np
 
-from fraudit.embedding.cards import TEMPLATES
+from fraudit.embedding.cards import TEMPLATES, WHOLE_PICTURE
 from fraudit.faces.align import align
 from fraudit.types import ARCFACE_112, F32, FACENET_160, U8, LoadedEmbedder, Preprocess
 
-Axis = Literal["channels", "normalisation", "template", "output", "layout"]
-AXES: tuple[Axis, ...] = ("channels", "normalisation", "template", "output", "layout")
+Axis = Literal["channels", "normalisation", "template", "size", "output", "layout"]
+AXES: tuple[Axis, ...] = ("channels", "normalisation", "template", "size", "output", "layout")
 STATED = "stated"
-WHOLE = "whole picture"
+WHOLE = WHOLE_PICTURE
+SIZES = ("112x112", "160x160", "224x224")  # height x width
+TRANSPOSED = "rows and columns swapped"  # a layout that no card can say
 MIRRORED = "mirrored"  # the stated template, left and right changed
 _TIGHT = 1.25
 # (mean, std) for pixels from 0 to 255
@@ -36,6 +37,7 @@ class Hypothesis:
     channels: str = STATED
     normalisation: str = STATED
     template: str = STATED
+    size: str = STATED
     output: str = STATED
     layout: str = STATED
 
@@ -81,10 +83,18 @@ def options(loaded: LoadedEmbedder) -> tuple[dict[Axis, tuple[str, ...]], tuple[
         and (pre.whole or name == WHOLE or not _alike(template_points(name, pre.size), pre))
     ]
     found["template"] = tuple(frames)
-    missing: list[tuple[str, str]] = [("input size", f"the box takes {pre.size[0]}x{pre.size[1]} pixels")]
+    missing: list[tuple[str, str]] = []
+    stated = f"{pre.size[0]}x{pre.size[1]}"
+    if network is not None and network.free_size:
+        found["size"] = tuple(size for size in SIZES if size != stated)
+    else:
+        missing.append(("size", f"the box takes {stated} pixels alone"))
+    turned = (TRANSPOSED,) if pre.size[0] == pre.size[1] else ()
     if network is None:
+        if turned:
+            found["layout"] = turned
         inside = "it is done inside the box"
-        missing += [("normalisation", inside), ("output", inside), ("layout", inside)]
+        missing += [("normalisation", inside), ("output", inside), ("layout NCHW or NHWC", inside)]
         if pre.channels != "RGB":
             found["channels"] = ("RGB",)
         return found, tuple(missing)
@@ -93,11 +103,14 @@ def options(loaded: LoadedEmbedder) -> tuple[dict[Axis, tuple[str, ...]], tuple[
         for name, (mean, std) in NORMALISATIONS.items()
         if not (np.allclose(mean, pre.mean, atol=1e-3) and np.allclose(std, pre.std, rtol=1e-3))
     )
-    for axis, values in (("output", network.outputs[1:]), ("layout", network.layouts[1:])):
-        if values:
-            found[axis] = values  # type: ignore[index]
-        else:
-            missing.append((axis, "the file has one alone"))
+    if network.outputs[1:]:
+        found["output"] = network.outputs[1:]
+    else:
+        missing.append(("output", "the file has one alone"))
+    if values := (*network.layouts[1:], *turned):
+        found["layout"] = values
+    if not network.layouts[1:]:
+        missing.append(("layout NCHW or NHWC", "its input allows one alone"))
     return found, tuple(missing)
 
 
@@ -106,17 +119,28 @@ def _alike(points: F32, pre: Preprocess) -> bool:
     return bool(np.abs(points - pre.template).max() < max(pre.size) / 112)
 
 
+def sized(pre: Preprocess, hypothesis: Hypothesis) -> Preprocess:
+    """The stated preprocessing at the hypothesis's size; the template grows with the shorter side, in the middle."""
+    if hypothesis.size == STATED:
+        return pre
+    height, width = map(int, hypothesis.size.split("x"))
+    middle = np.array([pre.size[1], pre.size[0]], np.float32) / 2
+    points = (pre.template - middle) * (min(height, width) / min(pre.size))
+    moved = points + np.array([width, height], np.float32) / 2
+    return replace(pre, size=(height, width), template=np.asarray(moved, np.float32))
+
+
 def framed(picture: U8, landmarks: F32, hypothesis: Hypothesis, pre: Preprocess) -> U8:
     """u8[h,w,3] RGB: the face as this hypothesis frames it. Raises DataError."""
-    from fraudit.faces.align import as_shown
+    from fraudit.faces.align import as_shown, fitted
 
+    pre = sized(pre, hypothesis)
     if hypothesis.template == STATED:
         return as_shown(picture, landmarks, pre)
     if hypothesis.template == MIRRORED:
         return np.ascontiguousarray(as_shown(picture, landmarks, pre)[:, ::-1])
     if hypothesis.template == WHOLE:
-        shown = cv2.resize(picture, (pre.size[1], pre.size[0]), interpolation=cv2.INTER_AREA)
-        return np.asarray(shown, np.uint8)
+        return fitted(picture, pre.size)
     return align(picture, landmarks, pre.size, template_points(hypothesis.template, pre.size))
 
 
@@ -124,6 +148,9 @@ def answered(loaded: LoadedEmbedder, faces: U8, hypothesis: Hypothesis) -> F32:
     """f32[N,D] of u8[N,h,w,3] RGB faces under a hypothesis. Raises FrauditError where the box refuses it."""
     pre, network = loaded.spec.preprocess, loaded.network
     swapped = hypothesis.channels != STATED
+    turned = hypothesis.layout == TRANSPOSED
+    if turned:
+        faces = np.ascontiguousarray(faces.transpose(0, 2, 1, 3))
     parts = []
     step = loaded.batch_size
     for start in range(0, len(faces), step):
@@ -137,6 +164,6 @@ def answered(loaded: LoadedEmbedder, faces: U8, hypothesis: Hypothesis) -> F32:
             channels = "BGR" if pre.channels == "RGB" else "RGB"
         made = replace(pre, mean=mean, std=std, channels=channels).to_nchw(part)
         output = network.outputs[0] if hypothesis.output == STATED else hypothesis.output
-        layout = network.layouts[0] if hypothesis.layout == STATED else hypothesis.layout
+        layout = network.layouts[0] if turned or hypothesis.layout == STATED else hypothesis.layout
         parts.append(network.ask(made, output, layout))
     return np.concatenate(parts).astype(np.float32, copy=False)

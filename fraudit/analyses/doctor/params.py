@@ -15,8 +15,8 @@ class Params:
         faces: faces, one a person where there are so many, that are shown anew for the checks.
         wiring: also try other channel orders, normalisations and templates (`fraudit doctor` does).
         wiring_faces: faces on which the wirings are compared.
-        wiring_axes: what is tried, with commas: channels, normalisation, template, output, layout; all by default. A
-            service that may cost something is asked only where this names what to try.
+        wiring_axes: what is tried, with commas: channels, normalisation, template, size, output, layout; all by
+            default. A service that may cost something is asked only where this names what to try.
         fix: file to which a card with the better wiring is written; the model must be a card.
     """
 
@@ -31,7 +31,7 @@ class Params:
             raise ValueError(f"faces: expected 4 to 256, found {self.faces}")
         if self.wiring_faces < 20:
             raise ValueError(f"wiring_faces: expected at least 20, found {self.wiring_faces}")
-        known = ("channels", "normalisation", "template", "output", "layout")
+        known = ("channels", "normalisation", "template", "size", "output", "layout")
         for axis in self.axes:
             if axis not in known:
                 raise ValueError(f"wiring_axes: expected some of {', '.join(known)}, found '{axis}'")

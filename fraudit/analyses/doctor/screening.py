@@ -48,19 +48,25 @@ def shortlist(
     return kept, seen
 
 
-def chosen_faces(subjects: I64, screen: int, test: int, rng: np.random.Generator) -> tuple[I64, I64]:
-    """(rows to screen on, rows to test on) of disjoint people, two faces a person or more, as even as there are."""
+def chosen_faces(
+    subjects: I64, screen: int, test: int, rng: np.random.Generator, wider: int = 0
+) -> tuple[I64, I64, I64]:
+    """(rows to screen on, rows to test on, those and others up to `wider`), two faces a person or more.
+
+    As even as there are; nobody who screens tests.
+    """
     known, counts = np.unique(subjects, return_counts=True)
     people = rng.permutation(known[counts >= 2])
     share = screen / (screen + test)
     wanted = max(round(share * len(people)), min(LEAST_SCREENED, len(people) // 4))
     cut = max(1, min(wanted, screen // 2))
-    return _rows(subjects, people[:cut], screen, rng), _rows(subjects, people[cut:], test, rng)
+    mine = [rng.permutation(np.flatnonzero(subjects == p)) for p in people[: cut + max(test, wider) // 2]]
+    return _rows(mine[:cut], screen), _rows(mine[cut:], test), _rows(mine[cut:], max(test, wider))
 
 
-def _rows(subjects: I64, people: I64, most: int, rng: np.random.Generator) -> I64:
-    """At most `most` rows of these people: two of each, then a third of each, and so on."""
-    mine = [rng.permutation(np.flatnonzero(subjects == p)) for p in people[: most // 2]]
+def _rows(mine: list[I64], most: int) -> I64:
+    """At most `most` of each person's rows: two of each, then a third of each, and so on."""
+    mine = mine[: most // 2]
     rows = [int(r) for m in mine for r in m[:2]]
     turn = 2
     while len(rows) < most and any(len(m) > turn for m in mine):

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from fraudit.analyses.doctor.wiring import MATERIAL, MATERIAL_CHANNELS, Tried, Wiring
+from fraudit.analyses.doctor.judging import MATERIAL, MATERIAL_CHANNELS, Tried, Wiring
 from fraudit.types import Column, Figure, Finding, Interval, Metric, Table
 
 METHOD = (
     "Wirings are screened on some people and tested on others, all pairs of their faces the same for each. d' is "
     "compared person by person (jackknife pseudo-values, sign flips, max-t over all that were tested). Another wiring "
     f"is called better at p at most 0.001 and a d' at least {MATERIAL:.0%} higher, {MATERIAL_CHANNELS:.1%} for "
-    "channels alone. Adding the mirror's vector helps nearly every model and is no sign of a wrong card."
+    "channels alone; equivalent where its d' differs by less at both bounds. Where the first faces leave open whether "
+    "one is better, the leading ones are judged on more, and each of the two tests has half of the level. Adding the "
+    "mirror's vector helps nearly every model and is no sign of a wrong card."
 )
 
 
@@ -41,7 +43,7 @@ def _metrics(found: Wiring) -> tuple[Metric, ...]:
         )
         metrics.append(
             Metric(
-                "doctor.wiring.gain", gain.gain.share, n=found.people, n_unit="people", interval=interval,
+                "doctor.wiring.gain", gain.gain.share, n=gain.people, n_unit="people", interval=interval,
                 better="lower", label="Gain in d' of the best other wiring",
             )
         )  # fmt: skip
@@ -71,14 +73,15 @@ def _tables(found: Wiring) -> tuple[Table, ...]:
         Column("low", "at least", "percent", 1),
         Column("high", "at most", "percent", 1),
         Column("p", "p, corrected", "number", 4),
+        Column("people", "People", "integer"),
     )
     rows = [
         {"wiring": "as stated", "d_prime": found.d_prime, "auc": found.auc, "gain": None, "low": None,
-         "high": None, "p": None}
+         "high": None, "p": None, "people": found.people}
     ]  # fmt: skip
     rows += [
         {"wiring": t.hypothesis.words, "d_prime": t.d_prime, "auc": t.auc, "gain": t.gain.share,
-         "low": t.gain.low, "high": t.gain.high, "p": t.gain.p}
+         "low": t.gain.low, "high": t.gain.high, "p": t.gain.p, "people": t.people}
         for t in found.tried
     ]  # fmt: skip
     caption = f"The best of {found.screened} wirings, on {found.faces} faces of {found.people} people."
@@ -112,16 +115,37 @@ def _findings(found: Wiring) -> tuple[Finding, ...]:
             f"None of {found.screened} other wirings separates people beyond doubt and materially better "
             f"(d' {found.d_prime:.2f}; {found.people} people)."
         )
-        return (Finding("info", text, evidence[:1], "doctor.wiring_none"),)
+        none = Finding("info", text, evidence[:1], "doctor.wiring_none")
+        return (none, *_alike(found))
     gain = found.best.gain
     text = (
         f"The model is wired otherwise than it was trained: d' rises by {gain.share:.1%} ({gain.low:.1%} to "
-        f"{gain.high:.1%}; {found.people} people) {change_words(found, found.best)}."
+        f"{gain.high:.1%}; {found.best.people} people) {change_words(found, found.best)}."
     )
     if found.equal:
         listed = "; ".join(t.hypothesis.words for t in found.equal[:4])
-        text += f" These do not differ from it enough to tell: {listed}."
+        text += f" Equivalent to it here: {listed}."
     return (Finding("high", text, evidence, "doctor.wiring"),)
+
+
+def _alike(found: Wiring) -> tuple[Finding, ...]:
+    """What these faces cannot tell from the stated wiring: of equal worth, and what takes more people."""
+    told = []
+    evidence = ("doctor.wiring.d_prime", "doctor.wiring.gain")
+    if equal := [t for t in found.tried if t.equivalent]:
+        text = f"Equivalent to the stated wiring here (d' within {MATERIAL:.0%}): {_listed(equal)}."
+        told.append(Finding("info", text, evidence, "doctor.wiring_equivalent"))
+    if unsure := [t for t in found.tried if t.undecided]:
+        text = f"Too few people to tell whether it is better: {_listed(unsure)}."
+        told.append(Finding("info", text, evidence, "doctor.wiring_open"))
+    return tuple(told)
+
+
+def _listed(tried: list[Tried]) -> str:
+    return "; ".join(
+        f"{t.hypothesis.words} ({t.gain.share:+.1%}, {t.gain.low:+.1%} to {t.gain.high:+.1%}; {t.people} people)"
+        for t in tried[:4]
+    )
 
 
 def wiring_caveats(found: Wiring) -> tuple[str, ...]:

@@ -37,10 +37,11 @@ def with_wiring(context: AnalysisContext, params: Params, result: AnalysisResult
     if params.fix and found.best is not None:
         from fraudit.analyses.doctor.card_lines import fixed_card
 
-        try:
-            fixed_card(found.best.hypothesis, card, Path(params.fix))
-        except UsageError as error:
-            caveats = (*caveats, f"No card was written: {error.message}.")
+        if found.best.lines:
+            fixed_card(found.best.lines, card, Path(params.fix))
+        else:
+            told = f"No card can say '{found.best.hypothesis.words}', so none was written; wrap the model"
+            caveats = (*caveats, f"{told}: python:module:callable.")
     return _more(
         result,
         metrics=metrics,

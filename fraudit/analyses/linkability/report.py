@@ -128,13 +128,15 @@ def table(found: Found) -> Table:
 def severity_of(attack: Attack, null: Attack) -> Severity:
     """By the rules of docs/severity.md: the bounds of D_sys and of rank 1.
 
-    D_sys counts only where its lower end is above the upper one of `null`, the attacker with shuffled pairs: a
+    Each counts only where its lower end is above the upper one of `null`, the attacker with shuffled pairs: a
     translator fitted to chance may by chance lie nearer to mated pairs.
     """
     d, rank = (end if end is not None else 0.0 for end in attack.sure)
-    by_chance = null.linked.interval
+    by_chance, first_by_chance = null.linked.interval, rank_interval(null.missed)
     if by_chance is None or d <= by_chance.high:
         d = 0.0
+    if first_by_chance is None or rank <= first_by_chance.high:
+        rank = 0.0
     if d >= D_HIGH or rank >= RANK_HIGH:
         return "high"
     if d >= D_MEDIUM or rank >= RANK_MEDIUM:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -120,11 +120,11 @@ def accuracy(found: Scores, plain: Scores, sample_people: I64) -> Accuracy:
 
 def linkability(
     scheme: ProtectionPlugin, sample: Sample, rng: np.random.Generator, level: float, seed: int
-) -> tuple[Linkability, Linkability]:
+) -> tuple[tuple[Linkability, Linkability], ...]:
     """D_sys of templates that each have a key of their own: two pictures of every person, and strangers.
 
     Returns:
-        (at 95 %, at `level`).
+        (at 95 %, at `level`) by the scheme's score, and by that of someone who knows the scheme, where it has one.
     Raises:
         InsufficientData: too few people.
     """
@@ -143,9 +143,10 @@ def linkability(
     steps = rng.choice(np.arange(1, count), min(STRANGERS, count - 1), replace=False)
     left = np.concatenate([np.arange(count), np.tile(np.arange(count), len(steps))])
     right = np.concatenate([np.arange(count), *((np.arange(count) + s) % count for s in steps)])
-    values = scored(scheme, made[0][left], made[1][right])
-    at, level_at = (
-        system_linkability(values, sample.people[one][left], sample.people[one][right], level=x, seed=seed)
-        for x in (0.95, level)
-    )
-    return at, level_at
+    mine, theirs = sample.people[one][left], sample.people[one][right]
+    found = []
+    for way in (scheme, *([replace(scheme, score=scheme.link)] if scheme.link else [])):
+        values = scored(way, made[0][left], made[1][right])
+        at, sure = (system_linkability(values, mine, theirs, level=x, seed=seed) for x in (0.95, level))
+        found.append((at, sure))
+    return tuple(found)

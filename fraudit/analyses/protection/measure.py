@@ -51,6 +51,7 @@ class Measured:
     Attributes:
         same: one key for all. own: a key a person; None where the scheme has no key.
         linked: D_sys, each template under a key of its own; linked_sure: at the level of findings; None: `unlinked`.
+        knowing, knowing_sure: the same of someone who knows the scheme; None where no better score is known.
         attacks: with the key, then without. missing: why the scheme could not be measured.
     """
 
@@ -60,6 +61,8 @@ class Measured:
     linked: Linkability | None = None
     linked_sure: Linkability | None = None
     unlinked: str = ""
+    knowing: Linkability | None = None
+    knowing_sure: Linkability | None = None
     attacks: tuple[Attack, ...] = ()
     missing: str = ""
 
@@ -92,8 +95,8 @@ class Found:
 
 
 def finding_level(schemes: Sequence[ProtectionPlugin]) -> float:
-    """Of intervals that findings look at: D_sys and two attackers of each scheme that is meant to protect."""
-    tests = 3 * max(1, sum(s.claims for s in schemes))
+    """Of intervals that findings look at: two attackers and D_sys, once or twice, of each scheme meant to protect."""
+    tests = max(3, sum(3 + (s.link is not None) for s in schemes if s.claims))
     return 1 - 2 * LATER_LEVEL / tests
 
 
@@ -133,12 +136,13 @@ def measure_schemes(context: AnalysisContext, params: Params) -> Found:
                 apart = score_pairs(fitted, sample, templates(fitted, sample, None), params.fmr)
                 own = accuracy(apart, plain, sample.people)
             same = accuracy(score, plain, sample.people)
-            linked, sure, unlinked = _linked(context, fitted, sample, rng, level)
+            links, unlinked = _linked(context, fitted, sample, rng, level)
             attacks = tuple(
                 _attack(context, params, r, sample, at.value, level, faces)
                 for r in recover(fitted, sample, params, prior, rng)
             )
-            found.append(Measured(fitted, same, own, linked, sure, unlinked, attacks))
+            (linked, sure), (knowing, knowing_sure) = links
+            found.append(Measured(fitted, same, own, linked, sure, unlinked, knowing, knowing_sure, attacks))
         except DataError as error:
             found.append(Measured(scheme, missing=error.message))
         told(1)
@@ -147,13 +151,17 @@ def measure_schemes(context: AnalysisContext, params: Params) -> Found:
     return Found(tuple(found), sample, params.fmr, at.value, level, faces, why)
 
 
+_Link = tuple[Linkability | None, Linkability | None]
+
+
 def _linked(
     context: AnalysisContext, scheme: ProtectionPlugin, sample: Sample, rng: np.random.Generator, level: float
-) -> tuple[Linkability | None, Linkability | None, str]:
+) -> tuple[tuple[_Link, _Link], str]:
     try:
-        return *linkability(scheme, sample, rng, level, context.seed), ""
+        found = linkability(scheme, sample, rng, level, context.seed)
     except InsufficientData as error:
-        return None, None, error.message
+        return ((None, None), (None, None)), error.message
+    return (found[0], found[1] if len(found) > 1 else (None, None)), ""
 
 
 def _attack(

@@ -30,7 +30,7 @@ def metrics(found: Found) -> Iterator[Metric]:
             yield Metric(f"{prefix(m)}.d_sys", None, missing=m.missing, label=f"{m.name}: linkability D_sys")
             continue
         yield from _accuracy(m, found.fmr)
-        yield _linked(m)
+        yield from _linked(m)
         for attack in m.attacks:
             yield from _attack(m, attack, found)
 
@@ -54,20 +54,26 @@ def _accuracy(m: Measured, fmr: float) -> Iterator[Metric]:
             )
 
 
-def _linked(m: Measured) -> Metric:
+def _linked(m: Measured) -> Iterator[Metric]:
     name, label = f"{prefix(m)}.d_sys", f"{m.name}: linkability D_sys across keys"
     if m.linked is None:
-        return Metric(name, None, missing=m.unlinked, label=label)
-    return Metric(
-        name,
-        m.linked.value,
-        n=m.linked.people,
-        n_unit="people",
-        interval=m.linked.interval,
-        interval_missing=m.linked.missing,
-        better="lower",
-        label=label,
-    )
+        yield Metric(name, None, missing=m.unlinked, label=label)
+        return
+    for at, found, words in (
+        (name, m.linked, label),
+        (f"{name}_knowing", m.knowing, f"{label}, by someone who knows the scheme"),
+    ):
+        if found is not None:
+            yield Metric(
+                at,
+                found.value,
+                n=found.people,
+                n_unit="people",
+                interval=found.interval,
+                interval_missing=found.missing,
+                better="lower",
+                label=words,
+            )
 
 
 def _attack(m: Measured, attack: Attack, found: Found) -> Iterator[Metric]:

@@ -8,13 +8,15 @@ from fraudit.analyses.protection.metrics import attacker_key, prefix
 from fraudit.analyses.protection.tables import told_by
 from fraudit.formatting import fmr_words, number, percent
 from fraudit.formatting import interval as interval_words
+from fraudit.stats.linkability import Linkability
 from fraudit.types import Finding, Severity
 
 METHOD = (
     "Every scheme protects the unit vectors of a sample of people with two pictures or more. Accuracy: one key for "
     "all, and a key a person; thresholds chosen on one half of the people, FNMR of the other half, differences to the "
     "plain vectors paired by pair. Unlinkability: every template under a key of its own, D_sys (Gomez-Barrero et al., "
-    "2018) from the scheme's score of two pictures of a person and of strangers. Irreversibility: who has the key "
+    "2018) from the scheme's score of two pictures of a person and of strangers, and from that of "
+    "someone who knows the scheme where one is known. Irreversibility: who has the key "
     "protects other people's vectors under it; a linear scheme is solved by least squares, any other by the better of "
     "ridge regression and a perceptron on held-out vectors; who has no key learns the same under other keys. Success: "
     "matches at the threshold of plain vectors; chance: what is recovered of other people, against the same pictures."
@@ -80,19 +82,31 @@ def _attack_finding(m: Measured, attack: Attack, fmr: float) -> Finding | None:
     return Finding(severity, _reversed(m, attack, fmr), tuple(names), rule)
 
 
+def _linked_beyond(sure: Linkability | None) -> float:
+    return sure.interval.low if sure is not None and sure.interval else 0.0
+
+
 def _link_finding(m: Measured) -> Finding | None:
-    found, sure = m.linked, m.linked_sure
+    """By the scheme's own score, or that of someone who knows the scheme, whichever is shown to link more."""
+    found, sure, name, how = m.linked, m.linked_sure, "d_sys", ""
+    if m.knowing is not None and _linked_beyond(m.knowing_sure) > _linked_beyond(sure):
+        found, sure, name, how = (
+            m.knowing,
+            m.knowing_sure,
+            "d_sys_knowing",
+            " by someone who knows the scheme",
+        )
     if found is None or sure is None or found.interval is None:
         return None
     i = found.interval
     words = f"D_sys {found.value:.2f} (95 % interval {i.low:.2f} to {i.high:.2f}; {found.people} people)"
-    low = sure.interval.low if sure.interval else 0.0
+    low = _linked_beyond(sure)
     if low > 0:
         severity: Severity = "info" if not m.scheme.claims else "medium" if low >= MUCH else "low"
-        text = f"{m.name}: templates of one person under different keys can be linked: {words}."
+        text = f"{m.name}: templates of one person under different keys can be linked{how}: {words}."
         if not m.scheme.keyed:
             text = f"{m.name}: it has no key, so that templates of two databases can be linked: {words}."
-        return Finding(severity, text, (f"{prefix(m)}.d_sys",), "protection.linkable")
+        return Finding(severity, text, (f"{prefix(m)}.{name}",), "protection.linkable")
     text = f"{m.name}: no link between templates under different keys was found by its own score: {words}."
     return Finding("info", text, (f"{prefix(m)}.d_sys",), "protection.unlinked")
 
@@ -138,9 +152,7 @@ def headline(found: Found) -> str:
     with_key = [m.name for m in claimed if beyond(m, WITH)]
     without = [m.name for m in claimed if beyond(m, WITHOUT)]
     linked = [
-        m.name
-        for m in claimed
-        if m.linked_sure is not None and m.linked_sure.interval is not None and m.linked_sure.interval.low > 0
+        m.name for m in claimed if max(_linked_beyond(m.linked_sure), _linked_beyond(m.knowing_sure)) > 0
     ]
 
     def named(names: list[str]) -> str:
@@ -157,8 +169,8 @@ def caveats(found: Found) -> list[str]:
     """What the figures do not say."""
     out = [
         "Reversible is shown, never the opposite: a better attack may recover more than these.",
-        "The link is looked for with the scheme's own score alone; whoever has both keys can link whatever can be "
-        "recovered with a key.",
+        "The link is looked for with the scheme's own score, and PolyProtect's with one that moves templates against "
+        "each other; whoever has both keys can link whatever can be recovered with a key.",
         "An attacker with the key is measured under one shared key; other keys may be a little easier or harder.",
     ]
     if found.no_pictures:

@@ -34,13 +34,15 @@ def _overview(found: Found) -> Table:
             Column("fnmr_change", "above plain vectors", "interval"),
             Column("d", "D_sys", "number"),
             Column("d_interval", "95 % interval", "interval"),
+            Column("d_knowing", "D_sys, scheme known", "number"),
             Column("with", "recovered above chance, with the key", "percent"),
             Column("without", "without the key", "percent"),
             Column("note", "note"),
         ),
         rows,
         "Accuracy where all share one key (as if keys were stolen) and where everybody has one. D_sys: how well "
-        "templates of one person under different keys are linked (0 not at all, 1 always). The last figures: "
+        "templates of one person under different keys are linked (0 not at all, 1 always), by the scheme's own score "
+        "and, where one is known, by that of someone who knows the scheme. The last figures: "
         f"people of whom a vector is recovered that matches another picture at FMR {at}, less what is recovered of "
         "others that does. A scheme without a key hides from nobody.",
     )
@@ -59,6 +61,7 @@ def _row(m: Measured) -> dict[str, Any]:
         "fnmr_change": interval_ends(change.interval),
         "d": m.linked.value if m.linked else None,
         "d_interval": interval_ends(m.linked.interval) if m.linked else None,
+        "d_knowing": m.knowing.value if m.knowing else None,
         "with": a.two.over.value if a and a.two else None,
         "without": b.two.over.value if b and b.two else None,
         "note": m.unlinked or ("" if m.scheme.keyed else "no key"),

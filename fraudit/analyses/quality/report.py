@@ -8,7 +8,7 @@ from typing import Any
 from fraudit.analyses.quality.measure import FAMILY, Found
 from fraudit.analyses.quality.params import NAME
 from fraudit.analyses.shared.words import interval_ends, slug
-from fraudit.formatting import fmr_words, number, percent, probability
+from fraudit.formatting import fmr_words, number, percent, points, probability
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.discard import DiscardCurve
 from fraudit.stats.discard_cut import JudgedCut
@@ -34,11 +34,6 @@ def _bounds(interval: Interval | None, signed: float = 1.0) -> str:
         return "no interval"
     low, high = sorted((signed * interval.low, signed * interval.high))
     return f"95 % interval {interval_words(low, high, as_percent=True)}"
-
-
-def points(value: float) -> str:
-    """A difference of rates in percentage points."""
-    return f"{percent(value).split(chr(0x202F))[0]} points"
 
 
 def best_gains(found: Found) -> list[str]:

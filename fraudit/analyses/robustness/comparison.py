@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from fraudit.compare.figures import figure_of, points
+from fraudit.compare.figures import figure_of
 from fraudit.compare.hooks import Comparison
 from fraudit.compare.values import Delta, Side
+from fraudit.formatting import points
 from fraudit.types import Figure
 
 

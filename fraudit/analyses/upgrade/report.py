@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fraudit.analyses.shared.transfer import DRAW
 from fraudit.analyses.upgrade.measure import Found, Point, Way
 from fraudit.analyses.upgrade.params import NAME, Params
-from fraudit.formatting import fmr_words, percent
+from fraudit.formatting import fmr_words, percent, points
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.estimates import Estimate
 from fraudit.stats.intervals import Difference
@@ -119,7 +119,7 @@ def table(found: Found) -> Table:
         for p in found.ways[0].points
     ]
     columns += [
-        Column(f"loss{p.target}", f"less new enrolments, FMR {fmr_words(p.target)}", "percent")
+        Column(f"loss{p.target}", f"less new enrolments, FMR {fmr_words(p.target)}, in points", "number", 1)
         for p in found.ways[0].points
     ]
     searched = found.ways[0].searched
@@ -130,7 +130,7 @@ def table(found: Found) -> Table:
         row: dict[str, object] = {"way": words_of(found, way), "kind": way.kind or "none"}
         for p in way.points:
             row[f"fnmr{p.target}"] = p.fnmr.value
-            row[f"loss{p.target}"] = p.loss.value if p.loss else None
+            row[f"loss{p.target}"] = 100 * p.loss.value if p.loss else None
         if way.searched is not None:
             row["fnir"] = way.searched.fnir.value
         rows.append(row)
@@ -148,17 +148,12 @@ def _of(rate: Estimate) -> str:
     return f"{percent(rate.value)}{said}"
 
 
-def _points(value: float) -> str:
-    """A difference of two rates: in points, since `%` would read as relative to one of them."""
-    return percent(value).replace("%", "points")
-
-
 def _span(interval: Interval) -> str:
     return f"95 % interval {interval_words(100 * interval.low, 100 * interval.high, 'points')}"
 
 
 def _away(value: float) -> str:
-    return f"{_points(abs(value))} {'below' if value < 0 else 'above'}"
+    return f"{points(abs(value))} {'below' if value < 0 else 'above'}"
 
 
 def findings(found: Found, params: Params) -> list[Finding]:
@@ -168,7 +163,7 @@ def findings(found: Found, params: Params) -> list[Finding]:
     key = key_of(way)
     evidence = (f"{NAME}.{key}.fnmr@fmr={at}", f"{NAME}.{key}.loss@fmr={at}")
     out = [Finding(_severity(p, params), _headline(found, way, p), evidence, f"{NAME}.loss")]
-    margin = _points(params.margin)
+    margin = points(params.margin)
     least = min(w.pairs for w in found.translated)
     if found.smallest is None:
         text = (
@@ -190,7 +185,7 @@ def findings(found: Found, params: Params) -> list[Finding]:
         how = "fewer" if p.gain.interval.high < 0 else "more" if p.gain.interval.low > 0 else "about as many"
         text = (
             f"Against the old model as it is, translated enrolments reject {how} genuine pairs: FNMR changes by "
-            f"{_points(p.gain.value)} ({_span(p.gain.interval)}) from {_of(found.at(old).fnmr)}, and enrolling again "
+            f"{points(p.gain.value)} ({_span(p.gain.interval)}) from {_of(found.at(old).fnmr)}, and enrolling again "
             f"would reach {_of(found.at(new).fnmr)}."
         )
         out.append(Finding("info", text, (f"{NAME}.{key}.gain@fmr={at}",), f"{NAME}.gain"))

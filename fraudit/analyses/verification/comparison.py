@@ -11,10 +11,10 @@ import numpy as np
 from fraudit.analyses.verification.paired import evidence
 from fraudit.analyses.verification.printed import points
 from fraudit.compare.figures import figure_of
-from fraudit.compare.figures import points as percentage_points
 from fraudit.compare.hooks import Comparison
 from fraudit.compare.values import Delta, Side
 from fraudit.formatting import number, percent
+from fraudit.formatting import points as percentage_points
 from fraudit.scores import ScoreSet
 from fraudit.stats import verification as v
 from fraudit.types import F64, Figure

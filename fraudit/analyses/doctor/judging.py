@@ -1,0 +1,247 @@
+"""Which wiring separates people best, on faces whose vectors are given: two stages, and what cannot be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from fraudit.analyses.doctor.card_lines import card_lines, stated_lines
+from fraudit.analyses.doctor.hypotheses import AXES, MIRRORED, Hypothesis, options
+from fraudit.analyses.doctor.screening import shortlist
+from fraudit.errors import InsufficientData, UsageError
+from fraudit.stats.separations import LEAST_PEOPLE, Gain, Separation, gains, separation
+from fraudit.types import F32, I64, LoadedEmbedder, unit_rows
+
+# Each stage has half of the level. The second one judges hypotheses that the first one chose on the same people, so
+# its p is multiplied by how many the first one judged (Bonferroni), whichever it chose.
+STAGE_LEVEL = 0.0005
+DRAWS = 29_999
+LEADING = 3  # hypotheses that the second stage judges at most
+# Least gain of d'. Two normalisations that are both published for one network differ by 3.4 %, and templates near each
+# other by as little; channels are right or wrong.
+MATERIAL = 0.05
+MATERIAL_CHANNELS = 0.015
+Vectors = Callable[[I64, Hypothesis], F32 | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """One hypothesis on the people of its test: its d' and AUC, and how it compares with the stated wiring.
+
+    `lines` are those of a card that says it, key -> TOML value; empty where no card can. `people`: how many judged it.
+    """
+
+    hypothesis: Hypothesis
+    d_prime: float
+    auc: float
+    gain: Gain
+    lines: dict[str, str]
+    people: int
+
+    @property
+    def better(self) -> bool:
+        """Beyond doubt, and by a material gain."""
+        return self.gain.p <= STAGE_LEVEL and self.gain.share >= material(self.hypothesis)
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether its d' is that of the stated wiring, short of a material difference, at the bounds of its gain."""
+        least = material(self.hypothesis)
+        return -least < self.gain.low and self.gain.high < least
+
+    @property
+    def undecided(self) -> bool:
+        """Whether these people tell neither that it is worse, nor that it is equivalent, nor that it is better."""
+        return not self.better and not self.equivalent and self.gain.high >= material(self.hypothesis)
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """What was found.
+
+    Attributes:
+        stated: key -> TOML value of the card's lines; empty for a box whose input is made inside it.
+        d_prime, auc: of the stated wiring, on `people` people and `faces` faces.
+        tried: the hypotheses that were tested, best gain first. screened: how many were looked at before, on others.
+        best: one that is better beyond doubt and by a material gain, or None.
+        equal: hypotheses that the test cannot tell from the best one.
+        flip: gain of adding the mirror image's vector, None where it was not measured.
+        missing: (what could not be tried, why). synthetic: whether the faces show nobody.
+    """
+
+    stated: dict[str, str]
+    d_prime: float
+    auc: float
+    people: int
+    faces: int
+    tried: tuple[Tried, ...]
+    screened: int
+    best: Tried | None
+    equal: tuple[Tried, ...]
+    flip: Gain | None
+    missing: tuple[tuple[str, str], ...]
+    synthetic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """Hypotheses on the same faces: rows i64[N], the stated wiring's vectors and d', each one's d' and dimension."""
+
+    rows: I64
+    stated: F32
+    base: Separation
+    answers: dict[Hypothesis, Separation]
+    dims: dict[Hypothesis, int]
+
+    def gains(self, rng: np.random.Generator) -> dict[Hypothesis, Gain]:
+        """Over the stated wiring, tested together."""
+        found = gains(self.base, list(self.answers.values()), rng, draws=DRAWS)
+        return dict(zip(self.answers, found, strict=True))
+
+
+def compared(
+    loaded: LoadedEmbedder,
+    subjects: I64,
+    screen: I64,
+    test: I64,
+    vectors: Vectors,
+    rng: np.random.Generator,
+    only: tuple[str, ...] = (),
+    more: Callable[[], I64] | None = None,
+) -> Wiring:
+    """The comparison over faces whose vectors `vectors` gives: rows `screen` choose what rows `test` judge.
+
+    Args:
+        more: gives the rows `test` and others of people who did not screen; asked where `test` leaves something open.
+    Raises:
+        InsufficientData: fewer people than a test needs, or the model answers nothing as stated.
+    """
+    values, missing = options(loaded)
+    for name in only:
+        if name not in AXES:
+            raise UsageError(f"unknown part of the wiring '{name}'", f"known: {', '.join(AXES)}")
+    values = {axis: listed for axis, listed in values.items() if not only or axis in only}
+
+    def screened(hypothesis: Hypothesis) -> float | None:
+        found = vectors(screen, hypothesis)
+        return None if found is None else separation(_unit(found), subjects[screen], 2).value
+
+    kept, seen = shortlist(values, screened)
+    first = _stage(subjects, test, vectors, kept)
+    tried = _tried(loaded, subjects, first, first.gains(rng))
+    last = first
+    if more is not None and not any(t.better for t in tried) and (leading := _open(tried)):
+        wider = more()
+        if len(wider) > len(test):
+            last = _stage(subjects, wider, vectors, leading)
+            again = {h: _times(g, len(first.answers)) for h, g in last.gains(rng).items()}
+            tried = [t for t in tried if t.hypothesis not in again]
+            tried += _tried(loaded, subjects, last, again)
+            tried.sort(key=lambda t: -t.gain.share)
+    better = [t for t in tried if t.better]
+    best = _plainest(better)
+    flip = vectors(test, Hypothesis(template=MIRRORED)) if not only else None
+    fused = (
+        None
+        if flip is None
+        else gains(first.base, [separation(_unit(first.stated + flip), subjects[test])], rng)[0]
+    )
+    return Wiring(
+        stated_lines(loaded),
+        first.base.value,
+        first.base.auc,
+        len(np.unique(subjects[test])),
+        len(test),
+        tuple(tried),
+        len(seen),
+        best,
+        _equal(best, better, last, rng),
+        fused,
+        missing,
+    )
+
+
+def _stage(subjects: I64, rows: I64, vectors: Vectors, hypotheses: list[Hypothesis]) -> Stage:
+    stated = vectors(rows, Hypothesis())
+    if stated is None:
+        raise InsufficientData("the model does not answer as its card states")
+    answers, dims = {}, {}
+    for h in hypotheses:
+        found = vectors(rows, h)
+        if found is not None:
+            answers[h] = separation(_unit(found), subjects[rows], LEAST_PEOPLE)
+            dims[h] = found.shape[1]
+    return Stage(rows, stated, separation(_unit(stated), subjects[rows]), answers, dims)
+
+
+def _tried(
+    loaded: LoadedEmbedder,
+    subjects: I64,
+    stage: Stage,
+    found: dict[Hypothesis, Gain],
+) -> list[Tried]:
+    people = len(np.unique(subjects[stage.rows]))
+    listed = [
+        Tried(
+            h,
+            s.value,
+            s.auc,
+            found[h],
+            card_lines(h, loaded.spec, stage.dims[h]) if loaded.network else {},
+            people,
+        )
+        for h, s in stage.answers.items()
+    ]
+    return sorted(listed, key=lambda t: -t.gain.share)
+
+
+def _open(tried: list[Tried]) -> list[Hypothesis]:
+    """What seems better and may be so materially, best first; one that is better by too little is decided."""
+    return [t.hypothesis for t in tried if t.gain.share > 0 and t.gain.p > STAGE_LEVEL and t.undecided][
+        :LEADING
+    ]
+
+
+def _times(gain: Gain, count: int) -> Gain:
+    return Gain(gain.share, gain.low, gain.high, min(1.0, gain.p * count))
+
+
+def material(hypothesis: Hypothesis) -> float:
+    """The least gain that a finding takes for this change."""
+    return apart(hypothesis, Hypothesis())
+
+
+def apart(one: Hypothesis, other: Hypothesis) -> float:
+    """The least difference of d' by which two wirings are called different."""
+    differ = [axis for axis in AXES if getattr(one, axis) != getattr(other, axis)]
+    return MATERIAL_CHANNELS if differ == ["channels"] else MATERIAL
+
+
+def _plainest(better: list[Tried]) -> Tried | None:
+    """Of those within a material gain of the best one, that with the fewest changes."""
+    if not better:
+        return None
+    near = [t for t in better if 1 + t.gain.share >= (1 + better[0].gain.share) / (1 + MATERIAL)]
+    return min(near, key=lambda t: (len(t.hypothesis.changes), -t.gain.share))
+
+
+def _equal(
+    best: Tried | None, better: list[Tried], stage: Stage, rng: np.random.Generator
+) -> tuple[Tried, ...]:
+    """Of the better ones, those that the people who judged the best one cannot tell from it."""
+    rest = [t for t in better if t is not best and t.hypothesis in stage.answers]
+    if best is None or not rest:
+        return ()
+    against = gains(stage.answers[best.hypothesis], [stage.answers[t.hypothesis] for t in rest], rng)
+    return tuple(
+        t
+        for t, g in zip(rest, against, strict=True)
+        if g.high >= 0 or abs(g.share) < apart(t.hypothesis, best.hypothesis)
+    )
+
+
+def _unit(vectors: F32) -> F32:
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
+    return unit_rows(np.where(finite[:, None], vectors, 0).astype(np.float32))
