@@ -60,7 +60,7 @@ def analyze(
         str | None, typer.Option(help="A second model to compare with: as --embedder, a run folder or .npz.")
     ] = None,
     other_weights: Annotated[Path | None, typer.Option(help="The second model's weights file.")] = None,
-    inverter: Annotated[str | None, typer.Option(help="auto, linear, id3pm, none, or a folder.")] = None,
+    inverter: Annotated[str | None, typer.Option(help="auto, linear, id3pm, all, none, or a folder.")] = None,
     detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
     several_faces: Annotated[str | None, typer.Option(help="most_central, largest or highest_score.")] = None,
     pictures: Annotated[
@@ -86,7 +86,7 @@ def analyze(
     Example: fraudit analyze --embedder dlib --dataset sample --out runs/first
     """
     from fraudit.audit.plan import parse_params, plan_from_toml, plan_from_values
-    from fraudit.cli.shortcuts import left_out, with_request, with_shortcuts
+    from fraudit.cli.shortcuts import every_method, left_out, with_request, with_shortcuts
     from fraudit.errors import UsageError
 
     if not (embedder or scorer or vectors or plan or as_json or quiet or dry_run):
@@ -94,15 +94,17 @@ def analyze(
 
         if can_ask():
             embedder, dataset = ask(dataset)
+    own = with_shortcuts(parse_params(param or []), quality, enrol, profile)
+    inverter, asked = every_method(inverter, with_request(split(only), profile), own)
     given: dict[str, Any] = {
         "embedder": embedder,
         "dataset": dataset,
         "pairs": str(pairs) if pairs else None,
         "layout": layout,
         "weights": str(weights) if weights else None,
-        "only": with_request(split(only), profile) or None,
+        "only": asked or None,
         "skip": left_out(split(skip), no_doctor),
-        "params": with_shortcuts(parse_params(param or []), quality, enrol, profile) or None,
+        "params": own or None,
         "judges": tuple(judge) if judge else None,
         "other": other,
         "other_weights": str(other_weights) if other_weights else None,

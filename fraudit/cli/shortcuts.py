@@ -32,6 +32,17 @@ def with_shortcuts(
     return params
 
 
+def every_method(
+    inverter: str | None, only: tuple[str, ...], params: dict[str, dict[str, Any]]
+) -> tuple[str | None, tuple[str, ...]]:
+    """(`--inverter`, `--only`) where `--inverter all` asks for every inversion method: the audit's own stays `auto`."""
+    name = "rivals"
+    if inverter != "all":
+        return inverter, only
+    params.setdefault(name, {}).setdefault("methods", "")
+    return None, (*only, name) if only and name not in only else only
+
+
 def left_out(skip: tuple[str, ...], no_doctor: bool) -> tuple[str, ...] | None:
     """Analyses that are not run, with what `--no-doctor` adds; None where the plan decides."""
     return (*skip, *(("doctor",) if no_doctor else ())) or None

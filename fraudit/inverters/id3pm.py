@@ -10,6 +10,7 @@ import numpy as np
 
 from fraudit.embedding.devices import channels_last, device_name
 from fraudit.errors import UsageError
+from fraudit.inverters.rivals.published import ID3PM
 from fraudit.types import DEFAULT_GUIDANCE, F32, I64, U8, Inverter, InverterPlugin
 
 if TYPE_CHECKING:
@@ -206,5 +207,8 @@ def load(folder: Path | str, device: str = "") -> Inverter:
 
 
 INVERTER = InverterPlugin(
-    name="id3pm", load=load, summary="conditional diffusion model (ID3PM); needs training, a GPU helps"
+    name="id3pm",
+    load=load,
+    summary="conditional diffusion model (ID3PM); needs training, a GPU helps",
+    method=ID3PM,
 )

@@ -30,7 +30,7 @@ from fraudit.files.doors import BROKEN, check_ours
 from fraudit.files.store import file_sha256, write_atomic, write_text_atomic
 from fraudit.inverters.eigenfaces import Eigenfaces, fit_eigenfaces
 from fraudit.progress import Progress, Show, nowhere
-from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, InverterPlugin
+from fraudit.types import DEFAULT_GUIDANCE, F32, F64, I64, U8, InverterPlugin, MethodCard
 
 WEIGHTS = "weights.safetensors"
 RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
@@ -371,4 +371,14 @@ INVERTER = InverterPlugin(
     name="linear",
     load=load,
     summary="closed form: ridge regression from the ID vector to eigenfaces; seconds on a CPU",
+    method=MethodCard(
+        source="Mohanty et al. 2007; with RBF features Mignon and Jurie 2013",
+        attacker="vectors",
+        samples="one-to-many",
+        training="a regression, a minute on a CPU",
+        data="faces with their vectors; the bundled one had 30,321",
+        questions="none",
+        scale="64 px",
+        get="fraudit train-linear --embedder NAME --dataset celeba --out DIR",
+    ),
 )

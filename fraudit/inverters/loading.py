@@ -66,7 +66,12 @@ def load_inverter(folder: Path, embedder: LoadedEmbedder) -> Inverter:
         ArtifactError,
         RuntimeError,
     ):
-        return INVERTERS.get(card["kind"]).load(folder)
+        load = INVERTERS.get(card["kind"]).load
+        if load is None:
+            raise ArtifactError(
+                f"{folder} is of kind {card['kind']}, which is never trained", "fraudit rivals uses it"
+            )
+        return load(folder)
 
 
 def bundled(embedder: LoadedEmbedder, kinds: tuple[str, ...] = PREFERENCE) -> Path | None:
@@ -102,6 +107,16 @@ def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | Non
             return None, f"no trained {kind}inverter for {embedder.spec.name}: {way}"
         return load_inverter(folder, embedder), ""
     folder = Path(choice)
+    if choice in INVERTERS.names() and not folder.is_dir():
+        plugin = INVERTERS.get(choice)
+        if plugin.load is None:
+            raise UsageError(
+                f"--inverter {choice}: it has no folder and is made to be compared",
+                f"fraudit rivals --methods {choice}",
+            )
+        raise UsageError(
+            f"--inverter {choice}: none is bundled", plugin.method.get if plugin.method else "give its folder"
+        )
     if not folder.is_dir():
         raise UsageError(
             f"--inverter {choice}: no such folder",

@@ -27,7 +27,7 @@ from fraudit.stats.intervals import (
 )
 from fraudit.stats.pairs import angular
 from fraudit.stats.strangers import Trials, strangers_interval
-from fraudit.types import F64, I64, Bool, Interval
+from fraudit.types import F64, I64, U8, Bool, Interval
 
 
 def tally(events: ArrayLike, left: ArrayLike, right: ArrayLike, level: float = 0.95) -> Estimate:
@@ -212,6 +212,23 @@ def sample_spread(unit: F64, samples: int, ok: Bool) -> F64:
         if len(rows) > 1:
             out[i] = angular(rows @ rows.T)[np.triu_indices(len(rows), 1)].mean()
     return out
+
+
+def pixel_spread(pictures: U8, samples: int) -> F64:
+    """f64[N]: mean pairwise RMS difference of pixels among the `samples` pictures of each of N sources."""
+    out = np.zeros(len(pictures) // samples)
+    i, j = np.triu_indices(samples, 1)
+    for n in range(len(out)):
+        part = pictures[n * samples : (n + 1) * samples].reshape(samples, -1).astype(np.float32)
+        out[n] = np.sqrt(((part[i] - part[j]) ** 2).mean(axis=1)).mean()
+    return out
+
+
+def pairwise_distance(values: F64, samples: int) -> F64:
+    """f64[N]: mean pairwise Euclidean distance among the `samples` rows of each of N sources, f64[N*K,C]."""
+    i, j = np.triu_indices(samples, 1)
+    groups = np.asarray(values, np.float64).reshape(-1, samples, values.shape[1])
+    return np.asarray(np.linalg.norm(groups[:, i] - groups[:, j], axis=2).mean(axis=1))
 
 
 @dataclass(frozen=True, slots=True)

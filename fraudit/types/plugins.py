@@ -138,18 +138,51 @@ class EmbedderPlugin:
 
 
 @dataclass(frozen=True, slots=True)
+class MethodCard:
+    """What an inversion method of the literature needs, beside others (`fraudit rivals`).
+
+    Attributes:
+        source: paper, one line.
+        attacker: what must be in the attacker's hands, ID vectors or similarity scores alone.
+        samples: whether one vector gives one picture or many.
+        training: what is trained before the first face; 'none' where nothing is.
+        data: pictures that the attacker must have.
+        questions: how many the black box is asked for a face, in words.
+        scale: how the size that runs here differs from the published one.
+        published: share of success on LFW, replacement protocol, as published (ID3PM, Table 2), and of what model.
+        get: command that brings it where it is not bundled.
+    """
+
+    source: str
+    attacker: Literal["vectors", "scores"]
+    samples: Literal["one-to-one", "one-to-many"]
+    training: str
+    data: str
+    questions: str
+    scale: str
+    published: tuple[tuple[str, float], ...] = ()
+    get: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class InverterPlugin:
     """An inverter plugin.
 
     Attributes:
         name: registry name, also `kind` in an inverter's card.
-        load: (folder or file of a trained inverter) -> Inverter.
+        load: (folder or file of a trained inverter) -> Inverter; None: it has no folder, it only attacks.
         summary: one line.
+        method: what it needs, for the comparison of methods; None: it is not compared by its own name.
+        attack: (`fraudit.inverters.rivals.attack.Setting`, f32[N,D] raw ID vectors, i64[N] seeds) ->
+            `fraudit.inverters.rivals.attack.Attempt`, for methods that ask the black box while they work. Raises
+            InsufficientData where it cannot be done for this box, with one line why.
     """
 
     name: str
-    load: Callable[..., Inverter]
+    load: Callable[..., Inverter] | None
     summary: str = ""
+    method: MethodCard | None = None
+    attack: Callable[..., Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

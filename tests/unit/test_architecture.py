@@ -39,13 +39,13 @@ ROWS = {
     "compare": "formatting errors types files plugins stats policy report scores",
     "diffusion": "errors types files stats weights faces embedding",
     "embedders": "redact errors threads types files weights embedding",
-    "inverters": "formatting errors progress types files plugins faces embedding diffusion",
+    "inverters": "formatting errors progress types files plugins stats faces embedding diffusion",
     "scorers": "redact errors types files plugins embedding embedders",
     "audit": "__init__ formatting errors progress types files perturb plugins "
     "stats report faces embedding scores inverters scorers",
     "deployment": "__init__ formatting errors progress types files stats policy report faces embedding compare audit",
-    "analyses": "formatting errors types files perturb protections stats policy faces embedding scores compare "
-    "inverters audit deployment",
+    "analyses": "formatting errors progress types files plugins perturb protections stats policy faces embedding "
+    "scores compare inverters audit deployment",
     "api": "errors progress threads types files policy report embedding inverters audit",
     "cli": "__init__ formatting errors progress threads files perturb plugins protections policy report weights "
     "faces embedding scores compare diffusion inverters audit analyses api deployment",

@@ -11,7 +11,7 @@ import pytest
 
 from fraudit.analyses.inversion import ANALYSIS, Params, run
 from fraudit.analyses.inversion.memorised import memory_excess
-from fraudit.analyses.inversion.perceptual import pairwise_distance, pose_metrics
+from fraudit.analyses.inversion.perceptual import pose_metrics
 from fraudit.analyses.inversion.rates import Success
 from fraudit.analyses.inversion.report import severity_of
 from fraudit.audit.context import AnalysisContext
@@ -24,6 +24,7 @@ from fraudit.stats.inversion import (
     group_gap,
     other_pairs,
     other_picture,
+    pairwise_distance,
     sample_spread,
     spread_people,
     success,

@@ -10,6 +10,7 @@ import numpy as np
 
 from fraudit.analyses.inversion.params import Params
 from fraudit.analyses.shared.reconstructions import (
+    crops_at,
     default_scale,
     judging_models,
     make_pictures,
@@ -17,10 +18,8 @@ from fraudit.analyses.shared.reconstructions import (
     shown_to,
 )
 from fraudit.errors import InsufficientData
-from fraudit.faces.align import align
-from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import Told, cosine, guidance_of, nobody
-from fraudit.stats.inversion import other_picture, sample_spread, spread_people
+from fraudit.stats.inversion import other_picture, pixel_spread, sample_spread, spread_people
 from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, PairList, Work
 
 if TYPE_CHECKING:
@@ -61,15 +60,6 @@ def related_judges(context: AnalysisContext) -> frozenset[str]:
     return frozenset(box.spec.name for box in context.judges if box.fingerprint in ancestors)
 
 
-def usable_rows(context: AnalysisContext) -> I64:
-    """i64[*]: judged faces that the audited model has a vector of and whose landmarks are known."""
-    found = np.array([not reason for reason in context.landmarks()[1]], bool)
-    rows = np.flatnonzero(context.embeddings().ok & ~context.calibration_mask() & found)
-    if len(np.unique(context.faces.subjects[rows])) < 2:
-        raise InsufficientData("fewer than two people outside the calibration half have a vector")
-    return rows
-
-
 def choose_sizes(context: AnalysisContext, params: Params, rows: I64) -> Sizes:
     """The sample sizes of `params`, times their scale."""
     scale = default_scale(context.inverter) if params.scale is None else params.scale
@@ -104,9 +94,7 @@ class Sources:
 
 def crops(context: AnalysisContext, rows: Sequence[int] | I64) -> U8:
     """u8[M,S,S,3]: faces `rows` in the inverter's geometry and resolution."""
-    size, points = require_inverter(context).size_px, context.landmarks()[0]
-    template = landmarks_of(size)
-    return np.stack([align(context.picture(int(i)), points[int(i)], (size, size), template) for i in rows])
+    return crops_at(context, rows, require_inverter(context).size_px)
 
 
 def invert_sources(
@@ -330,16 +318,6 @@ class Sweep:
     similarity: F64
     spread: F64
     pixels: F64
-
-
-def pixel_spread(pictures: U8, samples: int) -> F64:
-    """f64[N]: mean pairwise RMS difference of pixels among the `samples` pictures of each of N sources."""
-    out = np.zeros(len(pictures) // samples)
-    i, j = np.triu_indices(samples, 1)
-    for n in range(len(out)):
-        part = pictures[n * samples : (n + 1) * samples].reshape(samples, -1).astype(np.float32)
-        out[n] = np.sqrt(((part[i] - part[j]) ** 2).mean(axis=1)).mean()
-    return out
 
 
 def sweep(

@@ -15,7 +15,7 @@ import numpy as np
 from fraudit.analyses.inversion.measure import Sources
 from fraudit.analyses.shared.counted import counted_metric
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.stats.inversion import mean_of
+from fraudit.stats.inversion import mean_of, pairwise_distance
 from fraudit.types import F64, U8, Metric
 
 INCEPTION = "pt_inception-2015-12-05-6726825d.pth"  # the file torch-fidelity publishes
@@ -112,13 +112,6 @@ def perceptual_metrics(sources: Sources, shown: U8, samples: int, people: np.nda
             )
         )
     return found + pose_metrics(shown, samples, people)
-
-
-def pairwise_distance(values: F64, samples: int) -> F64:
-    """f64[N]: mean pairwise Euclidean distance among the `samples` rows of each of N sources, f64[N*K,C]."""
-    i, j = np.triu_indices(samples, 1)
-    groups = np.asarray(values, np.float64).reshape(-1, samples, values.shape[1])
-    return np.asarray(np.linalg.norm(groups[:, i] - groups[:, j], axis=2).mean(axis=1))
 
 
 def pose_metrics(shown: U8, samples: int, people: np.ndarray) -> list[Metric]:

@@ -16,7 +16,6 @@ from fraudit.analyses.inversion.measure import (
     related_judges,
     replace_pairs,
     sweep,
-    usable_rows,
 )
 from fraudit.analyses.inversion.memorised import memory
 from fraudit.analyses.inversion.metrics import (
@@ -29,7 +28,7 @@ from fraudit.analyses.inversion.params import NAME, TITLE, Params
 from fraudit.analyses.inversion.perceptual import perceptual_metrics
 from fraudit.analyses.inversion.rates import attack, by_group, headline_attack
 from fraudit.analyses.inversion.report import METHOD, caveats, findings, tables
-from fraudit.analyses.shared.reconstructions import judging_models, require_inverter
+from fraudit.analyses.shared.reconstructions import judging_models, require_inverter, usable_rows
 from fraudit.errors import InsufficientData
 from fraudit.inverters.inverting import guidance_of
 from fraudit.types import AnalysisResult

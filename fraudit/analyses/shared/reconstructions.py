@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fraudit.errors import InsufficientData
+from fraudit.faces.align import align
 from fraudit.files.store import digest_of
+from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import Told, invert_refined, nobody, reembed
 from fraudit.types import F32, I64, U8, Embeddings, Inverter
 
@@ -79,3 +82,19 @@ def make_pictures(
 def shown_to(context: AnalysisContext, box: EmbedderRuntime, pictures: U8) -> Embeddings:
     """What `box` says of u8[N,S,S,3] pictures, while the person is told how far it is."""
     return reembed(box, pictures, context.part(f"showing pictures to {box.spec.name}", len(pictures)).add)
+
+
+def crops_at(context: AnalysisContext, rows: Sequence[int] | I64, size_px: int) -> U8:
+    """u8[M,S,S,3]: faces `rows` in the inverters' geometry, S = `size_px`."""
+    points, template = context.landmarks()[0], landmarks_of(size_px)
+    size = (size_px, size_px)
+    return np.stack([align(context.picture(int(i)), points[int(i)], size, template) for i in rows])
+
+
+def usable_rows(context: AnalysisContext) -> I64:
+    """i64[*]: judged faces that the audited model has a vector of and whose landmarks are known."""
+    found = np.array([not reason for reason in context.landmarks()[1]], bool)
+    rows = np.flatnonzero(context.embeddings().ok & ~context.calibration_mask() & found)
+    if len(np.unique(context.faces.subjects[rows])) < 2:
+        raise InsufficientData("fewer than two people outside the calibration half have a vector")
+    return rows

@@ -1,0 +1,1 @@
+"""Inverters of the literature that are trained: Vec2Face (DiBiGAN) and NbNet, at the papers' sizes and smaller."""
