@@ -151,6 +151,16 @@ def fmr_words(rate: float) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
+def one_in(rate: float) -> str:
+    """`1 in 1,000` for a rate of 0.001; for rates above one half `2 of 3`-like forms are percent: `67 %`."""
+    if not 0 < rate <= 0.5:
+        return percent(rate)
+    times = 1 / rate
+    return (
+        f"1 in {round(times):,}" if times >= 10 or abs(times - round(times)) < 0.05 else f"1 in {times:.1f}"
+    )
+
+
 def group_words(groups: Iterable[str]) -> dict[str, str]:
     """Groups `name=label` in words: `male=1` and `male=0` become `male` and `not male`.
 

@@ -10,6 +10,7 @@ import numpy as np
 from fraudit.audit.context import AnalysisContext
 from fraudit.audit.pair_scores import NEEDS_VECTORS
 from fraudit.embedding.runtime import EmbedderRuntime
+from fraudit.faces.sources import KNOWN
 from fraudit.scorers.loading import ScorerRuntime
 
 
@@ -56,6 +57,7 @@ def _dataset(context: AnalysisContext, finder: str) -> dict[str, Any]:
         "identified": faces.identified,
         "synthetic": faces.synthetic,
         "licence": faces.licence,
+        "source": f"{known.title}; {known.how}" if (known := KNOWN.get(context.plan.dataset)) else "",
         "attributes": sorted(faces.attributes),
         "protocol_pairs": len(faces.pairs) if faces.pairs is not None else None,
         "left_out": dict(faces.left_out),

@@ -75,6 +75,20 @@ _ALL = (
 CORRUPTIONS: Mapping[str, Corruption] = MappingProxyType({entry.name: entry for entry in _ALL})
 FAMILIES: tuple[str, ...] = tuple(dict.fromkeys(entry.family for entry in _ALL))
 
+# Conditions of use: what a camera, a place or a person brings -> the corruptions that stand for it, each once.
+CONDITIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "Noise of a poor sensor": ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise"),
+        "Out of focus or in motion": ("gaussian_blur", "defocus_blur", "motion_blur", "zoom_blur"),
+        "Too bright, too dark or hazy": ("brightness", "darkness", "contrast", "fog"),
+        "Light from one side": ("light_left", "light_right", "light_top"),
+        "Few pixels or compression": ("jpeg", "pixelation", "low_resolution"),
+        "Wrong or missing colour": ("colour_cast", "grey"),
+        "Face badly aligned": ("roll", "shift", "landmark_jitter"),
+        "Face partly covered": ("sunglasses", "medical_mask", "hat", "scarf", "random_patch"),
+    }
+)
+
 
 def resolve(names: Iterable[str]) -> tuple[Corruption, ...]:
     """Corruptions of the given names or family names, each once, in catalogue order; none given means all.

@@ -29,13 +29,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 SCHEMA = "fraudit-run"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 FILE_NAME = "run.json"
 _LARGEST = sys.float_info.max
 
 # version n -> how a document of version n becomes one of version n + 1
 MIGRATIONS: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {
     1: lambda document: document,  # 2 adds Metric.interval_missing, which is empty in older runs
+    2: lambda document: (
+        document
+    ),  # 3 adds Finding.advice and AnalysisResult.answer, which are empty in older runs
 }
 
 

@@ -19,11 +19,22 @@ from fraudit import formatting
 from fraudit.errors import DataError
 from fraudit.files.doors import check_regular, entering, read_file
 from fraudit.files.store import write_bytes_atomic
-from fraudit.report import charts, summary
+from fraudit.report import cards, charts, executive, standards, summary
 from fraudit.report.charts.spots import Reading
 from fraudit.report.explorer import explorer
 from fraudit.report.record import METRIC_COLUMNS, RunRecord, metric_rows
-from fraudit.types import AT_LEAST, AnalysisResult, Column, Figure, Finding, Gallery, Metric, Table, gravity
+from fraudit.types import (
+    AT_LEAST,
+    SEVERITIES,
+    AnalysisResult,
+    Column,
+    Figure,
+    Finding,
+    Gallery,
+    Metric,
+    Table,
+    gravity,
+)
 
 PICTURE_BUDGET = 3_000_000  # bytes of artifacts inlined; base64 adds a third, the whole stays below 5 MB
 _ARTIFACT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*\.(webp|jpg|jpeg|png)")
@@ -235,6 +246,15 @@ def md(value: Any) -> str:
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", text)
 
 
+def ticked(text: str) -> Markup:
+    """Text whose parts between backticks are code, for HTML."""
+    parts = formatting.unbroken(formatting.printable(text)).split("`")
+    if len(parts) % 2 == 0:
+        return escape("`".join(parts))
+    coded = (Markup("<code>{}</code>").format(p) if k % 2 else escape(p) for k, p in enumerate(parts))
+    return Markup("").join(coded)
+
+
 def code_span(value: Any) -> str:
     """A code span that holds any text, on one line."""
     text = " ".join(formatting.printable(value).split()).replace("|", "\\|")
@@ -291,6 +311,8 @@ def environment(*, autoescape: bool) -> Environment:
         metric_value=metric_value,
         metric_interval=metric_interval,
         md=md,
+        ticked=ticked,
+        standard_links=standards.links,
         code_span=code_span,
     )
     jinja.globals.update(
@@ -301,6 +323,8 @@ def environment(*, autoescape: bool) -> Environment:
         wide_px=charts.WIDE_PX,
         narrow_px=charts.NARROW_PX,
         missing=formatting.MISSING,
+        documents=standards.DOCUMENTS,
+        no_claim=standards.NO_CLAIM,
     )
     if autoescape:
         jinja.finalize = _finalized
@@ -321,6 +345,12 @@ def context(record: RunRecord) -> dict[str, Any]:
         "cards": shown,
         "more": more,
         "keys": summary.key_figures(record),
+        "rated": any(finding.severity in SEVERITIES[:3] for _, finding in shown),
+        "audited": executive.audited(record),
+        "answers": executive.answers(record),
+        "limits": executive.limits(record),
+        "model_card": cards.model_card(record),
+        "data_card": cards.data_card(record),
         "dataset": record.inputs.get("dataset") or {},
         "embedder": record.inputs.get("embedder") or {},
         "env": record.environment,
@@ -332,9 +362,17 @@ def html_text(record: RunRecord, artifacts: Path) -> str:
     pictures = Pictures(artifacts)
     found, absent = explorer(record, artifacts)
     template = environment(autoescape=True).get_template("report.html.j2")
-    anchor = Anchors(["main", "summary", "explorer", "provenance", *(slug(r.name) for r in record.results)])
+    anchor = Anchors(
+        ["main", "summary", "explorer", *standards.PARTS, *(slug(r.name) for r in record.results)]
+    )
     return template.render(
-        **context(record), draw=Drawings(), anchor=anchor, pictures=pictures, found=found, absent=absent
+        **context(record),
+        draw=Drawings(),
+        anchor=anchor,
+        pictures=pictures,
+        found=found,
+        absent=absent,
+        parts={*standards.PARTS} - (set() if found else {"explorer"}),
     )
 
 

@@ -8,9 +8,9 @@ from fnmatch import fnmatchcase
 
 from fraudit.plugins import ANALYSES
 from fraudit.report.record import RunRecord
-from fraudit.types import SEVERITIES, AnalysisResult, Finding, KeyFigure, Metric
+from fraudit.types import SEVERITIES, AnalysisResult, Finding, KeyFigure, Metric, gravity
 
-MIN_CARDS, MAX_CARDS = 3, 6
+MIN_CARDS, MAX_CARDS = 3, 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,11 +86,21 @@ def cards(record: RunRecord) -> tuple[list[tuple[AnalysisResult, Finding]], int]
     """Findings for the first screen, the most severe first, and how many are left to the sections.
 
     Up to `MAX_CARDS` of severity low or above; the rest only fill up to `MIN_CARDS`, so that notes
-    never bury what needs a decision.
+    never bury what needs a decision. A finding whose advice one above it gives already waits until the
+    others are shown, unless it is of high severity.
     """
     ranked = record.findings()
-    rated = sum(finding.severity in SEVERITIES[:3] for _, finding in ranked)
-    shown = ranked[: min(MAX_CARDS, max(MIN_CARDS, rated))]
+    rated = [pair for pair in ranked if pair[1].severity in SEVERITIES[:3]]
+    first: list[tuple[AnalysisResult, Finding]] = []
+    again: list[tuple[AnalysisResult, Finding]] = []
+    given: set[str] = set()
+    for pair in rated:
+        advice = pair[1].advice
+        (again if advice in given and pair[1].severity != "high" else first).append(pair)
+        given |= {advice} if advice else set()
+    chosen = [*first, *again][:MAX_CARDS]
+    shown = sorted(chosen, key=lambda pair: gravity(pair[1]))
+    shown += [pair for pair in ranked if pair not in rated][: max(0, MIN_CARDS - len(shown))]
     return shown, len(ranked) - len(shown)
 
 

@@ -68,6 +68,7 @@ class Analysis:
         name: registry name, also the section's anchor.
         title: the section's heading.
         summary: one line for `fraudit analyses`.
+        question: what a reader who never saw it wants to know, such as `Is it fair?`; '' lets the title stand for it.
         order: position in the report.
         params: frozen dataclass type whose fields have defaults and documentation.
         run: (context, params) -> AnalysisResult.
@@ -103,6 +104,7 @@ class Analysis:
     comparison: str = ""
     on_request: bool = False
     asks: Asks | None = None
+    question: str = ""
 
     def __post_init__(self) -> None:
         for need in self.needs:

@@ -142,12 +142,14 @@ class Finding:
         text: the sentence, with interval and n in it.
         evidence: names of the metrics it rests on.
         rule: name of the severity rule that fired.
+        advice: what to do next, one plain sentence that follows from what was measured; '' where there is none.
     """
 
     severity: Severity
     text: str
     evidence: tuple[str, ...] = ()
     rule: str = ""
+    advice: str = ""
 
 
 def gravity(finding: Finding) -> int:
@@ -157,7 +159,11 @@ def gravity(finding: Finding) -> int:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisResult:
-    """What one analysis found. `status` is `not_run` with a `reason` where its needs are not met."""
+    """What one analysis found. `status` is `not_run` with a `reason` where its needs are not met.
+
+    `answer` answers the analysis' `question` in plain words for a reader who knows none of the field's; '' lets the
+    headline stand for it.
+    """
 
     name: str
     title: str
@@ -175,3 +181,4 @@ class AnalysisResult:
     faces: int | None = None
     seconds: float | None = None
     queries: int | None = None
+    answer: str = ""

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.worlds_bias import COMMON, DIM, context_of, true_fmr, world
 from fraudit.analyses.bias import Params, run
 from fraudit.analyses.bias.measure import attribute_groups
+from fraudit.analyses.bias.tables import FAIR, SUMMARIES, meaning
 from fraudit.errors import DataError, UsageError
 from fraudit.report.record import normalise
 from fraudit.stats.calibration import calibrate
@@ -217,3 +218,19 @@ def test_fnmr_is_compared_over_all_people_each_half_at_the_threshold_of_the_othe
     ratio = next(m for m in result.metrics if m.name == "bias.group.max_over_min_fnmr")
     assert ratio.n == 600
     assert ratio.value == pytest.approx(rows["b"]["fnmr_all"] / rows["a"]["fnmr_all"])
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high", "words"),
+    [
+        ("fdr", 0.0015, 1.0, "may be fair; 0.0015 is not ruled out either"),
+        ("garbe", 0.0, 0.93, "may be fair; 0.93 is not ruled out either"),
+        ("ir", 1.2, 3.0, "not fair in this interval; no finding by itself"),
+    ],
+)
+def test_an_interval_that_ends_at_the_fair_value_is_said_in_words(
+    name: str, low: float, high: float, words: str
+) -> None:
+    assert meaning(name, Interval(low, high)) == words
+    assert meaning(name, None) is None
+    assert set(FAIR) == set(SUMMARIES)

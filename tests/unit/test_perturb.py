@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from fraudit.cli.main import app
 from fraudit.errors import DataError, UsageError
 from fraudit.perturb.base import FaceFrame, eye_distance, template_landmarks
-from fraudit.perturb.catalogue import CORRUPTIONS, FAMILIES, resolve
+from fraudit.perturb.catalogue import CONDITIONS, CORRUPTIONS, FAMILIES, resolve
 from fraudit.perturb.geometry import _similarity
 from fraudit.types import ARCFACE_112
 
@@ -247,6 +247,12 @@ def test_a_family_name_stands_for_its_members() -> None:
     ]
     assert len(resolve([])) == len(CORRUPTIONS) == 28
     assert set(FAMILIES) == {"noise", "blur", "light", "digital", "geometry", "occlusion"}
+
+
+def test_every_corruption_stands_for_one_of_eight_conditions_of_use() -> None:
+    members = [name for names in CONDITIONS.values() for name in names]
+    assert len(CONDITIONS) == 8
+    assert sorted(members) == sorted(CORRUPTIONS)
 
 
 def test_the_documented_severities_are_those_of_the_code() -> None:

@@ -75,7 +75,7 @@ def test_what_json_cannot_carry_is_refused(value):
         ('{"schema": "fraudit-run"}', "expected a whole number as schema_version, found None"),
         (
             '{"schema": "fraudit-run", "schema_version": 999}',
-            "schema version 999; this fraudit reads up to 2",
+            "schema version 999; this fraudit reads up to 3",
         ),
         ('{"schema": "fraudit-run", "schema_version": 0}', "no way to read schema version 0"),
     ],
@@ -193,4 +193,5 @@ def test_encode_names_every_field():
         "text": "text",
         "evidence": ["a"],
         "rule": "r",
+        "advice": "",
     }

@@ -78,6 +78,30 @@ def test_the_heat_map_is_ordered_by_harm_and_carries_the_intervals(planted: Anal
     assert heat.data["low"][0][1] < heat.data["values"][0][1] < heat.data["high"][0][1]
 
 
+def test_conditions_of_use_sum_their_corruptions_up_and_open_the_section(crowd) -> None:
+    images, subjects = crowd
+    names = ("grey", "colour_cast", "shift", "roll")
+    context = planted_context(images, subjects, loses_grey, pictures="none")
+    result = ANALYSIS.run(context, Params(corruptions=names, severities=(1, 5), probes=60))
+    lead, grid = result.figures[:2]
+    assert (lead.name, lead.main, grid.name, grid.main) == (
+        "robustness_conditions",
+        True,
+        "robustness_fnmr",
+        False,
+    )
+    colour = lead.data["rows"].index("Wrong or missing colour")
+    means = [np.mean(row) for row in lead.data["values"]]
+    assert means == sorted(means, reverse=True)
+    found = metric(result, "robustness.condition.wrong_or_missing_colour.5")
+    each = [metric(result, f"robustness.fnmr.{name}.5").value for name in ("grey", "colour_cast")]
+    assert found.value == pytest.approx(np.mean(each))
+    assert found.interval.low < found.value < found.interval.high
+    assert lead.data["values"][colour][1] == found.value
+    assert result.answer.startswith("No:")
+    assert "severity" in result.findings[0].advice
+
+
 def test_pictures_are_shown_only_where_allowed(planted: AnalysisResult, crowd) -> None:
     assert [g.name for g in planted.galleries] == ["robustness_strip"]
     assert len(planted.galleries[0].rows[0].items) == 3

@@ -101,6 +101,7 @@ ANALYSIS = Analysis(
     name="bias",
     title="Bias",
     summary="error rates per demographic group at one global threshold, with tests and fairness measures",
+    question="Is it fair?",
     order=40,
     params=Params,
     run=run,

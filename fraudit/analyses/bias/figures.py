@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from fraudit.analyses.bias.limits import HIGH, MEDIUM
 from fraudit.analyses.bias.measure import Audit
 from fraudit.analyses.bias.metrics import slug
 from fraudit.analyses.bias.params import Params
@@ -34,13 +35,66 @@ def _rate_rows(audit: Audit, side: str) -> list[dict[str, Any]]:
     return rows
 
 
+def _gap_rows(audit: Audit) -> list[dict[str, Any]]:
+    """One row a rate: the worst group's over the best one's, or why there is none."""
+    rows: list[dict[str, Any]] = []
+    for side, rates in (("FMR", audit.fmr), ("FNMR", audit.fnmr_all or audit.fnmr)):
+        ratio = audit.ratios.get(side)
+        if not rates or ratio is None:
+            continue
+        row: dict[str, Any] = {"label": side, "group": audit.attribute, "n": sum(r.n for r in rates)}
+        if ratio.worst and ratio.best:
+            row["label"] = f"{side}: {ratio.worst} / {ratio.best}"
+        if ratio.value is None or ratio.interval is None:
+            least = (
+                f"at least {ratio.at_least:.2g}" if ratio.at_least > 1 else "open: no error in the best group"
+            )
+            row |= {"value": None, "missing": least if ratio.worst else ratio.missing}
+        else:
+            row |= {"value": ratio.value, **_ends(ratio.interval)}
+        rows.append(row)
+    return rows
+
+
+def _gaps(audits: Sequence[Audit]) -> Figure | None:
+    """The figure that the section opens with: every worst group against the limits of severity."""
+    rows = [row for audit in audits for row in _gap_rows(audit)]
+    if not rows:
+        return None
+    known = [row for row in rows if row["value"] is not None]
+    worst = max(known, key=lambda row: row.get("low", 1.0), default=None)
+    alt = "How many times the worst group's error rate is the best group's."
+    if worst is not None:
+        alt += f" Surest: {worst['label']} with {worst['value']:.2f}, by {worst['group']}."
+    return Figure(
+        "gap",
+        "dots",
+        "Worst group against best",
+        "How many times the worst group's error rate is the best group's; 1 is equal. Read a line's left end: at 1 "
+        f"the groups may be equal; right of {MEDIUM:g} a difference that the tests confirm counts as medium, right of "
+        f"{HIGH:g} as high. Of equal groups too one is worst by chance, so that a dot alone says little.",
+        alt,
+        {
+            "x": {"label": "worst over best", "scale": "log"},
+            "rows": rows,
+            "marks": [
+                {"axis": "x", "value": 1.0, "label": "equal"},
+                {"axis": "x", "value": MEDIUM, "label": "medium"},
+                {"axis": "x", "value": HIGH, "label": "high"},
+            ],
+        },
+        main=True,
+    )
+
+
 def _ends(interval: Interval | None) -> dict[str, float]:
     return {"low": interval.low, "high": interval.high} if interval else {}
 
 
 def figures(params: Params, audits: Sequence[Audit], threshold: Threshold) -> list[Figure]:
     """Rates by group, group sizes, cross-group FMR, thresholds each group would need."""
-    drawn: list[Figure] = []
+    gaps = _gaps(audits)
+    drawn: list[Figure] = [gaps] if gaps else []
     rows: list[dict[str, Any]] = []
     for audit in audits:
         rows += _rate_rows(audit, "FMR")
@@ -64,7 +118,7 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Threshold) -> li
                 "rows": rows,
                 "marks": [{"axis": "x", "value": params.fmr, "label": "target FMR", "panel": "FMR"}],
             },
-            main=True,
+            main=gaps is None,
         )
     )
     for audit in audits:

@@ -195,5 +195,6 @@ def _worst_gap(audits: Sequence[Audit], skipped: Sequence[str]) -> Metric:
         better="lower",
         interval_missing=ratio.missing,
         n_unit="faces",
-        label=f"{side} of '{ratio.worst}' over '{ratio.best}'",
+        label=f"{side} of '{ratio.worst}' over '{ratio.best}'"
+        + ("; 1 is equal and not ruled out" if ratio.at_least <= 1 else ""),
     )

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fraudit.analyses.bias.figures import figures
+from fraudit.analyses.bias.limits import HIGH, MEDIUM
 from fraudit.analyses.bias.measure import Audit
 from fraudit.analyses.bias.metrics import metrics, slug
 from fraudit.analyses.bias.params import Params
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
     from fraudit.audit.thresholds import Threshold
 
-# Lower bound of the simultaneous interval of a ratio of two groups at which a difference gets its severity.
-HIGH, MEDIUM = 2.0, 1.25
 WORDS = {"FMR": "false-match rate", "FNMR": "false non-match rate"}
 
 
@@ -97,6 +96,7 @@ def _side_finding(
             f"By {audit.attribute}, {_gap_words(side, gap)}; {scope}).",
             evidence,
             "bias.ratio",
+            _advice(params, audit, side, gap),
         )
     text = (
         f"By {audit.attribute}, no difference in the {WORDS[side]} could be shown: "
@@ -112,6 +112,43 @@ def _found_words(gap: Gap, level: float) -> str:
     if least is None:
         return "no ratio of these groups is found in 80 % of sets of this size"
     return f"about {least:.2g} times and more is found in 80 % of sets of this size"
+
+
+def _advice(params: Params, audit: Audit, side: str, gap: Gap) -> str:
+    """What to do about a gap: where strangers match, the one threshold that suits the worst group too."""
+    worst = gap.above.group
+    if side == "FNMR":
+        return (
+            f"Look at the pictures of '{worst}' (quality, light, age of the picture), enrol more of each, and offer "
+            "these people another way in until the gap is closed."
+        )
+    own = next((t for t in audit.thresholds if t.group == worst and t.resolvable), None)
+    if own is None:
+        return (
+            f"Raise the one threshold until '{worst}' keeps the FMR; more people are needed to say how far."
+        )
+    return (
+        f"Raise the one threshold to {own.value:.3f}, at which '{worst}' has FMR {fmr_words(params.fmr)}, and look "
+        "above what that costs."
+    )
+
+
+def answer(audits: Sequence[Audit], told: Sequence[Finding]) -> str:
+    """The section in plain words."""
+    gaps = [f for f in told if f.rule == "bias.ratio"]
+    by = _and(list(dict.fromkeys(a.attribute for a in audits))) if audits else ""
+    if gaps:
+        return f"No: {gaps[0].text.split(' (')[0]}."
+    open_ = [f for f in told if f.rule == "bias.unresolved"]
+    if not open_:
+        return f"Not known: the groups of {by} could not be compared." if by else ""
+    smallest = min((n for a in audits for n in (a.people[r.group] for r in a.fmr)), default=0)
+    more = any(f.rule == "bias.reconstruction" for f in told)
+    tail = " An inverter rebuilds some groups less well." if more else ""
+    return (
+        f"No difference was shown between the groups of {by}. The smallest has {smallest:,} people, so that a real one "
+        f"may have been missed.{tail}"
+    )
 
 
 def _share(rate: GroupRate) -> str:
@@ -146,7 +183,8 @@ def _ratio_words(used: Sequence[GroupRate], ratio: Ratio) -> str:
         if ratio.at_least > 1
         else ""
     )
-    return f"worst over best {ratio.value:.3g} (95 % interval {_span(ratio.interval)}{alone})"
+    equal = ": equal rates are not ruled out" if ratio.at_least <= 1 else ""
+    return f"worst over best {ratio.value:.3g} (95 % interval {_span(ratio.interval)}{equal}{alone})"
 
 
 def _rebuilt_finding(params: Params, audit: Audit) -> list[Finding]:
@@ -218,6 +256,7 @@ def result(
         "bias",
         "Bias",
         headline=headline or (skipped[0] if skipped else ""),
+        answer=answer(audits, sorted(found, key=gravity)),
         findings=tuple(found),
         metrics=tuple(metrics(params, audits, skipped)),
         tables=tuple(tables(audits)),

@@ -17,6 +17,20 @@ SUMMARIES = {
 }
 
 
+FAIR = {"max_over_geomean_fmr": 1.0, "fdr": 1.0, "garbe": 0.0, "ir": 1.0}  # what equal groups have
+
+
+def meaning(name: str, interval: Interval | None) -> str | None:
+    """What the interval of a figure that ends at its fair value says in words; None without an interval."""
+    if interval is None:
+        return None
+    fair = FAIR[name]
+    far = max(interval.low, interval.high, key=lambda end: abs(end - fair))
+    if interval.low <= fair <= interval.high:
+        return f"may be fair; {far:.2g} is not ruled out either" if far != fair else "fair"
+    return "not fair in this interval; no finding by itself"
+
+
 def _pair(interval: Interval | None) -> list[float] | None:
     return [interval.low, interval.high] if interval else None
 
@@ -93,6 +107,7 @@ def _summary_table(audit: Audit) -> list[Table]:
             "expected": found.expected,
             "usual": _pair(found.usual),
             "corrected": found.corrected,
+            "meaning": meaning(name, found.interval),
             "missing": {"value": found.missing, "interval": found.missing or found.interval_missing},
         }
         for name, found in audit.summaries.items()
@@ -104,6 +119,7 @@ def _summary_table(audit: Audit) -> list[Table]:
         Column("expected", "Equal groups would show", "number", 3),
         Column("usual", "95 % of them", "interval", 3),
         Column("corrected", "Estimate", "number", 3),
+        Column("meaning", "In words"),
     )
     caption = (
         "A maximum over noisy rates is biased upwards: groups of these sizes that are equal in truth would show the "

@@ -298,7 +298,13 @@ def findings(m: Measured) -> list[Finding]:
         )
         evidence = ("compression.safe_dim", f"compression.tar_loss.pca-{d}")
         found.append(
-            Finding("good" if 2 * d <= m.dim else "info", text, evidence, "compression.safe_dimension")
+            Finding(
+                "good" if 2 * d <= m.dim else "info",
+                text,
+                evidence,
+                "compression.safe_dimension",
+                f"Store {d} dimensions where space or speed matters.",
+            )
         )
     elif d is None:
         estimate = safe(m, bound=False)
@@ -329,7 +335,10 @@ def findings(m: Measured) -> list[Finding]:
             f"{template_words(best).capitalize()} makes templates {times:.0f} times smaller and keeps {tar_name(m)} "
             f"{within}: loss {100 * kept.value:.2f} points, upper bound {100 * kept.interval.high:.2f} ({basis})."
         )
-        found.append(Finding("good", text, (f"compression.tar_loss.{best}",), "compression.safe_code"))
+        advice = f"Store templates as {template_words(best)} where space or speed matters."
+        found.append(
+            Finding("good", text, (f"compression.tar_loss.{best}",), "compression.safe_code", advice)
+        )
     # Among the halves and codes, only what a person may want to use: a d below the claim says nothing new.
     half = max((x for x in m.dims if x < m.dim), default=m.dim)
     for name in (f"pca-{half}", *CODES):
@@ -341,8 +350,23 @@ def findings(m: Measured) -> list[Finding]:
                 f"{_points_words(lossy)}; {basis})."
             )
             rule = "compression.costly_half" if name.startswith("pca") else "compression.costly_code"
-            found.append(Finding("low", text, (f"compression.tar_loss.{name}",), rule))
+            advice = (
+                f"Keep more than {what}." if name.startswith("pca") else f"Do not store templates as {what}."
+            )
+            found.append(Finding("low", text, (f"compression.tar_loss.{name}",), rule, advice))
     return found
+
+
+def answer(m: Measured) -> str:
+    """The section in plain words."""
+    if not m.losses:
+        return ""
+    d = safe(m)
+    if d is None:
+        return f"Not known: {m.people} people are too few to show that a smaller one costs nothing."
+    if d == m.dim:
+        return f"Not shown: no smaller one keeps accuracy within {_margin_words(m)}."
+    return f"Yes: {d} of its {m.dim} numbers keep accuracy within {_margin_words(m)}."
 
 
 def headline(m: Measured) -> str:

@@ -9,7 +9,7 @@ from fraudit.analyses.compression.figures import figures
 from fraudit.analyses.compression.measure import measure
 from fraudit.analyses.compression.params import NAME, RECONSTRUCTIONS, TITLE, Params
 from fraudit.analyses.compression.reconstructions import reconstructions
-from fraudit.analyses.compression.report import caveats, findings, headline, method, metrics, tables
+from fraudit.analyses.compression.report import answer, caveats, findings, headline, method, metrics, tables
 from fraudit.types import AnalysisResult, Gallery
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=headline(found),
+        answer=answer(found),
         findings=tuple(findings(found)),
         metrics=tuple(measured),
         tables=tables(found),

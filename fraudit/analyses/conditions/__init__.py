@@ -26,6 +26,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="FNMR, similarity and FMR between pictures of different conditions: glasses, light, expression, camera",
+    question="Do glasses, light or expression matter?",
     order=45,
     params=Params,
     run=run,

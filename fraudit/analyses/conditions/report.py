@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from fraudit.analyses.conditions.measure import FAMILY, Found, Label, cells
@@ -241,7 +241,37 @@ def _raise(found: Found, label: Label, raised: list[Cell]) -> Finding:
         f"{worst.pairs:,} genuine pairs; p {p} after Holm).{more}",
         (f"{NAME}.{slug(label.name)}.fnmr_change", f"{NAME}.{slug(label.name)}.fnmr"),
         f"{NAME}.fnmr",
+        _enrol(label, worst),
     )
+
+
+def _enrol(label: Label, worst: Cell) -> str:
+    """Whether to enrol such a picture: where both pictures are of the condition that is seen, fewer pairs fail."""
+    alike = next((c for c in cells(label.matrix) if c.enrolled == c.seen == worst.seen), None)
+    if (
+        worst.enrolled == worst.seen
+        or alike is None
+        or alike.rate is None
+        or worst.rate is None
+        or alike.rate >= worst.rate
+    ):
+        return "Ask for a picture of the usual condition where this is seen."
+    return (
+        f"Enrol a picture of '{worst.seen}' too: where both are, FNMR is {percent(alike.rate)} "
+        f"({alike.pairs:,} pairs)."
+    )
+
+
+def answer(told: Sequence[Finding]) -> str:
+    """The section in plain words."""
+    raised = [f for f in told if f.rule == f"{NAME}.fnmr"]
+    if not raised:
+        return (
+            "Not shown: none of those labelled here turns more of the right people away beyond doubt; the section says "
+            "how large a rise is not ruled out."
+        )
+    names = ", ".join(f.text.split(":")[0] for f in raised)
+    return f"Yes: {names} {'makes' if len(raised) == 1 else 'make'} it turn more of the right people away."
 
 
 def _similarity(found: Found, label: Label) -> Finding | None:

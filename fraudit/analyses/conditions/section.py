@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fraudit.analyses.conditions.figures import figures
 from fraudit.analyses.conditions.measure import measure_conditions
 from fraudit.analyses.conditions.params import NAME, TITLE, Params
-from fraudit.analyses.conditions.report import METHOD, caveats, findings, metrics, tables
+from fraudit.analyses.conditions.report import METHOD, answer, caveats, findings, metrics, tables
 from fraudit.types import AnalysisResult
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     return AnalysisResult(
         NAME, TITLE,
         headline=told[0].text,
+        answer=answer(told),
         findings=tuple(told),
         metrics=tuple(metrics(found)),
         tables=tuple(tables(found)),

@@ -37,6 +37,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="directions of attributes, their angles, how far one can move before it is another person",
+    question="Which attributes are in the vector?",
     order=60,
     params=Params,
     run=run,

@@ -118,6 +118,15 @@ def findings(
     return found
 
 
+def answer(study: Study) -> str:
+    """The section in plain words."""
+    names = [f"'{d.contrast.name}'" for d in study.directions if d.exists]
+    if not names:
+        return "None of those labelled here was found in the vectors."
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"{listed} {'moves' if len(names) == 1 else 'each move'} the vector one way, the same for other people."
+
+
 def _entangled(study: Study) -> Finding | None:
     pairs = significant(study)
     if not pairs:
@@ -167,6 +176,9 @@ def _morph_finding(path: Path) -> Finding | None:
         f"{fmr_words(path.threshold.fmr_target)} ({interval_and_people(share, 'pairs')}).",
         (f"directions.morph.{judge_key(path.judge, path.own)}",),
         "directions.morph",
+        "Take enrolment pictures yourself, or check those handed in for morphing: one picture may pass for two people."
+        if level != "info"
+        else "",
     )
 
 

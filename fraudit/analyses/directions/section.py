@@ -11,7 +11,7 @@ from fraudit.analyses.directions.figures import figures
 from fraudit.analyses.directions.galleries import galleries
 from fraudit.analyses.directions.measure import picture, reach, vector_morphs, widen
 from fraudit.analyses.directions.params import NAME, PICTURED, TITLE, Params
-from fraudit.analyses.directions.report import METHOD, caveats, findings, metrics, tables
+from fraudit.analyses.directions.report import METHOD, answer, caveats, findings, metrics, tables
 from fraudit.analyses.shared.reconstructions import require_inverter
 from fraudit.errors import InsufficientData
 from fraudit.faces.attributes import require_attributes
@@ -80,6 +80,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=conclusions[0].text,
+        answer=answer(result),
         findings=tuple(conclusions),
         metrics=tuple(metrics(result, reaches, morph, pictured, reason, params, threshold.missing)),
         tables=tuple(tables(result, reaches)),

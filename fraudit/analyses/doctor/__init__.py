@@ -35,13 +35,15 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         from fraudit.analyses.doctor.wiring_run import with_wiring
 
         result = with_wiring(context, params, result)
-    return replace(result, headline=report.headline(found, result.findings))
+    told = result.findings
+    return replace(result, headline=report.headline(found, told), answer=report.answer(told, params.wiring))
 
 
 ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="is the model wired right: the same face twice, alone and in a batch; dead dimensions; NaN",
+    question="Is it wired right?",
     order=2,
     params=Params,
     run=run,

@@ -62,21 +62,34 @@ def _fact(name: str, value: float | None, n: int, label: str, better: Any = "non
     return Metric(name, float(value), n=n, n_unit="faces", interval_missing=FACT, label=label, better=better)
 
 
+EVAL = "Call eval() before the model is used or exported, then run again."
+REFUSE = (
+    "Refuse vectors that are not finite before they are enrolled or compared, and find the division by zero."
+)
+OUTPUT = "Check that the card names the embedding as the output: such dimensions carry nothing."
+
+
 def findings(found: Sanity) -> tuple[Finding, ...]:
     """What is wrong; nothing where nothing is."""
     told: list[Finding] = [
-        Finding("high", f"The model fails on {check}: {why}.", (), "doctor.fails")
+        Finding(
+            "high",
+            f"The model fails on {check}: {why}.",
+            (),
+            "doctor.fails",
+            "Mend this first, then run again.",
+        )
         for check, why in found.failed.items()
     ]
     if found.broken:
         text = f"{found.broken} of {found.n} faces get a vector with NaN or infinity."
-        told.append(Finding("high", text, (), "doctor.not_finite"))
+        told.append(Finding("high", text, (), "doctor.not_finite", REFUSE))
     if found.flat:
         text = (
             f"A {' or '.join(found.flat)} picture gets a vector with NaN or infinity: a covered camera would put it "
             "into the gallery."
         )
-        told.append(Finding("medium", text, (), "doctor.flat"))
+        told.append(Finding("medium", text, (), "doctor.flat", REFUSE))
     told += _same_face(found)
     told += _shape(found)
     return tuple(told)
@@ -94,26 +107,28 @@ def _same_face(found: Sanity) -> list[Finding]:
             f"The same {found.n} faces shown twice get other vectors (cosine down to {1 - worst['twice']:.4f}): "
             "dropout or another draw of chance is on. Call eval() before the model is used or exported."
         )
-        return [Finding(_grade(worst["twice"]), text, ("doctor.twice",), "doctor.chance")]
+        return [Finding(_grade(worst["twice"]), text, ("doctor.twice",), "doctor.chance", EVAL)]
     if found.moved:
         text = (
             f"{found.moved} of {found.n} vectors come back at another face's place when the batch is turned round: "
             "answers are handed back in another order than the pictures."
         )
-        return [Finding("high", text, ("doctor.order",), "doctor.order")]
+        advice = "Hand answers back in the order of the pictures, then run again."
+        return [Finding("high", text, ("doctor.order",), "doctor.order", advice)]
     if worst["order"] > ALIKE:
         text = (
             f"A face's vector depends on its place in the batch (cosine down to {1 - worst['order']:.4f}; "
             f"n = {found.n} faces)."
         )
-        return [Finding(_grade(worst["order"]), text, ("doctor.order",), "doctor.order")]
+        advice = "Ask one picture at a time, or find what mixes the pictures of a batch."
+        return [Finding(_grade(worst["order"]), text, ("doctor.order",), "doctor.order", advice)]
     if worst["alone"] > ALIKE:
         text = (
             f"A face alone gets another vector than in a batch of {found.n} (cosine down to {1 - worst['alone']:.4f}; "
             f"n = {len(found.alone)} faces): batch normalisation in training mode (call eval()), or a scale that is "
             "computed over the batch, as dynamic quantisation does."
         )
-        return [Finding(_grade(worst["alone"]), text, ("doctor.alone",), "doctor.batch")]
+        return [Finding(_grade(worst["alone"]), text, ("doctor.alone",), "doctor.batch", EVAL)]
     return []
 
 
@@ -134,15 +149,29 @@ def _shape(found: Sanity) -> list[Finding]:
         for count, what, rule in kinds:
             if count:
                 text = f"{count} of {shape.dim} dimensions {what} in all {shape.n:,} vectors."
-                told.append(Finding("medium" if count >= MANY * shape.dim else "low", text, (rule,), rule))
+                severity: Severity = "medium" if count >= MANY * shape.dim else "low"
+                told.append(Finding(severity, text, (rule,), rule, OUTPUT))
     if shape.strangers >= NARROW:
         text = (
             f"All vectors lie in a narrow cone: the median cosine of two people is {shape.strangers:.5f} (n = "
             f"{shape.n:,} vectors). Subtract the mean vector, or check mean, std and which output is the embedding."
         )
-        severity: Severity = "high" if shape.strangers >= ONE_POINT else "low"
-        told.append(Finding(severity, text, ("doctor.strangers",), "doctor.cone"))
+        severity = "high" if shape.strangers >= ONE_POINT else "low"
+        advice = "`fraudit doctor` tries other scales, channels and outputs; mend the card by what it says."
+        told.append(Finding(severity, text, ("doctor.strangers",), "doctor.cone", advice))
     return told
+
+
+def answer(told: Sequence[Finding], wiring: bool) -> str:
+    """The section in plain words; says so where colour order, scale and crop were not tried."""
+    if any(f.severity in ("high", "medium", "low") for f in told):
+        return "No: mend what is named below before other figures are believed."
+    if wiring:
+        return "Nothing wrong was seen, and no other wiring tried does better."
+    return (
+        "Nothing wrong was seen: the same face gets the same vector. Other colour orders, scales and crops were not "
+        "tried here; `fraudit doctor` tries them."
+    )
 
 
 def headline(found: Sanity, told: Sequence[Finding]) -> str:

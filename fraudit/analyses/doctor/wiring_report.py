@@ -125,7 +125,8 @@ def _findings(found: Wiring) -> tuple[Finding, ...]:
     if found.equal:
         listed = "; ".join(t.hypothesis.words for t in found.equal[:4])
         text += f" Equivalent to it here: {listed}."
-    return (Finding("high", text, evidence, "doctor.wiring"),)
+    advice = f"Run again {change_words(found, found.best)}, and compare."
+    return (Finding("high", text, evidence, "doctor.wiring", advice),)
 
 
 def _alike(found: Wiring) -> tuple[Finding, ...]:

@@ -26,6 +26,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="Is the data what it says: wrong labels, copies, people under two names, and who makes the errors",
+    question="Is the data what it says?",
     order=12,
     params=Params,
     run=run,

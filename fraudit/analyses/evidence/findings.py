@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fraudit.analyses.evidence.flags import LOW_FALSE, NAMES_FALSE, Flags
 from fraudit.analyses.evidence.params import NAME
@@ -59,7 +59,20 @@ def _labels(flags: Flags) -> Iterator[Finding]:
         f"{number(found.expected_false, 1)} would be flagged where all labels are right; {sure}{judge}.",
         evidence,
         rule,
+        "Look at the pictures listed in this section; mend or leave out those that are wrong, and run again.",
     )
+
+
+def answer(told: Sequence[Finding], n: int) -> str:
+    """The section in plain words."""
+    wrong = [f for f in told if f.rule in (f"{NAME}.labels", f"{NAME}.duplicates") and f.advice]
+    if any(f.severity != "info" for f in wrong):
+        return "Not all of it: some pictures carry another person's name, or one picture carries several."
+    if wrong:
+        return "A few pictures may carry another person's name; of none is it beyond doubt."
+    if told and told[0].text.startswith("Wrong labels cannot"):
+        return "Not known: wrong names cannot be looked for here."
+    return f"No wrong name was seen among {n:,} pictures."
 
 
 def _files(flags: Flags) -> Iterator[Finding]:
@@ -75,6 +88,7 @@ def _files(flags: Flags) -> Iterator[Finding]:
             "pictures): a pair of two people that is one picture counts as a false match at every threshold.",
             (f"{NAME}.equal_files.across",),
             f"{NAME}.duplicates",
+            "Find out whom these pictures show, keep each once, and run again.",
         )
     within = len(found.groups) - len(found.across)
     if within:
@@ -127,6 +141,7 @@ def _names(flags: Flags, people: dict[int, str]) -> Iterator[Finding]:
         f"{first}): likely one person under two names, about {number(found.expected_false, 1)} falsely so{judge}.",
         (f"{NAME}.names.flagged", f"{NAME}.names.false_share"),
         f"{NAME}.names",
+        "Look at these pairs; give one person one name, and run again.",
     )
 
 

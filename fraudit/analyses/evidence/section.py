@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fraudit.analyses.evidence.figures import figures
-from fraudit.analyses.evidence.findings import caveats, findings
+from fraudit.analyses.evidence.findings import answer, caveats, findings
 from fraudit.analyses.evidence.flags import find_flags
 from fraudit.analyses.evidence.galleries import galleries
 from fraudit.analyses.evidence.metrics import metrics
@@ -42,6 +42,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     return AnalysisResult(
         NAME, TITLE,
         headline=told[0].text,
+        answer=answer(told, len(context.faces)),
         findings=told,
         metrics=tuple(metrics(flags, rates)),
         tables=tuple(tables(flags, rates, context.faces, people, params)),

@@ -26,6 +26,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="1:N search: FPIR and FNIR, growth with the gallery, how to enrol, who attracts false positives",
+    question="Does it find people among many?",
     order=15,
     params=Params,
     run=run,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fraudit.analyses.identification.measure import Enrolment, Found, GroupRates, Growth, Target
 from fraudit.analyses.identification.params import NAME, Params
 from fraudit.analyses.shared.words import slug
-from fraudit.formatting import fmr_words, percent, probability
+from fraudit.formatting import fmr_words, one_in, percent, probability
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.search_rates import SearchRate
@@ -218,7 +218,8 @@ def findings(found: Found, params: Params) -> list[Finding]:
             )
         )
         return out
-    out.append(_fnir(found.main, enrolled))
+    enrolment = _enrolment(found)
+    out.append(_fnir(found.main, enrolled, enrolment.advice if enrolment else ""))
     transfer = _transfer(found.main)
     out += [transfer] if transfer else []
     smallest = next((t for t in found.targets if not t.resolved), None)
@@ -233,12 +234,25 @@ def findings(found: Found, params: Params) -> list[Finding]:
             )
         )
     out += [f for g in found.growth if (f := _growth(g, params))]
-    out += [f for f in (_hub(found), _enrolment(found)) if f]
+    out += [f for f in (_hub(found), enrolment) if f]
     out += [f for g in found.groups for f in _entries(g, len(found.groups))]
     return out
 
 
-def _fnir(t: Target, enrolled: int) -> Finding:
+def answer(found: Found) -> str:
+    """The section in plain words, '' where no target could be judged."""
+    t = found.main
+    if t is None or t.fnir.interval is None:
+        return ""
+    i = t.fnir.interval
+    return (
+        f"Among {int(found.plan.people[1]):,} enrolled people a search misses the right one in "
+        f"{percent(t.fnir.value)} of cases (between {interval_words(i.low, i.high, as_percent=True)}), where "
+        f"{one_in(t.chosen.target)} searches for a stranger may raise an alarm."
+    ).replace(" to ", " and ", 1)
+
+
+def _fnir(t: Target, enrolled: int, advice: str = "") -> Finding:
     at, i = fmr_words(t.chosen.target), t.fnir.interval
     assert i is not None
     severity: Severity = "info"
@@ -257,7 +271,7 @@ def _fnir(t: Target, enrolled: int) -> Finding:
         f"Searched for among {enrolled:,} enrolled people, the right one is not returned first in {rate_words(t.fnir)} "
         f"at FPIR {at}."
     )
-    return Finding(severity, text, (f"{NAME}.fnir@fpir={at}",), f"{NAME}.fnir")
+    return Finding(severity, text, (f"{NAME}.fnir@fpir={at}",), f"{NAME}.fnir", advice)
 
 
 def _transfer(t: Target) -> Finding | None:
@@ -270,6 +284,7 @@ def _transfer(t: Target) -> Finding | None:
         "on.",
         (f"{NAME}.fpir@fpir={fmr_words(target)}",),
         f"{NAME}.fpir_transfer",
+        "Raise the threshold, or expect this many false alarms.",
     )
 
 
@@ -354,6 +369,7 @@ def _enrolment(found: Found) -> Finding | None:
         f"for {best.tests} rules at once) to {percent(best.fnir.value)} at the same FPIR.{tail}",
         (f"{NAME}.enrolment.{best.rule}.{best.pictures}.fnir",),
         f"{NAME}.enrolment",
+        f"Enrol {rule_words(best)}.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fraudit.analyses.identification.figures import figures
 from fraudit.analyses.identification.measure import leave_sweep, measure_searches
 from fraudit.analyses.identification.params import NAME, TITLE, Params
-from fraudit.analyses.identification.report import METHOD, caveats, findings, metrics
+from fraudit.analyses.identification.report import METHOD, answer, caveats, findings, metrics
 from fraudit.analyses.identification.tables import tables
 from fraudit.types import AnalysisResult
 
@@ -29,6 +29,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=told[0].text,
+        answer=answer(found),
         findings=tuple(told),
         metrics=tuple(metrics(found, params)),
         tables=tuple(tables(found)),

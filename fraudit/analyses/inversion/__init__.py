@@ -37,6 +37,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="reconstructions from templates: who still recognises the person, at which false-match rate",
+    question="Can a face be rebuilt from a template?",
     order=70,
     params=Params,
     run=run,

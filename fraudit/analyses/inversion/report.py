@@ -59,6 +59,10 @@ def severity_of(one: Success) -> tuple[Severity, str]:
     return ("good", "safe") if seen else ("info", "blind")
 
 
+ADVICE = (
+    "Guard templates like photographs: encrypt them, keep them apart from names, be able to replace them. `fraudit "
+    "protection` measures schemes that protect them."
+)
 ENDINGS = {
     ("personal", False): "templates of this model are personal data",
     ("personal", True): "a leaked template suffices to pass this model; no independent judge was given",
@@ -99,6 +103,7 @@ def findings(
             f"{ENDINGS[ending, chosen.own]}.",
             ("inversion.attack_success", f"{base}.type1_excess{at}", f"{base}.strangers{at}"),
             "inversion.attack_success",
+            ADVICE if severity in ("high", "medium", "low") else "",
         )
     ]
     found += _type_two(point, base, at) + _generic(point, base, at)
@@ -114,6 +119,7 @@ def findings(
                 f"({people:,} people in the smallest group).",
                 (f"inversion.group.{slug(g.attribute)}.type1_excess@fmr={fmr_words(g.fmr)}",),
                 "inversion.group_gap",
+                ADVICE,
             )
         )
     by_name = {m.name: m for m in replaced}
@@ -132,6 +138,21 @@ def findings(
             )
         )
     return [*found, memory] if memory else found
+
+
+def answer(chosen: Attack) -> str:
+    """The section in plain words, '' where nothing could be judged."""
+    point = chosen.strictest
+    if point is None or point.one is None:
+        return ""
+    judge = "the model itself takes" if chosen.own else f"another model ({chosen.judge}) takes"
+    share = f"{judge} {percent(point.one.own.value)} of the rebuilt faces for the person"
+    ending = severity_of(point.one)[1]
+    if ending in ("personal", "above"):
+        return f"Yes: {share}."
+    if ending == "safe":
+        return f"Not by this inverter: {share}. A better one may."
+    return f"Not shown: {share}."
 
 
 def _beside(one: Success) -> str:
@@ -156,7 +177,7 @@ def _type_two(point: Point, base: str, at: str) -> list[Finding]:
         f"{percent(two.ceiling.value)} do."
     )
     evidence = (f"{base}.type2{at}", f"{base}.type2_excess{at}", f"{base}.type2_real{at}")
-    return [Finding(level, text, evidence, "inversion.type2")]
+    return [Finding(level, text, evidence, "inversion.type2", ADVICE if level != "info" else "")]
 
 
 def _generic(point: Point, base: str, at: str) -> list[Finding]:

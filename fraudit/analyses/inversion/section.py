@@ -27,7 +27,7 @@ from fraudit.analyses.inversion.metrics import (
 from fraudit.analyses.inversion.params import NAME, TITLE, Params
 from fraudit.analyses.inversion.perceptual import perceptual_metrics
 from fraudit.analyses.inversion.rates import attack, by_group, headline_attack
-from fraudit.analyses.inversion.report import METHOD, caveats, findings, tables
+from fraudit.analyses.inversion.report import METHOD, answer, caveats, findings, tables
 from fraudit.analyses.shared.reconstructions import judging_models, require_inverter, usable_rows
 from fraudit.errors import InsufficientData
 from fraudit.inverters.inverting import guidance_of
@@ -79,6 +79,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=conclusions[0].text,
+        answer=answer(chosen),
         findings=tuple(conclusions),
         metrics=tuple(metrics),
         tables=tuple(tables(attacks, metrics)),

@@ -27,6 +27,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="what can be read from ID vectors that is no part of identity: pose, expression, glasses, quality",
+    question="Does it give away more than who it is?",
     order=50,
     params=Params,
     run=run,

@@ -96,6 +96,26 @@ def sentence(family: Sequence[Probe], of: int) -> str:
     return text + "."
 
 
+ADVICE = (
+    "Treat stored vectors as data that tell this too: name it where you assess data protection, and let nobody read "
+    "vectors who may not know it."
+)
+
+
+def answer(params: Params, probes: Sequence[Probe]) -> str:
+    """The section in plain words."""
+    read = [p for p in probes if p.target.group == NOT_IDENTITY and is_read(params, p)]
+    if not read:
+        return "Not shown: nothing beyond identity could be read from the vectors."
+    names = [
+        "expression" if g[0].target.name.startswith(FAMILY) else g[0].target.words.lower()
+        for g in families(read)
+    ]
+    names = list(dict.fromkeys(names))
+    listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    return f"Yes: {listed} can be read from a vector, more or less surely."
+
+
 def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
     """The strongest leaks one by one, the others together, then what is arguably identity, then nothing found."""
     found: list[Finding] = []
@@ -110,6 +130,7 @@ def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
                 sentence(group, coefficients),
                 tuple(f"leakage.{p.target.name}.selectivity" for p in group),
                 "leakage.readable",
+                ADVICE,
             )
         )
     if rest := [p for group in groups[NAMED:] for p in group]:
@@ -119,6 +140,7 @@ def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
                 f"Readable as well, less clearly: {_listed(rest)}.",
                 tuple(f"leakage.{p.target.name}.selectivity" for p in rest),
                 "leakage.readable",
+                ADVICE,
             )
         )
     if traits := [p for p in probes if p.target.group == IDENTITY and is_read(params, p)]:

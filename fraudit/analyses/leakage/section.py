@@ -10,7 +10,7 @@ import numpy as np
 from fraudit.analyses.leakage.figures import figures
 from fraudit.analyses.leakage.measure import choose_rows, probe_targets
 from fraudit.analyses.leakage.params import NAME, TITLE, Params
-from fraudit.analyses.leakage.report import caveats, findings, headline, method, metrics, table
+from fraudit.analyses.leakage.report import answer, caveats, findings, headline, method, metrics, table
 from fraudit.analyses.leakage.targets import (
     MIN_FACES,
     MIN_PEOPLE,
@@ -52,6 +52,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=headline(conclusions),
+        answer=answer(params, ranked),
         findings=tuple(conclusions),
         metrics=tuple(metrics(ranked)),
         tables=(table(ranked),) if ranked else (),

@@ -49,6 +49,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="two leaked databases of different models: D_sys and rank 1 of an attacker who translates",
+    question="Can two leaked databases be linked?",
     order=97,
     params=Params,
     run=run,

@@ -184,7 +184,12 @@ def findings(found: Found) -> list[Finding]:
             f"{_d_words(last)}, and {_rank_words(last)} of people are found first among {among} (chance "
             f"{percent(last.chance)})."
         )
-    out = [Finding(severity, text, evidence, f"{NAME}.linked")]
+    advice = (
+        ""
+        if severity == "info"
+        else "Assume that who has both databases can tell who is in both: guard them alike."
+    )
+    out = [Finding(severity, text, evidence, f"{NAME}.linked", advice)]
     first = next((a for a in found.attacks if severity_of(a, found.null) != "info"), None)
     if first is not None and first is not last:
         how = (

@@ -27,6 +27,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="named plans (NIST SP 800-63A-4, ISO/IEC 19795-10): pass, fail or not enough evidence for each demand",
+    question="Does it meet the named plan?",
     order=16,
     params=Params,
     run=run,

@@ -121,6 +121,9 @@ def findings(found: Found) -> Iterator[Finding]:
             f"{plan} fails in {name_of(o)}: {o.text}.",
             (f"{NAME}.{o.demand.id}",),
             f"{NAME}.fail",
+            "Choose another threshold or model, and judge again on people not used (`fraudit threshold --profile`)."
+            if severity_of(h) != "info"
+            else "",
         )
     unsure = [h.outcome for h in found.held if h.outcome.verdict == "not enough evidence"]
     if unsure:

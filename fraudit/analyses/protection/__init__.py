@@ -37,6 +37,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="template protection schemes: accuracy kept, linkable across keys, recovered with and without the key",
+    question="Do protected templates protect?",
     order=85,
     params=Params,
     run=run,

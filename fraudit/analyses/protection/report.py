@@ -79,7 +79,8 @@ def _attack_finding(m: Measured, attack: Attack, fmr: float) -> Finding | None:
             severity = "medium" if without else "low"
     if low <= 0:
         return Finding("info", _resisted(m, attack, fmr), tuple(names), "protection.resists")
-    return Finding(severity, _reversed(m, attack, fmr), tuple(names), rule)
+    advice = "Do not count on this scheme to keep faces secret." if severity != "info" else ""
+    return Finding(severity, _reversed(m, attack, fmr), tuple(names), rule, advice)
 
 
 def _linked_beyond(sure: Linkability | None) -> float:
@@ -106,7 +107,10 @@ def _link_finding(m: Measured) -> Finding | None:
         text = f"{m.name}: templates of one person under different keys can be linked{how}: {words}."
         if not m.scheme.keyed:
             text = f"{m.name}: it has no key, so that templates of two databases can be linked: {words}."
-        return Finding(severity, text, (f"{prefix(m)}.{name}",), "protection.linkable")
+        advice = (
+            "" if severity == "info" else "Do not count on this scheme's keys to keep two databases apart."
+        )
+        return Finding(severity, text, (f"{prefix(m)}.{name}",), "protection.linkable", advice)
     text = f"{m.name}: no link between templates under different keys was found by its own score: {words}."
     return Finding("info", text, (f"{prefix(m)}.d_sys",), "protection.unlinked")
 

@@ -38,6 +38,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="does discarding bad pictures lower FNMR, by which quality, and who loses pictures",
+    question="Do bad pictures cost accuracy?",
     order=25,
     params=Params,
     run=run,

@@ -261,6 +261,17 @@ def findings(found: Found) -> list[Finding]:
     return out
 
 
+def answer(found: Found) -> str:
+    """The section in plain words."""
+    if not found.errors:
+        return "Not known: no genuine pair fails, so that nothing can be gained."
+    good = best_gains(found)
+    if not good:
+        return f"Not shown: by none of {len(found.measures.curves)} measures of quality does refusing the worst help."
+    top = found.measures.best or good[0]
+    return f"Yes: refusing the pictures that are worst by {found.qualities[top].words} lowers the errors."
+
+
 def _gain(found: Found) -> Finding:
     at = fmr_words(found.genuine.threshold.fmr_target)
     around = f"{_bounds(found.interval)}; {found.pairs:,} genuine pairs of {found.people:,} people"
@@ -309,6 +320,9 @@ def _cut(found: Found) -> Finding | None:
         f"({_bounds(lost.interval)}; {lost.n:,}).",
         (f"{NAME}.cut.change", f"{NAME}.cut.discarded"),
         f"{NAME}.cut",
+        f"Ask for a new picture where {words} is poor."
+        if change.interval is not None and change.interval.high < 0
+        else "",
     )
 
 
@@ -327,6 +341,7 @@ def _unequal(found: Found, cut: JudgedCut, attribute: str, rates: tuple[GroupRat
         f"p {probability(p)} after Holm over {len(cut.p_holm)} tests).",
         (f"{NAME}.cut.{slug(attribute)}.discarded",),
         f"{NAME}.unequal_discard",
+        "Do not refuse pictures by this cut alone: take a second picture, or choose another quality for it.",
     )
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fraudit.analyses.quality.figures import figures
 from fraudit.analyses.quality.measure import measure_quality
 from fraudit.analyses.quality.params import NAME, TITLE, Params
-from fraudit.analyses.quality.report import METHOD, caveats, findings, metrics, tables
+from fraudit.analyses.quality.report import METHOD, answer, caveats, findings, metrics, tables
 from fraudit.types import AnalysisResult
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     return AnalysisResult(
         NAME, TITLE,
         headline=told[0].text,
+        answer=answer(found),
         findings=tuple(told),
         metrics=tuple(metrics(found)),
         tables=tuple(tables(found)),

@@ -27,6 +27,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         UsageError: an unknown corruption.
     """
     from fraudit.analyses.robustness import report
+    from fraudit.analyses.robustness.conditions import condition_figure, condition_metrics, conditions
     from fraudit.analyses.robustness.figures import figures
     from fraudit.analyses.robustness.findings import findings, gap_findings
     from fraudit.analyses.robustness.groups import group_parts
@@ -62,6 +63,9 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     embedded = {key: found.embedded for key, found in shown.items() if found.embedded is not None}
     grid = build_grid(comparisons, answers, corruptions, severities)
     metrics = cell_metrics(grid, comparisons, redetect and scores.vectors) + mean_metrics(grid)
+    in_use = conditions(grid)
+    metrics += condition_metrics(grid, in_use)
+    lead = condition_figure(grid, comparisons, in_use)
     if scores.vectors or params.reference:
         metrics += corruption_error(params, grid, context.faces.digest)
     groups, group_note = group_cells(context, params, comparisons, answers)
@@ -89,10 +93,16 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=report.headline(grid, comparisons, said),
+        answer=report.answer(grid, comparisons, said),
         findings=(*said, *parts.findings),
         metrics=(*metrics, *group_metrics, *parts.metrics),
         tables=(table(grid), *group_tables, *parts.tables),
-        figures=(*figures(grid, comparisons), *group_figures, *parts.figures),
+        figures=(
+            *filter(None, [lead]),
+            *figures(grid, comparisons, lead is None),
+            *group_figures,
+            *parts.figures,
+        ),
         galleries=parts.galleries,
         caveats=(
             *report.caveats(grid, comparisons, threshold, redetect, params),
@@ -132,6 +142,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="FNMR and FMR at the clean threshold under many corruptions in five severities each",
+    question="Is it robust?",
     order=20,
     params=Params,
     run=run,

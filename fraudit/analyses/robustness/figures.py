@@ -49,7 +49,7 @@ def _bounds(rate: Rate | None) -> tuple[float | None, float | None, float | None
     return rate.value, rate.interval.low, rate.interval.high
 
 
-def figures(grid: Grid, comparisons: Comparisons) -> tuple[Figure, ...]:
+def figures(grid: Grid, comparisons: Comparisons, lead: bool = True) -> tuple[Figure, ...]:
     """Heat maps of FNMR and FMR ordered by harm, and similarity against severity by family where it is known."""
     order = sorted(grid.corruptions, key=lambda c: -harm(grid, c.name))
     found = []
@@ -63,7 +63,7 @@ def figures(grid: Grid, comparisons: Comparisons) -> tuple[Figure, ...]:
                 "robustness_fnmr",
                 "FNMR at the clean threshold",
                 f"The worst corruption is at the top. Clean pictures: {clean}.",
-                True,
+                lead,
             )
         )
     clean_fmr = percent(comparisons.clean_fmr.value) if comparisons.clean_fmr else ""

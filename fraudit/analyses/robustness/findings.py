@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -200,6 +200,9 @@ def _fnmr_findings(grid: Grid, comparisons: Comparisons, fmr_target: float, loss
             f"{said} {change}, {together}; {over}.",
             (f"robustness.{measured}.{name}.{severity}", "robustness.fnmr.clean"),
             loss.rule,
+            _mildest(
+                grid, corruption, [keys[entry[1]][1] for entry in resolved if keys[entry[1]][0] == name]
+            ),
         )
     ]
     names = list(dict.fromkeys(label_of(grid, keys[entry[1]][0]) for entry in resolved))
@@ -211,8 +214,31 @@ def _fnmr_findings(grid: Grid, comparisons: Comparisons, fmr_target: float, loss
             f"{', '.join(names[:6])}{' and others' if len(names) > 6 else ''}."
         )
         evidence = tuple("robustness.{}.{}.{}".format(measured, *keys[e[1]]) for e in resolved[:6])
-        found.append(Finding("medium" if len(grave) > 1 else "low", text, evidence, "robustness.count"))
+        found.append(
+            Finding(
+                "medium" if len(grave) > 1 else "low",
+                text,
+                evidence,
+                "robustness.count",
+                "See which of these your cameras and places bring; refuse or retake such pictures, or train with them.",
+            )
+        )
     return found
+
+
+def _mildest(grid: Grid, corruption: Corruption, severities: Sequence[int]) -> str:
+    """From which severity on the harm was shown, and what to do there."""
+    least = min(severities)
+    milder = [s for s in grid.severities if s < least]
+    rest = (
+        f" Up to severity {milder[-1]} ({_level(corruption, milder[-1])}) no harm was shown."
+        if milder
+        else ""
+    )
+    return (
+        f"Refuse or retake such pictures from severity {least} of 5 on ({_level(corruption, least)}), or train the "
+        f"model with them.{rest}"
+    )
 
 
 def _fmr_finding(grid: Grid, comparisons: Comparisons, target: float) -> list[Finding]:
@@ -245,6 +271,7 @@ def _fmr_finding(grid: Grid, comparisons: Comparisons, target: float) -> list[Fi
             text,
             (f"robustness.fmr.{name}.{severity}", "robustness.fmr.clean"),
             "robustness.fmr_increase",
+            "Refuse such pictures before they are compared: a higher threshold would turn away people with clean ones.",
         )
     ]
 
@@ -302,4 +329,7 @@ def gap_findings(grid: Grid, increase: F64, members: Mapping[str, I64]) -> list[
         f"{len(members[b])} and {len(members[a])} people, mean over severities)."
     )
     name = f"robustness.fnmr_increase.{corruption.name}"
-    return [Finding(severity, text, (name,), "robustness.group_gap")]
+    advice = (
+        f"Refuse or retake such pictures for everybody, and train with them, those of '{said[b]}' above all."
+    )
+    return [Finding(severity, text, (name,), "robustness.group_gap", advice)]

@@ -118,7 +118,7 @@ def mean_metrics(grid: Grid) -> list[Metric]:
         label = f"Mean FNMR over severities, {corruption.label}"
         found.append(summary_metric(f"robustness.fnmr.{corruption.name}", summary, label))
     worst = int(np.argmax([summary.value for summary in each]))
-    label = f"FNMR under the worst corruption, {grid.corruptions[worst].label} (the highest of {count})"
+    label = f"FNMR under {grid.corruptions[worst].label}, mean over severities (the highest of {count} corruptions)"
     picked = mean_over_cells(grid.sums[worst], grid.pairs, level=1 - 0.05 / count)
     return [*found, summary_metric(names[2], picked, label)]
 

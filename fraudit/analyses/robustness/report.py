@@ -43,6 +43,31 @@ def headline(grid: Grid, comparisons: Comparisons, found: Sequence[Finding]) -> 
     )
 
 
+def answer(grid: Grid, comparisons: Comparisons, found: Sequence[Finding]) -> str:
+    """The section in plain words."""
+    clean = comparisons.clean_fnmr
+    if clean is None:
+        return ""
+    harmful = [f for f in found if f.rule in EVIDENCE]
+    if not harmful:
+        return "Not shown otherwise: no disturbance of the picture makes it miss more people beyond doubt."
+    worst = max(grid.corruptions, key=lambda c: harm(grid, c.name))
+    top = max(grid.severities)
+    rate = grid.cells[worst.name, top].fnmr
+    if rate is None:
+        return ""
+    count = next((f.text.split(" corruptions")[0] for f in found if f.rule == "robustness.count"), "")
+    lead = (
+        f"No: {count} ways to disturb a picture make it miss"
+        if count
+        else "No: one disturbance makes it miss"
+    )
+    return (
+        f"{lead} more people beyond doubt. {worst.label} at its strongest takes the misses from "
+        f"{percent(clean.value)} to {percent(rate.value)}."
+    )
+
+
 def _shares(grid: Grid, corruption: Corruption) -> str:
     """How much of a corruption's mean increase is faces not found, and how much faces not recognised, or ''."""
     if grid.split is None or grid.clean_sums is None or grid.pairs is None:

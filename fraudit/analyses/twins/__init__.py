@@ -26,6 +26,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="is a second model still the same: cosines, decisions that flip, whether old templates may be searched",
+    question="Are the two models the same?",
     order=96,
     params=Params,
     run=run,

@@ -143,6 +143,10 @@ def decisions(m: Measured) -> str:
     return f"{said}: {change_words(c)}."
 
 
+NOT_ONE = "Do not put one in the other's place without a test of your own; enrol again where both are used."
+OWN_THRESHOLD = "Give the new model a threshold of its own (`fraudit threshold`); do not keep the old one."
+
+
 def findings(m: Measured) -> tuple[Finding, ...]:
     """The verdict, thresholds, the gallery, groups and lost faces."""
     word = m.verdict.word
@@ -154,7 +158,8 @@ def findings(m: Measured) -> tuple[Finding, ...]:
     elif word == "different" and m.verdict.sure:
         severity = "high"
     rule = {"not enough evidence": "open", "needs its own threshold": "threshold"}.get(word, word)
-    out = [Finding(severity, headline(m), tuple(_evidence(m)), f"twins.{rule}")]
+    advice = {"high": NOT_ONE, "medium": OWN_THRESHOLD}.get(severity, "")
+    out = [Finding(severity, headline(m), tuple(_evidence(m)), f"twins.{rule}", advice)]
     if m.identical:
         out.append(Finding("info", IDENTICAL, ("twins.cosine.min",), "twins.identical"))
     if m.alike and word != "same":

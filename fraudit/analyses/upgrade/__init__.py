@@ -40,6 +40,7 @@ ANALYSIS = Analysis(
     name=NAME,
     title=TITLE,
     summary="a new model with the old gallery: what translated enrolments lose against enrolling again",
+    question="Can old enrolments be kept?",
     order=96,
     params=Params,
     run=run,

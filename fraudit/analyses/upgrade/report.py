@@ -162,7 +162,11 @@ def findings(found: Found, params: Params) -> list[Finding]:
     p, at = found.at(way), fmr_words(found.main)
     key = key_of(way)
     evidence = (f"{NAME}.{key}.fnmr@fmr={at}", f"{NAME}.{key}.loss@fmr={at}")
-    out = [Finding(_severity(p, params), _headline(found, way, p), evidence, f"{NAME}.loss")]
+    severity: Severity = _severity(p, params)
+    advice = "Enrol again with the new model; keep translated enrolments for the time between alone."
+    if severity in ("good", "info"):
+        advice = ""
+    out = [Finding(severity, _headline(found, way, p), evidence, f"{NAME}.loss", advice)]
     margin = points(params.margin)
     least = min(w.pairs for w in found.translated)
     if found.smallest is None:
@@ -179,7 +183,7 @@ def findings(found: Found, params: Params) -> list[Finding]:
             f"enrolling again{more}{fewer}."
         )
         reached = "good"
-    severity: Severity = "good" if reached == "good" else "info"
+    severity = "good" if reached == "good" else "info"
     out.append(Finding(severity, text, (f"{NAME}.pictures_needed",), f"{NAME}.pictures"))
     if p.gain is not None:
         how = "fewer" if p.gain.interval.high < 0 else "more" if p.gain.interval.low > 0 else "about as many"

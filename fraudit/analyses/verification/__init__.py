@@ -46,6 +46,7 @@ ANALYSIS = Analysis(
     name="verification",
     title="Verification",
     summary="Accuracy over folds, DET, EER, TAR at FAR, error rates at thresholds of other people.",
+    question="Is it accurate?",
     order=10,
     params=Params,
     run=run,

@@ -11,7 +11,7 @@ from fraudit.analyses.verification.metrics import curve_metrics, fold_metrics, m
 from fraudit.analyses.verification.params import Params
 from fraudit.analyses.verification.tables import protocol_table, tables
 from fraudit.errors import InsufficientData
-from fraudit.formatting import fmr_words, number, percent
+from fraudit.formatting import fmr_words, number, one_in, percent
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.folds import FoldAccuracy, fold_accuracy
 from fraudit.stats.intervals import PairClusters
@@ -65,6 +65,7 @@ def result_of(evidence: Evidence, params: Params, extra: Extra | None = None) ->
         name="verification",
         title="Verification",
         headline=headline(metrics),
+        answer=answer(metrics, found),
         findings=tuple(found),
         metrics=tuple(metrics),
         tables=tuple(shown),
@@ -117,6 +118,23 @@ def headline(metrics: Sequence[Metric]) -> str:
     return f"{first}."
 
 
+def answer(metrics: Sequence[Metric], told: Sequence[Finding]) -> str:
+    """The section in plain words: who is turned away at the smallest FMR that could be judged; '' where none was."""
+    wrong = next((f for f in told if f.rule in ("verification.reversed", "verification.chance")), None)
+    if wrong is not None:
+        return "No: its scores do not tell people apart as they stand."
+    judged = [m for m in metrics if m.name.startswith("verification.fnmr_target@") and m.interval]
+    if not judged or (judged[-1].n or 0) < LEAST_GENUINE:
+        return ""
+    m = min(judged, key=lambda m: float(m.name.split("=")[1]))
+    assert m.interval is not None
+    bounds = interval_words(m.interval.low, m.interval.high, as_percent=True)
+    return (
+        f"Where {one_in(float(m.name.split('=')[1]))} strangers may pass, the right person is turned away in "
+        f"{percent(m.value)} of tries (between {bounds.replace(' to ', ' and ')})."
+    )
+
+
 def findings(
     metrics: Sequence[Metric],
     points: Points,
@@ -167,10 +185,15 @@ def _chance(auc: Metric, pairs: ScoredPairs) -> Finding | None:
             f"These look like distances: genuine pairs score lower than impostor pairs, {text}. {DISTANCES}",
             (auc.name,),
             "verification.reversed",
+            "Say that small means alike, as named above, and run again: no figure of the scores counts before.",
         )
     if bounds is not None and bounds.high < CHANCE:
         return Finding(
-            "high", f"The scores do not tell people apart: {text}.", (auc.name,), "verification.chance"
+            "high",
+            f"The scores do not tell people apart: {text}.",
+            (auc.name,),
+            "verification.chance",
+            "Look for wrong wiring first: `fraudit doctor` tries channels, scale, crop and output.",
         )
     few = f"Too few people or pairs to say whether the scores tell people apart: {text}"
     if auc.value is not None and auc.value < 1 - CHANCE:
@@ -210,6 +233,21 @@ def _fnmr(by_name: dict[str, Metric], judged: Sequence[Judged]) -> Finding | Non
         f"FNMR is {with_interval(metric, ', the choice included,')}.",
         (f"verification.fnmr@fmr={fmr_words(at.target)}", metric.name),
         "verification.fnmr",
+        _looser(usable, at) if severity in ("high", "medium", "low") else "",
+    )
+
+
+def _looser(usable: Sequence[Judged], at: Judged) -> str:
+    """What a looser threshold would change, where one was judged; what to do where it is no choice."""
+    other = min((j for j in usable if j.target > at.target), key=lambda j: j.target, default=None)
+    else_ = "better pictures, more enrolled pictures a person or another model are needed; no threshold gives both."
+    if other is None or other.threshold is None or other.with_threshold is None or at.with_threshold is None:
+        return f"If so many may not be turned away, {else_}"
+    if other.with_threshold.value >= at.with_threshold.value:
+        return f"A looser threshold was judged and does not help: {else_}"
+    return (
+        f"If {one_in(other.target)} strangers may pass, lower the threshold to {number(other.threshold.value, 3)}: "
+        f"FNMR is then {percent(other.with_threshold.value)}. If not, {else_}"
     )
 
 
@@ -224,6 +262,8 @@ def _transfer(by_name: dict[str, Metric], judged: Judged) -> Finding | None:
         f"{with_interval(metric)}.",
         (metric.name,),
         "verification.fmr_transfer",
+        f"Raise the threshold: `fraudit threshold --fmr {fmr_words(judged.target)}` chooses one whose FMR holds on "
+        "people not used, and says what it costs.",
     )
 
 
@@ -241,6 +281,8 @@ def _fta(by_name: dict[str, Metric], extra: Extra) -> Finding | None:
         f"No vector for {with_interval(metric)}{why}. Such a face raises FNMR and never FMR.",
         (metric.name,),
         "verification.fta",
+        "Look at these pictures: their count by reason is under Provenance. Mend or leave them out, or ask for a new "
+        "picture where no face is found.",
     )
 
 

@@ -85,9 +85,15 @@ def encoded(drawn: MplFigure, suffix: str) -> bytes:
 def caption(record: RunRecord, result: AnalysisResult, figure: Figure) -> str:
     """What a caption under the figure has to say: title, what to see, and what it rests on."""
     faces = f", {result.faces:,} faces" if result.faces else ""
-    rests = f"{subject(record)}{faces}; {result.title}."
-    title = figure.title if figure.title.endswith(("?", ".", "!")) else f"{figure.title}."
-    return " ".join(printable(part) for part in (title, figure.caption, _marked(figure), rests) if part)
+    rests = _ended(f"{subject(record)}{faces}; {result.title}")
+    return " ".join(
+        printable(part) for part in (_ended(figure.title), figure.caption, _marked(figure), rests) if part
+    )
+
+
+def _ended(text: str) -> str:
+    """The text with one sign that ends it."""
+    return text if text.endswith(("?", ".", "!")) else f"{text}."
 
 
 def _marked(figure: Figure) -> str:
