@@ -1,12 +1,14 @@
 # make demo   sets up and audits dlib on the bundled synthetic faces, prints the report's path
 # make test   sets up if needed, then lint, types and tests
 # make docs   builds the documentation, offline and strict, and prints where it is
+# make bench  speed beside the packages people use today: prints ratios, writes docs/benchmarks.md
 PYTHON ?= python3
 VENV   ?= .venv
+PEERS  ?= build/peers
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test docs lint clean
+.PHONY: setup demo test docs lint bench clean
 
 setup: $(STAMP)
 
@@ -34,5 +36,15 @@ docs: setup
 	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --quiet --strict
 	@echo "the documentation: $(CURDIR)/build/site/index.html"
 
+# The peers live in an environment of their own: some need an older numpy.
+$(PEERS)/.installed:
+	test -x $(PEERS)/bin/python || $(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/pip install --quiet --disable-pip-version-check "numpy<2" "scipy>=1.13,<1.14" "scikit-image<0.21" "setuptools<80" \
+		cimat==0.1.2 imagecorruptions==1.1.2
+	touch $(PEERS)/.installed
+
+bench: setup $(PEERS)/.installed
+	$(BIN)/python -m benchmarks.bench --peers $(PEERS)/bin/python --write
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(PEERS) build *.egg-info .pytest_cache .mypy_cache .ruff_cache

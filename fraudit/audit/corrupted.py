@@ -12,7 +12,7 @@ from fraudit.errors import InsufficientData
 from fraudit.faces.align import as_shown
 from fraudit.perturb.base import Corruption, eye_distance
 from fraudit.stats.probe_pairs import ProbeVectors
-from fraudit.types import F32, I64, U8, Embeddings
+from fraudit.types import F32, I64, U8
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -74,18 +74,41 @@ def show_corrupted(
     whole = context.embedder.spec.preprocess.whole
     redetect = where == "picture" and context.has_detector and not whole
     told = context.part(f"{label}: corrupted faces", len(probes) * len(answers))
+    batches = _Batches(context)
     for start in range(0, len(probes), CHUNK):
         chunk = [int(i) for i in probes[start : start + CHUNK]]
-        rows = slice(start, start + len(chunk))
         copies = [working_copy(context.picture(i), points[i], redetect or whole) for i in chunk]
         crops = context.aligned(chunk)[0]
         for corruption in corruptions:
             for severity in severities:
-                found = _show(context, corruption, severity, chunk, copies, crops, where, redetect, label)
-                cell = answers[corruption.name, severity]
-                cell.vectors[rows], cell.ok[rows] = found.unit(), found.ok
+                shown = _worse(context, corruption, severity, chunk, copies, crops, where, redetect, label)
+                batches.add(answers[corruption.name, severity], start, shown)
                 told.add(len(chunk))
+    batches.ask(last=True)
     return answers
+
+
+class _Batches:
+    """Faces of many cells, asked about in whole batches of the model, whatever number a cell has."""
+
+    def __init__(self, context: AnalysisContext) -> None:
+        self._context, self._size = context, max(context.embedder.loaded.batch_size, 1)
+        self._waiting: list[tuple[ProbeVectors, int, U8]] = []
+
+    def add(self, cell: ProbeVectors, start: int, shown: Sequence[U8 | None]) -> None:
+        """Faces of the rows from `start` on; None where no face was found."""
+        self._waiting += [(cell, start + i, crop) for i, crop in enumerate(shown) if crop is not None]
+        self.ask()
+
+    def ask(self, last: bool = False) -> None:
+        """Ask about the whole batches that wait, or about all."""
+        count = len(self._waiting) if last else len(self._waiting) // self._size * self._size
+        if not count:
+            return
+        part, self._waiting = self._waiting[:count], self._waiting[count:]
+        found = self._context.embed_aligned(np.stack([crop for _, _, crop in part]))
+        for (cell, row, _), vector, ok in zip(part, found.unit(), found.ok, strict=True):
+            cell.vectors[row], cell.ok[row] = vector, ok
 
 
 def corrupted_crop(
@@ -110,7 +133,7 @@ def _rng(context: AnalysisContext, corruption: Corruption, face: int, label: str
     return context.rng(f"{label}/{corruption.name}/{context.faces.ids[face]}")
 
 
-def _show(
+def _worse(
     context: AnalysisContext,
     corruption: Corruption,
     severity: int,
@@ -120,23 +143,27 @@ def _show(
     where: str,
     redetect: bool,
     label: str,
-) -> Embeddings:
+) -> list[U8 | None]:
+    """Aligned faces u8[h,w,3] under the corruption; None where no face was found."""
     rngs = [_rng(context, corruption, face, label) for face in chunk]
     if corruption.domain == "landmarks":
         moved = [
             corruption.move_landmarks(copy[1], severity, rng) for copy, rng in zip(copies, rngs, strict=True)
         ]
-        return context.embed_pictures([copy[0] for copy in copies], np.stack(moved))
+        return [_shown(context, copy[0], point) for copy, point in zip(copies, moved, strict=True)]
     if corruption.domain == "aligned" or where == "aligned":
         template = context.embedder.spec.preprocess.template
-        worse = [
+        return [
             corruption.apply(crop, severity, rng, template) for crop, rng in zip(crops, rngs, strict=True)
         ]
-        return context.embed_aligned(np.stack(worse))
     pictures = [corruption.apply(c[0], severity, rng, c[1]) for c, rng in zip(copies, rngs, strict=True)]
-    points = np.stack([copy[1] for copy in copies])
-    if redetect:
-        found = [context.locate_in(picture).points for picture in pictures]
-        nowhere = np.full((5, 2), np.nan, np.float32)
-        points = np.stack([nowhere if p is None else p for p in found]).astype(np.float32)
-    return context.embed_pictures(pictures, points)
+    points = [
+        context.locate_in(p).points if redetect else c[1] for p, c in zip(pictures, copies, strict=True)
+    ]
+    return [_shown(context, picture, point) for picture, point in zip(pictures, points, strict=True)]
+
+
+def _shown(context: AnalysisContext, picture: U8, points: F32 | None) -> U8 | None:
+    if points is None or not np.isfinite(points).all():
+        return None
+    return as_shown(picture, points.astype(np.float32), context.embedder.spec.preprocess)

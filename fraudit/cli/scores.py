@@ -33,6 +33,12 @@ def scores(
         list[float] | None,
         typer.Option(help="Also FMR and FNMR at this threshold, in the file's own unit; repeat for several."),
     ] = None,
+    bootstrap: Annotated[
+        int,
+        typer.Option(
+            help="With --threshold: also percentiles of this many draws of people (1000), as papers state them."
+        ),
+    ] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for verification.json, scores.csv and the charts (SVG).")
     ] = None,
@@ -52,6 +58,8 @@ def scores(
 
     if (genuine is None) != (impostor is None) or (file is None) == (genuine is None):
         raise UsageError("expected FILE, or --genuine A with --impostor B", "fraudit scores scores.csv")
+    if bootstrap and not threshold:
+        raise UsageError("--bootstrap draws people anew at a threshold; none is given", "add --threshold 0.4")
     if genuine is not None and impostor is not None:
         if format != "auto" or mask is not None:
             raise UsageError("--format and --mask go with FILE", "leave them out")
@@ -62,7 +70,9 @@ def scores(
         name = file.stem
     left, right, known = found.people()
     evidence = Evidence(name, found.score, found.same, left, right, found.fold, known)
-    result = with_thresholds(result_of(evidence, Params()), evidence, threshold or (), found.distance)
+    result = with_thresholds(
+        result_of(evidence, Params()), evidence, threshold or (), found.distance, bootstrap
+    )
     if found.attacks is not None:
         result = with_attacks(result, found.attacks)
     if out is not None:

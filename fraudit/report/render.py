@@ -20,6 +20,7 @@ from fraudit.errors import DataError
 from fraudit.files.doors import check_regular, entering, read_file
 from fraudit.files.store import write_bytes_atomic
 from fraudit.report import cards, charts, executive, standards, summary
+from fraudit.report.charts import kept
 from fraudit.report.charts.spots import Reading
 from fraudit.report.explorer import explorer
 from fraudit.report.record import METRIC_COLUMNS, RunRecord, metric_rows
@@ -121,16 +122,22 @@ def opening(result: AnalysisResult) -> tuple[Part, Part]:
 
 
 class Drawings:
-    """Figures as inline SVG with ids that are unique in the page."""
+    """Figures as inline SVG with ids that are unique in the page.
 
-    def __init__(self) -> None:
+    Args:
+        known: figures whose drawings are remembered between renderings (`fraudit.report.charts.kept`).
+    """
+
+    def __init__(self, known: Sequence[Figure] = ()) -> None:
         self._count = 0
+        self._known = kept.drawings(known, (charts.WIDE_PX, charts.NARROW_PX), charts.draw)
         self._reading = Reading()
 
     def __call__(self, figure: Figure, width_px: int) -> Markup:
         self._count += 1
         try:
-            drawn = charts.svg(figure, width_px, uid=f"c{self._count}", reading=self._reading)
+            known = self._known.get(kept.name_of(figure, width_px)) if self._known else None
+            drawn = charts.svg(figure, width_px, f"c{self._count}", self._reading, known)
         except DataError as error:
             return Markup('<p class="notrun">This chart could not be drawn. {}</p>').format(error.message)
         return Markup(drawn)  # charts.svg escapes every text it is given
@@ -367,7 +374,7 @@ def html_text(record: RunRecord, artifacts: Path) -> str:
     )
     return template.render(
         **context(record),
-        draw=Drawings(),
+        draw=Drawings([figure for result in record.results for figure in result.figures]),
         anchor=anchor,
         pictures=pictures,
         found=found,

@@ -12,10 +12,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.all_pairs import highest, sweep
 from fraudit.stats.fairness import CrossGroup, cross_group
-from fraudit.stats.pairs import BLOCK, impostor_histogram
+from fraudit.stats.pairs import BINS, ScoreHistogram
 from fraudit.stats.rates import GroupRate, PersonSums, group_rates
-from fraudit.types import F64, I64, Bool, Interval
+from fraudit.types import F32, F64, I64, Bool, Interval
+
+I32 = NDArray[np.int32]
+MOST_WAITING = 4_000_000  # pairs of cells before they are summed
 
 
 def label_groups(values: NDArray[np.generic], bins: int = 4) -> NDArray[np.str_]:
@@ -66,34 +70,47 @@ class _Cells:
     matches: F64
 
 
-def _matched_cells(
-    unit: NDArray[np.floating], subjects: I64, codes: I64, threshold: float, block: int = BLOCK
-) -> _Cells:
-    """Matches (cosine >= threshold) of all impostor pairs of unit rows f32[N,D], summed by cell; streamed."""
-    many = int(codes.max()) + 1
-    known, cell = np.unique(
-        np.unique(subjects, return_inverse=True)[1].ravel() * many + codes, return_inverse=True
-    )
-    cell, size = cell.ravel(), len(known)
-    rows = np.ascontiguousarray(unit, np.float32)
-    keys, counts = np.empty(0, np.int64), np.empty(0, np.int64)
-    for i in range(0, len(rows), block):
-        parts, weights = [keys], [counts]
-        for j in range(i, len(rows), block):
-            hit = rows[i : i + block] @ rows[j : j + block].T >= threshold
-            hit &= subjects[i : i + block, None] != subjects[None, j : j + block]
-            if i == j:
-                hit &= np.tri(len(hit), k=-1, dtype=bool)
-            a, b = np.nonzero(hit)
-            one, two = cell[a + i], cell[b + j]
-            found, times = np.unique(np.minimum(one, two) * size + np.maximum(one, two), return_counts=True)
-            parts.append(found)
-            weights.append(times)
-        keys, at = np.unique(np.concatenate(parts), return_inverse=True)
-        summed = np.bincount(at.ravel(), np.concatenate(weights), len(keys))
-        counts = np.rint(summed).astype(np.int64)
-    faces = np.bincount(cell, minlength=size).astype(np.float64)
-    return _Cells(known // many, known % many, faces, keys // size, keys % size, counts.astype(np.float64))
+class _CellCounts:
+    """Matches of pairs of cells, summed as pairs are handed over.
+
+    Args:
+        subjects, codes: i64[N], person and group of each row.
+    """
+
+    def __init__(self, subjects: I64, codes: I64) -> None:
+        self._many = int(codes.max()) + 1
+        person = np.unique(subjects, return_inverse=True)[1].ravel()
+        self._known, cell = np.unique(person * self._many + codes, return_inverse=True)
+        self._cell: I64 = cell.ravel()
+        self._parts: list[tuple[I64, I64]] = []
+        self._waiting = 0
+
+    def take(self, left: I32, right: I32, scores: F32) -> None:
+        """Rows i32[K] of pairs that match."""
+        one, two = self._cell[left], self._cell[right]
+        keys = np.minimum(one, two) * len(self._known) + np.maximum(one, two)
+        found, times = np.unique(keys, return_counts=True)
+        self._parts.append((found, times.astype(np.int64)))
+        self._waiting += len(found)
+        if self._waiting > MOST_WAITING:
+            self._merge()
+
+    def _merge(self) -> None:
+        keys, at = np.unique(np.concatenate([part[0] for part in self._parts]), return_inverse=True)
+        counts = np.zeros(len(keys), np.int64)
+        np.add.at(counts, at.ravel(), np.concatenate([part[1] for part in self._parts]))
+        self._parts, self._waiting = [(keys, counts)], 0
+
+    def result(self) -> _Cells:
+        """Of what was taken."""
+        size = len(self._known)
+        none = np.empty(0, np.int64)
+        self._parts.append((none, none))
+        self._merge()
+        keys, counts = self._parts[0]
+        faces = np.bincount(self._cell, minlength=size).astype(np.float64)
+        person, group = self._known // self._many, self._known % self._many
+        return _Cells(person, group, faces, keys // size, keys % size, counts.astype(np.float64))
 
 
 def _within(cells: _Cells, group: int, name: str) -> PersonSums | None:
@@ -156,21 +173,36 @@ def impostor_rates(
     Raises:
         InsufficientData: no group has an impostor pair.
     """
-    use = np.flatnonzero(ok & (groups != ""))
-    if len(use) < 2:
+    use = ok & (groups != "")
+    if use.sum() < 2:
         raise InsufficientData("no impostor pair within any group")
     names, codes = np.unique(groups[use], return_inverse=True)
-    cells = _matched_cells(unit[use], subjects[use], codes.ravel().astype(np.int64), threshold)
+    counted = _CellCounts(subjects[use], codes.ravel().astype(np.int64))
+    place = np.cumsum(use) - 1
+    sweep(
+        unit,
+        subjects,
+        use,
+        floor=threshold,
+        take=lambda left, right, scores: counted.take(place[left], place[right], scores),
+    )
+    return _rates(counted.result(), tuple(map(str, names)), level)
+
+
+def _rates(
+    cells: _Cells, names: tuple[str, ...], level: float = 0.95
+) -> tuple[tuple[GroupRate, ...], CrossGroup]:
+    """Of the matches between cells of the groups `names`."""
     within: dict[tuple[int, int], PersonSums] = {}
     between: dict[tuple[int, int], PersonSums] = {}
     for a, name in enumerate(names):
         for b in range(a, len(names)):
-            sums = _within(cells, a, str(name)) if a == b else _between(cells, a, b, str(name))
+            sums = _within(cells, a, name) if a == b else _between(cells, a, b, name)
             if sums is not None:
                 (within if a == b else between)[a, b] = sums
     if not within:
         raise InsufficientData("no impostor pair within any group")
-    return group_rates(list(within.values()), level), cross_group(tuple(map(str, names)), within, between)
+    return group_rates(list(within.values()), level), cross_group(names, within, between)
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,9 +230,20 @@ def own_threshold(
     Raises:
         InsufficientData: no impostor pair.
     """
-    scores = impostor_histogram(unit, subjects, ok)
-    value = scores.threshold(target_fmr)
-    rate = impostor_rates(unit, subjects, np.full(len(subjects), group or "all"), value, ok)[0][0]
+    found = highest(
+        unit,
+        subjects,
+        target_fmr,
+        ok,
+        bins=BINS,
+        floor_of=lambda counts: ScoreHistogram.of(counts).threshold(target_fmr),
+    )
+    if not found.pairs:
+        raise InsufficientData("no pair of different subjects")
+    scores, value = ScoreHistogram.of(found.counts), found.floor
+    counted, place = _CellCounts(subjects[ok], np.zeros(int(ok.sum()), np.int64)), np.cumsum(ok) - 1
+    counted.take(place[found.left], place[found.right], found.scores)
+    rate = _rates(counted.result(), (group or "all",))[0][0]
     interval = None
     if rate.interval is not None:
         # The bin's FMR lies at or below the target; the ends are moved to lie about the target itself.

@@ -23,13 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from fraudit.errors import InsufficientData
-from fraudit.types import AT_LEAST, F64, Interval
+from fraudit.types import AT_LEAST, F64, I64, Interval
 
 LEAST_PEOPLE = 8.0  # effective people (Kish) below which no interval is printed
 FEW = 2.0  # the stated design effect weighs as much as this many people with an error
@@ -191,6 +192,20 @@ def stated_design(sizes: ArrayLike) -> float:
     return 1 + CORRELATION * (max(1.0, float(np.sqrt(n @ n / total))) - 1) if total > 0 else 1.0
 
 
+def numbered(values: ArrayLike) -> tuple[NDArray[Any], I64]:
+    """What np.unique(values [N], return_inverse=True) gives; whole numbers that lie close are counted, not sorted."""
+    v = np.asarray(values).ravel()
+    low, span = (int(v.min()), int(v.max()) - int(v.min()) + 1) if v.dtype.kind in "iu" and len(v) else (0, 0)
+    if not 0 < span <= 4 * len(v) + 1024 or abs(low) > 2**62:
+        known, codes = np.unique(v, return_inverse=True)
+        return known, codes.ravel().astype(np.int64)
+    at = v.astype(np.int64) - low
+    there = np.zeros(span, bool)
+    there[at] = True
+    place = np.cumsum(there) - 1
+    return (np.flatnonzero(there) + low).astype(v.dtype), place[at]
+
+
 class PairClusters:
     """Who shares a person with whom, prepared once for many variances over the same pairs.
 
@@ -200,12 +215,12 @@ class PairClusters:
 
     def __init__(self, left: ArrayLike, right: ArrayLike) -> None:
         both = np.concatenate([np.asarray(left).ravel(), np.asarray(right).ravel()])
-        known, codes = np.unique(both, return_inverse=True)
-        codes = codes.reshape(2, -1).astype(np.int64)
-        low, high = codes.min(axis=0), codes.max(axis=0)
+        known, codes = numbered(both)
+        codes = codes.reshape(2, -1)
+        low, high = np.minimum(*codes), np.maximum(*codes)
         self.n_pairs = codes.shape[1]
         self.n_subjects = len(known)
-        edges, self._edge = np.unique(low * len(known) + high, return_inverse=True)
+        edges, self._edge = numbered(low * len(known) + high)
         self._low, self._high = edges // max(len(known), 1), edges % max(len(known), 1)
         self._impostor = self._low != self._high
         self._size: F64 = np.bincount(self._edge, minlength=len(edges)).astype(np.float64)

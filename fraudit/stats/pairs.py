@@ -1,11 +1,10 @@
-"""The all-pairs engine: which pairs, and their cosines, with flat memory.
+"""Which pairs, and their cosines, with flat memory.
 
 Unit rows f32[N,D] come from `Embeddings.unit()`. A face without a vector is left out by its `ok`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,9 +12,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
-from fraudit.types import F64, I64, Bool, PairList
+from fraudit.stats.all_pairs import I32, sweep
+from fraudit.types import F32, F64, I64, Bool, PairList
 
 BLOCK = 2048
+BINS = 20_000
 FOLDS, LEAST_FOLDS = 10, 2
 PERSON_PAIRS = 45  # genuine pairs of ten pictures
 MAX_GENUINE, MAX_IMPOSTOR = 200_000, 500_000
@@ -267,17 +268,6 @@ def make_pairs(
     return PairList(left[order], right[order], same[order], where[order])
 
 
-def _blocks(n: int, block: int) -> Iterator[tuple[slice, slice]]:
-    for i in range(0, n, block):
-        for j in range(i, n, block):
-            yield slice(i, min(i + block, n)), slice(j, min(j + block, n))
-
-
-def _usable(unit: NDArray[Any], subjects: ArrayLike, ok: Bool | None) -> tuple[NDArray[Any], I64, I64]:
-    keep = np.arange(len(unit)) if ok is None else np.flatnonzero(ok)
-    return np.ascontiguousarray(unit[keep], np.float32), np.asarray(subjects, np.int64)[keep], keep
-
-
 @dataclass(frozen=True, slots=True)
 class ScoreHistogram:
     """Counts of scores on a fine grid over [-1, 1].
@@ -300,28 +290,24 @@ class ScoreHistogram:
         above = np.append(np.cumsum(self.counts[::-1])[::-1], 0)
         return float(self.edges[int(np.argmax(above <= target_fmr * self.n * (1 + 1e-12)))])
 
+    @classmethod
+    def of(cls, counts: I64) -> ScoreHistogram:
+        """Of i64[K] counts in equal bins over [-1, 1]."""
+        return cls(np.linspace(-1, 1, len(counts) + 1), counts, int(counts.sum()))
+
 
 def impostor_histogram(
-    unit: NDArray[Any], subjects: ArrayLike, ok: Bool | None = None, bins: int = 20_000, block: int = BLOCK
+    unit: NDArray[Any], subjects: ArrayLike, ok: Bool | None = None, bins: int = BINS
 ) -> ScoreHistogram:
-    """Histogram of the cosines of all pairs of different subjects, streamed: memory is block x block.
+    """Histogram of the cosines of all pairs of different subjects, streamed (`fraudit.stats.all_pairs`).
 
     Raises:
         InsufficientData: no pair of different subjects.
     """
-    rows, people, _ = _usable(unit, subjects, ok)
-    counts = np.zeros(bins, np.int64)
-    for a, b in _blocks(len(rows), block):
-        scores = rows[a] @ rows[b].T
-        use = people[a][:, None] != people[b][None, :]
-        if a == b:
-            use &= np.tri(len(scores), k=-1, dtype=bool)
-        at = np.clip(((scores[use] + 1) * (bins / 2)).astype(np.int64), 0, bins - 1)
-        counts += np.bincount(at, minlength=bins)
-    n = int(counts.sum())
-    if not n:
+    found = ScoreHistogram.of(sweep(unit, subjects, ok, bins=bins).counts)
+    if not found.n:
         raise InsufficientData("no pair of different subjects")
-    return ScoreHistogram(np.linspace(-1, 1, bins + 1), counts, n)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,33 +326,49 @@ class MatchCounts:
     face_pairs: I64
 
 
+class GroupCounts:
+    """Matches of each face with each group, counted as `sweep` hands its pairs over.
+
+    Args:
+        groups: N labels. ok: bool[N], rows with a vector.
+    """
+
+    def __init__(self, subjects: ArrayLike, groups: ArrayLike, ok: Bool | None = None) -> None:
+        people = np.asarray(subjects)
+        self._use = np.ones(len(people), bool) if ok is None else np.asarray(ok, bool)
+        self._person = np.unique(people, return_inverse=True)[1].ravel()
+        names, codes = np.unique(np.asarray(groups).astype(str), return_inverse=True)
+        self.names, self._codes = tuple(map(str, names)), codes.ravel()
+        self._matched = np.zeros(len(people) * len(names), np.int64)
+
+    def take(self, left: I32, right: I32, scores: F32) -> None:
+        """Rows i32[K] of pairs that match."""
+        g = len(self.names)
+        for one, two in ((left, right), (right, left)):
+            np.add.at(self._matched, one.astype(np.int64) * g + self._codes[two], 1)
+
+    def result(self) -> MatchCounts:
+        """Of what was taken."""
+        g = len(self.names)
+        cells = np.bincount(
+            self._person[self._use] * g + self._codes[self._use],
+            minlength=(self._person.max(initial=-1) + 1) * g,
+        ).reshape(-1, g)
+        paired = np.where(self._use[:, None], cells.sum(axis=0) - cells[self._person], 0)
+        faces = self._matched.reshape(-1, g), paired.astype(np.int64)
+        totals = []
+        for per_face in faces:
+            table = np.zeros((g, g), np.int64)
+            np.add.at(table, self._codes, per_face)
+            table[np.diag_indices(g)] //= 2
+            totals.append(table)
+        return MatchCounts(self.names, totals[0], totals[1], faces[0], faces[1])
+
+
 def count_matches(
-    unit: NDArray[Any],
-    subjects: ArrayLike,
-    threshold: float,
-    groups: ArrayLike,
-    ok: Bool | None = None,
-    block: int = BLOCK,
+    unit: NDArray[Any], subjects: ArrayLike, threshold: float, groups: ArrayLike, ok: Bool | None = None
 ) -> MatchCounts:
     """Impostor matches (cosine >= threshold) of all N^2/2 pairs within and across groups, streamed."""
-    rows, people, keep = _usable(unit, subjects, ok)
-    names, all_codes = np.unique(np.asarray(groups).astype(str), return_inverse=True)
-    codes, g = all_codes.ravel()[keep], len(names)
-    hot = np.eye(g, dtype=np.float32)[codes]
-    matched, paired = np.zeros((len(rows), g)), np.zeros((len(rows), g))
-    for a, b in _blocks(len(rows), block):
-        use = people[a][:, None] != people[b][None, :]
-        hit = ((rows[a] @ rows[b].T) >= threshold) & use
-        matched[a] += hit.astype(np.float32) @ hot[b]
-        paired[a] += use.astype(np.float32) @ hot[b]
-        if a != b:
-            matched[b] += hit.T.astype(np.float32) @ hot[a]
-            paired[b] += use.T.astype(np.float32) @ hot[a]
-    totals = []
-    for per_face in (matched, paired):
-        table = np.rint(hot.astype(np.float64).T @ per_face).astype(np.int64)
-        table[np.diag_indices(g)] //= 2
-        totals.append(table)
-    full = np.zeros((2, len(unit), g), np.int64)
-    full[0, keep], full[1, keep] = np.rint(matched), np.rint(paired)
-    return MatchCounts(tuple(map(str, names)), totals[0], totals[1], full[0], full[1])
+    counted = GroupCounts(subjects, groups, ok)
+    sweep(unit, subjects, ok, floor=threshold, take=counted.take)
+    return counted.result()

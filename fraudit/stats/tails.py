@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.pairs import BLOCK, count_impostor_pairs, impostor_histogram
+from fraudit.stats.all_pairs import Swept, highest, sweep
+from fraudit.stats.pairs import BINS, ScoreHistogram, count_impostor_pairs
 from fraudit.stats.rates import PersonSums
 from fraudit.types import F64, I64, Bool
 
@@ -164,7 +165,7 @@ def tail_of_pairs(scores: ArrayLike, left: ArrayLike, right: ArrayLike) -> Tail:
 def tail_of_vectors(
     unit: NDArray[Any], subjects: ArrayLike, largest: float, ok: Bool | None = None, seed: int = 0
 ) -> Tail:
-    """Of all impostor pairs of unit rows f32[N,D], streamed twice: memory is that of the highest `largest` share.
+    """Of all impostor pairs of unit rows f32[N,D], in one pass: memory is that of the highest `largest` share.
 
     Args:
         subjects: i64[N]. largest: FMR, in (0, 1], that the tail has to reach. ok: bool[N], rows with a vector.
@@ -172,40 +173,37 @@ def tail_of_vectors(
     Raises:
         InsufficientData: no pair of different people.
     """
-    keep = np.arange(len(unit)) if ok is None else np.flatnonzero(ok)
-    people = np.asarray(subjects, np.int64)[keep]
-    expected = largest * count_impostor_pairs(people)
+    use = np.ones(len(unit), bool) if ok is None else np.asarray(ok, bool)
+    people = np.asarray(subjects, np.int64)
+    expected = largest * count_impostor_pairs(people[use])
     if expected > MOST_PAIRS:
+        keep = np.flatnonzero(use)
         some = int(len(keep) * np.sqrt(MOST_PAIRS / expected))
-        drawn = np.sort(np.random.default_rng([seed, 19]).choice(len(keep), some, replace=False))
-        keep, people = keep[drawn], people[drawn]
-    rows = np.ascontiguousarray(unit[keep], np.float32)
-    bins = impostor_histogram(rows, people)
-    return _collected(rows, people, bins.threshold(largest) - float(bins.edges[1] - bins.edges[0]))
+        use = np.zeros(len(unit), bool)
+        use[np.random.default_rng([seed, 19]).choice(keep, some, replace=False)] = True
+    found = highest(unit, people, largest, use, bins=BINS, floor_of=lambda c: _below(c, largest), seed=seed)
+    if not found.pairs:
+        raise InsufficientData("no pair of different subjects")
+    return _collected(found, unit, people, use)
 
 
-def _collected(rows: NDArray[np.float32], subjects: I64, floor: float) -> Tail:
-    known, person = np.unique(subjects, return_inverse=True)
-    person = person.ravel().astype(np.int64)
-    found: list[tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]] = []
-    for i in range(0, len(rows), BLOCK):
-        for j in range(i, len(rows), BLOCK):
-            scores = rows[i : i + BLOCK] @ rows[j : j + BLOCK].T
-            hit = (scores >= floor) & (person[i : i + BLOCK, None] != person[None, j : j + BLOCK])
-            if i == j:
-                hit &= np.tri(len(hit), k=-1, dtype=bool)
-            a, b = np.nonzero(hit)
-            found.append((scores[hit], person[a + i].astype(np.int32), person[b + j].astype(np.int32)))
-    s, one, two = (np.concatenate([f[part] for f in found]) for part in range(3))
-    order = np.argsort(-s, kind="stable")
-    s, one, two = s[order], one[order], two[order]
+def _below(counts: I64, largest: float) -> float:
+    """A bin below the threshold of an FMR of `largest`."""
+    bins = ScoreHistogram.of(counts)
+    return bins.threshold(largest) - float(bins.edges[1] - bins.edges[0])
+
+
+def _collected(found: Swept, unit: NDArray[Any], subjects: I64, use: Bool) -> Tail:
+    known = np.unique(subjects[use])
+    person = np.searchsorted(known, subjects)
+    one, two = person[found.left].astype(np.int32), person[found.right].astype(np.int32)
     edge, keys = _numbered(
         np.minimum(one, two).astype(np.int64), np.maximum(one, two).astype(np.int64), len(known)
     )
-    faces = np.bincount(person).astype(np.float64)
+    faces = np.bincount(person[use]).astype(np.float64)
     squares = faces**2
     return Tail(
-        s.astype(np.float64),
+        found.scores.astype(np.float64),
         one,
         two,
         edge,
@@ -213,8 +211,8 @@ def _collected(rows: NDArray[np.float32], subjects: I64, floor: float) -> Tail:
         faces * (faces.sum() - faces),
         known,
         _over_pairs(squares),
-        floor,
-        deeper=lambda threshold: _collected(rows, subjects, threshold),
+        found.floor,
+        deeper=lambda threshold: _collected(sweep(unit, subjects, use, floor=threshold), unit, subjects, use),
         room=_over_pairs(faces**1.5) - _over_pairs(faces**0.5),
     )
 

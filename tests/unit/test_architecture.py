@@ -28,7 +28,7 @@ ROWS = {
     "perturb": "errors types",
     "plugins": "errors types",
     "protections": "errors types plugins",
-    "stats": "errors types",
+    "stats": "errors threads types files",
     "policy": "formatting errors files stats",
     "report": "formatting redact errors types files plugins",
     "plots": "formatting errors types report",

@@ -39,6 +39,27 @@ def test_the_clustered_variance_is_the_double_sum_over_pairs_that_share_a_person
     assert clusters.mean_variance(events, corrected=False) == pytest.approx(expected, rel=1e-10)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        [3, 1, 3, 7, -2],
+        [],
+        [5],
+        [10**12, 3, 10**12],
+        ["b", "a", "b"],
+        [0.5, -1.0, 0.5],
+        np.array([200, 3, 255], np.uint8),
+        np.array([-128, 127, 0], np.int8),
+    ],
+)
+def test_numbering_is_that_of_numpy(values) -> None:
+    known, codes = iv.numbered(values)
+    expected, inverse = np.unique(values, return_inverse=True)
+    assert np.array_equal(known, expected)
+    assert known.dtype == expected.dtype
+    assert np.array_equal(codes, inverse.ravel())
+
+
 def test_both_rates_agree_with_cimat() -> None:
     cimat = pytest.importorskip(
         "cimat", reason="the oracle cimat pins numpy below 2; install it without dependencies"

@@ -15,7 +15,7 @@ from fraudit.analyses.verification import ANALYSIS, Params, run
 from fraudit.analyses.verification.judged import unresolved
 from fraudit.analyses.verification.measure import Evidence
 from fraudit.analyses.verification.report import result_of
-from fraudit.errors import InsufficientData
+from fraudit.errors import InsufficientData, UsageError
 from fraudit.formatting import fmr_words
 from fraudit.scores import ScoreSet, write_scores
 from fraudit.stats.folds import ten_folds
@@ -365,6 +365,15 @@ def test_a_foreign_score_file_is_reported_on_the_command_line(tmp_path: Path) ->
     words = CliRunner().invoke(app, ["scores", str(tmp_path / "s.txt")])
     assert "Equal error rate:" in words.output
     assert "no figure: Not resolvable" in words.output
+    drawn = ["scores", str(tmp_path / "s.txt"), "--json", "--bootstrap", "200"]
+    assert isinstance(CliRunner().invoke(app, drawn).exception, UsageError)  # a bootstrap of which rate?
+    middle = repr(float(np.median(evidence.scores[~evidence.same])))
+    answer = CliRunner().invoke(app, [*drawn, "--threshold", middle])
+    told = {m["name"]: m for m in json.loads(answer.output)["metrics"]}
+    closed, boot = (told[f"verification.fmr@threshold={middle}{end}"] for end in ("", ".bootstrap"))
+    assert closed["value"] == boot["value"]
+    assert "200 draws of people" in boot["interval"]["method"]
+    assert boot["interval"]["low"] <= boot["value"] <= boot["interval"]["high"]
 
 
 def test_the_other_protocols_embed_mirrored_faces_and_stand_beside_the_exact_one(
