@@ -6,6 +6,7 @@ import hashlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -35,6 +36,9 @@ from fraudit.stats.pairs import fold_count, make_pairs, rate_pairs
 from fraudit.stats.repeats import likely_repeats
 from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located, PairList
 
+if TYPE_CHECKING:
+    from fraudit.audit.engine import Engine
+
 LEAST_PROTOCOL = 30  # declared pairs of each kind; with fewer left of an identified set, folds are drawn
 
 
@@ -53,6 +57,7 @@ class AnalysisContext:
         seed: of everything random.
         show_pictures: whether galleries may be made from this set.
         no_pictures: why no picture can be opened, or ''.
+        engine: what asks the black box on other machines, or None.
 
     Nothing outside this object is needed to run an analysis.
     """
@@ -73,12 +78,13 @@ class AnalysisContext:
         say: Callable[[str], None] | None = None,
         show_progress: Callable[[str, int, int], None] | None = None,
         no_pictures: str = "",
+        engine: Engine | None = None,
     ) -> None:
         self.plan = plan
         self.faces = faces
         self._embedder = embedder
         self._pair_scores: PairScores | None = None
-        self.no_pictures = no_pictures
+        self.no_pictures, self.engine = no_pictures, engine
         self.store = store
         self.run_dir = run_dir
         self.judges = tuple(judges)
@@ -203,6 +209,10 @@ class AnalysisContext:
                     points[i] = found.points
             self._landmarks = (points, tuple(reasons))
         return self._landmarks
+
+    def know_landmarks(self, points: F32, reasons: Sequence[str]) -> None:
+        """Take these for `landmarks()`: they were found elsewhere."""
+        self._landmarks = (points, tuple(reasons))
 
     def locate_in(self, picture: U8) -> Located:
         """The five points a detector finds in any picture, for example a corrupted one."""

@@ -61,7 +61,7 @@ def show_corrupted(
     Raises:
         InsufficientData: a probe's face has no landmarks, though it was embedded (it cannot be placed).
     """
-    dim = len(context.embeddings().vectors[0])
+    dim = context.embedder.dim()
     answers = {
         (c.name, s): ProbeVectors(np.zeros((len(probes), dim), np.float32), np.zeros(len(probes), bool))
         for c in corruptions

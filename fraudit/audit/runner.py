@@ -9,6 +9,7 @@ from pathlib import Path
 
 from fraudit.audit.context import AnalysisContext
 from fraudit.audit.distinct import require_distinct
+from fraudit.audit.engine import Engine
 from fraudit.audit.execute import choose_analyses, execute, tell_reading
 from fraudit.audit.inputs import inputs
 from fraudit.audit.other import check_other, open_other
@@ -33,11 +34,15 @@ def run_plan(
     overwrite: bool = False,
     reporter: Reporter | None = None,
     fits: Callable[[FaceSet], None] | None = None,
+    engine: Callable[[], Engine] | None = None,
+    workers: int | None = None,
 ) -> RunRecord:
     """Do what `plan` says, leaving run.json, scores.csv, vectors.npz and artifacts in `run_dir`.
 
     Args:
         fits: raises where the set does not suit what is asked; called before a model is loaded.
+        engine: opens what asks the boxes elsewhere; None asks them here.
+        workers: threads that read, detect and align; None takes one for each core, and two at least.
     Raises:
         FrauditError: before any analysis runs (bad plan, data, weights); afterwards failures are recorded.
     """
@@ -51,9 +56,18 @@ def run_plan(
     store = Store()
     report.say(f"loading {plan.embedder}")
     with ExitStack() as boxes:
+        asked = engine() if engine else None
+        if asked:
+            boxes.callback(asked.close)
+            asked.begin(faces)
 
         def opened(name: str, weights: str | None = None) -> EmbedderRuntime:
-            box = EmbedderRuntime(load_embedder(name, weights=Path(weights) if weights else None), store)
+            loaded = load_embedder(name, weights=Path(weights) if weights else None)
+            box = (
+                asked.runtime(name, weights, loaded, store)
+                if asked
+                else EmbedderRuntime(loaded, store, workers)
+            )
             boxes.callback(box.close)
             return box
 
@@ -68,6 +82,8 @@ def run_plan(
                     f"the judge {judge.spec.name} is the audited model itself", "name an independent one"
                 )
         inverter, inverter_missing = find_inverter(plan.inverter, runtime.loaded)
+        if asked and inverter is not None:
+            inverter = asked.inverter(inverter)
         locate = None if faces.landmarks is not None else Locator(plan.detector or "", plan.several_faces)
         context = AnalysisContext(
             plan,
@@ -82,6 +98,7 @@ def run_plan(
             inverter_missing=inverter_missing,
             say=report.say,
             show_progress=report.progress,
+            engine=asked,
         )
         return execute(
             context,

@@ -235,7 +235,8 @@ class VectorScores:
         label: str,
     ) -> Mapping[Cells, Corrupted]:
         cosines = ProbeCosines(pairs, self.context.embeddings().unit())
-        answers = show_corrupted(self.context, pairs.probes, corruptions, severities, where, label)
+        show = self.context.engine.corrupted if self.context.engine else show_corrupted
+        answers = show(self.context, pairs.probes, corruptions, severities, where, label)
         return {key: Corrupted(cosines.corrupted(a.vectors, a.ok), a) for key, a in answers.items()}
 
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fraudit.cli.engines import Address, Engine, Place, Workers, engine_of
+
 if TYPE_CHECKING:
     from fraudit.audit.plan import AuditPlan
 
@@ -80,6 +82,10 @@ def analyze(
     ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the report's path.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    engine: Engine = "local",
+    address: Address = "",
+    store: Place = "",
+    workers: Workers = None,
 ) -> int:
     """Audit a model and write the report.
 
@@ -119,6 +125,8 @@ def analyze(
     }
     given = {key: value for key, value in given.items() if value is not None}
     options = {"dry_run": dry_run, "overwrite": overwrite, "quiet": quiet, "as_json": as_json}
+    if (scorer or vectors) and engine != "local":
+        raise UsageError("--engine goes with --embedder", "a scorer and stored vectors are asked here")
     if scorer and vectors:
         raise UsageError(
             "--scorer and --vectors: expected one of them", "vectors are compared here, without a scorer"
@@ -134,6 +142,7 @@ def analyze(
 
         return analyze_vectors(vectors, given, plan, out, **options)
     chosen = plan_from_toml(plan, given) if plan else plan_from_values(given, "fraudit analyze")
+    asked = engine_of(chosen, engine, address, store, workers)
     if dry_run:
         return show_plan(chosen, quiet)
 
@@ -148,7 +157,9 @@ def analyze(
     with of_a_run(quiet) as line:
         if done:
             line.say(f"{folder} holds this run, finished but for its report")
-        record = done or run_plan(chosen, folder, overwrite=overwrite, reporter=line.reporter())
+        record = done or run_plan(
+            chosen, folder, overwrite=overwrite, reporter=line.reporter(), engine=asked, workers=workers
+        )
         page = render(folder)
     return tell(record, folder, page, quiet, as_json)
 

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from fraudit.cli.engines import Address, Engine, Place, Workers, engine_of
+
 
 def embed(
     embedder: Annotated[str, typer.Option(help="Registry name, card.toml, or python:module:callable.")],
@@ -24,6 +26,10 @@ def embed(
     ] = "most_central",
     no_cache: Annotated[bool, typer.Option("--no-cache", help="Remember and reuse nothing.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+    engine: Engine = "local",
+    address: Address = "",
+    store: Place = "",
+    workers: Workers = None,
 ) -> int:
     """Embed pictures: arrays `ids`, `vectors` f32[N,D], `ok` bool[N] (and `reasons`, `subjects`).
 
@@ -31,6 +37,7 @@ def embed(
 
     Example: fraudit embed --embedder dlib --images sample --out vectors.npz
     """
+    from fraudit.audit.plan import AuditPlan
     from fraudit.embedding.loading import load_embedder
     from fraudit.embedding.runtime import EmbedderRuntime, check_flip
     from fraudit.errors import DataError, UsageError
@@ -51,7 +58,21 @@ def embed(
         line.say(f"left out: {count:,} {reason}")
     if len(faces) == 0:
         raise DataError(f"no picture in {images}")
-    runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), None if no_cache else Store())
+    plan = AuditPlan(
+        embedder,
+        images,
+        str(weights) if weights else None,
+        detector=detector or None,
+        several_faces=several_faces,
+    )
+    asked = engine_of(plan, engine, address, store, workers, need_people=False)
+    memory, loaded = Store(), load_embedder(embedder, weights=weights)
+    elsewhere = asked() if asked else None
+    if elsewhere is None:
+        runtime = EmbedderRuntime(loaded, None if no_cache else memory)
+    else:
+        elsewhere.begin(faces)
+        runtime = elsewhere.runtime(embedder, plan.weights, loaded, memory)
     for note in runtime.loaded.notes:
         line.say(f"note: {note}")
     locate = None if aligned or faces.landmarks is not None else Locator(detector or "", several_faces)
@@ -62,9 +83,11 @@ def embed(
             aligned=aligned,
             locate=locate,
             progress=lambda done, total: line.progress(f"embedding with {runtime.spec.name}", done, total),
+            workers=workers,
         )
-    if runtime.loaded.close:
-        runtime.loaded.close()
+    runtime.close()
+    if elsewhere is not None:
+        elsewhere.close()
     failed = [(faces.ids[i], reason) for i, reason in enumerate(answer.reasons) if reason]
     if len(failed) == len(faces):
         reason, count = Counter(reason for _, reason in failed).most_common(1)[0]

@@ -19,6 +19,7 @@ import numpy as np
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.decode import room_for
 from fraudit.files.store import Store, VectorCache
+from fraudit.threads import thread_count
 from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder, Located, unit_rows
 
 Flip = Literal["none", "sum", "concat"]
@@ -55,10 +56,13 @@ class EmbedderRuntime:
     Args:
         loaded: the black box.
         store: where vectors are remembered; None remembers nothing.
+        workers: threads that decode, detect and align; None takes one for each core, and two at least.
     """
 
-    def __init__(self, loaded: LoadedEmbedder, store: Store | None = None) -> None:
-        self.loaded = loaded
+    def __init__(
+        self, loaded: LoadedEmbedder, store: Store | None = None, workers: int | None = None
+    ) -> None:
+        self.loaded, self.workers = loaded, workers or max(2, thread_count())
         self._shown = 0
         self._before = loaded.meter.sent if loaded.meter else 0
         self._cache: VectorCache | None = (
@@ -144,7 +148,7 @@ class EmbedderRuntime:
         aligned: bool = False,
         locate: Callable[[int, bytes, U8], Located] | None = None,
         progress: Progress | None = None,
-        workers: int = 2,
+        workers: int | None = None,
     ) -> Embeddings:
         """Embeddings of the faces `indices` (all by default), read, located and aligned on the way.
 
@@ -152,7 +156,7 @@ class EmbedderRuntime:
             aligned: the pictures are the model's own aligned faces already; no landmarks are used.
             locate: (index, encoded bytes, picture) -> five points; used where the set declares none.
             progress: called with (done, total).
-            workers: threads that decode, detect and align.
+            workers: threads that decode, detect and align; None takes the runtime's own number.
         """
         fusion = check_flip(flip)
         order = list(range(len(faces))) if indices is None else [int(i) for i in indices]
@@ -174,7 +178,7 @@ class EmbedderRuntime:
                 batch = []
 
         window = 4 * self.loaded.batch_size
-        for done, item in enumerate(_ahead(prepare, len(order), workers, window), start=1):
+        for done, item in enumerate(_ahead(prepare, len(order), workers or self.workers, window), start=1):
             if item.vector is not None:
                 self._take(item.index, item.vector, vectors, reasons)
             elif item.crop is None:

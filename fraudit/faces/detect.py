@@ -198,6 +198,7 @@ class Locator:
         self.policy: Policy = check_policy(policy)
         self.cache = LandmarkCache() if cache is True else (cache or None)
         self._several: set[str] = set()
+        self._asked = threading.local()
 
     @property
     def several(self) -> int:
@@ -214,7 +215,11 @@ class Locator:
 
     def remembered(self, data: bytes) -> Located | None:
         """The answer for these encoded bytes, where it is known without decoding them."""
-        return self._remembered(self.key(data))
+        key = self.key(data)
+        found = self._remembered(key)
+        # The next call of this thread is for the same picture as a rule: its answer need not be looked for again.
+        self._asked.missed = key if found is None else ""
+        return found
 
     def _remembered(self, key: str) -> Located | None:
         hit = self.cache.get(key) if self.cache else None
@@ -234,7 +239,7 @@ class Locator:
     def __call__(self, index: int, data: bytes, picture: U8) -> Located:
         """Points f32[5,2] in pixels of `picture`, or the reason there are none. `index` is not used."""
         key = self.key(data)
-        known = self._remembered(key)
+        known = None if getattr(self._asked, "missed", "") == key else self._remembered(key)
         if known is not None:
             return known
         height, width = picture.shape[:2]

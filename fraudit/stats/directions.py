@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.axes import eigh
 from fraudit.stats.contrasts import FOUND_LEVEL, Contrast, PersonRows, null_weights, person_rows, tail_share
 from fraudit.stats.fairness import holm
 from fraudit.stats.intervals import LEAST_PEOPLE
@@ -144,7 +145,7 @@ def study(
         raise InsufficientData("no attribute has two groups of enough people")
     rows = np.asarray(unit, np.float64)
     rows = rows - rows.mean(axis=0)
-    values, vectors = np.linalg.eigh(rows.T @ rows)
+    values, vectors = eigh(rows.T @ rows)
     count = min(axes, len(values))
     share, basis = values[::-1][:count] / values.sum(), vectors[:, ::-1][:, :count]
     draws = max(DRAWS, 40 * len(found))  # so that Holm can reach the level

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.axes import eigh, eigvalsh
 from fraudit.stats.intervals import PairClusters, effective_interval, interval_or_reason, t_value
 from fraudit.stats.jackknife import jackknife_variance
 from fraudit.types import AT_LEAST, F64, I64, Bool, Interval
@@ -28,9 +29,9 @@ def gaussian_frechet(mean_a: F64, cov_a: F64, mean_b: F64, cov_b: F64) -> float:
     The trace of the root is the sum of the roots of the eigenvalues of a symmetric matrix: no complex root of a
     nearly singular product has to be taken, and fewer samples than dimensions are no special case.
     """
-    values, axes = np.linalg.eigh(cov_a)
+    values, axes = eigh(cov_a)
     root = (axes * np.sqrt(np.maximum(values, 0))) @ axes.T
-    inner = np.linalg.eigvalsh(root @ cov_b @ root)
+    inner = eigvalsh(root @ cov_b @ root)
     cross = float(np.sqrt(np.maximum(inner, 0)).sum())
     difference = mean_a - mean_b
     return max(0.0, float(difference @ difference + np.trace(cov_a) + np.trace(cov_b) - 2 * cross))

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.axes import eigh, eigvalsh
 from fraudit.stats.intervals import Shares, require_people, t_value
 from fraudit.stats.jackknife import LEAST_GROUPS, jackknife_variance
 from fraudit.stats.verification import OperatingPoint, tar_at_far
@@ -43,7 +44,7 @@ def fit_pca(vectors: F32) -> Pca:
     x = np.asarray(vectors, np.float64)
     mean = x.mean(axis=0)
     centred = x - mean
-    values, axes = np.linalg.eigh(centred.T @ centred / (len(x) - 1))
+    values, axes = eigh(centred.T @ centred / (len(x) - 1))
     return Pca(mean, axes[:, ::-1].T.copy(), np.maximum(values[::-1], 0.0), len(x))
 
 
@@ -124,7 +125,7 @@ def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float =
         gone = x[own == g]
         n = len(x) - len(gone)
         mean = (total - gone.sum(axis=0)) / n
-        values = np.linalg.eigvalsh((square - gone.T @ gone) / n - np.outer(mean, mean))[::-1]
+        values = eigvalsh((square - gone.T @ gone) / n - np.outer(mean, mean))[::-1]
         deleted[g] = _figures(np.maximum(values, 0.0))
     freedom = min(groups - 1.0, shares.freedom)
     error = np.sqrt([jackknife_variance(column) for column in deleted.T])
@@ -380,7 +381,7 @@ class _Fits:
         left_out = self._x[self._used & ~train]
         mean = (self._sum - left_out.sum(axis=0)) / n
         inner = (self._square - left_out.T @ left_out - n * np.outer(mean, mean)) / (n - 1)
-        values, axes = np.linalg.eigh(inner)
+        values, axes = eigh(inner)
         return Pca(mean, axes[:, ::-1].T.copy(), np.maximum(values[::-1], 0.0), n), train
 
 

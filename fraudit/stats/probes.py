@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import special
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.axes import eigh
 from fraudit.stats.jackknife import LEAST_GROUPS, Jackknifed, jackknife_variance, joint_variance, without_each
 from fraudit.types import F32, F64, I64, Bool, Interval
 
@@ -124,7 +125,7 @@ class RidgeFolds:
             weight = self._weight[used].sum()
             centre = self._sums[used].sum(axis=0) / weight
             inner = self._squares[used].sum(axis=0) - weight * np.outer(centre, centre)
-            values, axes = np.linalg.eigh(inner)
+            values, axes = eigh(inner)
             keep = values > max(float(values[-1]), 0.0) * 1e-9
             self._fits[key] = _Fit(values[keep], axes[:, keep].astype(np.float32), centre, tuple(used))
         return self._fits[key]

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fraudit.stats.axes import eigh
 from fraudit.stats.intervals import Shares
 from fraudit.types import F64
 
@@ -53,7 +54,7 @@ class ScoreTest:
         # Every person the same in the axes, as in the probes.
         each = 1 / self._n[self._codes]
         centred = x - np.average(x, axis=0, weights=each)
-        values, axes = np.linalg.eigh(centred.T @ (centred * each[:, None]))
+        values, axes = eigh(centred.T @ (centred * each[:, None]))
         keep = values > max(float(values[-1]), 0.0) * 1e-9
         self._axes, values = axes[:, keep], values[keep]
         middle = float(values.mean()) if len(values) else 1.0

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.axes import eigh
 from fraudit.stats.intervals import clustered_mean
 from fraudit.types import F32, F64, I64, unit_rows
 
@@ -106,10 +107,10 @@ def _solver(z: NDArray[Any], target: NDArray[Any]) -> Callable[[float], F64]:
     """ridge -> f64[D,E]; the smaller of both Gram matrices is taken apart once."""
     n = len(z)
     if n >= z.shape[1]:
-        values, axes = np.linalg.eigh(np.asarray(z.T @ z, np.float64) / n)
+        values, axes = eigh(np.asarray(z.T @ z, np.float64) / n)
         right = axes.T @ np.asarray(z.T @ target, np.float64) / n
         return lambda ridge: np.asarray(axes @ (right / (np.maximum(values, 0) + ridge)[:, None]))
-    values, axes = np.linalg.eigh(np.asarray(z @ z.T, np.float64) / n)
+    values, axes = eigh(np.asarray(z @ z.T, np.float64) / n)
     right, back = axes.T @ target / n, np.asarray(z.T @ axes, np.float64)
     return lambda ridge: np.asarray(back @ (right / (np.maximum(values, 0) + ridge)[:, None]))
 

@@ -46,11 +46,13 @@ class Meter:
 
     Attributes:
         sent: questions sent so far, those sent again among them. limit: how many may be sent, None for any number.
+        shared: told of every count before it is sent, where several processes share one bill; it may refuse.
     """
 
     def __init__(self) -> None:
         self.sent = 0
         self.limit: int | None = None
+        self.shared: Callable[[int], object] | None = None
         self._lock = threading.Lock()
 
     def count(self, questions: int = 1) -> None:
@@ -61,6 +63,8 @@ class Meter:
                     f"{self.sent:,} of {self.limit:,} queries are sent, those sent again after an error among them",
                     "what was answered is kept: the same command goes on from there; --max-queries allows more",
                 )
+            if self.shared is not None:
+                self.shared(questions)
             self.sent += questions
 
 

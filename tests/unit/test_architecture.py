@@ -34,7 +34,7 @@ ROWS = {
     "plots": "formatting errors types report",
     "weights": "errors types files",
     "faces": "errors types files weights",
-    "embedding": "errors types files plugins weights faces",
+    "embedding": "errors threads types files plugins weights faces",
     "scores": "formatting errors types files faces",
     "compare": "formatting errors types files plugins stats policy report scores",
     "diffusion": "errors types files stats weights faces embedding",
@@ -43,12 +43,13 @@ ROWS = {
     "scorers": "redact errors types files plugins embedding embedders",
     "audit": "__init__ formatting errors progress types files perturb plugins "
     "stats report faces embedding scores inverters scorers",
+    "cluster": "errors progress threads types files perturb stats faces embedding inverters audit",
     "deployment": "__init__ formatting errors progress types files stats policy report faces embedding compare audit",
-    "analyses": "formatting errors progress types files plugins perturb protections stats policy faces embedding "
+    "analyses": "formatting errors threads types files plugins perturb protections stats policy faces embedding "
     "scores compare inverters audit deployment",
     "api": "errors progress threads types files policy report embedding inverters audit",
     "cli": "__init__ formatting errors progress threads files perturb plugins protections policy report weights "
-    "faces embedding scores compare diffusion inverters audit analyses api deployment",
+    "faces embedding scores compare diffusion inverters audit cluster analyses api deployment",
 }
 MOST_MODULES = 8  # of fraudit/ itself
 NAMED = re.compile(r"(?:from|import|python:) *\b((?:tests|benchmarks)\b[.\w]*)")

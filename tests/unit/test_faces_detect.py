@@ -292,8 +292,27 @@ def test_yunet_answers_a_mirrored_picture_with_the_mirrored_points(lfw, shared_w
         other = unmirror(choose(detector.find(mirrored), 250, 250), 250)
         np.testing.assert_allclose(other.landmarks, plain.landmarks, atol=1e-3)
         np.testing.assert_allclose(other.box, plain.box, atol=1e-3)
-        one_look = choose(detector._at(image, 1.0, 0), 250, 250).landmarks
+        one_look = detector._looks(image)[0][0, 4:14].reshape(5, 2)
         assert np.abs(one_look - plain.landmarks).max() > 0.05  # one look alone is not its own mirror image
+
+
+def test_yunet_says_in_onnxruntime_what_opencv_says_of_the_same_model(lfw, shared_weights):
+    import cv2
+
+    detector = yunet(shared_weights)
+    assert detector._session is not None
+    pictures = [lfw.read(index) for index in range(0, 30, 3)]
+    pictures += [
+        pictures[0][:101, :133],
+        cv2.resize(pictures[1], (900, 700)),
+        np.concatenate(pictures[:3], axis=1),
+    ]
+    for picture in pictures:
+        ours = detector._looks(picture)
+        for look, seen in zip(ours, (picture, np.ascontiguousarray(picture[:, ::-1])), strict=True):
+            theirs = detector._by_opencv(seen)
+            assert len(look) == len(theirs)
+            np.testing.assert_allclose(look, theirs, atol=5e-3)
 
 
 def square_face(x, y, side, score, turn=0.0):

@@ -13,7 +13,7 @@ from scipy import special
 
 from fraudit.analyses.bias.params import RECONSTRUCTIONS, Params
 from fraudit.analyses.shared.attributes import demographic_groups
-from fraudit.analyses.shared.reconstructions import default_scale, require_inverter
+from fraudit.analyses.shared.reconstructions import default_scale, make_pictures, shown_to
 from fraudit.stats.estimates import GroupEstimate
 from fraudit.stats.fairness import CrossGroup, Ratio, difference_p_value, worst_over_best
 from fraudit.stats.groups import OwnThreshold
@@ -140,26 +140,32 @@ def _rebuilt(
     wanted, _ = pictures_asked(context, params)
     if not wanted:
         return ()
-    from fraudit.inverters.inverting import invert_vectors
+    from fraudit.inverters.inverting import cosine
 
     embeddings, found = context.embeddings(), []
     most = context.max_faces(max(8, round(wanted * default_scale(context.inverter))))
+    rows_of: dict[str, I64] = {}
     for g in names:
         rows = np.flatnonzero((groups == g) & embeddings.ok)
-        count = min(len(rows), most)
-        rows = np.sort(context.rng(f"bias-invert-{g}").choice(rows, count, replace=False))
-        told = context.part(f"inverting faces of '{g}'", count).add
-        made = invert_vectors(
-            require_inverter(context),
-            context.embedder,
-            embeddings.vectors[rows],
-            seed=context.seed,
-            told=told,
-        )
-        good = np.isfinite(made.similarity)
+        drawn = context.rng(f"bias-invert-{g}").choice(rows, min(len(rows), most), replace=False)
+        rows_of[g] = np.sort(drawn)
+    # All groups at once: an inverter works in pieces of a fixed size, and a piece that is not full costs as much.
+    every = np.concatenate([np.zeros(0, np.int64), *rows_of.values()])
+    if not len(every):
+        return ()
+    vectors, seeds = embeddings.vectors[every], np.full(len(every), context.seed, np.int64)
+    pictures = make_pictures(
+        context, vectors, seeds, told=context.part("bias: inverting faces", len(every)).add
+    )
+    again = shown_to(context, context.embedder, pictures)
+    similarity = np.where(again.ok, cosine(again.vectors, vectors), np.nan)
+    ends = np.cumsum([len(rows) for rows in rows_of.values()])
+    for (g, rows), end in zip(rows_of.items(), ends, strict=True):
+        part = similarity[end - len(rows) : end]
+        good = np.isfinite(part)
         if not good.any():
             continue
-        values, people = made.similarity[good], context.faces.subjects[rows[good]]
+        values, people = part[good], context.faces.subjects[rows[good]]
         interval, missing = interval_or_reason(partial(clustered_mean, values, people))
         found.append(
             GroupEstimate(float(values.mean()), interval, int(good.sum()), len(np.unique(people)), missing, g)

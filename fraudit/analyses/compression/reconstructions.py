@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudit.analyses.shared.reconstructions import require_inverter
+from fraudit.analyses.shared.reconstructions import make_pictures
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.inverters.inverting import invert_in_pieces
 from fraudit.stats.intervals import clustered_mean, interval_or_reason
 from fraudit.stats.pairs import angular
 from fraudit.stats.pca import Pca, fit_pca, project
@@ -42,7 +41,7 @@ def reconstructions(
     vectors = np.concatenate([projected_raw(embeddings.vectors, unit, shown, d, pca) for d in dims])
     seeds = np.full(len(vectors), context.seed, np.int64)
     told = context.part("compression: inverting vectors", len(vectors)).add
-    made = invert_in_pieces(require_inverter(context), vectors, seeds, told)
+    made = make_pictures(context, vectors, seeds, told=told)
     points = np.repeat(landmarks_of(made.shape[1])[None], len(made), axis=0)
     again = context.embed_pictures(list(made), points)
     source = np.tile(shown, len(dims))

@@ -145,14 +145,27 @@ class Pictured:
     scale: float
 
 
-def picture_walks(
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Vectors f32[N,D] and seeds i64[N] of pictures that are wanted; `faces`: the real ones they come from."""
+
+    name: str
+    vectors: F32
+    seeds: I64
+    faces: I64
+
+
+def all_gaps(params: Params) -> F64:
+    """f64[A]: amounts of a walk, in gaps between the groups."""
+    return np.array(sorted({0.0, *params.gaps}))
+
+
+def ask_walks(
     context: AnalysisContext, params: Params, chosen: Sequence[Direction], rows: I64, walkers: int
-) -> tuple[list[Walk], dict[str, U8]]:
-    """Invert judged faces moved along each direction; every judge looks at every picture."""
+) -> list[Asked]:
+    """Judged faces moved along each direction."""
     subjects, known = context.faces.subjects, context.embeddings()
-    gaps = np.array(sorted({0.0, *params.gaps}))
-    walks: list[Walk] = []
-    strips: dict[str, U8] = {}
+    gaps, asked = all_gaps(params), []
     for d in chosen:
         name = d.contrast.name
         sign_of = dict(zip(rows.tolist(), signs(d, rows).tolist(), strict=True))
@@ -167,12 +180,20 @@ def picture_walks(
             steps = u + (gaps * d.gap * sign_of[int(row)])[:, None] * d.unit
             moved.append(steps / np.linalg.norm(steps, axis=1, keepdims=True) * norm)
         vectors = np.concatenate(moved).astype(np.float32)
-        seeds = np.repeat(context.seed + np.arange(len(use)), len(gaps))
-        told = context.part(f"directions: pictures along {name}", len(vectors)).add
-        pictures = make_pictures(
-            context, vectors, seeds, told=told, guidance=params.guidance, steps=params.steps
+        asked.append(
+            Asked(name, vectors, np.repeat(context.seed + np.arange(len(use)), len(gaps)), np.asarray(use))
         )
-        strips[name] = pictures
+    return asked
+
+
+def judge_walks(
+    context: AnalysisContext, params: Params, asked: Sequence[Asked], strips: dict[str, U8]
+) -> list[Walk]:
+    """Every judge looks at every picture; `strips` has those of each direction."""
+    subjects, gaps = context.faces.subjects, all_gaps(params)
+    walks: list[Walk] = []
+    for one in asked:
+        name, use, pictures = one.name, one.faces, strips[one.name]
         for box in judging_models(context):
             truth, again = context.embeddings(box), shown_to(context, box, pictures)
             good = again.ok & np.repeat(truth.ok[use], len(gaps))
@@ -191,13 +212,11 @@ def picture_walks(
                     context.threshold_or_reason(params.fmr, runtime=box),
                 )
             )
-    return walks, strips
+    return walks
 
 
-def picture_paths(
-    context: AnalysisContext, params: Params, rows: I64, count: int
-) -> tuple[list[Path], U8, I64]:
-    """Invert slerp frames between different people; (paths by judge, pictures, i64[N,2] faces)."""
+def ask_paths(context: AnalysisContext, params: Params, rows: I64, count: int) -> Asked:
+    """Slerp frames between different people, faces i64[N,2]."""
     subjects, known = context.faces.subjects, context.embeddings()
     chosen = spread_people(subjects, rows, min(2 * count, len(rows)), context.rng("directions/paths"))
     order = context.rng("directions/ends").permutation(chosen)
@@ -211,12 +230,16 @@ def picture_paths(
             continue  # opposite vectors have no shortest path
         kept.append((i, j))
     ends = np.array(kept, np.int64).reshape(-1, 2)
+    vectors = np.concatenate([np.zeros((0, known.vectors.shape[1]), np.float32), *frames])
+    return Asked("", vectors, np.repeat(context.seed + np.arange(len(ends)), params.frames), ends)
+
+
+def judge_paths(context: AnalysisContext, params: Params, asked: Asked, pictures: U8) -> list[Path]:
+    """Every judge looks at every picture of the paths."""
+    ends, vectors = asked.faces, asked.vectors
     if not len(ends):
-        return [], np.zeros((0, 1, 1, 3), np.uint8), ends
-    vectors = np.concatenate(frames)
-    seeds = np.repeat(context.seed + np.arange(len(ends)), params.frames)
-    told = context.part("directions: pictures between people", len(vectors)).add
-    pictures = make_pictures(context, vectors, seeds, told=told, guidance=params.guidance, steps=params.steps)
+        return []
+    subjects, known = context.faces.subjects, context.embeddings()
 
     def to_end(answers: F32, good: Any, truth: Any, side: int) -> F64:
         faces = np.repeat(ends[:, side], params.frames)
@@ -240,16 +263,32 @@ def picture_paths(
                 context.threshold_or_reason(params.fmr, runtime=box),
             )
         )
-    return found, pictures, ends
+    return found
 
 
 def picture(context: AnalysisContext, params: Params, chosen: Sequence[Direction], rows: I64) -> Pictured:
     """Walks and paths as pictures."""
     scale = default_scale(context.inverter) if params.scale is None else params.scale
     walkers, count = (max(FEWEST, round(n * scale)) for n in (params.walkers, params.paths))
-    walks, strips = picture_walks(context, params, chosen, rows, walkers)
-    paths, pictures, ends = picture_paths(context, params, rows, count)
-    return Pictured(tuple(walks), tuple(paths), strips, pictures, ends, scale)
+    asked = [
+        *ask_walks(context, params, chosen, rows, walkers),
+        ask_paths(context, params, rows, count),
+    ]
+    # All at once: an inverter works in pieces of a fixed size, and a piece that is not full costs as much.
+    vectors = np.concatenate([one.vectors for one in asked])
+    made = make_pictures(
+        context,
+        vectors,
+        np.concatenate([one.seeds for one in asked]),
+        told=context.part("directions: pictures", len(vectors)).add,
+        guidance=params.guidance,
+        steps=params.steps,
+    )
+    parts = np.split(made, np.cumsum([len(one.vectors) for one in asked])[:-1])
+    strips = {one.name: pictures for one, pictures in zip(asked[:-1], parts, strict=False)}
+    walks = judge_walks(context, params, asked[:-1], strips)
+    paths = judge_paths(context, params, asked[-1], parts[-1])
+    return Pictured(tuple(walks), tuple(paths), strips, parts[-1], asked[-1].faces, scale)
 
 
 def widen(direction: Direction, use: I64, faces: int) -> Direction:

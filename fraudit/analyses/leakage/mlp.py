@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fraudit.threads import thread_count
 from fraudit.types import F32, F64, I64
 
 HIDDEN, EPOCHS, BATCH, RATE = 32, 12, 128, 3e-3
@@ -38,13 +40,11 @@ def mlp_folds(
     """
     import torch
 
-    # Networks this small only wait for one another on several threads: ten times slower on a busy machine.
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     try:
         return _all(_Data.of(vectors, numbers, classes, subjects, weights), fold, seed)
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads)  # a thread that first asks torch for something takes what was last set
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,17 +69,31 @@ def _all(data: _Data, fold: I64, seed: int) -> tuple[dict[Keys, list[F64]], dict
     count = int(fold.max()) + 1
     answers: dict[Keys, list[F64]] = {}
     bases: dict[Keys, F64] = {}
-    for key in [(j,) for j in range(count)] + [(j, g) for j in range(count) for g in range(j + 1, count)]:
+    keys = [(j,) for j in range(count)] + [(j, g) for j in range(count) for g in range(j + 1, count)]
+
+    def of(key: Keys) -> tuple[list[list[F64]], F64]:
         held = [fold == k for k in key]
         used = ~np.any(held, axis=0)
         check = data.check(used, np.random.default_rng([seed, *key, 57]))
         known = np.where(used[:, None] & np.isfinite(data.numbers), data.weights[:, None], 0.0)
         base = (np.nan_to_num(data.numbers) * known).sum(axis=0) / known.sum(axis=0)
-        read = _trained(data, used & ~check, check, held, seed)
-        for at, judged in enumerate(key):
-            name = (judged, *(k for k in key if k != judged))
-            answers[name], bases[name] = read[at], base
+        return _trained(data, used & ~check, check, held, seed), base
+
+    # Networks this small only wait for one another on several threads (ten times slower on a busy machine): one thread
+    # each, and several networks at a time.
+    with ThreadPoolExecutor(thread_count(), "fraudit-mlp", initializer=_alone) as pool:
+        for key, (read, base) in zip(keys, pool.map(of, keys), strict=True):
+            for at, judged in enumerate(key):
+                name = (judged, *(k for k in key if k != judged))
+                answers[name], bases[name] = read[at], base
     return answers, bases
+
+
+def _alone() -> None:
+    """Torch on one thread, in the thread that asks."""
+    import torch
+
+    torch.set_num_threads(1)
 
 
 def _trained(

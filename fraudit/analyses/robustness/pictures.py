@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudit.analyses.robustness.params import NAME
-from fraudit.analyses.shared.reconstructions import require_inverter
+from fraudit.analyses.shared.reconstructions import make_pictures
 from fraudit.audit.corrupted import corrupted_crop, working_copy
 from fraudit.perturb.base import Corruption
 from fraudit.stats.pairs import angular
@@ -105,7 +105,6 @@ def reconstructions(
 ) -> Parts:
     """What the inverter makes of each corrupted vector of `count` probes, and how far that is from the source."""
     from fraudit.inverters.geometry import landmarks_of
-    from fraudit.inverters.inverting import invert_in_pieces
 
     raw = context.embeddings()
     unit = raw.unit()
@@ -125,7 +124,7 @@ def reconstructions(
                 names.append(corruption.name)
     seeds = np.full(len(vectors), context.seed, np.int64)
     told = context.part("robustness: inverting vectors", len(vectors)).add
-    made = invert_in_pieces(require_inverter(context), np.stack(vectors).astype(np.float32), seeds, told)
+    made = make_pictures(context, np.stack(vectors).astype(np.float32), seeds, told=told)
     points = np.repeat(landmarks_of(made.shape[1])[None], len(made), axis=0)
     seen_again = context.embed_pictures(list(made), points)
     cosine = np.einsum("kd,kd->k", seen_again.unit(), unit[pairs.probes[source]], dtype=np.float64)

@@ -9,6 +9,7 @@ import numpy as np
 
 from fraudit.errors import InsufficientData
 from fraudit.faces.align import align
+from fraudit.files.pictures import remembered_pictures
 from fraudit.files.store import digest_of
 from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import Told, invert_refined, nobody, reembed
@@ -17,6 +18,8 @@ from fraudit.types import F32, I64, U8, Embeddings, Inverter
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
     from fraudit.embedding.runtime import EmbedderRuntime
+
+SAVED_PIECES = 8  # pieces of an inverter between two writes of what it made
 
 
 def judging_models(context: AnalysisContext) -> tuple[EmbedderRuntime, ...]:
@@ -52,31 +55,51 @@ def make_pictures(
     told: Told = nobody,
     **options: Any,
 ) -> U8:
-    """u8[N,S,S,3] pictures of f32[N,D] vectors; remembered where the inverter's weights are known by hash.
+    """u8[N,S,S,3] pictures of f32[N,D] vectors; one that was made before, by whatever analysis, is not made again.
+
+    A picture follows from its vector, seed and options alone. They are remembered where the inverter's weights are
+    known by hash, after each few pieces, so that an audit that was cut off goes on from there.
 
     Args:
         told: how many more pictures there are; those of every round of refinement count.
+        options: of the inverter; an array of two dimensions has one row a vector.
     """
     inverter = require_inverter(context)
+    size = inverter.size_px
+    if not len(vectors):
+        return np.zeros((0, size, size, 3), np.uint8)
     about = _dependencies(inverter)
-    count = 0
-
-    def tell(more: int) -> None:
-        nonlocal count
-        count += more
-        told(more)
-
-    def pictures() -> U8:
-        return np.asarray(invert_refined(inverter, context.embedder, vectors, seeds, refine, tell, **options))
-
     if about is None:
-        return pictures()
-    asked = options | ({"refine": refine} if refine else {})
-    parts = {**about, "vectors": digest_of(vectors), "seeds": digest_of(seeds), "options": repr(asked)}
-    found = context.store.arrays("inversions", parts, lambda: {"pictures": pictures()})
-    if not count:
-        told(len(vectors) * (1 + refine))
-    return np.asarray(found["pictures"])
+        return np.asarray(invert_refined(inverter, context.embedder, vectors, seeds, refine, told, **options))
+    shared = options | ({"refine": refine} if refine else {})
+    own = {name: value for name, value in shared.items() if _by_row(value)}
+    parts = {**about, "options": repr({k: v for k, v in sorted(shared.items()) if k not in own})}
+    keys = [
+        digest_of(
+            {**parts, "vector": vectors[i], "seed": int(seeds[i]), "own": {k: v[i] for k, v in own.items()}}
+        )
+        for i in range(len(vectors))
+    ]
+    with remembered_pictures(context.store, digest_of(about), size) as remembered:
+        made = remembered.get(keys)
+        first = {key: i for i, key in reversed(list(enumerate(keys)))}
+        new = sorted(i for key, i in first.items() if key not in made)
+        told((len(keys) - len(new)) * (1 + refine))
+        step = SAVED_PIECES * max(1, int(getattr(inverter, "chunk", 0)))
+        for start in range(0, len(new), step):
+            rows = np.array(new[start : start + step])
+            given = {k: v[rows] if k in own else v for k, v in options.items()}
+            pictures = invert_refined(
+                inverter, context.embedder, vectors[rows], seeds[rows], refine, told, **given
+            )
+            fresh = {keys[i]: picture for i, picture in zip(rows, pictures, strict=True)}
+            remembered.put(fresh)
+            made |= fresh
+    return np.stack([made[key] for key in keys])
+
+
+def _by_row(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.ndim == 2
 
 
 def shown_to(context: AnalysisContext, box: EmbedderRuntime, pictures: U8) -> Embeddings:
