@@ -1,4 +1,4 @@
-"""`fraudit invert`, `interpolate`, `traverse` and `train-linear`: from ID vectors back to faces."""
+"""`fraudit invert`, `interpolate` and `traverse`: from ID vectors back to faces."""
 
 from __future__ import annotations
 
@@ -32,13 +32,29 @@ Guidance = Annotated[
         help=">= 0; 1 is unguided, more exaggerates what the vector tells; the default is the inverter's.",
     ),
 ]
-Steps = Annotated[int, typer.Option("--steps", help="Sampler steps.")]
+Steps = Annotated[
+    int | None, typer.Option("--steps", help="Sampler steps; by default what the inverter states.")
+]
 Sampler = Annotated[str | None, typer.Option("--sampler", help="dpm++, ddim or ancestral (id3pm only).")]
 Temperature = Annotated[
     float | None,
     typer.Option(
         "--temperature",
         help="Above 0, at most 1; lower keeps to what is likely (id3pm only). The default is the inverter's.",
+    ),
+]
+WhichVariety = Annotated[
+    str,
+    typer.Option(
+        "--variety",
+        help="From most like the vector to most varied: alike, default, varied, most (id3pm only).",
+    ),
+]
+Attributes = Annotated[
+    str,
+    typer.Option(
+        "--attributes",
+        help="Of an inverter that takes them: NAME=VALUE,..., such as yaw_deg=20,Smiling=1; or random.",
     ),
 ]
 Seed = Annotated[
@@ -114,7 +130,7 @@ def _one_of(images: list[Path] | None, vectors: Path | None) -> None:
 
 
 def _options(
-    guidance: float | None, steps: int, sampler: str | None, temperature: float | None
+    guidance: float | None, steps: int | None, sampler: str | None, temperature: float | None
 ) -> dict[str, Any]:
     from fraudit.diffusion.sampling.options import check_sampling
 
@@ -122,14 +138,16 @@ def _options(
     # Before anything is loaded; the inverter's own check knows more.
     check_sampling(
         sampler or "dpm++",
-        steps,
+        1 if steps is None else steps,
         guidance=1.0 if guidance is None else guidance,
         temperature=1.0 if temperature is None else temperature,
     )
     return {name: value for name, value in given.items() if value is not None}
 
 
-def _finish(upscale: str, inverter: Inverter, steps: int, sampler: str | None) -> Callable[..., Any] | None:
+def _finish(
+    upscale: str, inverter: Inverter, steps: int | None, sampler: str | None
+) -> Callable[..., Any] | None:
     """What is done to pictures before they are judged and shown: enlarging them, or nothing."""
     from functools import partial
 
@@ -140,7 +158,8 @@ def _finish(upscale: str, inverter: Inverter, steps: int, sampler: str | None) -
     second = find_upscaler(upscale, inverter.size_px)
     if second.refines:
         return second.enlarge
-    return partial(second.enlarge, steps=steps, sampler=sampler or "dpm++")
+    given: dict[str, Any] = {} if steps is None else {"steps": steps}
+    return partial(second.enlarge, **given, sampler=sampler or "dpm++")
 
 
 @contextmanager
@@ -170,9 +189,11 @@ def invert(
     rows: Rows = "",
     samples: Annotated[int, typer.Option(help="Pictures of each vector.")] = 4,
     guidance: Guidance = None,
-    steps: Steps = 10,
+    steps: Steps = None,
     sampler: Sampler = None,
     temperature: Temperature = None,
+    variety: WhichVariety = "",
+    attributes: Attributes = "",
     seed: Seed = 0,
     refine: Annotated[
         int, typer.Option(help="Rounds in which each picture is shown to the model and its vector corrected.")
@@ -186,13 +207,17 @@ def invert(
     Example: fraudit invert --embedder dlib --image face.jpg --samples 4 --out inverted
     """
     from fraudit.cli.sheet import mark, six
-    from fraudit.inverters.inverting import contact_sheet, guidance_of, invert_vectors, write_sheet
+    from fraudit.inverters.inverting import contact_sheet, guidance_of, invert_vectors, seeds_of, write_sheet
+    from fraudit.inverters.variety import check_variety, options_asked
 
     _one_of(image, vector)
+    check_variety(variety, temperature, attributes)
     options = _options(guidance, steps, sampler, temperature)
     runtime, found = _open(embedder, weights, inverter, out, overwrite)
     larger = _finish(upscale, found, steps, sampler)
+    options_asked(found, variety, attributes, seeds_of(1, 1, seed))  # refused before anybody is asked
     names, vectors, crops = _sources(runtime, image, vector, rows)
+    options |= options_asked(found, variety, attributes, seeds_of(len(vectors), samples, seed))
     limit = mark(threshold, runtime)
     with _told(len(vectors) * samples * (1 + refine)) as told:
         result = invert_vectors(
@@ -252,7 +277,7 @@ def interpolate(
     rows: Rows = "",
     frames: Annotated[int, typer.Option(help="Pictures from the first to the second.")] = 7,
     guidance: Guidance = None,
-    steps: Steps = 10,
+    steps: Steps = None,
     sampler: Sampler = None,
     temperature: Temperature = None,
     seed: Seed = 0,
@@ -324,7 +349,7 @@ def traverse(
     ] = None,
     amounts: Annotated[str, typer.Option(help="In units of the vector's norm.")] = "-0.8,-0.4,0,0.4,0.8",
     guidance: Guidance = None,
-    steps: Steps = 10,
+    steps: Steps = None,
     sampler: Sampler = None,
     temperature: Temperature = None,
     seed: Seed = 0,
@@ -407,57 +432,8 @@ def _done(out: Path, runtime: EmbedderRuntime, limit: Mark) -> None:
     typer.echo(f"{out / 'sheet.png'} ({runtime.spec.name} was asked for {runtime.queries} vectors)")
 
 
-def train_linear(
-    embedder: Embedder,
-    dataset: Annotated[str, typer.Option(help="Training faces: names or paths, comma-separated. Never LFW.")],
-    out: Annotated[Path, typer.Option(help="Folder for the trained inverter.")],
-    weights: Weights = None,
-    components: Annotated[int, typer.Option(help="Eigenfaces that the residual is drawn in.")] = 200,
-    size: Annotated[int, typer.Option(help="Side of the pictures in pixels.")] = 64,
-    features: Annotated[str, typer.Option(help="linear, or rbf (Mignon and Jurie 2013).")] = "linear",
-    detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
-    seed: Seed = 0,
-) -> None:
-    """Train the closed-form inverter: a ridge regression from ID vectors to eigenfaces.
-
-    Example: fraudit train-linear --embedder dlib --dataset celeba,utkface --out inverters/linear-dlib
-    """
-    from fraudit.cli.analyze import split
-    from fraudit.embedding.loading import load_embedder
-    from fraudit.embedding.runtime import EmbedderRuntime
-    from fraudit.errors import UsageError, suggest
-    from fraudit.files.store import Store
-    from fraudit.inverters.linear import FEATURES, save, train
-    from fraudit.inverters.sources import training_pool
-    from fraudit.progress.console import Line
-
-    kind = next((known for known in FEATURES if known == features), None)
-    if kind is None:
-        raise UsageError(
-            f"unknown features '{features}'", f"{suggest(features, FEATURES)}known: {', '.join(FEATURES)}"
-        )
-    with Line() as line:
-        runtime = EmbedderRuntime(load_embedder(embedder, weights=weights), Store())
-        pool = training_pool(runtime, split([dataset]), size, detector, line.progress)
-        line.say(f"{len(pool.images):,} faces; fitting the regression and {components} eigenfaces")
-        trained = train(
-            pool.images,
-            pool.vectors,
-            pool.subjects,
-            pool.about,
-            components=components,
-            features=kind,
-            seed=seed,
-            show=line.progress,
-        )
-        save(trained, out)
-    held = trained.card["held_out"]
-    typer.echo(f"{out}: R2 of the pixels on {held['people']} held-out people {held['r2']}")
-
-
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
     app.command("invert")(invert)
     app.command("interpolate")(interpolate)
     app.command("traverse")(traverse)
-    app.command("train-linear")(train_linear)

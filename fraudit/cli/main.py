@@ -44,6 +44,7 @@ TOPICS = (
     "train_rival",
     "adapt",
     "invert",
+    "train_linear",
     "rivals",
     "upgrade",
     "linkability",

@@ -9,16 +9,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fraudit.embedding.devices import channels_last, device_name
-from fraudit.errors import UsageError
+from fraudit.errors import UsageError, suggest
 from fraudit.inverters.rivals.published import ID3PM
-from fraudit.types import DEFAULT_GUIDANCE, F32, I64, U8, Inverter, InverterPlugin
+from fraudit.types import DEFAULT_GUIDANCE, DEFAULT_STEPS, F32, I64, U8, Inverter, InverterPlugin
 
 if TYPE_CHECKING:
     from fraudit.diffusion.model.unet import UNet
 
-DEFAULT_STEPS = 10
 LIGHT_WORK = (
     5_000_000  # positions x channels^2 x blocks of the first level: mini-64 and small-64 have 4.2 million
+)
+
+NO_ATTRIBUTES, TRAIN_ONE = (
+    "this inverter takes no attributes",
+    "train one with fraudit train --attributes set3",
 )
 
 
@@ -32,7 +36,7 @@ class Id3pm:
         embedder_fingerprint: of the black box it was trained for.
         size_px: side S of its pictures; the five points lie where `geometry.landmarks_of(S)` says.
         card: what is known of its training.
-        guidance, temperature: of sampling, where a call does not say them: what its training's recipe found best.
+        guidance, temperature, steps: of sampling, where a call does not say them: what its recipe found best.
 
     Args:
         network: in evaluation mode.
@@ -59,6 +63,7 @@ class Id3pm:
         self.share = 0.25 if light else 0.1
         self.guidance = float(card.get("guidance", DEFAULT_GUIDANCE))
         self.temperature = float(card.get("temperature", 1.0))
+        self.steps = int(card.get("sampling_steps", DEFAULT_STEPS))
         self.chunk = 32 if self.device.type == "cuda" else 2 * CHUNK if light else CHUNK
         self._network = channels_last(network, self.device)
         self._process = GaussianDiffusion(card["schedule"], learn_sigma=network.config.learn_sigma)
@@ -76,11 +81,68 @@ class Id3pm:
         """
         from fraudit.diffusion.data.attributes import condition_vectors
 
-        if not self.attribute_set:
+        self._require_attributes()
+        told = condition_vectors(condition, values, self.attribute_set)
+        self._require_labelled(told, condition)
+        return told
+
+    @property
+    def labelled(self) -> tuple[str, ...]:
+        """Entries of its attribute set that faces it learned from were labelled with: the others change nothing."""
+        from fraudit.diffusion.data.attributes import attribute_names
+
+        names = attribute_names(self.attribute_set) if self.attribute_set else ()
+        counts = self.card.get("attributes_labelled")
+        return names if counts is None else tuple(name for name in names if counts.get(name))
+
+    def random_attributes(self, seeds: I64) -> F32:
+        """f32[N,A] drawn by seed from what the faces it learned from show: `PASSING` entries, the others unknown.
+
+        Poses are normal with their mean and standard deviation, cut off at two of these; what is there or not is drawn
+        by how often it is. One by one: which go together is not known here.
+
+        Raises:
+            UsageError: an inverter without attributes, or one that does not know how they are distributed.
+        """
+        from fraudit.diffusion.data.attributes import PASSING, POSE, UNKNOWN, attribute_names
+
+        self._require_attributes()
+        form = getattr(self._network, "told", None)
+        if form is None:
             raise UsageError(
-                "this inverter takes no attributes", "train one with fraudit train --attributes set1"
+                "this inverter does not know how attributes are distributed", "give them by name instead"
             )
-        return condition_vectors(condition, values, self.attribute_set)
+        names, known = attribute_names(self.attribute_set), set(self.labelled)
+        centre, spread = form.centre.cpu().numpy(), form.spread.cpu().numpy()
+        out = np.full((len(seeds), len(names)), UNKNOWN, np.float32)
+        for row, seed in enumerate(np.asarray(seeds)):
+            rng = np.random.default_rng([int(seed), len(names)])
+            for place, name in enumerate(names):
+                draw, chance = rng.standard_normal(), rng.uniform()
+                if name not in known or name not in PASSING:
+                    continue
+                if name in POSE:
+                    out[row, place] = centre[place] + spread[place] * np.clip(draw, -2, 2)
+                else:
+                    out[row, place] = float(chance < centre[place])
+        return np.clip(out, UNKNOWN, 1)
+
+    def _require_attributes(self) -> None:
+        if not self.attribute_set:
+            raise UsageError(NO_ATTRIBUTES, TRAIN_ONE)
+
+    def _require_labelled(self, told: F32, what: str) -> None:
+        """Raise UsageError where entries are asked for that no face was labelled with."""
+        from fraudit.diffusion.data.attributes import UNKNOWN, attribute_names
+
+        asked = (np.atleast_2d(told) != UNKNOWN).any(0)
+        odd = [name for name, on in zip(attribute_names(self.attribute_set), asked, strict=True) if on]
+        odd = [name for name in odd if name not in self.labelled]
+        if odd:
+            raise UsageError(
+                f"{what}: no face that this inverter learned from was labelled with {', '.join(odd)}",
+                f"{suggest(odd[0], self.labelled)}it knows {', '.join(self.labelled)}",
+            )
 
     def invert(
         self,
@@ -88,7 +150,7 @@ class Id3pm:
         seeds: I64,
         *,
         guidance: float | None = None,
-        steps: int = DEFAULT_STEPS,
+        steps: int | None = None,
         sampler: str = "dpm++",
         attributes: F32 | Mapping[str, float] | None = None,
         temperature: float | None = None,
@@ -97,7 +159,7 @@ class Id3pm:
 
         Args:
             guidance: scale s of equation 8; 1 is the plain conditional network; None takes the inverter's own.
-            steps: how often the network is asked (1..1000).
+            steps: how often the network is asked (1..1000); None takes the inverter's own.
             sampler: `dpm++` (fast), `ddim`, or `ancestral` (the paper's, 250 steps).
             attributes: f32[N,A] or f32[A] in [0, 1] with -1 for unknown, or entries by name for all samples;
                 None leaves them open.
@@ -117,7 +179,8 @@ class Id3pm:
 
         scale = self.temperature if temperature is None else temperature
         strength = self.guidance if guidance is None else guidance
-        check_sampling(sampler, steps, self._process.train_steps, strength, scale)
+        count = self.steps if steps is None else steps
+        check_sampling(sampler, count, self._process.train_steps, strength, scale)
         dim = self._network.config.identity_dim
         if dim is None:
             raise UsageError(
@@ -138,7 +201,7 @@ class Id3pm:
             numbers,
             self.size_px,
             sampler=sampler,
-            steps=steps,
+            steps=count,
             chunk=self.chunk,
             device=self.device,
             temperature=scale,
@@ -178,9 +241,7 @@ class Id3pm:
         if attributes is None:
             return None if width is None else np.full((count, width), -1, np.float32)
         if width is None:
-            raise UsageError(
-                "this inverter takes no attributes", "train one with fraudit train --attributes set1"
-            )
+            raise UsageError(NO_ATTRIBUTES, TRAIN_ONE)
         values = (
             vector_of(attributes, self.attribute_set)
             if isinstance(attributes, Mapping)
@@ -190,6 +251,7 @@ class Id3pm:
             raise UsageError(f"expected attributes of shape [{count}, {width}], found {list(values.shape)}")
         if not (((values >= 0) & (values <= 1)) | (values == -1)).all():
             raise UsageError("attribute values must be in [0, 1], or -1 for unknown")
+        self._require_labelled(values, "attributes")
         return np.ascontiguousarray(np.broadcast_to(values, (count, width)), dtype=np.float32)
 
 

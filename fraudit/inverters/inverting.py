@@ -168,6 +168,11 @@ def refined(
     return kept, improved
 
 
+def seeds_of(vectors: int, samples: int, seed: int) -> I64:
+    """i64[vectors*samples]: the seeds of `invert_vectors`."""
+    return np.tile(np.arange(seed, seed + samples), vectors)
+
+
 def invert_vectors(
     inverter: Inverter,
     runtime: EmbedderRuntime,
@@ -193,7 +198,7 @@ def invert_vectors(
     if samples < 1:
         raise UsageError(f"expected at least 1 sample of each vector, found {samples}", "--samples 4")
     source = np.repeat(np.arange(len(vectors)), samples)
-    seeds = np.tile(np.arange(seed, seed + samples), len(vectors))
+    seeds = seeds_of(len(vectors), samples, seed)
     try:
         pictures, improved = refined(inverter, runtime, vectors[source], seeds, refine, told, **options)
     except TypeError as error:

@@ -120,7 +120,7 @@ class LinearInverter:
         seeds: I64,
         *,
         guidance: float = DEFAULT_GUIDANCE,
-        steps: int = 1,
+        steps: int | None = None,
         diversity: float = 0.15,
     ) -> U8:
         """f32[N,D] ID vectors, i64[N] seeds -> u8[N,S,S,3] RGB faces (geometry.py says where they lie).

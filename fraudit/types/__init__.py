@@ -3,6 +3,7 @@
 from fraudit.types.arrays import F32, F64, I64, U8, Bool, unit_rows
 from fraudit.types.boxes import (
     DEFAULT_GUIDANCE,
+    DEFAULT_STEPS,
     EmbedderSpec,
     Embeddings,
     Inverter,
@@ -47,6 +48,7 @@ __all__ = [
     "ARCFACE_112",
     "AT_LEAST",
     "DEFAULT_GUIDANCE",
+    "DEFAULT_STEPS",
     "F32",
     "F64",
     "FACENET_160",

@@ -170,13 +170,15 @@ class Embeddings:
 
 
 DEFAULT_GUIDANCE = 2.0  # Kansy et al. 2023, section 5.1
+DEFAULT_STEPS = 10  # of the fast sampler
 
 
 class Inverter(Protocol):
     """A trained inverter of one embedder.
 
-    One that does best at another guidance than `DEFAULT_GUIDANCE` says so in an attribute `guidance`, one that takes
-    long a picture which share of their samples analyses shall take in `share`.
+    One that does best at another guidance than `DEFAULT_GUIDANCE` says so in an attribute `guidance`, one that needs
+    another number of steps than `DEFAULT_STEPS` in `steps`, one that takes long a picture which share of their samples
+    analyses shall take in `share`.
     """
 
     @property
@@ -189,7 +191,7 @@ class Inverter(Protocol):
     def size_px(self) -> int: ...
 
     def invert(
-        self, id_vectors: F32, seeds: I64, *, guidance: float = DEFAULT_GUIDANCE, steps: int = 10
+        self, id_vectors: F32, seeds: I64, *, guidance: float = DEFAULT_GUIDANCE, steps: int | None = None
     ) -> U8:
         """f32[N,D] raw ID vectors and i64[N] seeds -> u8[N,S,S,3] RGB faces, aligned to `template`.
 

@@ -1,165 +1,163 @@
-"""Conditions: which labels vary within people, cells against brute force, planted and null effects."""
+"""Attributes of the bundled inverter: what is asked comes out, and a network that ignores what is asked is seen."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import torch
 
-from benchmarks.worlds import make
-from benchmarks.worlds_quality import (
-    condition_matrix_of,
-    condition_world,
-    null_conditions,
-    planted_conditions,
-)
-from fraudit.errors import InsufficientData, UsageError
-from fraudit.stats.conditions import (
-    condition_matrix,
-    most_common,
-    sign_flip_p,
-    value_variation,
-    varying_labels,
-)
-from fraudit.stats.contrasts import Contrast, variation
-from fraudit.stats.pairs import genuine_pairs, impostor_pairs, pair_cosines
+from fraudit.embedding.loading import load_embedder
+from fraudit.errors import UsageError
+from fraudit.faces.sources import open_faces
+from fraudit.inverters.id3pm import Id3pm
+from fraudit.inverters.linear import LinearInverter
+from fraudit.inverters.loading import bundled
+from fraudit.inverters.sources import conditions
+from fraudit.inverters.variety import VARIETIES, check_variety, options_asked, options_of, varieties_of
+from fraudit.types import F32, U8
 
 
-def test_labels_of_pictures_vary_and_labels_of_people_do_not() -> None:
-    world = make(80, "mild", 0)
-    rng = np.random.default_rng(0)
-    n = len(world.subjects)
-    light = np.array(["left", "right", "both"])[rng.integers(0, 3, n)]
-    one = np.where(np.arange(n) < 2, "yes", "no")
-    attributes = {
-        "group": world.groups,
-        "light": light,
-        "camera": np.full(n, "a"),
-        "odd": one,
-        "pose": rng.normal(size=n),
-    }
-    found, skipped = varying_labels(attributes, world.subjects)
-    assert set(found) == {"light", "pose"}
-    assert set(skipped) == {"group", "camera", "odd"}
-    assert "1 values" in skipped["camera"]
-    assert value_variation(light, world.subjects)[0] == pytest.approx(1, abs=0.1)
-    assert value_variation(world.groups, world.subjects)[0] == 0
+@pytest.fixture(scope="module")
+def vectors() -> F32:
+    """dlib's vectors of six synthetic faces, from the fixture run's file."""
+    from fraudit.embedding.runtime import EmbedderRuntime
+
+    faces = open_faces("sample")
+    _, firsts = np.unique(faces.subjects, return_index=True)
+    box = EmbedderRuntime(load_embedder("dlib"))
+    return box.embed_faces(faces, indices=np.sort(firsts)[:6]).vectors
 
 
-def test_two_values_vary_as_everywhere_else() -> None:
-    rng = np.random.default_rng(1)
-    subjects = np.repeat(np.arange(50), rng.integers(1, 8, 50))
-    high = rng.random(len(subjects)) < rng.random(50)[subjects]
-    known = rng.random(len(subjects)) < 0.8
-    words = np.where(~known, "", np.where(high, "yes", "no"))
-    expected = variation(Contrast("x", "x", "", high & known, ~high & known), subjects)
-    assert value_variation(words, subjects)[0] == pytest.approx(expected)
+@pytest.fixture(scope="module")
+def inverter() -> Id3pm:
+    from fraudit.inverters.id3pm import load
+
+    folder = bundled(load_embedder("dlib"), ("id3pm",))
+    assert folder is not None
+    found = load(folder)
+    assert isinstance(found, Id3pm)
+    return found
 
 
-def test_the_most_common_condition_is_that_of_most_people() -> None:
-    labels = np.array(["dark"] * 5 + ["plain", "plain", ""])
-    assert most_common(labels, np.array([0, 0, 0, 0, 0, 1, 2, 3])) == "plain"
-    with pytest.raises(InsufficientData):
-        most_common(np.array(["", ""]), np.array([0, 1]))
+def turned_apart(inverter: Id3pm, vectors: F32) -> float:
+    """How much nearer a face turned by 30 degrees is to the mirror of the one turned by -30 than to that one itself.
+
+    Mean over faces of the difference of squared errors, as a share of the latter; 0 for a network that ignores yaw.
+    """
+    made = [turned(inverter, vectors, yaw).astype(np.float64) for yaw in (-30.0, 30.0)]
+    left, right = (m.mean(-1) for m in made)
+    apart = np.square(right - left).mean((1, 2))
+    mirrored = np.square(right - left[:, :, ::-1]).mean((1, 2))
+    return float(((apart - mirrored) / np.maximum(apart, 1e-9)).mean()) if apart.any() else 0.0
 
 
-@pytest.mark.parametrize("ordered", [False, True])
-def test_cells_are_the_rates_of_their_pairs(ordered: bool) -> None:
-    rng = np.random.default_rng(2)
-    world = make(40, "equal", 2)
-    labels = np.array(["a", "b", "c", ""])[rng.integers(0, 4, 160)]
-    left, right = genuine_pairs(world.subjects)
-    swap = rng.random(len(left)) < 0.5
-    left, right = np.where(swap, right, left), np.where(swap, left, right)
-    scores = pair_cosines(world.unit, left, right)
-    scores[::17] = np.nan  # no vector: an error without a similarity
-    a, b = impostor_pairs(world.subjects, 3000, rng)
-    other = pair_cosines(world.unit, a, b)
-    found = condition_matrix(
-        labels,
-        world.subjects,
-        left,
-        right,
-        scores,
-        0.45,
-        impostors=(a, b, other),
-        reference="b",
-        ordered=ordered,
+def turned(inverter: Id3pm, vectors: F32, yaw: float) -> U8:
+    told = inverter.attribute_vectors("yaw_deg", [yaw])[0]
+    return inverter.invert(vectors, np.zeros(len(vectors), np.int64), attributes=told)
+
+
+def test_a_head_is_turned_as_asked_and_a_network_that_ignores_it_is_seen(
+    inverter: Id3pm, vectors: F32
+) -> None:
+    assert turned_apart(inverter, vectors) > 0.3
+    network = inverter._network
+    kept = {name: value.clone() for name, value in network.state_dict().items()}
+    try:
+        with torch.no_grad():
+            network.attribute_emb.weight.zero_()
+            network.told.effect.zero_()
+        assert turned_apart(inverter, vectors) < 0.05
+    finally:
+        network.load_state_dict(kept)
+
+
+def test_unknown_attributes_are_no_attributes(inverter: Id3pm, vectors: F32) -> None:
+    seeds = np.arange(2)
+    unknown = np.full(30, -1, np.float32)
+    assert np.array_equal(
+        inverter.invert(vectors[:2], seeds), inverter.invert(vectors[:2], seeds, attributes=unknown)
     )
-    assert found.conditions == ("b", "a", "c")
-    assert found.unknown == ((labels[left] == "") | (labels[right] == "")).sum()
-    for one in "abc":
-        for two in "abc":
-            for cells, x, y, s, genuine in (
-                (found.genuine, left, right, scores, True),
-                (found.impostor, a, b, other, False),
-            ):
-                part = (labels[x] == one) & (labels[y] == two)
-                if not ordered:
-                    part |= (labels[x] == two) & (labels[y] == one)
-                cell = cells[one, two]
-                hits = ~(s[part] >= 0.45) if genuine else s[part] >= 0.45
-                assert (cell.pairs, cell.errors) == (part.sum(), hits.sum())
-                assert cell.rate == pytest.approx(hits.mean())
-                if genuine:
-                    assert cell.similarity == pytest.approx(np.nanmean(s[part]))
 
 
-def test_a_difference_is_the_mean_over_people_with_both() -> None:
-    subjects = np.repeat(np.arange(10), 4)
-    labels = np.tile(["plain", "plain", "mask", "mask"], 10)
-    labels[:4] = "plain"  # person 0 has no mask
-    left, right = genuine_pairs(subjects)
-    rng = np.random.default_rng(0)
-    scores = rng.random(len(left))
-    found = condition_matrix(labels, subjects, left, right, scores, 0.5, reference="plain")
-    change = found.genuine["plain", "mask"].similarity_change
-    away = []
-    for person in range(1, 10):
-        mine = subjects[left] == person
-        mixed = labels[left] != labels[right]
-        plain = (labels[left] == "plain") & (labels[right] == "plain")
-        away.append(scores[mine & mixed].mean() - scores[mine & plain].mean())
-    assert change is not None
-    assert change.people == 9
-    assert change.value == pytest.approx(np.mean(away))
-    assert found.genuine["plain", "plain"].similarity_change is None
-    assert found.genuine["plain", "mask"] is found.genuine["mask", "plain"]
+def test_drawn_attributes_are_what_passes_and_depend_on_the_seed_alone(inverter: Id3pm) -> None:
+    from fraudit.diffusion.data.attributes import PASSING, UNKNOWN, attribute_names
+
+    names = attribute_names("set3")
+    drawn = inverter.random_attributes(np.arange(400))
+    assert np.array_equal(drawn[7:9], inverter.random_attributes(np.array([7, 8])))
+    told = (drawn != UNKNOWN).any(0)
+    assert {n for n, on in zip(names, told, strict=True) if on} == set(PASSING) & set(inverter.labelled)
+    yaw = drawn[:, names.index("pose.yaw")] * 180 - 90
+    assert 8 < yaw.std() < 25
+    assert np.abs(yaw).max() < 60
+    assert set(np.unique(drawn[:, names.index("emotion.happiness")])) == {0.0, 1.0}
 
 
-def test_sign_flips_give_p_values_that_hold_and_find() -> None:
-    rng = np.random.default_rng(3)
-    p = np.array([sign_flip_p(rng.normal(size=12), 1) for _ in range(300)])
-    assert (p <= 0.05).mean() == pytest.approx(0.05, abs=0.035)
-    assert sign_flip_p(np.full(10, 0.3), 1) == pytest.approx(2**-9)
-    assert sign_flip_p(np.full(5, 0.3), 1) == 1
-    assert sign_flip_p(rng.normal(1, 1, 100), 1) < 1e-3
+def test_every_step_of_variety_can_be_taken(inverter: Id3pm, vectors: F32) -> None:
+    seeds = np.arange(8)
+    assert varieties_of(inverter) == VARIETIES
+    spread = {}
+    for step in VARIETIES:
+        made = inverter.invert(np.repeat(vectors[:1], 8, 0), seeds, **options_of(step, inverter, seeds))
+        spread[step.name] = made.astype(np.float64).std(0).mean()
+    assert spread["alike"] < spread["default"] < spread["varied"] < spread["most"]
 
 
-def test_labels_without_effect_are_seldom_found() -> None:
-    assert np.mean([null_conditions(seed, 50) for seed in range(40)]) <= 0.13
-    assert np.mean([null_conditions(seed, 50, threshold=0.25) for seed in range(15)]) <= 0.14
+@pytest.mark.parametrize(
+    ("condition", "words"),
+    [
+        ("yaw=10", "has no 'yaw'"),
+        ("yaw_deg=120", "yaw_deg must be from -90 to 90"),
+        ("Smilling=1", "did you mean 'Smiling'"),
+        ("emotion.anger=1", "no face that this inverter learned from was labelled with emotion.anger"),
+        ("yaw_deg", "expected NAME=V1,V2"),
+    ],
+)
+def test_conditions_that_cannot_be_are_refused_in_one_line(
+    inverter: Id3pm, condition: str, words: str
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        conditions(inverter, condition)
+    text = f"{caught.value.message} {caught.value.hint}"
+    assert words in text
+    assert "\n" not in text
 
 
-def test_glasses_that_lower_similarity_are_found() -> None:
-    assert np.mean([planted_conditions(seed, 80) for seed in range(10)]) >= 0.9
+def test_the_linear_inverter_takes_no_attributes_and_no_variety(tmp_path: Path) -> None:
+    from fraudit.inverters.linear import load
+
+    folder = bundled(load_embedder("dlib"), ("linear",))
+    assert folder is not None
+    linear = load(folder)
+    assert isinstance(linear, LinearInverter)
+    assert varieties_of(linear) == ()
+    with pytest.raises(UsageError, match="takes no attributes"):
+        options_asked(linear, "", "yaw_deg=10", np.arange(1))
+    with pytest.raises(UsageError, match="no variety"):
+        options_asked(linear, "varied", "", np.arange(1))
+    with pytest.raises(UsageError, match="not conditioned"):
+        conditions(linear, "yaw_deg=10")
 
 
-def test_strangers_who_share_a_condition_match_more_and_it_is_said() -> None:
-    found = condition_matrix_of(*condition_world(1, 120, "mild", 0.7), 0.40)
-    both = found.impostor["glasses", "glasses"]
-    assert both.fmr_change is not None
-    assert both.fmr_change.value > 0
-    assert both.fmr_p_holm < 0.05 / 3
-    assert both in found.found()
+def test_attributes_are_read_from_words(inverter: Id3pm) -> None:
+    from fraudit.diffusion.data.attributes import attribute_names
+
+    names = attribute_names("set3")
+    told = options_asked(inverter, "", "yaw_deg=45,Smiling=1", np.arange(3))["attributes"]
+    assert told.shape == (3, 30)
+    assert told[0, names.index("pose.yaw")] == pytest.approx(0.75)
+    assert told[0, names.index("emotion.happiness")] == 1
+    assert (told[0] != -1).sum() == 2
+    with pytest.raises(UsageError, match="expected NAME=VALUE"):
+        options_asked(inverter, "", "yaw_deg", np.arange(1))
 
 
-def test_an_unknown_reference_and_a_set_without_pairs_are_refused() -> None:
-    world = make(20, "equal", 1)
-    left, right = genuine_pairs(world.subjects)
-    scores = pair_cosines(world.unit, left, right)
-    labels = np.tile(["plain", "mask"], 40)
-    with pytest.raises(UsageError, match="no picture has the condition 'plian'; did you mean 'plain'"):
-        condition_matrix(labels, world.subjects, left, right, scores, 0.4, reference="plian")
-    labels = np.where(np.arange(80) % 4 == 0, "plain", "")  # one known picture a person
-    with pytest.raises(InsufficientData, match="known condition at both"):
-        condition_matrix(labels, world.subjects, left, right, scores, 0.4)
+def test_variety_beside_what_it_chooses_itself_is_refused() -> None:
+    with pytest.raises(UsageError, match="one of the two"):
+        check_variety("varied", 0.5, "")
+    with pytest.raises(UsageError, match="draws the attributes"):
+        check_variety("most", None, "yaw_deg=10")
+    with pytest.raises(UsageError, match="unknown variety"):
+        check_variety("mosst", None, "")

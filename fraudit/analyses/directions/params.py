@@ -21,7 +21,7 @@ class Params:
         pictured: directions that are inverted where an inverter exists, the surest first; by default 3 in an audit
             with the inversion section, else none, and no paths either.
         walkers: faces moved along each. gaps: how far, in gaps between the two groups.
-        paths, frames: slerp paths between people. guidance, steps: of the inverter; its own guidance by default.
+        paths, frames: slerp paths between people. guidance, steps: of the inverter; its own by default.
         scale: share of walkers and paths; by default 1, or what an inverter asks for that takes long (`share`).
     """
 
@@ -37,7 +37,7 @@ class Params:
     paths: int = 16
     frames: int = 7
     guidance: float | None = None
-    steps: int = 10
+    steps: int | None = None
     scale: float | None = None
 
     def __post_init__(self) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from fraudit.analyses.inversion.measure import Sources, Sweep, Verdict
 from fraudit.analyses.inversion.params import Params
+from fraudit.analyses.inversion.varied import strips
 from fraudit.analyses.shared.words import judge_name
 from fraudit.faces.align import align
 from fraudit.inverters.geometry import CANVAS_PX, landmarks_of
@@ -87,4 +88,8 @@ def galleries(
     """None at all where pictures may not be shown."""
     if not context.show_pictures or params.shown < 1:
         return ()
-    return (sources_gallery(context, params, sources, verdicts), samples_gallery(context, swept, shown))
+    return (
+        sources_gallery(context, params, sources, verdicts),
+        *strips(context, params, sources),
+        samples_gallery(context, swept, shown),
+    )

@@ -19,6 +19,7 @@ from fraudit.analyses.shared.reconstructions import (
 )
 from fraudit.errors import InsufficientData
 from fraudit.inverters.inverting import Told, cosine, guidance_of, nobody
+from fraudit.inverters.variety import varieties_of
 from fraudit.stats.inversion import other_picture, pixel_spread, sample_spread, spread_people
 from fraudit.types import F32, F64, I64, U8, Bool, Embeddings, PairList, Work
 
@@ -34,7 +35,7 @@ MOST_FACES = 5  # sources of one person: more would let a few people carry the r
 class Sizes:
     """How many of everything: sources, replaced pairs, people and samples of the diversity and guidance part.
 
-    `scale` is the share of the default sizes.
+    `scale` is the share of the default sizes; `varieties` counts the steps from alike to varied.
     """
 
     sources: int
@@ -43,11 +44,12 @@ class Sizes:
     samples: int
     guidances: tuple[float, ...]
     scale: float
+    varieties: int = 0
 
     def pictures(self, refine: int) -> int:
         """Pictures made in all, each round of refinement making those of sources and pairs again."""
         once = self.sources + self.pairs
-        return once * (1 + refine) + len(self.guidances) * self.people * self.samples
+        return once * (1 + refine) + (len(self.guidances) + self.varieties) * self.people * self.samples
 
 
 def related_judges(context: AnalysisContext) -> frozenset[str]:
@@ -72,6 +74,7 @@ def choose_sizes(context: AnalysisContext, params: Params, rows: I64) -> Sizes:
             sorted({*params.guidances, *(() if params.guidance is None else (params.guidance,))})
         ),
         scale=scale,
+        varieties=len(varieties_of(require_inverter(context))) if params.varieties else 0,
     )
 
 

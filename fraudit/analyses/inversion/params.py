@@ -16,7 +16,8 @@ class Params:
         people, samples: pictures of one vector, for diversity and guidance: `samples` for each of `people`.
         fmrs: operating points, loosest first; success is told at the strictest that can be resolved.
         guidance: of all reconstructions, by default what the inverter states.
-        guidances: of the sweep; empty for none. steps: of the sampler.
+        guidances: of the sweep; empty for none. varieties: whether likeness is measured against variety.
+        steps: of the sampler; the inverter's own by default.
         refine: rounds in which every reconstruction but the sweep's is shown to the audited model and its vector
             corrected, as an attacker could who may ask it; 0 for none.
         by: attributes for success per group; by default the usual demographic ones of the set.
@@ -34,8 +35,9 @@ class Params:
     samples: int = 8
     fmrs: tuple[float, ...] = (1e-2, 1e-3)
     guidance: float | None = None
-    guidances: tuple[float, ...] = (1.0, 1.5, 2.0, 2.5, 3.0)
-    steps: int = 10
+    guidances: tuple[float, ...] = (1.0, 2.0)
+    varieties: bool = True
+    steps: int | None = None
     refine: int = 0
     by: tuple[str, ...] = ()
     min_people: int = 10

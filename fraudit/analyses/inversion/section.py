@@ -28,6 +28,7 @@ from fraudit.analyses.inversion.params import NAME, TITLE, Params
 from fraudit.analyses.inversion.perceptual import perceptual_metrics
 from fraudit.analyses.inversion.rates import attack, by_group, headline_attack
 from fraudit.analyses.inversion.report import METHOD, answer, caveats, findings, tables
+from fraudit.analyses.inversion.varied import variety_figure, variety_metrics, variety_table, vary
 from fraudit.analyses.shared.reconstructions import judging_models, require_inverter, usable_rows
 from fraudit.errors import InsufficientData
 from fraudit.inverters.inverting import guidance_of
@@ -63,6 +64,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         reason = error.message
     replacements = replacement_metrics(replaced, context.faces.subjects, reason)
     swept, shown = sweep(context, params, sizes, sources, told)
+    varied = vary(context, params, sizes, sources, told) if params.varieties else []
     first = verdicts[attacks.index(chosen)]
     remembered, nearness = memory(context, params, sources, first)
     metrics = [
@@ -70,6 +72,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         *group_metrics(groups, chosen),
         *replacements,
         *sweep_metrics(swept, guidance),
+        *variety_metrics(varied),
         *cloud_metrics(params, sources, verdicts),
         *perceptual_metrics(sources, shown[guidance], sizes.samples, swept[0].people),
         *nearness,
@@ -82,8 +85,12 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         answer=answer(chosen),
         findings=tuple(conclusions),
         metrics=tuple(metrics),
-        tables=tuple(tables(attacks, metrics)),
-        figures=tuple(figures(verdicts, attacks, chosen, groups, swept)),
+        tables=tuple(t for t in (*tables(attacks, metrics), variety_table(varied)) if t is not None),
+        figures=tuple(
+            f
+            for f in (*figures(verdicts, attacks, chosen, groups, swept), variety_figure(varied))
+            if f is not None
+        ),
         galleries=galleries(context, params, sources, verdicts, swept, shown),
         caveats=tuple(caveats(context, params, sizes, attacks, chosen, kin)),
         method=METHOD,

@@ -24,7 +24,7 @@ class Params:
         learnt: vectors that an attacker learns from, his own drawn ones among them.
         mlp: also learn a perceptron where the linear inverse is not exact.
         faces: recovered vectors turned into pictures, for each scheme and attacker; 0 for none.
-        steps: of the inverter's sampler.
+        steps: of the inverter's sampler; its own by default.
     """
 
     schemes: tuple[str, ...] = (
@@ -46,7 +46,7 @@ class Params:
     learnt: int = 3000
     mlp: bool = True
     faces: int | None = None
-    steps: int = 10
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         if not self.schemes:

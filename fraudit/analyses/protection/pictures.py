@@ -43,7 +43,7 @@ def judge_pictures(
     sample: Sample,
     faces: int,
     fmr: float,
-    steps: int,
+    steps: int | None,
     level: float,
 ) -> Pictures:
     """Invert the first `faces` recovered vectors, at the usual length of vectors, and show them to every judge."""

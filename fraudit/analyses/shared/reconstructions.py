@@ -62,8 +62,9 @@ def make_pictures(
 
     Args:
         told: how many more pictures there are; those of every round of refinement count.
-        options: of the inverter; an array of two dimensions has one row a vector.
+        options: of the inverter; None leaves one to it, an array of two dimensions has one row a vector.
     """
+    options = {name: value for name, value in options.items() if value is not None}
     inverter = require_inverter(context)
     size = inverter.size_px
     if not len(vectors):

@@ -2,22 +2,67 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from fraudit.diffusion.data.attributes import attribute_names
+from fraudit.diffusion.data.attributes import UNKNOWN, attribute_names
 from fraudit.diffusion.data.shards import FULL_SET, Shards, mirrored_attributes
+from fraudit.diffusion.data.telling import Telling
 from fraudit.diffusion.model.conditioning import scaled_identity
 from fraudit.diffusion.sampling import counter_noise
+from fraudit.types import F32
 
 if TYPE_CHECKING:
     from fraudit.diffusion.training.options import TrainOptions
     from fraudit.diffusion.training.presets import Preset
 
 _MIRROR = 1  # a stream of `counter_noise`; `training.loop` has 0, 2 and 3
+
+
+def labelled_entries(data: Shards, attributes: str) -> dict[str, int]:
+    """Entries of the set `attributes` -> how many faces that are trained on are labelled with each; '' has none."""
+    if not attributes:
+        return {}
+    names, rows = attribute_names(FULL_SET), data.attributes[~data.held_out]
+    known = (rows != UNKNOWN).sum(0)
+    return {name: int(known[names.index(name)]) for name in attribute_names(attributes)}
+
+
+def attributes_of(data: Shards, attributes: str) -> tuple[F32, F32]:
+    """f32[N,A] of set `attributes`, of the pictures and of their mirrors."""
+    names = attribute_names(FULL_SET)
+    columns = [names.index(name) for name in attribute_names(attributes)]
+    plain = data.attributes
+    return plain[:, columns].copy(), mirrored_attributes(plain)[:, columns].copy()
+
+
+def attributes_digest(data: Shards) -> str:
+    """sha256 hex of what is known of the faces."""
+    return hashlib.sha256(data.attributes.tobytes()).hexdigest()
+
+
+class Sample(NamedTuple):
+    """Samples of a run.
+
+    Attributes:
+        x: pictures f32[B,3,S,S] in [-1, 1].
+        mask: f32[B,1,S,S], 1 where the original picture reaches.
+        identity: f32[B,D] ID vectors that the network is told, or None.
+        own: f32[B,D] ID vectors of the pictures themselves, or None.
+        attributes: f32[B,A] that the network is told, or None.
+        positions: i64[B] in the run.
+    """
+
+    x: Tensor
+    mask: Tensor
+    identity: Tensor | None
+    own: Tensor | None
+    attributes: Tensor | None
+    positions: Tensor
 
 
 class Batches:
@@ -40,13 +85,18 @@ class Batches:
             ]
             self._identity = (torch.from_numpy(both[0]).to(device), torch.from_numpy(both[1]).to(device))
         if options.attributes:
-            names = attribute_names(FULL_SET)
-            columns = [names.index(name) for name in attribute_names(options.attributes)]
-            plain = data.attributes[rows]
+            plain, mirror = attributes_of(data, options.attributes)
             self._attributes = (
-                torch.from_numpy(plain[:, columns].copy()).to(device),
-                torch.from_numpy(mirrored_attributes(plain)[:, columns].copy()).to(device),
+                torch.from_numpy(plain[rows]).to(device),
+                torch.from_numpy(mirror[rows]).to(device),
             )
+        self._telling = (
+            Telling(
+                options.attributes, preset.untold, preset.exchanged, data.subjects[rows], options.seed, device
+            )
+            if options.attributes and preset.untold
+            else None
+        )
         self._orders: dict[int, Tensor] = {}
 
     def _rows(self, positions: Tensor) -> Tensor:
@@ -60,11 +110,8 @@ class Batches:
             rows[here] = self._orders[epoch][positions[here] % self._count]
         return rows
 
-    def batch(self, first: int, count: int) -> tuple[Tensor, Tensor, Tensor | None, Tensor | None, Tensor]:
-        """Samples first..first+count-1 of the run.
-
-        Pictures f32[B,3,S,S] in [-1, 1], masks f32[B,1,S,S], ID vectors, attributes, and i64[B] positions.
-        """
+    def batch(self, first: int, count: int) -> Sample:
+        """Samples first..first+count-1 of the run."""
         positions = torch.arange(first, first + count)
         rows = self._rows(positions).to(self._device)
         positions = positions.to(self._device)
@@ -75,7 +122,15 @@ class Batches:
         mask = self._visible[rows][:, None].float()
         mask = torch.where(mirror[:, None, None, None], mask.flip(3), mask)
 
-        def chosen(both: tuple[Tensor, Tensor] | None) -> Tensor | None:
+        def chosen(both: tuple[Tensor, Tensor] | None, rows: Tensor, mirror: Tensor) -> Tensor | None:
             return None if both is None else torch.where(mirror[:, None], both[1][rows], both[0][rows])
 
-        return x, mask, chosen(self._identity), chosen(self._attributes), positions
+        own, attributes = chosen(self._identity, rows, mirror), chosen(self._attributes, rows, mirror)
+        identity = own
+        if self._telling is not None and attributes is not None:
+            attributes, exchange = self._telling.told(attributes, positions)
+            if own is not None:
+                theirs = chosen(self._identity, *self._telling.others(rows, mirror, positions))
+                assert theirs is not None  # as `own`
+                identity = torch.where(exchange[:, None], theirs, own)
+        return Sample(x, mask, identity, own, attributes, positions)

@@ -20,11 +20,13 @@ import cv2
 import numpy as np
 
 from fraudit.diffusion.data.attributes import from_faces, mirrored
+from fraudit.diffusion.data.poses import with_pose
 from fraudit.diffusion.model.checkpoint import check_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.faces.align import as_shown, similarity_transform
 from fraudit.faces.detect import locate
+from fraudit.faces.pose3d import Pose3D, missing, open_pose3d
 from fraudit.files.doors import RECORD_BYTES, check_ours, entering, read_json
 from fraudit.files.store import file_sha256, write_atomic, write_text_atomic
 from fraudit.types import F32, I64, U8, Bool, FaceSet
@@ -117,6 +119,14 @@ def _encode(picture: U8, quality: int) -> bytes:
     return data.tobytes()
 
 
+def _decoded(data: bytes | U8, size_px: int) -> U8:
+    """u8[S,S,3] RGB of a stored picture."""
+    found = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if len(data) else None
+    if found is None or found.shape != (size_px, size_px, 3):
+        raise DataError("a stored picture cannot be decoded")
+    return np.asarray(found[..., ::-1], np.uint8)
+
+
 def _faces_of(
     faces: FaceSet,
     runtime: EmbedderRuntime | None,
@@ -124,6 +134,7 @@ def _faces_of(
     size_px: int,
     limit: int,
     progress: Progress,
+    poser: Pose3D | None = None,
 ) -> tuple[dict[str, np.ndarray], list[bytes], dict[str, int]]:
     """Arrays, encoded pictures and counts of skipped faces by reason, of one face set."""
     indices = np.arange(len(faces))
@@ -183,13 +194,16 @@ def _faces_of(
         progress(what, min(start + step, len(indices)), len(indices))
     people = [str(faces.subjects[row]) for row in kept]
     dim = runtime.spec.dim if runtime else 0
+    attributes = from_faces(faces, FULL_SET)[kept]
+    if poser is not None:
+        attributes = with_pose(attributes, (_decoded(data, size_px) for data in pictures), poser, template)
     arrays: dict[str, np.ndarray] = {
         "vectors": np.array(vectors, np.float16).reshape(len(kept), dim),
         "vectors_mirror": np.array(mirrors, np.float16).reshape(len(kept), dim),
         "corners": np.array(corners, np.float32).reshape(len(kept), 4, 2),
         "subjects": faces.subjects[kept].astype(np.int64),
         "held_out": np.array([is_held_out(faces.name, person) for person in people], np.uint8),
-        "attributes": from_faces(faces, FULL_SET)[kept],
+        "attributes": attributes,
     }
     return arrays, pictures, skipped
 
@@ -213,15 +227,18 @@ def build_shards(
 
     Raises:
         InsufficientData: fewer than 8 usable faces.
+
+    Where 3DDFA_V2's files are at hand, faces whose set tells no head pose are given its (`with_pose`).
     """
     from safetensors.numpy import save_file
 
     check_ours(folder / "index.json", lambda i: "format" in i and "shards" in i, "folder of training shards")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "index.json").unlink(missing_ok=True)
+    poser = open_pose3d() if runtime and not missing() else None
     parts, pictures, datasets, base = [], [], [], 0
     for faces in sets:
-        arrays, encoded, skipped = _faces_of(faces, runtime, template, size_px, limit, progress)
+        arrays, encoded, skipped = _faces_of(faces, runtime, template, size_px, limit, progress, poser)
         arrays["subjects"] += base
         base += int(faces.subjects.max(initial=0)) + 1
         parts.append(arrays)
@@ -267,6 +284,7 @@ def build_shards(
         "embedder_weights_sha256": runtime.loaded.weights_sha256 if runtime else "",
         "embedder_licence": runtime.spec.licence if runtime else "",
         "preprocess": runtime.spec.preprocess.as_dict() if runtime else {},
+        "pose": poser.fingerprint if poser else "",
         "dim": runtime.spec.dim if runtime else 0,
         "size_px": size_px,
         "template_name": template_name,
@@ -392,10 +410,10 @@ def load_shards(folder: Path) -> Shards:
         offsets = part.pop("offsets")
         blob = part.pop("pictures")
         for start, end in itertools.pairwise(offsets):
-            decoded = cv2.imdecode(blob[start:end], cv2.IMREAD_COLOR)
-            if decoded is None or decoded.shape != (size, size, 3):
-                raise ArtifactError(f"shard {path} holds a picture that cannot be decoded", again)
-            pictures[place] = decoded[..., ::-1]
+            try:
+                pictures[place] = _decoded(blob[start:end], size)
+            except DataError as error:
+                raise ArtifactError(f"shard {path} holds a picture that cannot be decoded", again) from error
             place += 1
         parts.append(part)
     whole = {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

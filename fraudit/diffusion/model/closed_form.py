@@ -4,26 +4,50 @@ An ID vector tells much of a face linearly (Mohanty et al. 2007). A network that
 spends most of a short training on it. Here the regression's picture p(y) enters beside the noisy one, and what
 is denoised is the residual x_0 - p(y) (`residual_unet`). ID vectors are standardised, since those of
 some models lie within a narrow cone; the null vector stays 0, where p is the mean face.
+
+Attributes enter it as well. With a the standardised ones that are told, a(y) what the ID vector says of them and B
+their effect on what p(y) leaves, the first picture is p(y) + B (a - a(y)): an unknown attribute adds nothing, and one
+that the vector says already changes nothing. A head is then turned before the network begins, which a training without
+it did not learn (docs/adr/0016-attributes-in-the-closed-form.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fraudit.diffusion.model.residual_unet import ResidualUNet
 from fraudit.diffusion.model.unet import UNetConfig
 from fraudit.files.store import write_atomic
-from fraudit.types import F32, I64, U8
+from fraudit.types import F32, I64, U8, Bool
 
 RIDGE = 1e-3  # of the standardised vectors' unit variance; the closed-form inverter chooses the same
 ROUNDS = 4  # a pixel hidden in half of the pictures then keeps 1 - 0.5^4 = 94 % of its slope
 CHUNK = 1024
+UNKNOWN = -1.0  # of an attribute, see `fraudit.diffusion.data.attributes`
+TOLD_RIDGE = 1e-2  # of the attributes' unit variance: few faces wear a hat
+
+
+@dataclass(frozen=True, slots=True)
+class ToldForm:
+    """What attributes add to the closed form.
+
+    Attributes:
+        centre, spread: f32[A] of the known values; 0 and 1 where none is known.
+        expected: f32[A,D], standardised attributes per unit of a standardised vector.
+        effect: f32[3*S*S,A], picture per unit by which a standardised attribute differs from what is expected.
+    """
+
+    centre: F32
+    spread: F32
+    expected: F32
+    effect: F32
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +126,92 @@ def fit_closed_form(pictures: U8, visible: U8, identity: F32, identity_mirror: F
     )
 
 
-def save_closed_form(path: Path, fitted: ClosedForm, data: str) -> None:
+def fit_told_form(
+    fitted: ClosedForm,
+    pictures: U8,
+    visible: U8,
+    identity: F32,
+    identity_mirror: F32,
+    attributes: F32,
+    attributes_mirror: F32,
+    rows: I64,
+) -> ToldForm:
+    """Ridge regression of what `fitted` leaves on what attributes say beyond the ID vector.
+
+    Args:
+        attributes, attributes_mirror: f32[N,A], -1 where unknown. The others: see `fit_closed_form`.
+    """
+    count, size, wide = attributes.shape[1], pictures.shape[1], identity.shape[1]
+    both = np.concatenate([attributes[rows], attributes_mirror[rows]])
+    known = both != UNKNOWN
+    n = np.maximum(known.sum(0), 1)
+    centre = (both * known).sum(0) / n
+    spread = np.sqrt((np.square(both - centre) * known).sum(0) / n)
+    used = spread > 1e-6
+    centre, spread = np.where(used, centre, 0.0), np.where(used, spread, 1.0)
+
+    def standard(part: F32) -> tuple[F32, Bool]:
+        told = (part != UNKNOWN) & used
+        return np.where(told, (part - centre) / spread, 0.0).astype(np.float32), told
+
+    y_all = (np.concatenate([identity[rows], identity_mirror[rows]]) - fitted.mean) / fitted.scale
+    expected = np.zeros((count, wide), np.float32)
+    for entry in np.flatnonzero(used):
+        told = known[:, entry]
+        y, z = y_all[told], (both[told, entry] - centre[entry]) / spread[entry]
+        gram = y.T @ y / len(y) + TOLD_RIDGE * np.eye(wide)
+        expected[entry] = np.linalg.solve(gram, y.T @ z / len(y))
+
+    planes = fitted.weight.T.reshape(wide, 3, size, size)
+    face = fitted.face.reshape(3, size, size)
+
+    def chunks() -> Iterator[tuple[F32, F32, F32]]:
+        for start in range(0, len(rows), CHUNK):
+            part = rows[start : start + CHUNK]
+            x = np.moveaxis(pictures[part], -1, 1).astype(np.float32) / np.float32(127.5) - 1
+            seen = visible[part, None].astype(np.float32)
+            for vectors, values, flip in (
+                (identity, attributes, False),
+                (identity_mirror, attributes_mirror, True),
+            ):
+                y = ((vectors[part] - fitted.mean) / fitted.scale).astype(np.float32)
+                z, told = standard(values[part])
+                apart = np.where(told, z - y @ expected.T, 0.0).astype(np.float32)
+                shown, mask = (x[..., ::-1], seen[..., ::-1]) if flip else (x, seen)
+                rest = (shown - face - np.tensordot(y, planes, 1)) * mask
+                yield (
+                    apart,
+                    rest.reshape(len(part), -1),
+                    np.broadcast_to(mask, rest.shape).reshape(len(part), -1),
+                )
+
+    effect = np.zeros((count, 3 * size * size), np.float32)
+    for _ in range(ROUNDS if (visible[rows] == 0).any() else 1):
+        gram, cross = np.zeros((count, count)), np.zeros_like(effect, np.float64)
+        for apart, rest, mask in chunks():
+            gram += apart.T @ apart
+            cross += apart.T @ (rest + (1 - mask) * (apart @ effect))
+        pairs = 2 * len(rows)
+        effect = np.linalg.solve(gram / pairs + TOLD_RIDGE * np.eye(count), cross / pairs).astype(np.float32)
+    return ToldForm(
+        centre.astype(np.float32),
+        spread.astype(np.float32),
+        expected,
+        np.ascontiguousarray(effect.T),
+    )
+
+
+def save_closed_form(path: Path, fitted: ClosedForm | ToldForm, data: str) -> None:
     """Write `fitted`, with the digest of what it was fitted to, atomically."""
     from safetensors.numpy import save_file
 
-    tensors = {name: getattr(fitted, name) for name in ("mean", "scale", "face", "weight")}
-    about = {"spread": str(fitted.spread), "data": data}
-    write_atomic(path, lambda temporary: save_file(tensors, temporary, metadata=about))
+    parts = asdict(fitted)
+    spread = parts.pop("spread") if isinstance(fitted, ClosedForm) else 0.0
+    about = {"spread": str(spread), "data": data}
+    write_atomic(path, lambda temporary: save_file(parts, temporary, metadata=about))
 
 
-def load_closed_form(path: Path, data: str) -> ClosedForm | None:
-    """The closed form in `path`; None where there is none, or it is damaged or of other data: fit it again."""
+def _stored(path: Path, data: str) -> tuple[dict[str, F32], float] | None:
     from safetensors import SafetensorError, safe_open
 
     if not path.is_file():
@@ -122,10 +221,55 @@ def load_closed_form(path: Path, data: str) -> ClosedForm | None:
             about = stored.metadata() or {}
             if about.get("data") != data:
                 return None
-            tensors = {name: stored.get_tensor(name) for name in ("mean", "scale", "face", "weight")}
-            return ClosedForm(**tensors, spread=float(about["spread"]))
+            return {name: stored.get_tensor(name) for name in stored.keys()}, float(about["spread"])  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError):
         return None
+
+
+def load_closed_form(path: Path, data: str) -> ClosedForm | None:
+    """The closed form in `path`; None where there is none, or it is damaged or of other data: fit it again."""
+    found = _stored(path, data)
+    if found is None or set(found[0]) != {"mean", "scale", "face", "weight"}:
+        return None
+    return ClosedForm(**found[0], spread=found[1])
+
+
+def load_told_form(path: Path, data: str) -> ToldForm | None:
+    """What attributes add, in `path`; None as for `load_closed_form`."""
+    found = _stored(path, data)
+    if found is None or set(found[0]) != {"centre", "spread", "expected", "effect"}:
+        return None
+    return ToldForm(**found[0])
+
+
+class Told(nn.Module):
+    """Fixed parameters of a `ToldForm`."""
+
+    centre: Tensor
+    spread: Tensor
+    expected: Tensor
+    effect: Tensor
+
+    def __init__(self, dim: int, count: int, pixels: int) -> None:
+        super().__init__()
+        for name, start in (
+            ("centre", torch.zeros(count)),
+            ("spread", torch.ones(count)),
+            ("expected", torch.zeros(count, dim)),
+            ("effect", torch.zeros(pixels, count)),
+        ):
+            setattr(self, name, nn.Parameter(start, requires_grad=False))
+
+    def forward(self, y: Tensor, attributes: Tensor) -> tuple[Tensor, Tensor]:
+        """(f32[B,3*S*S] added to the first picture, f32[B,2A] standardised attributes and which are known).
+
+        Args:
+            y: f32[B,D] standardised ID vectors. attributes: f32[B,A], -1 where unknown.
+        """
+        known = (attributes != UNKNOWN).to(y.dtype)
+        z = (attributes - self.centre) / self.spread * known
+        apart = (z - F.linear(y, self.expected)) * known
+        return F.linear(apart, self.effect), torch.cat([z, known], 1)
 
 
 class ClosedFormUNet(ResidualUNet):
@@ -139,6 +283,10 @@ class ClosedFormUNet(ResidualUNet):
         # Parameters rather than buffers: averages and checkpoints go by parameters.
         self.centre = nn.Parameter(torch.zeros(dim), requires_grad=False)
         self.spread = nn.Parameter(torch.ones(dim), requires_grad=False)
+        if config.attribute_dim is not None:
+            self.told = Told(dim, config.attribute_dim, 3 * size * size)
+            # Standardised, with which are known: a pose varies so little in [0, 1] that it would be learned slowly.
+            self.attribute_emb = nn.Linear(2 * config.attribute_dim, 4 * config.num_channels)
 
     @torch.no_grad()
     def set_closed_form(self, fitted: ClosedForm) -> None:
@@ -147,6 +295,12 @@ class ClosedFormUNet(ResidualUNet):
         self.prior.bias.copy_(torch.from_numpy(fitted.face))
         self.centre.copy_(torch.from_numpy(fitted.mean))
         self.spread.copy_(torch.from_numpy(fitted.scale))
+
+    @torch.no_grad()
+    def set_told_form(self, fitted: ToldForm) -> None:
+        """Take over what attributes add."""
+        for name, value in asdict(fitted).items():
+            getattr(self.told, name).copy_(torch.from_numpy(value))
 
     def standardised(self, identity: Tensor) -> Tensor:
         """f32[B,D] ID vectors as the closed form and the student take them."""
@@ -167,5 +321,11 @@ class ClosedFormUNet(ResidualUNet):
                 identity = x.new_zeros(len(x), len(self.centre))
             told = identity.ne(0).any(1, keepdim=True)
             y = torch.where(told, self.standardised(identity), 0.0)
-            p = self.prior(y).view_as(x)
+            p = self.prior(y)
+            if self.config.attribute_dim is not None:
+                if attributes is None:
+                    attributes = x.new_full((len(x), self.config.attribute_dim), UNKNOWN)
+                more, attributes = self.told(y, attributes)
+                p = p + more
+            p = p.view_as(x)
         return self.residual_forward(x, timesteps, p, clean, identity=y, attributes=attributes, labels=labels)

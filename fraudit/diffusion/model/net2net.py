@@ -25,7 +25,7 @@ SAME = (
     "use_scale_shift_norm", "use_new_attention_order", "learn_sigma", "num_classes", "low_res_channels", "patch",
     "prior_schedule",
 )  # fmt: skip
-FIXED = ("prior.", "centre", "spread")
+FIXED = ("prior.", "centre", "spread", "told.")
 CONDITIONS = ("identity_emb", "attribute_emb", "label_emb")
 
 

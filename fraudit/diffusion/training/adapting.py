@@ -128,9 +128,8 @@ def translated_state(state: Mapping[str, Tensor], translation: Translation) -> d
             f"the inverter takes vectors of {len(state['centre'])} numbers, its box gives {len(matrix)}",
             "name the box it was trained for with --source",
         )
-    changed = {
-        name: (state[name].double() @ matrix).float() for name in ("prior.weight", "identity_emb.weight")
-    }
+    takers = ("prior.weight", "identity_emb.weight", "told.expected")  # whatever takes standardised vectors
+    changed = {name: (state[name].double() @ matrix).float() for name in takers if name in state}
     changed["centre"] = torch.from_numpy(translation.mean)
     changed["spread"] = torch.from_numpy(translation.scale)
     return {**state, **changed}

@@ -21,16 +21,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from fraudit.diffusion.data.batches import Batches
+from fraudit.diffusion.data.batches import Batches, labelled_entries
 from fraudit.diffusion.data.shards import Shards
 from fraudit.diffusion.model.building import build_unet
-from fraudit.diffusion.model.closed_form import (
-    ClosedForm,
-    ClosedFormUNet,
-    fit_closed_form,
-    load_closed_form,
-    save_closed_form,
-)
+from fraudit.diffusion.model.closed_form import ClosedFormUNet
 from fraudit.diffusion.model.conditioning import drop_conditions, scaled_identity
 from fraudit.diffusion.model.superres import START_NOISE, small_pictures, unexplained
 from fraudit.diffusion.model.unet import UNet
@@ -38,6 +32,7 @@ from fraudit.diffusion.sampling import counter_noise
 from fraudit.diffusion.sampling.gaussian import GaussianDiffusion
 from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.ema import Ema
+from fraudit.diffusion.training.forms import fitted_closed_form, fitted_told_form
 from fraudit.diffusion.training.options import TrainOptions, computes_in_bf16
 from fraudit.diffusion.training.presets import Preset
 from fraudit.diffusion.training.state import LOG, STATE, check_resumable, read_losses, state_in
@@ -55,7 +50,6 @@ from fraudit.embedding.devices import channels_last
 from fraudit.errors import ArtifactError, UsageError
 from fraudit.files.store import write_atomic
 
-CLOSED_FORM = "prior.safetensors"
 STUDENT = "student.safetensors"
 _TIME, _DROP, _NOISE = 0, 2, 3  # streams of `counter_noise`; `data.batches` has 1
 
@@ -92,8 +86,13 @@ class Trainer:
         self.step = 0
         torch.manual_seed(options.seed)
         self.config = conditioned(preset, options, data.vectors.shape[1])
+        self.labelled = labelled_entries(data, options.attributes)
         people = hashlib.sha256(data.vectors.tobytes() + data.held_out.tobytes()).hexdigest()
-        closed_form = self._fitted_closed_form(data, people) if preset.residual and options.identity else None
+        closed_form = (
+            fitted_closed_form(folder, data, preset, people, processes.first)
+            if preset.residual and options.identity
+            else None
+        )
         if closed_form is not None:
             self.config = replace(
                 self.config, prior_spread=closed_form.spread, prior_schedule=preset.schedule
@@ -106,6 +105,11 @@ class Trainer:
         network = build_unet(self.config)
         if closed_form is not None and isinstance(network, ClosedFormUNet):
             network.set_closed_form(closed_form)
+            if options.attributes:
+                told = fitted_told_form(
+                    folder, data, preset, options.attributes, people, closed_form, processes.first
+                )
+                network.set_told_form(told)
         self.network = channels_last(network, self.device).train()
         self.process = GaussianDiffusion(preset.schedule, learn_sigma=self.config.learn_sigma)
         self.ema = Ema(self.network, preset.ema)
@@ -141,10 +145,11 @@ class Trainer:
     def _loss(self, first: int, count: int) -> Tensor:
         """Mean loss of samples first..first+count-1 of the run."""
         seed, preset = self.options.seed, self.preset
-        x0, mask, identity, attributes, positions = self._batches.batch(first, count)
+        x0, mask, identity, own, attributes, positions = self._batches.batch(first, count)
         t = self._times(counter_noise.uniform(seed, _TIME, positions, 1)[:, 0])
         draw = counter_noise.uniform(seed, _DROP, positions, 1)[:, 0]
         identity, attributes = drop_conditions(identity, attributes, draw, preset.drop)
+        shown = None if identity is None else identity.ne(0).any(1)
         noise = counter_noise.normal(seed, _NOISE, positions, tuple(x0.shape[1:]))
         noise = noise.contiguous(memory_format=torch.channels_last)
         x_t = self.process.q_sample(x0, t, noise)
@@ -159,7 +164,7 @@ class Trainer:
             output = self._model(x_t, t, identity, attributes, **extra)
         if clean:
             return self._loss_of_clean(
-                output, x0, mask, t, identity, shift_of(seed, first // self.options.batch)
+                output, x0, mask, t, own, shown, shift_of(seed, first // self.options.batch)
             )
         terms = self.process.losses(output.float(), x0, x_t, t, noise, mask)
         if preset.min_snr is None:
@@ -183,7 +188,8 @@ class Trainer:
         x0: Tensor,
         mask: Tensor,
         t: Tensor,
-        identity: Tensor | None,
+        own: Tensor | None,
+        shown: Tensor | None,
         shift: tuple[int, int],
     ) -> Tensor:
         """Mean loss of predicted clean pictures; eps off by e is x_0 off by e / sqrt(SNR).
@@ -200,12 +206,16 @@ class Trainer:
             weight = weight.clamp(min=preset.floor_snr)
         terms = ((x0 - made).square() * mask).flatten(1).mean(1) * weight
         network = self.network
-        if self._student is not None and identity is not None and isinstance(network, ClosedFormUNet):
-            told = identity.ne(0).any(1)
-            wanted = network.standardised(identity)
+        if (
+            self._student is not None
+            and own is not None
+            and shown is not None
+            and isinstance(network, ClosedFormUNet)
+        ):
+            wanted = network.standardised(own)
             with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bf16):
                 features, person = recognition_loss(self._student, made, x0, mask, wanted, shift)
-            terms = terms + preset.feature_weight * features + preset.identity_weight * person * told
+            terms = terms + preset.feature_weight * features + preset.identity_weight * person * shown
         return terms.mean()
 
     def _fitted_student(
@@ -221,7 +231,7 @@ class Trainer:
             about["asked"] = questions.digest
 
         def batch(first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
-            x, _, identity, _, positions = self._batches.batch(first, count)
+            x, _, _, identity, _, positions = self._batches.batch(first, count)
             assert identity is not None
             if questions is not None:
                 more, theirs, places = questions.batch(positions[::2], options.seed)
@@ -252,23 +262,6 @@ class Trainer:
         if student is None:
             raise ArtifactError(f"{path} cannot be read back", "the folder must be shared by all processes")
         return student.to(self.device)
-
-    def _fitted_closed_form(self, data: Shards, people: str) -> ClosedForm:
-        """The closed form of the people that are trained on; kept in the folder, so that resuming is quick."""
-        path, dim, scaled = self.folder / CLOSED_FORM, data.vectors.shape[1], self.preset.unit_scaled
-        kept = load_closed_form(path, people)
-        if kept is not None:
-            return kept
-        closed_form = fit_closed_form(
-            data.pictures,
-            data.visible,
-            scaled_identity(data.vectors, dim, scaled),
-            scaled_identity(data.vectors_mirror, dim, scaled),
-            np.flatnonzero(~data.held_out),
-        )
-        if self.processes.first:
-            save_closed_form(path, closed_form, people)
-        return closed_form
 
     def _rate_share(self) -> float:
         """Learning rate of this step as a share of the preset's."""
@@ -395,6 +388,9 @@ class Trainer:
         with torch.no_grad():
             for name, value in theirs.items():
                 mine[name].copy_(value)
+            for name in mine.keys() - theirs.keys():
+                if name.startswith("attribute_emb."):  # new to it: it begins by answering as before
+                    mine[name].zero_()
         self.ema.load({name: parameter.detach() for name, parameter in mine.items()})
 
     def resume(self) -> None:

@@ -123,7 +123,7 @@ def ask_about_predictions(
         pictures, vectors = [], []
         for start in range(0, count, CHUNK):
             positions = torch.arange(start, min(start + CHUNK, count))
-            made = _predicted(network, process, data, rows, positions, seed, bool(card["unit_scaled"]), bf16)
+            made = predicted(network, process, data, rows, positions, seed, bool(card["unit_scaled"]), bf16)
             answer, ok = embed_pictures(runtime, made, points)
             pictures.append(made[ok])
             vectors.append(answer[ok])
@@ -137,7 +137,7 @@ def ask_about_predictions(
 
 
 @torch.inference_mode()
-def _predicted(
+def predicted(
     network: ClosedFormUNet,
     process: GaussianDiffusion,
     data: Shards,

@@ -20,7 +20,7 @@ from fraudit.diffusion.training.options import TrainOptions
 from fraudit.diffusion.training.presets import Preset
 from fraudit.errors import UsageError
 
-OWN = ("prior.", "centre", "spread")  # the closed form of a training's own black box
+OWN = ("prior.", "centre", "spread", "told.")  # the closed form of a training's own black box
 CONDITIONS = ("identity_emb.", "attribute_emb.")
 
 Shapes = Mapping[str, torch.Size]

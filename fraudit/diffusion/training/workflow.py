@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -119,25 +119,47 @@ def origin_of(folder: Path, kind: str = KIND) -> dict[str, Any]:
     return {**found, "weights_sha256": [entry["sha256"] for entry in card["files"]], **before}
 
 
+def data_facts(index: Mapping[str, Any]) -> dict[str, Any]:
+    """What a card says of the training data in shards with this index."""
+    licences = sorted({d["licence"] or "unknown" for d in index["datasets"]})
+    return {
+        "template_name": index["template_name"],
+        "data": [{k: d[k] for k in ("name", "digest", "faces", "licence")} for d in index["datasets"]],
+        "data_digest": data_digest(dict(index)),
+        "held_out": index["held_out"],
+        "licence": f"weights learned from: {'; '.join(licences)}",
+    }
+
+
+def inverter_facts(index: Mapping[str, Any]) -> dict[str, Any]:
+    """What an inverter's card says of its black box."""
+    names = (
+        "embedder",
+        "embedder_fingerprint",
+        "embedder_weights_sha256",
+        "embedder_licence",
+        "preprocess",
+        "dim",
+    )
+    return {name: index[name] for name in names}
+
+
 def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float) -> dict[str, Any]:
     """What the finished inverter, or upscaler, says of itself."""
     options, preset = plan.options, plan.preset
-    licences = sorted({d["licence"] or "unknown" for d in index["datasets"]})
     facts: dict[str, Any] = {
+        **data_facts(index),
         "preset": preset.name,
         "departures": list(preset.departures),
         "unet": trainer.config.as_dict(),
         "schedule": preset.schedule,
         "size_px": preset.unet.image_size,
-        "template_name": index["template_name"],
-        "data": [{k: d[k] for k in ("name", "digest", "faces", "licence")} for d in index["datasets"]],
-        "data_digest": data_digest(index),
-        "held_out": index["held_out"],
         "steps": trainer.step,
         "batch": options.batch,
         "seed": options.seed,
         "ema": preset.ema,
         "temperature": preset.temperature,
+        "sampling_steps": preset.sampling_steps,
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
         "seconds": round(seconds, 1),
         "precision": trainer.precision,
@@ -145,26 +167,15 @@ def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float)
         **({"asks": plan.asks} if plan.asks else {}),
         "device": torch.cuda.get_device_name() if trainer.device.type == "cuda" else "cpu",
         "torch": torch.__version__,
-        "licence": f"weights learned from: {'; '.join(licences)}",
     }
     if preset.small_size:
         return {"small_px": preset.small_size, "told": list(preset.low_res_told), **facts}
-    about = {
-        key: index[key]
-        for key in (
-            "embedder",
-            "embedder_fingerprint",
-            "embedder_weights_sha256",
-            "embedder_licence",
-            "preprocess",
-            "dim",
-        )
-    }
     return {
-        **about,
+        **inverter_facts(index),
         **facts,
         "unit_scaled": preset.unit_scaled,
         "attributes": options.attributes,
+        **({"attributes_labelled": trainer.labelled} if options.attributes else {}),
         "identity": options.identity,
         "guidance": preset.guidance,
     }
