@@ -142,7 +142,7 @@ def analyze(
 
         return analyze_vectors(vectors, given, plan, out, **options)
     chosen = plan_from_toml(plan, given) if plan else plan_from_values(given, "fraudit analyze")
-    asked = engine_of(chosen, engine, address, store, workers)
+    cluster = engine_of(chosen, engine, address, store, workers)
     if dry_run:
         return show_plan(chosen, quiet)
 
@@ -158,7 +158,7 @@ def analyze(
         if done:
             line.say(f"{folder} holds this run, finished but for its report")
         record = done or run_plan(
-            chosen, folder, overwrite=overwrite, reporter=line.reporter(), engine=asked, workers=workers
+            chosen, folder, overwrite=overwrite, reporter=line.reporter(), engine=cluster, workers=workers
         )
         page = render(folder)
     return tell(record, folder, page, quiet, as_json)

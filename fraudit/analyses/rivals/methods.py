@@ -96,11 +96,11 @@ def by_inverter(
     name: str,
     vectors: F32,
     seeds: I64,
-    steps: int,
+    steps: int | None,
 ) -> Made:
     """What a trained inverter makes of f32[M,D] vectors."""
     own: dict[str, Any] = dict(getattr(inverter, "card", {}))
-    options = {"guidance": guidance_of(inverter), "steps": steps}
+    options = {"guidance": guidance_of(inverter), **({} if steps is None else {"steps": steps})}
 
     def make() -> dict[str, Any]:
         begun = time.monotonic()

@@ -18,7 +18,7 @@ class Params:
         questions: that an attack may ask the black box for a picture; left open, 400 of a model that runs here and none
             of a service, which may charge for them. pool: faces shown to it beforehand, for all.
         pictures: that an attack may draw with a diffusion network in all; each takes tenths of a second.
-        fmrs: operating points. steps: of ID3PM's sampler.
+        fmrs: operating points. steps: of ID3PM's sampler, its own by default.
         local: model of the attacker's own, a name or card, for attacks that see scores alone.
         shown: people on the contact sheet.
     """
@@ -31,7 +31,7 @@ class Params:
     pool: int = 1000
     pictures: int = 600
     fmrs: tuple[float, ...] = (1e-2, 1e-3)
-    steps: int = 10
+    steps: int | None = None
     local: str | None = None
     shown: int = 6
 

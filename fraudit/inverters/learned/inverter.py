@@ -38,7 +38,7 @@ class LearnedInverter:
         self._mean, self._scale = mean, scale
 
     def invert(
-        self, id_vectors: F32, seeds: I64, *, guidance: float = DEFAULT_GUIDANCE, steps: int = 1
+        self, id_vectors: F32, seeds: I64, *, guidance: float = DEFAULT_GUIDANCE, steps: int | None = None
     ) -> U8:
         """f32[N,D] raw ID vectors, i64[N] seeds -> u8[N,S,S,3] RGB faces; NbNet makes one picture of a vector.
 
