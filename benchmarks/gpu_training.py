@@ -368,6 +368,7 @@ def _export(trainer: Trainer, folder: Path, index: Mapping[str, Any], facts: Map
         "ema": preset.ema,
         "temperature": preset.temperature,
         "guidance": preset.guidance,
+        "asked_guidance": preset.asked_guidance,
         "sampling_steps": preset.sampling_steps,
         "unit_scaled": preset.unit_scaled,
         "identity": True,

@@ -36,6 +36,7 @@ class Id3pm:
         embedder_fingerprint: of the black box it was trained for.
         size_px: side S of its pictures; the five points lie where `geometry.landmarks_of(S)` says.
         card: what is known of its training.
+        asked_guidance: as `guidance`, for calls that ask for attributes.
         guidance, temperature, steps: of sampling, where a call does not say them: what its recipe found best.
 
     Args:
@@ -62,6 +63,7 @@ class Id3pm:
         light = work <= LIGHT_WORK
         self.share = 0.25 if light else 0.1
         self.guidance = float(card.get("guidance", DEFAULT_GUIDANCE))
+        self.asked_guidance = float(card.get("asked_guidance", self.guidance))
         self.temperature = float(card.get("temperature", 1.0))
         self.steps = int(card.get("sampling_steps", DEFAULT_STEPS))
         self.chunk = 32 if self.device.type == "cuda" else 2 * CHUNK if light else CHUNK
@@ -178,7 +180,11 @@ class Id3pm:
         from fraudit.diffusion.sampling.samplers import guided, sample_pictures
 
         scale = self.temperature if temperature is None else temperature
-        strength = self.guidance if guidance is None else guidance
+        asked = attributes is not None and (
+            isinstance(attributes, Mapping) or (np.asarray(attributes) >= 0).any()
+        )
+        own = self.asked_guidance if asked else self.guidance
+        strength = own if guidance is None else guidance
         count = self.steps if steps is None else steps
         check_sampling(sampler, count, self._process.train_steps, strength, scale)
         dim = self._network.config.identity_dim

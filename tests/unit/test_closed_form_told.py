@@ -56,12 +56,12 @@ def world(hidden: bool = False) -> dict[str, np.ndarray]:
     }
 
 
-def fitted(w: dict[str, np.ndarray]) -> tuple[ClosedForm, ToldForm]:
+def fitted(w: dict[str, np.ndarray], yaw: int = -1) -> tuple[ClosedForm, ToldForm]:
     """Both forms; vectors and attributes of the mirrors are those of the pictures, so that effects are symmetric."""
     rows = np.arange(FACES)
     closed = fit_closed_form(w["pictures"], w["visible"], w["y"], w["y"], rows)
     told = fit_told_form(
-        closed, w["pictures"], w["visible"], w["y"], w["y"], w["attributes"], w["attributes"], rows
+        closed, w["pictures"], w["visible"], w["y"], w["y"], w["attributes"], w["attributes"], rows, yaw
     )
     return closed, told
 
@@ -77,7 +77,7 @@ def test_a_planted_effect_is_found_beyond_what_the_vector_says() -> None:
     _, told = fitted(w)
     assert abs(told.expected[0, 0] - 0.8) < 0.06
     assert np.abs(told.expected[1:]).max() < 0.12
-    for mine, planted in zip(told.effect.T, symmetric(w["effect"]), strict=True):
+    for mine, planted in zip(told.effect.T[:COUNT], symmetric(w["effect"]), strict=True):
         assert np.corrcoef(mine, planted)[0, 1] > 0.95
         assert 0.85 < np.dot(mine, planted) / np.dot(planted, planted) < 1.1
 
@@ -86,7 +86,7 @@ def test_hidden_pixels_are_not_learned_as_no_effect() -> None:
     w = world(hidden=True)
     _, told = fitted(w)
     planted = symmetric(w["effect"]).reshape(COUNT, 3, SIDE, SIDE)[:, :, : SIDE // 2]
-    mine = told.effect.T.reshape(COUNT, 3, SIDE, SIDE)[:, :, : SIDE // 2]
+    mine = told.effect.T[:COUNT].reshape(COUNT, 3, SIDE, SIDE)[:, :, : SIDE // 2]
     assert 0.8 < (mine * planted).sum() / (planted * planted).sum() < 1.1
 
 
@@ -97,6 +97,22 @@ def test_an_attribute_that_nobody_knows_has_no_effect() -> None:
     assert not told.effect[:, 2].any()
     assert not told.expected[2].any()
     assert (told.centre[2], told.spread[2]) == (0, 1)
+
+
+def test_a_turn_that_differs_from_person_to_person_is_found() -> None:
+    w, rng = world(), np.random.default_rng(8)
+    turn = 0.05 * rng.standard_normal((DIM, 3 * SIDE * SIDE))
+    z = rng.standard_normal(FACES).astype(np.float32)
+    plain = w["pictures"].astype(np.float64).transpose(0, 3, 1, 2).reshape(FACES, -1)
+    moved = plain + 127.5 * (w["y"] * z[:, None]) @ symmetric(turn)
+    w["pictures"] = (
+        np.clip(moved, 0, 255).round().astype(np.uint8).reshape(-1, 3, SIDE, SIDE).transpose(0, 2, 3, 1)
+    )
+    w["attributes"][:, 1] = np.clip(0.5 + 0.1 * z, 0, 1)
+    _, told = fitted(w, yaw=1)
+    found = told.effect.T[COUNT + 2 :]
+    assert np.corrcoef(found.ravel(), symmetric(turn).ravel())[0, 1] > 0.9
+    assert told.yaw.tolist() == [0, 1, 0]
 
 
 def network(w: dict[str, np.ndarray]) -> ClosedFormUNet:

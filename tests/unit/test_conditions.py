@@ -68,6 +68,7 @@ def test_a_head_is_turned_as_asked_and_a_network_that_ignores_it_is_seen(
         with torch.no_grad():
             network.attribute_emb.weight.zero_()
             network.told.effect.zero_()
+            network.attribute_emb.bias.zero_()
         assert turned_apart(inverter, vectors) < 0.05
     finally:
         network.load_state_dict(kept)

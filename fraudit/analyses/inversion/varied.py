@@ -73,7 +73,13 @@ def vary(
     for step in varieties_of(inverter):
         options = options_of(step, inverter, seeds)
         pictures = make_pictures(
-            context, vectors, seeds, told=told, guidance=params.guidance, steps=params.steps, **options
+            context,
+            vectors,
+            seeds,
+            told=told,
+            guidance=None if step.drawn else params.guidance,
+            steps=params.steps,
+            **options,
         )
         similarity = {}
         for box in judging_models(context):
@@ -269,9 +275,9 @@ def _asked(
         context,
         vector,
         np.array([context.seed + 7]),
-        guidance=params.guidance,
+        guidance=None if told else params.guidance,
         steps=params.steps,
-        attributes=told,
+        attributes=told or None,
     )
     again = shown_to(context, context.embedder, made)
     if not again.ok[0]:

@@ -157,7 +157,7 @@ def condition_vectors(condition: str, values: Sequence[float], name: str) -> F32
         ]
         raise UsageError(
             f"attribute set '{name}' has no '{condition}'",
-            f"{suggest(condition, known)}known: {', '.join(known)}",
+            f"{suggest(condition, [*known, *_CELEBA])}known: {', '.join(known)}",
         )
     out = np.full((len(values), len(names)), UNKNOWN, np.float32)
     for row, value in enumerate(values):

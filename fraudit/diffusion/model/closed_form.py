@@ -5,16 +5,16 @@ spends most of a short training on it. Here the regression's picture p(y) enters
 is denoised is the residual x_0 - p(y) (`residual_unet`). ID vectors are standardised, since those of
 some models lie within a narrow cone; the null vector stays 0, where p is the mean face.
 
-Attributes enter it as well. With a the standardised ones that are told, a(y) what the ID vector says of them and B
-their effect on what p(y) leaves, the first picture is p(y) + B (a - a(y)): an unknown attribute adds nothing, and one
-that the vector says already changes nothing. A head is then turned before the network begins, which a training without
-it did not learn (docs/adr/0016-attributes-in-the-closed-form.md).
+Attributes enter it as well. With a the standardised ones that are told and a(y) what the ID vector says of them, the
+first picture is p(y) + B f, where f holds a - a(y), the square and cube of the yaw, and y times the yaw: a turned head
+is no sum of a face and a turn. An unknown attribute adds nothing. A head is then turned before the network begins,
+which a training without it did not learn (docs/adr/0016-attributes-in-the-closed-form.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,13 @@ from torch import Tensor, nn
 from fraudit.diffusion.model.residual_unet import ResidualUNet
 from fraudit.diffusion.model.unet import UNetConfig
 from fraudit.files.store import write_atomic
-from fraudit.types import F32, I64, U8, Bool
+from fraudit.types import F32, I64, U8
 
 RIDGE = 1e-3  # of the standardised vectors' unit variance; the closed-form inverter chooses the same
 ROUNDS = 4  # a pixel hidden in half of the pictures then keeps 1 - 0.5^4 = 94 % of its slope
 CHUNK = 1024
 UNKNOWN = -1.0  # of an attribute, see `fraudit.diffusion.data.attributes`
+TURNED = 3.5  # standard deviations of yaw beyond which its powers stay as they are
 TOLD_RIDGE = 1e-2  # of the attributes' unit variance: few faces wear a hat
 
 
@@ -40,14 +41,31 @@ class ToldForm:
 
     Attributes:
         centre, spread: f32[A] of the known values; 0 and 1 where none is known.
+        yaw: f32[A], 1 where the attribute is the yaw, else 0.
         expected: f32[A,D], standardised attributes per unit of a standardised vector.
-        effect: f32[3*S*S,A], picture per unit by which a standardised attribute differs from what is expected.
+        effect: f32[3*S*S,A+2+D], picture per unit of each of `told_features`.
     """
 
     centre: F32
     spread: F32
+    yaw: F32
     expected: F32
     effect: F32
+
+
+def told_features(y: Tensor, attributes: Tensor, form: Told) -> tuple[Tensor, Tensor]:
+    """(f32[B,A+2+D] features, f32[B,2A] standardised attributes and which are known).
+
+    Args:
+        y: f32[B,D] standardised ID vectors. attributes: f32[B,A], -1 where unknown.
+    """
+    known = (attributes != UNKNOWN).to(y.dtype)
+    z = (attributes - form.centre) / form.spread * known
+    apart = (z - F.linear(y, form.expected)) * known
+    turn = (z @ form.yaw).clamp(-TURNED, TURNED)[:, None]
+    told = (known @ form.yaw)[:, None]
+    features = torch.cat([apart, (turn.square() - 1) * told, turn**3 - 3 * turn, y * turn], 1)
+    return features, torch.cat([z, known], 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,11 +153,13 @@ def fit_told_form(
     attributes: F32,
     attributes_mirror: F32,
     rows: I64,
+    yaw: int,
 ) -> ToldForm:
     """Ridge regression of what `fitted` leaves on what attributes say beyond the ID vector.
 
     Args:
-        attributes, attributes_mirror: f32[N,A], -1 where unknown. The others: see `fit_closed_form`.
+        attributes, attributes_mirror: f32[N,A], -1 where unknown. yaw: its place among them, -1 for none.
+            The others: see `fit_closed_form`.
     """
     count, size, wide = attributes.shape[1], pictures.shape[1], identity.shape[1]
     both = np.concatenate([attributes[rows], attributes_mirror[rows]])
@@ -148,57 +168,52 @@ def fit_told_form(
     centre = (both * known).sum(0) / n
     spread = np.sqrt((np.square(both - centre) * known).sum(0) / n)
     used = spread > 1e-6
-    centre, spread = np.where(used, centre, 0.0), np.where(used, spread, 1.0)
-
-    def standard(part: F32) -> tuple[F32, Bool]:
-        told = (part != UNKNOWN) & used
-        return np.where(told, (part - centre) / spread, 0.0).astype(np.float32), told
-
-    y_all = (np.concatenate([identity[rows], identity_mirror[rows]]) - fitted.mean) / fitted.scale
-    expected = np.zeros((count, wide), np.float32)
-    for entry in np.flatnonzero(used):
-        told = known[:, entry]
-        y, z = y_all[told], (both[told, entry] - centre[entry]) / spread[entry]
-        gram = y.T @ y / len(y) + TOLD_RIDGE * np.eye(wide)
-        expected[entry] = np.linalg.solve(gram, y.T @ z / len(y))
-
-    planes = fitted.weight.T.reshape(wide, 3, size, size)
-    face = fitted.face.reshape(3, size, size)
+    form = Told(wide, count, 0)
+    with torch.no_grad():
+        form.centre.copy_(torch.from_numpy(np.where(used, centre, 0.0)))
+        form.spread.copy_(torch.from_numpy(np.where(used, spread, 1.0)))
+        if yaw >= 0:
+            form.yaw[yaw] = 1.0
+        y_all = (np.concatenate([identity[rows], identity_mirror[rows]]) - fitted.mean) / fitted.scale
+        for entry in np.flatnonzero(used):
+            told = known[:, entry]
+            y, z = y_all[told], (both[told, entry] - centre[entry]) / spread[entry]
+            gram = y.T @ y / len(y) + TOLD_RIDGE * np.eye(wide)
+            form.expected[entry].copy_(torch.from_numpy(np.linalg.solve(gram, y.T @ z / len(y))))
+    # What nobody is labelled with, or what never varies, is unknown.
+    usable = torch.from_numpy(used)
 
     def chunks() -> Iterator[tuple[F32, F32, F32]]:
         for start in range(0, len(rows), CHUNK):
             part = rows[start : start + CHUNK]
             x = np.moveaxis(pictures[part], -1, 1).astype(np.float32) / np.float32(127.5) - 1
-            seen = visible[part, None].astype(np.float32)
+            seen = np.broadcast_to(visible[part, None], x.shape).astype(np.float32)
             for vectors, values, flip in (
                 (identity, attributes, False),
                 (identity_mirror, attributes_mirror, True),
             ):
                 y = ((vectors[part] - fitted.mean) / fitted.scale).astype(np.float32)
-                z, told = standard(values[part])
-                apart = np.where(told, z - y @ expected.T, 0.0).astype(np.float32)
+                labels = torch.where(usable, torch.from_numpy(values[part]), UNKNOWN)
+                features = told_features(torch.from_numpy(y), labels, form)[0].detach().numpy()
                 shown, mask = (x[..., ::-1], seen[..., ::-1]) if flip else (x, seen)
-                rest = (shown - face - np.tensordot(y, planes, 1)) * mask
+                flat = mask.reshape(len(part), -1)
                 yield (
-                    apart,
-                    rest.reshape(len(part), -1),
-                    np.broadcast_to(mask, rest.shape).reshape(len(part), -1),
+                    features,
+                    (shown.reshape(len(part), -1) - fitted.face - y @ fitted.weight.T) * flat,
+                    flat,
                 )
 
-    effect = np.zeros((count, 3 * size * size), np.float32)
+    width = count + 2 + wide
+    effect = np.zeros((width, 3 * size * size), np.float32)
     for _ in range(ROUNDS if (visible[rows] == 0).any() else 1):
-        gram, cross = np.zeros((count, count)), np.zeros_like(effect, np.float64)
-        for apart, rest, mask in chunks():
-            gram += apart.T @ apart
-            cross += apart.T @ (rest + (1 - mask) * (apart @ effect))
+        gram, cross = np.zeros((width, width)), np.zeros(effect.shape)
+        for features, rest, mask in chunks():
+            gram += features.T @ features
+            cross += features.T @ (rest + (1 - mask) * (features @ effect))
         pairs = 2 * len(rows)
-        effect = np.linalg.solve(gram / pairs + TOLD_RIDGE * np.eye(count), cross / pairs).astype(np.float32)
-    return ToldForm(
-        centre.astype(np.float32),
-        spread.astype(np.float32),
-        expected,
-        np.ascontiguousarray(effect.T),
-    )
+        effect = np.linalg.solve(gram / pairs + TOLD_RIDGE * np.eye(width), cross / pairs).astype(np.float32)
+    kept = {name: value.detach().numpy() for name, value in form.named_parameters() if name != "effect"}
+    return ToldForm(**kept, effect=np.ascontiguousarray(effect.T))
 
 
 def save_closed_form(path: Path, fitted: ClosedForm | ToldForm, data: str) -> None:
@@ -237,7 +252,7 @@ def load_closed_form(path: Path, data: str) -> ClosedForm | None:
 def load_told_form(path: Path, data: str) -> ToldForm | None:
     """What attributes add, in `path`; None as for `load_closed_form`."""
     found = _stored(path, data)
-    if found is None or set(found[0]) != {"centre", "spread", "expected", "effect"}:
+    if found is None or set(found[0]) != {f.name for f in fields(ToldForm)}:
         return None
     return ToldForm(**found[0])
 
@@ -247,6 +262,7 @@ class Told(nn.Module):
 
     centre: Tensor
     spread: Tensor
+    yaw: Tensor
     expected: Tensor
     effect: Tensor
 
@@ -255,21 +271,16 @@ class Told(nn.Module):
         for name, start in (
             ("centre", torch.zeros(count)),
             ("spread", torch.ones(count)),
+            ("yaw", torch.zeros(count)),
             ("expected", torch.zeros(count, dim)),
-            ("effect", torch.zeros(pixels, count)),
+            ("effect", torch.zeros(pixels, count + 2 + dim)),
         ):
             setattr(self, name, nn.Parameter(start, requires_grad=False))
 
     def forward(self, y: Tensor, attributes: Tensor) -> tuple[Tensor, Tensor]:
-        """(f32[B,3*S*S] added to the first picture, f32[B,2A] standardised attributes and which are known).
-
-        Args:
-            y: f32[B,D] standardised ID vectors. attributes: f32[B,A], -1 where unknown.
-        """
-        known = (attributes != UNKNOWN).to(y.dtype)
-        z = (attributes - self.centre) / self.spread * known
-        apart = (z - F.linear(y, self.expected)) * known
-        return F.linear(apart, self.effect), torch.cat([z, known], 1)
+        """(f32[B,3*S*S] added to the first picture, f32[B,2A] as the embedding takes attributes)."""
+        features, told = told_features(y, attributes, self)
+        return F.linear(features, self.effect), told
 
 
 class ClosedFormUNet(ResidualUNet):

@@ -130,6 +130,10 @@ def translated_state(state: Mapping[str, Tensor], translation: Translation) -> d
         )
     takers = ("prior.weight", "identity_emb.weight", "told.expected")  # whatever takes standardised vectors
     changed = {name: (state[name].double() @ matrix).float() for name in takers if name in state}
+    if "told.effect" in state:
+        kept = state["told.effect"][:, : -len(matrix)]
+        taking = (state["told.effect"][:, -len(matrix) :].double() @ matrix).float()
+        changed["told.effect"] = torch.cat([kept, taking], 1)
     changed["centre"] = torch.from_numpy(translation.mean)
     changed["spread"] = torch.from_numpy(translation.scale)
     return {**state, **changed}

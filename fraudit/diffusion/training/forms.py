@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from fraudit.diffusion.data.attributes import attribute_names
 from fraudit.diffusion.data.batches import attributes_digest, attributes_of
 from fraudit.diffusion.data.shards import Shards
 from fraudit.diffusion.model.closed_form import (
@@ -72,6 +73,7 @@ def fitted_told_form(
         *_identities(data, preset),
         *attributes_of(data, attributes),
         np.flatnonzero(~data.held_out),
+        attribute_names(attributes).index("pose.yaw"),
     )
     if write:
         save_closed_form(path, fitted, about)

@@ -41,6 +41,7 @@ class Preset:
         unit_scaled: ID vectors are scaled to norm sqrt(D) instead of being used raw.
         guidance: default guidance scale of sampling.
         temperature: of sampling by default, see `samplers.tempered`.
+        asked_guidance: of sampling where attributes are asked for.
         sampling_steps: of the fast sampler by default.
         small_size: side of the pictures that super-resolution starts from; 0: no super-resolution. With `residual` it
             refines the enlarged picture.
@@ -71,6 +72,7 @@ class Preset:
     unit_scaled: bool = False
     guidance: float = DEFAULT_GUIDANCE
     temperature: float = 1.0
+    asked_guidance: float = DEFAULT_GUIDANCE
     sampling_steps: int = DEFAULT_STEPS
     small_size: int = 0
     low_res_blur: float = 0.0
@@ -133,6 +135,7 @@ SMALL_64 = Preset(
     unit_scaled=True,
     guidance=1.0,
     temperature=0.5,
+    asked_guidance=1.5,
     sampling_steps=4,
     departures=(
         "pixels enter and leave in blocks of 2x2, 64 channels, one block a level, attention at 8x8 only; the width is "

@@ -159,6 +159,7 @@ def card_of(plan: Plan, index: dict[str, Any], trainer: Trainer, seconds: float)
         "seed": options.seed,
         "ema": preset.ema,
         "temperature": preset.temperature,
+        "asked_guidance": preset.asked_guidance,
         "sampling_steps": preset.sampling_steps,
         "parameters": sum(p.numel() for p in trainer.network.parameters()),
         "seconds": round(seconds, 1),
