@@ -31,10 +31,10 @@ def test_an_audit_asks_no_more_than_was_estimated(tmp_path: Path) -> None:
 
 
 def test_the_bundled_inverters_pictures_are_counted_as_they_are_made() -> None:
-    """Linear: its default sizes are 300 sources, 200 pairs, and 8 samples of 20 people at 5 guidances."""
+    """Linear: its default sizes are 300 sources, 200 pairs, and 8 samples of 20 people at 2 guidances."""
     told = estimate(AuditPlan("dlib", "sample", only=("inversion",), inverter="linear"))
     sources = min(300, 360 // 2)
-    assert told.parts["inversion"].pictures == sources + 200 + 5 * 20 * 8
+    assert told.parts["inversion"].pictures == sources + 200 + 2 * 20 * 8
     assert told.parts["inversion"].questions == told.parts["inversion"].pictures + sources + 200
     assert told.total is not None
 

@@ -54,6 +54,7 @@ ANALYSIS = Analysis(
     title=TITLE,
     summary="every inversion method of the literature on the same faces, judges, thresholds and questions",
     order=71,
+    question="Which inversion method gets furthest?",
     params=Params,
     run=run,
     needs=("identities", "vectors", "pictures"),
