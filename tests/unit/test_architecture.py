@@ -45,8 +45,8 @@ ROWS = {
     "stats report faces embedding scores inverters scorers",
     "cluster": "errors progress threads types files perturb stats faces embedding inverters audit",
     "deployment": "__init__ formatting errors progress types files stats policy report faces embedding compare audit",
-    "analyses": "formatting errors progress threads types files plugins perturb protections stats policy faces embedding "
-    "scores compare inverters audit deployment",
+    "analyses": "formatting errors progress threads types files plugins perturb protections stats policy faces "
+    "embedding scores compare inverters audit deployment",
     "api": "errors progress threads types files policy report embedding inverters audit",
     "cli": "__init__ formatting errors progress threads files perturb plugins protections policy report weights "
     "faces embedding scores compare diffusion inverters audit cluster analyses api deployment",
