@@ -1,13 +1,12 @@
 """Train an inverter with attributes on a GPU that is at hand for a quarter of an hour.
 
     python benchmarks/gpu_training.py pack --shards SHARDS --embedder dlib --init FOLDER --asks 20000 --out pack
-    python benchmarks/gpu_training.py throughput --out report
     python benchmarks/gpu_training.py train --pack pack --questions pack --work work --out report --seconds 560
 
 `pack` runs where the faces and the black box are: people who are trained on, pictures of people held out that only tell
-when to stop, and what the black box says of pictures that the start predicts. The other two need neither. `train`
-begins with the weights of `--init`, or goes on from `work`, and leaves the inverter (`last`, and `half` from half-way)
-as int8 and the log in `--out`.
+when to stop, and what the black box says of pictures that the start predicts. `train` needs neither. It begins with the
+weights of `--init`, or goes on from `work`, and leaves the inverter (`last`, and `half` from half-way) as int8 and the
+log in `--out`. `benchmarks/gpu_throughput.py` measures how fast a step is.
 """
 
 from __future__ import annotations
@@ -28,10 +27,8 @@ import numpy as np
 import torch
 
 from fraudit.diffusion.data.shards import Shards, load_shards, visible_mask
-from fraudit.diffusion.model.building import build_unet
 from fraudit.diffusion.model.checkpoint import save_inverter
 from fraudit.diffusion.model.conditioning import scaled_identity
-from fraudit.diffusion.model.unet import UNetConfig
 from fraudit.diffusion.sampling import counter_noise
 from fraudit.diffusion.training.distributed import DistributedProcesses
 from fraudit.diffusion.training.evaluate import held_out_rows
@@ -210,84 +207,6 @@ def load_questions(folder: Path) -> StudentQuestions:
     return StudentQuestions(
         _pictures(part["pictures"], part["offsets"]), part["vectors"].astype(np.float32), "packed"
     )
-
-
-# --- Throughput ----------------------------------------------------------------------------------------------------
-
-
-def _rate(config: UNetConfig, batch: int, device: torch.device, compiled: bool, seconds: float) -> float:
-    """Pictures a second of forward, backward and optimizer step at bf16."""
-    network = build_unet(config).to(device, memory_format=torch.channels_last).train()
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-5, fused=True)
-    model: Any = torch.compile(network) if compiled else network
-    x = torch.randn(batch, 3, config.image_size, config.image_size, device=device)
-    x = x.contiguous(memory_format=torch.channels_last)
-    t = torch.randint(0, 1000, (batch,), device=device)
-    identity = torch.randn(batch, config.identity_dim or 1, device=device)
-    extra: dict[str, Any] = {"clean": True} if config.prior_spread > 0 else {}
-    attributes = (
-        torch.rand(batch, config.attribute_dim, device=device) if config.attribute_dim is not None else None
-    )
-
-    def step() -> None:
-        optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device.type, torch.bfloat16):
-            made = model(x, t, identity, attributes, **extra)
-        (made.float() - x).square().mean().backward()
-        optimizer.step()
-
-    def wait() -> None:
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-
-    for _ in range(3):
-        step()
-    wait()
-    started, steps = time.monotonic(), 0
-    while time.monotonic() - started < seconds:
-        step()
-        steps += 1
-        if steps % 5 == 0:
-            wait()
-    wait()
-    return steps * batch / (time.monotonic() - started)
-
-
-def shapes(preset: Preset, dim: int = 128, entries: int = 30) -> dict[str, UNetConfig]:
-    """The two shapes that are compared: the preset's, and one without pixel blocks that has 96 channels."""
-    small = replace(preset.unet, identity_dim=dim, attribute_dim=entries, prior_spread=0.35)
-    large = replace(small, num_channels=96, num_res_blocks=2, channel_mult=(1, 2, 3, 4), patch=1)
-    return {preset.name: small, "96 channels, two blocks, no pixel blocks": large}
-
-
-def throughput(args: argparse.Namespace) -> None:
-    """Pictures a second of both shapes, compiled and not."""
-    device = DistributedProcesses(args.device).device
-    if device.type == "cuda":
-        torch.backends.cudnn.benchmark = True
-        torch.backends.cuda.matmul.allow_tf32 = True
-    found: dict[str, Any] = {
-        "device": torch.cuda.get_device_name() if device.type == "cuda" else "cpu",
-        "torch": torch.__version__,
-        "batch": args.batch,
-        "pictures_a_second": {},
-    }
-    args.out.mkdir(parents=True, exist_ok=True)
-    for name, config in shapes(PRESETS[args.preset]).items():
-        for compiled in (False, True):
-            label = f"{name}, {'compiled' if compiled else 'not compiled'}"
-            if args.only and args.only not in label:
-                continue
-            started = time.monotonic()
-            try:
-                rate = _rate(config, args.batch, device, compiled, args.seconds)
-            except Exception as error:  # a failed shape must not cost the others
-                rate = float("nan")
-                found[f"{label}: error"] = f"{type(error).__name__}: {error}"[:300]
-            found["pictures_a_second"][label] = round(rate, 1)
-            found[f"{label}: seconds in all"] = round(time.monotonic() - started, 1)
-            _say(f"{label}: {rate:.0f} pictures/s ({time.monotonic() - started:.0f} s in all)")
-            write_text_atomic(args.out / "throughput.json", json.dumps(found, indent=2) + "\n")
 
 
 # --- Train ---------------------------------------------------------------------------------------------------------
@@ -475,39 +394,35 @@ def main() -> None:
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--bf16", action="store_true")
     one.add_argument("--out", type=Path, required=True)
-    two = verbs.add_parser("throughput")
-    two.add_argument("--seconds", type=float, default=6.0)
-    two.add_argument("--only", default="")
-    three = verbs.add_parser("train")
-    three.add_argument("--pack", type=Path, required=True)
-    three.add_argument("--questions", type=Path)
-    three.add_argument("--init", type=Path)
-    three.add_argument("--work", type=Path, required=True)
-    three.add_argument("--seconds", type=float, required=True)
-    three.add_argument("--reserve", type=float, default=25.0)
-    three.add_argument("--steps", type=int, default=0)
-    three.add_argument("--student-steps", type=int, default=0)
-    three.add_argument("--warmup", type=int, default=0)
-    three.add_argument("--attributes", default="set3")
-    three.add_argument("--dropout", type=float, default=0.1)
-    three.add_argument("--seed", type=int, default=0)
-    three.add_argument("--log-every", type=int, default=50)
-    three.add_argument("--watch-every", type=int, default=500)
-    three.add_argument("--measured", type=int, default=100)
-    three.add_argument("--precision", default="")
-    three.add_argument("--lr", type=float, default=0.0)
-    three.add_argument("--untold", type=float, default=-1.0)
-    three.add_argument("--exchanged", type=float, default=-1.0)
-    three.add_argument("--no-compile", action="store_true")
-    three.add_argument("--watched", type=int, default=WATCHED)
-    three.add_argument("--keep-state", action="store_true")
-    for verb in (two, three):
-        verb.add_argument("--preset", default="small-64")
-        verb.add_argument("--batch", type=int, default=256)
-        verb.add_argument("--device", default="")
-        verb.add_argument("--out", type=Path, required=True)
+    two = verbs.add_parser("train")
+    two.add_argument("--pack", type=Path, required=True)
+    two.add_argument("--questions", type=Path)
+    two.add_argument("--init", type=Path)
+    two.add_argument("--work", type=Path, required=True)
+    two.add_argument("--seconds", type=float, required=True)
+    two.add_argument("--reserve", type=float, default=25.0)
+    two.add_argument("--steps", type=int, default=0)
+    two.add_argument("--student-steps", type=int, default=0)
+    two.add_argument("--warmup", type=int, default=0)
+    two.add_argument("--attributes", default="set3")
+    two.add_argument("--dropout", type=float, default=0.1)
+    two.add_argument("--seed", type=int, default=0)
+    two.add_argument("--log-every", type=int, default=50)
+    two.add_argument("--watch-every", type=int, default=500)
+    two.add_argument("--measured", type=int, default=100)
+    two.add_argument("--precision", default="")
+    two.add_argument("--lr", type=float, default=0.0)
+    two.add_argument("--untold", type=float, default=-1.0)
+    two.add_argument("--exchanged", type=float, default=-1.0)
+    two.add_argument("--no-compile", action="store_true")
+    two.add_argument("--watched", type=int, default=WATCHED)
+    two.add_argument("--keep-state", action="store_true")
+    two.add_argument("--preset", default="small-64")
+    two.add_argument("--batch", type=int, default=256)
+    two.add_argument("--device", default="")
+    two.add_argument("--out", type=Path, required=True)
     args = parser.parse_args()
-    {"pack": pack, "throughput": throughput, "train": train}[args.verb](args)
+    {"pack": pack, "train": train}[args.verb](args)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from fraudit.cli.two_models import AsJson, Limit, Out, Overwrite, Quiet, Seed, run_two
+
 
 def linkability(
     first: Annotated[
@@ -19,19 +21,17 @@ def linkability(
     param: Annotated[
         list[str] | None, typer.Option(help="linkability.NAME=VALUE, e.g. linkability.pairs=50,500")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Print only the report's path.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
+    limit: Limit = None,
+    seed: Seed = 0,
+    out: Out = None,
+    overwrite: Overwrite = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> int:
     """Whether people can be found again in a leaked database of another model, by an attacker who translates.
 
     Example: fraudit linkability dlib card.toml --dataset lfw
     """
-    from fraudit.cli.two_models import run_two
-
     weights = (first_weights, second_weights)
     return run_two(
         "linkability", (first, second), weights, dataset, param, limit, seed, out,

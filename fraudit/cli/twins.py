@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from fraudit.cli.two_models import Limit, Out, Overwrite, Seed
+
 if TYPE_CHECKING:
     from fraudit.report.record import RunRecord
 
@@ -27,13 +29,13 @@ def twins(
         typer.Option(help="What the new model must be: same, interchangeable, or 'needs its own threshold'."),
     ] = "interchangeable",
     param: Annotated[list[str] | None, typer.Option(help="twins.NAME=VALUE, e.g. twins.margin=0.005")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
+    limit: Limit = None,
     layout: Annotated[str | None, typer.Option(help="Folders above a picture: person, person/*, ...")] = None,
     detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
-    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    seed: Seed = 0,
     junit: Annotated[Path | None, typer.Option(help="Also write JUnit XML.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
+    out: Out = None,
+    overwrite: Overwrite = False,
     quiet: Annotated[
         bool, typer.Option("--quiet", help="Print only the verdict and the report's path.")
     ] = False,

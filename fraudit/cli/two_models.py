@@ -3,6 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Limit = Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")]
+Seed = Annotated[int, typer.Option(help="Of everything random.")]
+Out = Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")]
+Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the report's path.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")]
 
 
 def _same(models: tuple[str, str], files: tuple[Path | None, Path | None]) -> bool:

@@ -95,7 +95,11 @@ class Id3pm:
 
         names = attribute_names(self.attribute_set) if self.attribute_set else ()
         counts = self.card.get("attributes_labelled")
-        return names if not counts or not any(counts.values()) else tuple(name for name in names if counts.get(name))
+        return (
+            names
+            if not counts or not any(counts.values())
+            else tuple(name for name in names if counts.get(name))
+        )
 
     def random_attributes(self, seeds: I64) -> F32:
         """f32[N,A] drawn by seed from what the faces it learned from show: `PASSING` entries, the others unknown.

@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from fraudit.diffusion.data.attributes import UNKNOWN
 from fraudit.errors import UsageError, suggest
 from fraudit.types import F32, I64, Inverter
-
-UNKNOWN = -1.0  # of an attribute
 
 
 @dataclass(frozen=True, slots=True)

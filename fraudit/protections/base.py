@@ -6,7 +6,7 @@ import zlib
 
 import numpy as np
 
-from fraudit.errors import UsageError, suggest
+from fraudit.errors import DataError, UsageError, suggest
 from fraudit.types import F32, F64
 
 KEYS = 2**63  # keys are whole numbers in [0, KEYS)
@@ -28,6 +28,20 @@ def orthonormal(dim: int, count: int, rng: np.random.Generator) -> F64:
     """f64[dim,count], count <= dim: orthonormal columns, distributed as Haar's (Gram-Schmidt of Gaussian vectors)."""
     q, r = np.linalg.qr(rng.standard_normal((dim, count)))
     return np.asarray(q * np.where(np.diag(r) < 0, -1.0, 1.0))
+
+
+def key_axes(key: int, scheme: str, option: str, dim: int, count: int) -> F64:
+    """f64[dim,count or dim]: the orthonormal axes of a key.
+
+    Raises:
+        DataError: more axes than the vectors have dimensions; `option` names the parameter that asks for them.
+    """
+    if count > dim:
+        raise DataError(
+            f"{scheme}: {count} orthogonal axes need vectors of as many dimensions; found {dim}",
+            f"choose {scheme}:{option}={dim} or less",
+        )
+    return orthonormal(dim, count or dim, key_rng(key, scheme))
 
 
 def cosines(a: F32, b: F32) -> F32:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fraudit.errors import DataError
-from fraudit.protections.base import called, equal_share, key_rng, only_known, orthonormal, whole
+from fraudit.protections.base import called, equal_share, key_axes, only_known, whole
 from fraudit.types import F32, ProtectionPlugin
 
 USUAL: dict[str, float] = {"bits": 0}
@@ -27,13 +26,8 @@ def biohashing(**given: float) -> ProtectionPlugin:
     bits = whole("biohashing:bits", parameters["bits"], 0)
 
     def protect(vectors: F32, key: int) -> F32:
-        rng, dim = key_rng(key, "biohashing"), vectors.shape[1]
-        if bits > dim:
-            raise DataError(
-                f"biohashing: {bits} orthonormal axes need vectors of as many dimensions; found {dim}",
-                f"choose biohashing:bits={dim} or less",
-            )
-        return np.asarray(vectors @ orthonormal(dim, bits or dim, rng) > 0, np.float32)
+        axes = key_axes(key, "biohashing", "bits", vectors.shape[1], bits)
+        return np.asarray(vectors @ axes > 0, np.float32)
 
     return ProtectionPlugin(
         called("biohashing", parameters, USUAL),

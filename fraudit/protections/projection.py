@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from fraudit.errors import DataError
-from fraudit.protections.base import called, cosines, key_rng, only_known, orthonormal, whole
+from fraudit.protections.base import called, cosines, key_axes, only_known, whole
 from fraudit.types import F32, ProtectionPlugin
 
 USUAL: dict[str, float] = {"dims": 0}
@@ -26,13 +25,8 @@ def projection(**given: float) -> ProtectionPlugin:
     dims = whole("projection:dims", parameters["dims"], 0)
 
     def protect(vectors: F32, key: int) -> F32:
-        rng, dim = key_rng(key, "projection"), vectors.shape[1]
-        if dims > dim:
-            raise DataError(
-                f"projection: {dims} orthogonal axes need vectors of as many dimensions; found {dim}",
-                f"choose projection:dims={dim} or less",
-            )
-        return np.asarray(vectors @ orthonormal(dim, dims or dim, rng), np.float32)
+        axes = key_axes(key, "projection", "dims", vectors.shape[1], dims)
+        return np.asarray(vectors @ axes, np.float32)
 
     return ProtectionPlugin(
         called("projection", parameters, USUAL),

@@ -323,30 +323,42 @@ class Sweep:
     pixels: F64
 
 
+def samples_of(context: AnalysisContext, sizes: Sizes, sources: Sources) -> tuple[I64, F32, I64]:
+    """(i64[N] rows of the set, f32[N*K,D] their vectors K times each, i64[N*K] seeds, the same K for everybody)."""
+    chosen = spread_people(
+        context.faces.subjects, sources.rows, sizes.people, context.rng("inversion/diversity")
+    )
+    k = sizes.samples
+    vectors = np.repeat(context.embeddings().vectors[chosen], k, axis=0)
+    return chosen, vectors, np.tile(context.seed + 10_000 + np.arange(k), len(chosen))
+
+
+def likeness(
+    context: AnalysisContext, box: EmbedderRuntime, pictures: U8, chosen: I64
+) -> tuple[Embeddings, F64, F64]:
+    """(what `box` says of K pictures of each source, f64[N,K] cosine to it, f64[N] the mean); NaN: no vector."""
+    k = len(pictures) // len(chosen)
+    known, again = context.embeddings(box), shown_to(context, box, pictures)
+    good = again.ok & np.repeat(known.ok[chosen], k)
+    to_source = np.where(good, cosine(again.vectors, np.repeat(known.vectors[chosen], k, 0)), np.nan)
+    each = to_source.reshape(-1, k)
+    counted = np.isfinite(each).sum(1)
+    return again, each, np.where(counted > 0, np.nansum(each, 1) / np.maximum(counted, 1), np.nan)
+
+
 def sweep(
     context: AnalysisContext, params: Params, sizes: Sizes, sources: Sources, told: Told = nobody
 ) -> tuple[list[Sweep], dict[float, U8]]:
     """K samples of N people at every guidance, judged by everyone; and the pictures by guidance."""
-    chosen = spread_people(
-        context.faces.subjects, sources.rows, sizes.people, context.rng("inversion/diversity")
-    )
-    k, vectors = sizes.samples, context.embeddings().vectors[chosen]
-    seeds = np.tile(context.seed + 10_000 + np.arange(k), len(chosen))
+    k, (chosen, vectors, seeds) = sizes.samples, samples_of(context, sizes, sources)
     found: list[Sweep] = []
     shown: dict[float, U8] = {}
     for guidance in sizes.guidances:
-        pictures = make_pictures(
-            context, np.repeat(vectors, k, axis=0), seeds, told=told, guidance=guidance, steps=params.steps
-        )
+        pictures = make_pictures(context, vectors, seeds, told=told, guidance=guidance, steps=params.steps)
         shown[guidance] = pictures
         pixels = pixel_spread(pictures, k)
         for box in judging_models(context):
-            known, again = context.embeddings(box), shown_to(context, box, pictures)
-            good = again.ok & np.repeat(known.ok[chosen], k)
-            to_source = np.where(good, cosine(again.vectors, np.repeat(known.vectors[chosen], k, 0)), np.nan)
-            each = to_source.reshape(-1, k)
-            counted = np.isfinite(each).sum(1)
-            similarity = np.where(counted > 0, np.nansum(each, 1) / np.maximum(counted, 1), np.nan)
+            again, each, similarity = likeness(context, box, pictures, chosen)
             spread = sample_spread(again.unit().astype(np.float64), k, again.ok)
             found.append(
                 Sweep(

@@ -114,25 +114,36 @@ def perceptual_metrics(sources: Sources, shown: U8, samples: int, people: np.nda
     return found + pose_metrics(shown, samples, people)
 
 
+def pose_spreads(pictures: U8, samples: int) -> tuple[F64, F64]:
+    """f64[N] each: mean pairwise distance of pose (degrees) and of expression among the samples of N sources.
+
+    Raises:
+        WeightsError: 3DDFA_V2 is not here.
+    """
+    from fraudit.faces.pose3d import angles, expression, open_pose3d
+
+    points = np.repeat(landmarks_of(pictures.shape[1])[None], len(pictures), axis=0)
+    parameters = open_pose3d().parameters(pictures, points)
+    return pairwise_distance(angles(parameters), samples), pairwise_distance(expression(parameters), samples)
+
+
 def pose_metrics(shown: U8, samples: int, people: np.ndarray) -> list[Metric]:
     """Mean pairwise distance of pose and expression among samples of one vector (ID3PM, Table 3)."""
-    from fraudit.faces.pose3d import angles, expression, missing, open_pose3d
+    from fraudit.faces.pose3d import missing
 
     names = (
-        ("inversion.pose_diversity", "deg", "pose (yaw, pitch, roll)", angles),
-        ("inversion.expression_diversity", "", "expression (ten coefficients)", expression),
+        ("inversion.pose_diversity", "deg", "pose (yaw, pitch, roll)"),
+        ("inversion.expression_diversity", "", "expression (ten coefficients)"),
     )
     end = "among samples of one vector, 3DDFA_V2"
     reason = missing()
     if reason:
         return [
-            Metric(n, None, unit=u, missing=reason, label=f"Mean pairwise {t} {end}") for n, u, t, _ in names
+            Metric(n, None, unit=u, missing=reason, label=f"Mean pairwise {t} {end}") for n, u, t in names
         ]
-    points = np.repeat(landmarks_of(shown.shape[1])[None], len(shown), axis=0)
-    parameters = open_pose3d().parameters(shown, points)
     found = []
-    for name, unit, text, read in names:
-        spread = mean_of(pairwise_distance(read(parameters), samples), people)
+    for (name, unit, text), values in zip(names, pose_spreads(shown, samples), strict=True):
+        spread = mean_of(values, people)
         label = f"Mean pairwise {text} distance {end}"
         found.append(counted_metric(name, spread, "", label, unit=unit, n_unit="vectors"))
     return found

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fraudit.analyses.inversion.measure import Sizes, Sources
+from fraudit.analyses.inversion.measure import Sizes, Sources, likeness, samples_of
 from fraudit.analyses.inversion.params import Params
+from fraudit.analyses.inversion.perceptual import pose_spreads
 from fraudit.analyses.shared.counted import chart_curve, counted_metric, mean_or_none
 from fraudit.analyses.shared.reconstructions import judging_models, make_pictures, require_inverter, shown_to
 from fraudit.analyses.shared.words import judge_key, judge_name
-from fraudit.inverters.geometry import landmarks_of
 from fraudit.inverters.inverting import Told, cosine, nobody
 from fraudit.inverters.variety import Variety, options_of, varieties_of
 from fraudit.stats.estimates import Estimate
-from fraudit.stats.inversion import pairwise_distance, pixel_spread, spread_people
+from fraudit.stats.inversion import pixel_spread
 from fraudit.types import U8, Column, Figure, Gallery, GalleryItem, GalleryRow, Metric, Table
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ CHANGED = (
     ("age 70", (("age", 0.7),)),
     ("age 20", (("age", 0.2),)),
 )
-SEED = 40_000  # of the samples that vary: those of the sweep over guidance have others
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,18 +59,14 @@ def vary(
     context: AnalysisContext, params: Params, sizes: Sizes, sources: Sources, told: Told = nobody
 ) -> list[Varied]:
     """K samples of N people at every step of the control; () for an inverter that has none."""
-    from fraudit.faces.pose3d import angles, expression, missing, open_pose3d
+    from fraudit.faces.pose3d import missing
 
     inverter, k = require_inverter(context), sizes.samples
-    chosen = spread_people(
-        context.faces.subjects, sources.rows, sizes.people, context.rng("inversion/diversity")
-    )
+    # The sweep's vectors and seeds: pictures at the inverter's own temperature are remembered from there.
+    chosen, vectors, seeds = samples_of(context, sizes, sources)
     people = context.faces.subjects[chosen]
-    vectors = np.repeat(context.embeddings().vectors[chosen], k, axis=0)
-    seeds = context.seed + SEED + np.arange(len(vectors))
     found = []
     for step in varieties_of(inverter):
-        options = options_of(step, inverter, seeds)
         pictures = make_pictures(
             context,
             vectors,
@@ -79,23 +74,17 @@ def vary(
             told=told,
             guidance=None if step.drawn else params.guidance,
             steps=params.steps,
-            **options,
+            **options_of(step, inverter, seeds),
         )
-        similarity = {}
-        for box in judging_models(context):
-            known, again = context.embeddings(box), shown_to(context, box, pictures)
-            good = again.ok & np.repeat(known.ok[chosen], k)
-            each = np.where(good, cosine(again.vectors, np.repeat(known.vectors[chosen], k, 0)), np.nan)
-            grouped = each.reshape(-1, k)
-            counted = np.isfinite(grouped).sum(1)
-            mean = np.where(counted > 0, np.nansum(grouped, 1) / np.maximum(counted, 1), np.nan)
-            similarity[box.spec.name, box is context.embedder] = mean_or_none(mean, people)
+        similarity = {
+            (box.spec.name, box is context.embedder): mean_or_none(
+                likeness(context, box, pictures, chosen)[2], people
+            )
+            for box in judging_models(context)
+        }
         pose = moved = None
         if not missing():
-            points = np.repeat(landmarks_of(pictures.shape[1])[None], len(pictures), axis=0)
-            parameters = open_pose3d().parameters(pictures, points)
-            pose = mean_or_none(pairwise_distance(angles(parameters), k), people)
-            moved = mean_or_none(pairwise_distance(expression(parameters), k), people)
+            pose, moved = (mean_or_none(values, people) for values in pose_spreads(pictures, k))
         found.append(Varied(step, similarity, pose, moved, mean_or_none(pixel_spread(pictures, k), people)))
     return found
 
@@ -140,6 +129,15 @@ def variety_metrics(varied: Sequence[Varied]) -> list[Metric]:
     return found
 
 
+def _counted(varied: Sequence[Varied]) -> str:
+    """Over how many people, and whether there are intervals, or why not."""
+    mean = next((m for v in varied for m in v.similarity.values() if m is not None), None)
+    if mean is None:
+        return "Nobody has a reconstruction with a vector."
+    ends = "Bars and brackets: 95 % intervals" if mean.interval else f"No interval ({mean.reason})"
+    return f"{ends}; {mean.n} vectors."
+
+
 def variety_table(varied: Sequence[Varied]) -> Table | None:
     """Each step and the paper's Table 3 beside it; None without a step."""
     if not varied:
@@ -149,7 +147,7 @@ def variety_table(varied: Sequence[Varied]) -> Table | None:
         if mean is None:
             return "not measured"
         if mean.interval is None:
-            return f"{mean.value:.{digits}f}"
+            return f"{mean.value:.{digits}f} (no interval)"
         return f"{mean.value:.{digits}f} ({mean.interval.low:.{digits}f} to {mean.interval.high:.{digits}f})"
 
     judges = list(varied[0].similarity)
@@ -183,8 +181,8 @@ def variety_table(varied: Sequence[Varied]) -> Table | None:
         "From most like the vector to most varied",
         tuple(columns),
         tuple({column.key: row.get(column.key) for column in columns} for row in rows),
-        "Samples of one vector, mean pairwise distance among them with 95 % intervals over people. More variety costs "
-        "likeness; fraudit invert --variety chooses a step.",
+        f"Samples of one vector, mean pairwise distance among them. {_counted(varied)} More variety costs likeness; "
+        "fraudit invert --variety chooses a step.",
     )
 
 
@@ -220,7 +218,7 @@ def variety_figure(varied: Sequence[Varied]) -> Figure | None:
         "lines",
         "Likeness against variety",
         "Each point is one step of --variety, from alike on the left to the most varied: the temperature rises, then "
-        "pose and expression are drawn. Bars: 95 % intervals over people.",
+        f"pose and expression are drawn. {_counted(varied)}",
         ". ".join(words) + ".",
         {
             "x": {"label": "", "scale": "linear"},
@@ -243,7 +241,7 @@ def strips(context: AnalysisContext, params: Params, sources: Sources) -> tuple[
     changed = [(words, dict(entries)) for words, entries in CHANGED if set(dict(entries)) <= known]
     found = []
     for key, title, what, frames in (
-        ("inversion_turned", "The same vector, turned", "head pose asked for", turned),
+        ("inversion_turned", "The same vector, turned", "the head pose asked for", turned),
         ("inversion_changed", "The same vector, changed", "what was asked for", changed),
     ):
         rows = []

@@ -22,6 +22,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fraudit.diffusion.model.conditioning import ATTRIBUTE_NULL
 from fraudit.diffusion.model.residual_unet import ResidualUNet
 from fraudit.diffusion.model.unet import UNetConfig
 from fraudit.files.store import write_atomic
@@ -30,7 +31,6 @@ from fraudit.types import F32, I64, U8
 RIDGE = 1e-3  # of the standardised vectors' unit variance; the closed-form inverter chooses the same
 ROUNDS = 4  # a pixel hidden in half of the pictures then keeps 1 - 0.5^4 = 94 % of its slope
 CHUNK = 1024
-UNKNOWN = -1.0  # of an attribute, see `fraudit.diffusion.data.attributes`
 TURNED = 3.5  # standard deviations of yaw beyond which its powers stay as they are
 TOLD_RIDGE = 1e-2  # of the attributes' unit variance: few faces wear a hat
 
@@ -59,7 +59,7 @@ def told_features(y: Tensor, attributes: Tensor, form: Told) -> tuple[Tensor, Te
     Args:
         y: f32[B,D] standardised ID vectors. attributes: f32[B,A], -1 where unknown.
     """
-    known = (attributes != UNKNOWN).to(y.dtype)
+    known = (attributes != ATTRIBUTE_NULL).to(y.dtype)
     z = (attributes - form.centre) / form.spread * known
     apart = (z - F.linear(y, form.expected)) * known
     turn = (z @ form.yaw).clamp(-TURNED, TURNED)[:, None]
@@ -163,7 +163,7 @@ def fit_told_form(
     """
     count, size, wide = attributes.shape[1], pictures.shape[1], identity.shape[1]
     both = np.concatenate([attributes[rows], attributes_mirror[rows]])
-    known = both != UNKNOWN
+    known = both != ATTRIBUTE_NULL
     n = np.maximum(known.sum(0), 1)
     centre = (both * known).sum(0) / n
     spread = np.sqrt((np.square(both - centre) * known).sum(0) / n)
@@ -193,7 +193,7 @@ def fit_told_form(
                 (identity_mirror, attributes_mirror, True),
             ):
                 y = ((vectors[part] - fitted.mean) / fitted.scale).astype(np.float32)
-                labels = torch.where(usable, torch.from_numpy(values[part]), UNKNOWN)
+                labels = torch.where(usable, torch.from_numpy(values[part]), ATTRIBUTE_NULL)
                 features = told_features(torch.from_numpy(y), labels, form)[0].detach().numpy()
                 shown, mask = (x[..., ::-1], seen[..., ::-1]) if flip else (x, seen)
                 flat = mask.reshape(len(part), -1)
@@ -335,7 +335,7 @@ class ClosedFormUNet(ResidualUNet):
             p = self.prior(y)
             if self.config.attribute_dim is not None:
                 if attributes is None:
-                    attributes = x.new_full((len(x), self.config.attribute_dim), UNKNOWN)
+                    attributes = x.new_full((len(x), self.config.attribute_dim), ATTRIBUTE_NULL)
                 more, attributes = self.told(y, attributes)
                 p = p + more
             p = p.view_as(x)
