@@ -133,6 +133,17 @@ class Id3pm:
                     out[row, place] = float(chance < centre[place])
         return np.clip(out, UNKNOWN, 1)
 
+    def entries(self, told: Mapping[str, float]) -> F32:
+        """f32[A] of this inverter's attributes from entries by name; -1 where not given.
+
+        Raises:
+            UsageError: an inverter without attributes, an unknown entry, or a value out of range.
+        """
+        from fraudit.diffusion.data.attributes import vector_of
+
+        self._require_attributes()
+        return vector_of(told, self.attribute_set)
+
     def _require_attributes(self) -> None:
         if not self.attribute_set:
             raise UsageError(NO_ATTRIBUTES, TRAIN_ONE)
@@ -245,15 +256,13 @@ class Id3pm:
         return numbers.astype(np.int64)
 
     def _attributes(self, attributes: F32 | Mapping[str, float] | None, count: int) -> F32 | None:
-        from fraudit.diffusion.data.attributes import vector_of
-
         width = self._network.config.attribute_dim
         if attributes is None:
             return None if width is None else np.full((count, width), -1, np.float32)
         if width is None:
             raise UsageError(NO_ATTRIBUTES, TRAIN_ONE)
         values = (
-            vector_of(attributes, self.attribute_set)
+            self.entries(attributes)
             if isinstance(attributes, Mapping)
             else np.asarray(attributes, np.float32)
         )

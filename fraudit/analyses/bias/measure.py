@@ -13,7 +13,7 @@ from scipy import special
 
 from fraudit.analyses.bias.params import RECONSTRUCTIONS, Params
 from fraudit.analyses.shared.attributes import demographic_groups
-from fraudit.analyses.shared.reconstructions import default_scale, make_pictures, shown_to
+from fraudit.analyses.shared.reconstructions import default_scale, make_pictures, seeds_of_faces, shown_to
 from fraudit.stats.estimates import GroupEstimate
 from fraudit.stats.fairness import CrossGroup, Ratio, difference_p_value, worst_over_best
 from fraudit.stats.groups import OwnThreshold
@@ -153,7 +153,7 @@ def _rebuilt(
     every = np.concatenate([np.zeros(0, np.int64), *rows_of.values()])
     if not len(every):
         return ()
-    vectors, seeds = embeddings.vectors[every], np.full(len(every), context.seed, np.int64)
+    vectors, seeds = embeddings.vectors[every], seeds_of_faces(context, every)
     pictures = make_pictures(
         context, vectors, seeds, told=context.part("bias: inverting faces", len(every)).add
     )

@@ -15,6 +15,7 @@ from fraudit.analyses.shared.reconstructions import (
     judging_models,
     make_pictures,
     require_inverter,
+    seeds_of_faces,
     shown_to,
 )
 from fraudit.errors import InsufficientData
@@ -109,7 +110,7 @@ def invert_sources(
     pool = np.zeros(len(subjects), bool)
     pool[usable] = True
     others = other_picture(subjects, rows, pool, context.rng("inversion/others"))
-    seeds = context.seed + np.arange(len(rows))
+    seeds = seeds_of_faces(context, rows)
     made = make_pictures(
         context,
         embeddings.vectors[rows],
@@ -270,7 +271,7 @@ def replace_pairs(
     """The first picture of every genuine pair becomes its reconstruction (ID3PM, Table 2); by every judge."""
     faces, at = np.unique(pairs.left[pairs.same], return_inverse=True)
     embeddings = context.embeddings()
-    seeds = context.seed + np.arange(len(faces))
+    seeds = seeds_of_faces(context, faces)
     made = make_pictures(
         context,
         embeddings.vectors[faces],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from fraudit.inverters.inverting import Told, cosine, nobody
 from fraudit.inverters.variety import Variety, options_of, varieties_of
 from fraudit.stats.estimates import Estimate
 from fraudit.stats.inversion import pixel_spread
-from fraudit.types import U8, Column, Figure, Gallery, GalleryItem, GalleryRow, Metric, Table
+from fraudit.types import F32, I64, U8, Column, Figure, Gallery, GalleryItem, GalleryRow, Metric, Table
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -239,16 +239,21 @@ def strips(context: AnalysisContext, params: Params, sources: Sources) -> tuple[
     known = set(inverter.labelled)  # type: ignore[attr-defined]
     turned = [(f"yaw {yaw:g}°", {"pose.yaw": (yaw + 90) / 180}) for yaw in TURNED]
     changed = [(words, dict(entries)) for words, entries in CHANGED if set(dict(entries)) <= known]
-    found = []
-    for key, title, what, frames in (
+    kinds = (
         ("inversion_turned", "The same vector, turned", "the head pose asked for", turned),
         ("inversion_changed", "The same vector, changed", "what was asked for", changed),
-    ):
+    )
+    # One batch: an inverter works in pieces of a fixed size, so that a picture alone costs as much as a piece.
+    asked = [(int(i), told) for _, _, _, frames in kinds for i in chosen for _, told in frames]
+    attributes = np.stack([inverter.entries(told) for _, told in asked])  # type: ignore[attr-defined]
+    made = iter(_asked(context, params, sources, np.array([i for i, _ in asked]), attributes))
+    found = []
+    for key, title, what, frames in kinds:
         rows = []
-        for number, i in enumerate(chosen):
+        for number in range(count):
             items = []
-            for words, told in frames:
-                picture, line = _asked(context, params, sources, int(i), told)
+            for words, _ in frames:
+                picture, line = next(made)
                 items.append(GalleryItem(context.save_picture(picture), f"{words}: {line}", (words, line)))
             rows.append(GalleryRow(f"vector {number + 1}", tuple(items)))
         found.append(
@@ -264,20 +269,18 @@ def strips(context: AnalysisContext, params: Params, sources: Sources) -> tuple[
 
 
 def _asked(
-    context: AnalysisContext, params: Params, sources: Sources, i: int, told: Mapping[str, float]
-) -> tuple[U8, str]:
-    """The picture of source `i` with attributes, and its cosine to the source in words."""
-    row = int(sources.rows[i])
-    vector = context.embeddings().vectors[row : row + 1]
-    made = make_pictures(
-        context,
-        vector,
-        np.array([context.seed + 7]),
-        guidance=None if told else params.guidance,
-        steps=params.steps,
-        attributes=told or None,
-    )
+    context: AnalysisContext, params: Params, sources: Sources, asked: I64, attributes: F32
+) -> list[tuple[U8, str]]:
+    """The picture of every source `asked` with its row of attributes, and its cosine to the source in words.
+
+    All are guided alike, also where nothing is asked, so that a row differs in its attributes only.
+    """
+    vectors = context.embeddings().vectors[sources.rows[asked]]
+    seeds = np.full(len(asked), context.seed + 7)
+    made = make_pictures(context, vectors, seeds, steps=params.steps, attributes=attributes)
     again = shown_to(context, context.embedder, made)
-    if not again.ok[0]:
-        return made[0], "no vector"
-    return made[0], f"cosine {float(cosine(again.vectors, vector)[0]):.2f}"
+    nearness = cosine(again.vectors, vectors)
+    return [
+        (picture, f"cosine {near:.2f}" if seen else "no vector")
+        for picture, near, seen in zip(made, nearness, again.ok, strict=True)
+    ]

@@ -12,7 +12,7 @@ from fraudit.faces.align import align
 from fraudit.files.pictures import remembered_pictures
 from fraudit.files.store import digest_of
 from fraudit.inverters.geometry import landmarks_of
-from fraudit.inverters.inverting import Told, invert_refined, nobody, reembed
+from fraudit.inverters.inverting import Told, guidance_of, invert_refined, nobody, reembed
 from fraudit.types import F32, I64, U8, Embeddings, Inverter
 
 if TYPE_CHECKING:
@@ -46,6 +46,11 @@ def _dependencies(inverter: Any) -> dict[str, Any] | None:
     return {"inverter": inverter.name, "card": digest_of(dict(card))} if sha else None
 
 
+def seeds_of_faces(context: AnalysisContext, rows: I64) -> I64:
+    """i64[N]: the seed with which faces i64[N] are inverted once, so that analyses share a face's picture."""
+    return context.seed + np.asarray(rows, np.int64)
+
+
 def make_pictures(
     context: AnalysisContext,
     vectors: F32,
@@ -64,8 +69,10 @@ def make_pictures(
         told: how many more pictures there are; those of every round of refinement count.
         options: of the inverter; None leaves one to it, an array of two dimensions has one row a vector.
     """
-    options = {name: value for name, value in options.items() if value is not None}
     inverter = require_inverter(context)
+    # What the inverter would choose itself is left to it: the same picture by another analysis is then known as such.
+    usual = {"guidance": guidance_of(inverter)} if options.get("attributes") is None else {}
+    options = {k: v for k, v in options.items() if v is not None and not (k in usual and v == usual[k])}
     size = inverter.size_px
     if not len(vectors):
         return np.zeros((0, size, size, 3), np.uint8)
