@@ -84,7 +84,7 @@ class Id3pm:
         from fraudit.diffusion.data.attributes import condition_vectors
 
         self._require_attributes()
-        told = condition_vectors(condition, values, self.attribute_set)
+        told = condition_vectors(condition, values, self.attribute_set, self.labelled)
         self._require_labelled(told, condition)
         return told
 

@@ -198,3 +198,12 @@ def test_conditions_out_of_range_or_out_of_the_set_are_refused(
     with pytest.raises(UsageError) as refused:
         condition_vectors(condition, [value], "set1")
     assert words in f"{refused.value.message} {refused.value.hint}"
+
+
+def test_the_hint_of_an_unknown_attribute_names_only_what_is_offered() -> None:
+    with pytest.raises(UsageError) as caught:
+        condition_vectors("Smilling", [1.0], "set3", ("age", "pose.yaw"))
+    assert caught.value.hint.endswith("known: age, pose.yaw, yaw_deg")
+    with pytest.raises(UsageError) as every:
+        condition_vectors("Smilling", [1.0], "set3")
+    assert "'Smiling'" in every.value.hint and "emotion.happiness" in every.value.hint

@@ -130,12 +130,15 @@ def vector_of(entries: Mapping[str, float], name: str) -> F32:
     return out
 
 
-def condition_vectors(condition: str, values: Sequence[float], name: str) -> F32:
+def condition_vectors(
+    condition: str, values: Sequence[float], name: str, offered: Sequence[str] | None = None
+) -> F32:
     """f32[len(values),A] of set `name`: one attribute set to each of `values`, all others unknown.
 
     Args:
         condition: an entry (`pose.yaw`, in [0, 1]), an angle in degrees (`yaw_deg`, -90..90), `age` in years
             (0..100), or a column of CelebA or of FFHQ's metadata (`Smiling`, `gender_male`, in [0, 1]).
+        offered: the entries that the hint of an unknown attribute names; by default all of the set.
 
     Raises:
         UsageError: an unknown attribute, one that the set does not hold, or a value out of its range.
@@ -151,13 +154,15 @@ def condition_vectors(condition: str, values: Sequence[float], name: str) -> F32
     elif condition not in names:
         entry = _FFHQ.get(condition, condition)
     if entry not in names:
+        entries = names if offered is None else tuple(offered)
         known = [
-            *names,
-            *(angle for angle, pose in _DEGREES.items() if pose in names and "head" not in angle),
+            *entries,
+            *(angle for angle, pose in _DEGREES.items() if pose in entries and "head" not in angle),
         ]
+        columns = (column for column, (told, _) in _CELEBA.items() if told in entries)
         raise UsageError(
             f"attribute set '{name}' has no '{condition}'",
-            f"{suggest(condition, [*known, *_CELEBA])}known: {', '.join(known)}",
+            f"{suggest(condition, [*known, *columns])}known: {', '.join(known)}",
         )
     out = np.full((len(values), len(names)), UNKNOWN, np.float32)
     for row, value in enumerate(values):
