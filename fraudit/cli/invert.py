@@ -29,7 +29,8 @@ Guidance = Annotated[
     float | None,
     typer.Option(
         "--guidance",
-        help=">= 0; 1 is unguided, more exaggerates what the vector tells; the default is the inverter's.",
+        help=">= 0; 1 is unguided, by default what the inverter states. 1.5 brings the bundled one slightly nearer to "
+        "the person at twice the time; more than 2 loses likeness.",
     ),
 ]
 Steps = Annotated[
