@@ -1,11 +1,13 @@
 """How often the doctor finds a planted miswiring, and how often it blames a rightly wired model.
 
-A world is a draw of people of a face set without replacement (`chosen_faces`), and a wiring. Every wiring's vectors are
-made once for the pool: a planted wiring and a hypothesis about it are one wiring again.
+A world is a draw of people of a face set without replacement, and a wiring. A face's vector in a wiring is made once:
+a planted wiring and a hypothesis about it are one wiring again. SCREENERS people of the pool screen alone, so that most
+wirings are asked of these few faces; the others judge.
 
-    FRAUDIT_DATA=... FRAUDIT_WEIGHTS=... python benchmarks/worlds_doctor.py CARD_OR_NAME DATASET [WORLDS [FACES [ONLY]]]
+    FRAUDIT_DATA=... FRAUDIT_WEIGHTS=... python benchmarks/worlds_doctor.py CARD_OR_NAME DATASET [WORLDS [FACES [ONLY
+        [POOL]]]]
 
-ONLY, such as right,channels, plants these alone.
+ONLY, such as right,channels, plants these alone; `all` plants all. POOL: people, 3000 by default.
 """
 
 from __future__ import annotations
@@ -28,7 +30,6 @@ from fraudit.analyses.doctor.hypotheses import (
 )
 from fraudit.analyses.doctor.judging import compared
 from fraudit.analyses.doctor.params import Params
-from fraudit.analyses.doctor.screening import chosen_faces
 from fraudit.analyses.doctor.wiring import SCREENED, WIDER
 from fraudit.embedding.loading import load_embedder
 from fraudit.errors import DataError
@@ -38,14 +39,15 @@ from fraudit.stats.intervals import clopper_pearson
 from fraudit.types import LoadedEmbedder
 
 POOL = 3000  # people
+SCREENERS = 100  # people
 AXES = ("channels", "normalisation", "template")
 
 
-def pool(name: str) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
-    """(N pictures, f32[N,5,2], i64[N]) of at most POOL people with two pictures or more, two each (or six)."""
+def pool(name: str, most_people: int = POOL) -> tuple[list[np.ndarray], np.ndarray, np.ndarray]:
+    """(N pictures, f32[N,5,2], i64[N]) of at most `most_people` people with two pictures or more, two each (or six)."""
     faces, detector, rng = open_faces(name), None, np.random.default_rng(0)
     known, counts = np.unique(faces.subjects, return_counts=True)
-    people = rng.permutation(known[counts >= 2])[:POOL]
+    people = rng.permutation(known[counts >= 2])[:most_people]
     most = 2 if len(people) >= 200 else 6
     pictures, points, subjects = [], [], []
     for person in people:
@@ -111,21 +113,39 @@ def together(wrong: Hypothesis, asked: Hypothesis, right: Hypothesis) -> Hypothe
 
 
 class Remembered:
-    """f32[N,D] of every wiring of a box, asked once for the pool."""
+    """f32[N,D] of every wiring of a box, each face asked once."""
 
     def __init__(self, box: LoadedEmbedder, pictures: list[np.ndarray], points: np.ndarray) -> None:
         self.box, self.pictures, self.points = box, pictures, points
         self.vectors: dict[Hypothesis, np.ndarray] = {}
 
-    def of(self, wiring: Hypothesis) -> np.ndarray:
+    def of(self, wiring: Hypothesis, rows: np.ndarray) -> np.ndarray:
+        """f32[M,D] of these rows."""
+        pre = self.box.spec.preprocess
         if wiring not in self.vectors:
-            pre, parts = self.box.spec.preprocess, []
-            for start in range(0, len(self.pictures), 256):
-                part = range(start, min(start + 256, len(self.pictures)))
-                shown = np.stack([framed(self.pictures[i], self.points[i], wiring, pre) for i in part])
-                parts.append(answered(self.box, shown, wiring))
-            self.vectors[wiring] = np.concatenate(parts)
-        return self.vectors[wiring]
+            empty = np.full((len(self.pictures), self.box.spec.dim), np.nan, np.float32)
+            self.vectors[wiring] = empty
+        known = self.vectors[wiring]
+        new = rows[np.isnan(known[rows]).any(axis=1)]
+        for start in range(0, len(new), 256):
+            part = new[start : start + 256]
+            shown = np.stack([framed(self.pictures[i], self.points[i], wiring, pre) for i in part])
+            known[part] = answered(self.box, shown, wiring)
+        return known[rows]
+
+
+def drawn(
+    subjects: np.ndarray, faces: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(rows to screen on, rows to test on, rows to test on where these leave it open) of one world, two a person."""
+    people = np.unique(subjects)
+    ours, theirs = rng.permutation(people[:SCREENERS]), rng.permutation(people[SCREENERS:])
+
+    def rows(chosen: np.ndarray) -> np.ndarray:
+        return np.sort(np.concatenate([np.flatnonzero(subjects == p)[:2] for p in chosen]))
+
+    wider = round(WIDER * faces) // 2
+    return rows(ours[: SCREENED // 2]), rows(theirs[: faces // 2]), rows(theirs[:wider])
 
 
 def main() -> None:
@@ -133,8 +153,8 @@ def main() -> None:
     faces = int(sys.argv[4]) if len(sys.argv) > 4 else Params().wiring_faces
     box = load_embedder(model)
     right = right_names(box)
-    only = sys.argv[5].split(",") if len(sys.argv) > 5 else None
-    pictures, points, subjects = pool(dataset)
+    only = None if sys.argv[5:6] in ([], ["all"]) else sys.argv[5].split(",")
+    pictures, points, subjects = pool(dataset, int((sys.argv[6:] or [str(POOL)])[0]))
     asked = Remembered(box, pictures, points)
     print(f"{model}: {len(subjects)} faces of {len(np.unique(subjects))} people in the pool", flush=True)
     for name, (wrong, stated) in planted(box, right).items():
@@ -145,10 +165,10 @@ def main() -> None:
         worlds = 2 * count if name == "right" else count
         for seed in range(worlds):
             rng = np.random.default_rng(seed)
-            screen, test, wider = chosen_faces(subjects, SCREENED, faces, rng, round(WIDER * faces))
+            screen, test, wider = drawn(subjects, faces, rng)
 
             def answer(rows: np.ndarray, h: Hypothesis, wrong: Hypothesis = wrong) -> np.ndarray:
-                return asked.of(together(wrong, h, right))[rows]
+                return asked.of(together(wrong, h, right), rows)
 
             axes = AXES if box.network else AXES[::2]
             found = compared(

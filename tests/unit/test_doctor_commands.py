@@ -154,7 +154,8 @@ def test_a_paid_service_is_asked_the_wirings_that_are_named_and_equal_ones_are_t
     assert run(["doctor", "--embedder", card, "--quiet", "--try", "channels", "--out", str(out)]) in (0, 1)
     told = capsys.readouterr().out
     assert "Other wirings were not tried" not in told
-    assert "[info] Equivalent to the stated wiring here (d' within 5%): channels BGR (" in told
+    assert "[info] These faces cannot tell from the stated wiring, d' within 5% (1.5% where" in told
+    assert "at both bounds: channels BGR (" in told
     (record,) = [json.loads(path.read_text()) for path in out.rglob("run.json")]
     (result,) = [r for r in record["results"] if r["name"] == "doctor"]
     asked = sum(len(json.loads(seen["body"])["images"]) for seen in server.seen)

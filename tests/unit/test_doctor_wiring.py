@@ -10,7 +10,7 @@ import pytest
 
 from fraudit.analyses.doctor.card_lines import changed_card
 from fraudit.analyses.doctor.hypotheses import STATED, Hypothesis, answered, options, template_points
-from fraudit.analyses.doctor.judging import compared
+from fraudit.analyses.doctor.judging import Wiring, compared
 from fraudit.analyses.doctor.screening import chosen_faces
 from fraudit.analyses.doctor.wiring_report import wiring_parts
 from fraudit.errors import InsufficientData
@@ -143,8 +143,43 @@ def test_what_cannot_be_told_apart_is_said_in_one_line() -> None:
     none, equal = wiring_parts(found)[2]
     assert none.rule == "doctor.wiring_none"
     assert equal.severity == "info"
-    assert equal.text.startswith("Equivalent to the stated wiring here")
-    assert "channels RGB (" in equal.text
+    assert equal.text.startswith("These faces cannot tell from the stated wiring, d' within 5% (1.5% where")
+    assert "channels RGB (+1.0%, " in equal.text
+    assert equal.text.endswith("Better, but by less than that: channels RGB.")
+    assert wiring_parts(found)[1][0].rows[1]["verdict"] == "as good"
+
+
+@pytest.mark.parametrize("wrong", [False, True], ids=["stated rightly", "stated wrongly"])
+def test_scales_that_a_network_hardly_notices_are_as_good_as_each_other(wrong: bool) -> None:
+    """The other of -1..1 (the toy's) and 127.5/128 is no finding; where both are better, one is the other's double."""
+    rng = np.random.default_rng(0)
+    screen, test, _ = chosen_faces(SUBJECTS, 60, 180, rng)
+    trained, worse = vectors_of(0.5, 1), vectors_of(0.8, 2)
+    near = trained * np.float32(127.5 / 128) + 1e-3 * vectors_of(0.5, 3)
+    stated, named = Hypothesis(), "normalisation 127.5/128"
+    made = {Hypothesis(normalisation="ImageNet"): near, Hypothesis(normalisation="127.5/128"): trained}
+    if not wrong:
+        made = {stated: near, Hypothesis(normalisation="127.5/128"): trained}
+    found = compared(box(), SUBJECTS, screen, test, lambda rows, h: made.get(h, worse)[rows], rng)
+    findings = wiring_parts(found)[2]
+    verdicts = {row["wiring"]: row["verdict"] for row in wiring_parts(found)[1][0].rows}
+    if not wrong:
+        assert [f.rule for f in findings] == ["doctor.wiring_none", "doctor.wiring_equivalent"]
+        assert f"at both bounds: {named} (" in findings[1].text
+        assert verdicts[named] == "as good"
+        return
+    (finding,) = findings
+    best, double = found.best, found.equal[0]
+    assert best is not None
+    assert {best.hypothesis, double.hypothesis} == set(made)
+    assert abs(double.gain.low) < 0.05
+    assert (
+        "As good as that, d' within 5% (1.5% where the channels alone differ) at both bounds: "
+        in finding.text
+    )
+    assert f"{double.hypothesis.words} (" in finding.text
+    assert verdicts[best.hypothesis.words] == "better: the one to use"
+    assert verdicts[double.hypothesis.words] == "as good as the one to use"
 
 
 def test_too_few_people_to_tell_is_said() -> None:
@@ -209,3 +244,50 @@ def test_templates_of_another_size_keep_their_middle() -> None:
         square, tall = template_points(name, (112, 112)), template_points(name, (112, 96))
         assert np.allclose(square - [8, 0], tall, atol=1e-4)
     assert replace(box(), batch_size=4).batch_size == 4
+
+
+PIXELS = vectors_of(1.4, 9)  # d' of about 1.9
+
+
+def beside_pixels(noise: float, less: float, only: tuple[str, ...] = (), people: int = PEOPLE) -> Wiring:
+    """A model with this noise as stated, and less of it with RGB, beside pixels that have more of it."""
+    chosen = np.arange(people).repeat(2)
+    rng = np.random.default_rng(1)
+    screen, test, _ = chosen_faces(chosen, 30, 2 * people, rng)
+    stated, better = vectors_of(noise, 11, people), vectors_of(less, 12, people)
+    made = {Hypothesis(): stated, Hypothesis(channels="RGB"): better}
+    worse = vectors_of(2.0, 13, people)
+    return compared(
+        box(),
+        chosen,
+        screen,
+        test,
+        lambda rows, h: made.get(h, worse)[rows],
+        rng,
+        only,
+        plain=lambda r: PIXELS[r],
+    )
+
+
+def test_of_a_model_that_does_not_tell_people_apart_no_wiring_is_blamed() -> None:
+    found = beside_pixels(2.2, 1.65)
+    assert found.pixels is not None
+    assert found.pixels.told == "no"
+    assert any(t.better for t in found.tried)  # a finding of before
+    (finding,) = wiring_parts(found)[2]
+    assert (finding.rule, finding.severity) == ("doctor.unseparated", "high")
+    assert finding.text.startswith("This model does not tell people apart, in none of ")
+    assert "How it is wired can therefore not be judged" in finding.text
+
+
+def test_of_what_was_named_a_finding_stands_with_that_remark() -> None:
+    (finding,) = wiring_parts(beside_pixels(2.2, 1.65, ("channels",)))[2]
+    assert finding.rule == "doctor.wiring"
+    assert "Even so it does not tell people apart: at best (channels RGB) d' is " in finding.text
+
+
+def test_a_model_beyond_the_pixels_is_judged_and_too_few_people_are_said() -> None:
+    (finding,) = wiring_parts(beside_pixels(0.9, 0.7))[2]
+    assert finding.rule == "doctor.wiring"
+    (finding,) = wiring_parts(beside_pixels(1.4, 1.35, people=34))[2]
+    assert (finding.rule, finding.severity) == ("doctor.unseparated_open", "info")

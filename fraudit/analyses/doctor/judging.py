@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from fraudit.analyses.doctor.card_lines import card_lines, stated_lines
 from fraudit.analyses.doctor.hypotheses import AXES, MIRRORED, Hypothesis, options
+from fraudit.analyses.doctor.pixels import Pixels, over_pixels
 from fraudit.analyses.doctor.screening import shortlist
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.stats.separations import LEAST_PEOPLE, Gain, Separation, gains, separation
@@ -48,8 +49,7 @@ class Tried:
     @property
     def equivalent(self) -> bool:
         """Whether its d' is that of the stated wiring, short of a material difference, at the bounds of its gain."""
-        least = material(self.hypothesis)
-        return -least < self.gain.low and self.gain.high < least
+        return within(self.gain, material(self.hypothesis))
 
     @property
     def undecided(self) -> bool:
@@ -66,9 +66,11 @@ class Wiring:
         d_prime, auc: of the stated wiring, on `people` people and `faces` faces.
         tried: the hypotheses that were tested, best gain first. screened: how many were looked at before, on others.
         best: one that is better beyond doubt and by a material gain, or None.
-        equal: hypotheses that the test cannot tell from the best one.
+        equal: hypotheses as good as the best one, by the same margins; their gains are those over it.
         flip: gain of adding the mirror image's vector, None where it was not measured.
         missing: (what could not be tried, why). synthetic: whether the faces show nobody.
+        pixels: whether it tells people apart, None where that was not asked. all_axes: whether all was tried. Where all
+            was tried and it does not, `best` is None: the wiring of such a model cannot be judged.
     """
 
     stated: dict[str, str]
@@ -83,13 +85,16 @@ class Wiring:
     flip: Gain | None
     missing: tuple[tuple[str, str], ...]
     synthetic: bool = False
+    pixels: Pixels | None = None
+    all_axes: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Hypotheses on the same faces: rows i64[N], the stated wiring's vectors and d', each one's d' and dimension."""
+    """Hypotheses on the same faces: rows i64[N] of `people`; the stated vectors and d'; each one's d' and dimension."""
 
     rows: I64
+    people: int
     stated: F32
     base: Separation
     answers: dict[Hypothesis, Separation]
@@ -110,11 +115,13 @@ def compared(
     rng: np.random.Generator,
     only: tuple[str, ...] = (),
     more: Callable[[], I64] | None = None,
+    plain: Callable[[I64], F32] | None = None,
 ) -> Wiring:
     """The comparison over faces whose vectors `vectors` gives: rows `screen` choose what rows `test` judge.
 
     Args:
         more: gives the rows `test` and others of people who did not screen; asked where `test` leaves something open.
+        plain: f32[M,E] of rows, the faces' own pixels, with which the model has to compete.
     Raises:
         InsufficientData: fewer people than a test needs, or the model answers nothing as stated.
     """
@@ -130,7 +137,7 @@ def compared(
 
     kept, seen = shortlist(values, screened)
     first = _stage(subjects, test, vectors, kept)
-    tried = _tried(loaded, subjects, first, first.gains(rng))
+    tried = _tried(loaded, first, first.gains(rng))
     last = first
     if more is not None and not any(t.better for t in tried) and (leading := _open(tried)):
         wider = more()
@@ -138,10 +145,15 @@ def compared(
             last = _stage(subjects, wider, vectors, leading)
             again = {h: _times(g, len(first.answers)) for h, g in last.gains(rng).items()}
             tried = [t for t in tried if t.hypothesis not in again]
-            tried += _tried(loaded, subjects, last, again)
+            tried += _tried(loaded, last, again)
             tried.sort(key=lambda t: -t.gain.share)
-    better = [t for t in tried if t.better]
-    best = _plainest(better)
+    pixels = None
+    if plain is not None:
+        own = separation(_unit(plain(test)), subjects[test])
+        pixels = over_pixels(own, {Hypothesis(): first.base, **first.answers}, rng)
+    unjudged = pixels is not None and pixels.told != "yes" and not only
+    best = None if unjudged else _plainest([t for t in tried if t.better])
+    stages = [first] if last is first else [first, last]
     flip = vectors(test, Hypothesis(template=MIRRORED)) if not only else None
     fused = (
         None
@@ -152,14 +164,16 @@ def compared(
         stated_lines(loaded),
         first.base.value,
         first.base.auc,
-        len(np.unique(subjects[test])),
+        first.people,
         len(test),
         tuple(tried),
         len(seen),
         best,
-        _equal(best, better, last, rng),
+        _equal(best, tried, stages, rng),
         fused,
         missing,
+        pixels=pixels,
+        all_axes=not only,
     )
 
 
@@ -173,27 +187,15 @@ def _stage(subjects: I64, rows: I64, vectors: Vectors, hypotheses: list[Hypothes
         if found is not None:
             answers[h] = separation(_unit(found), subjects[rows], LEAST_PEOPLE)
             dims[h] = found.shape[1]
-    return Stage(rows, stated, separation(_unit(stated), subjects[rows]), answers, dims)
+    people = len(np.unique(subjects[rows]))
+    return Stage(rows, people, stated, separation(_unit(stated), subjects[rows]), answers, dims)
 
 
-def _tried(
-    loaded: LoadedEmbedder,
-    subjects: I64,
-    stage: Stage,
-    found: dict[Hypothesis, Gain],
-) -> list[Tried]:
-    people = len(np.unique(subjects[stage.rows]))
-    listed = [
-        Tried(
-            h,
-            s.value,
-            s.auc,
-            found[h],
-            card_lines(h, loaded.spec, stage.dims[h]) if loaded.network else {},
-            people,
-        )
-        for h, s in stage.answers.items()
-    ]
+def _tried(loaded: LoadedEmbedder, stage: Stage, found: dict[Hypothesis, Gain]) -> list[Tried]:
+    def lines(h: Hypothesis) -> dict[str, str]:
+        return card_lines(h, loaded.spec, stage.dims[h]) if loaded.network else {}
+
+    listed = [Tried(h, s.value, s.auc, found[h], lines(h), stage.people) for h, s in stage.answers.items()]
     return sorted(listed, key=lambda t: -t.gain.share)
 
 
@@ -219,6 +221,11 @@ def apart(one: Hypothesis, other: Hypothesis) -> float:
     return MATERIAL_CHANNELS if differ == ["channels"] else MATERIAL
 
 
+def within(gain: Gain, least: float) -> bool:
+    """Whether both bounds of a gain lie within the least difference."""
+    return -least < gain.low and gain.high < least
+
+
 def _plainest(better: list[Tried]) -> Tried | None:
     """Of those within a material gain of the best one, that with the fewest changes."""
     if not better:
@@ -228,18 +235,24 @@ def _plainest(better: list[Tried]) -> Tried | None:
 
 
 def _equal(
-    best: Tried | None, better: list[Tried], stage: Stage, rng: np.random.Generator
+    best: Tried | None, tried: list[Tried], stages: list[Stage], rng: np.random.Generator
 ) -> tuple[Tried, ...]:
-    """Of the better ones, those that the people who judged the best one cannot tell from it."""
-    rest = [t for t in better if t is not best and t.hypothesis in stage.answers]
-    if best is None or not rest:
+    """Hypotheses that are as good as the best one, plainest first, with their gains over it.
+
+    Equivalent: the simultaneous 95 % interval of the gain lies within the least difference (two one-sided tests,
+    Schuirmann 1987). Each is judged by the last of `stages` that asked it.
+    """
+    if best is None:
         return ()
-    against = gains(stage.answers[best.hypothesis], [stage.answers[t.hypothesis] for t in rest], rng)
-    return tuple(
-        t
-        for t, g in zip(rest, against, strict=True)
-        if g.high >= 0 or abs(g.share) < apart(t.hypothesis, best.hypothesis)
-    )
+    known, equal = {t.hypothesis: t for t in tried}, []
+    for stage in reversed(stages):
+        rest = [h for h in stage.answers if h in known and h != best.hypothesis]
+        against = gains(stage.answers[best.hypothesis], [stage.answers[h] for h in rest], rng)
+        for h, gain in zip(rest, against, strict=True):
+            if within(gain, apart(h, best.hypothesis)):
+                equal.append(replace(known[h], gain=gain, people=stage.people))
+            del known[h]
+    return tuple(sorted(equal, key=lambda t: (len(t.hypothesis.changes), -t.gain.share)))
 
 
 def _unit(vectors: F32) -> F32:

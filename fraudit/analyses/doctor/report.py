@@ -166,8 +166,17 @@ def answer(told: Sequence[Finding], wiring: bool) -> str:
     """The section in plain words; says so where colour order, scale and crop were not tried."""
     if any(f.severity in ("high", "medium", "low") for f in told):
         return "No: mend what is named below before other figures are believed."
-    if wiring:
+    rules = {f.rule for f in told}
+    if "doctor.wiring_equivalent" in rules:
+        return "Nothing wrong was seen. No other wiring tried does better, and some do as well: they are named below."
+    if "doctor.unseparated_open" in rules:
+        return (
+            "Nothing wrong was seen, but these faces are too few to say whether the model tells people apart."
+        )
+    if "doctor.wiring_none" in rules:
         return "Nothing wrong was seen, and no other wiring tried does better."
+    if wiring:
+        return "Nothing wrong was seen: the same face gets the same vector. Other wirings could not be tried."
     return (
         "Nothing wrong was seen: the same face gets the same vector. Other colour orders, scales and crops were not "
         "tried here; `fraudit doctor` tries them."

@@ -9,6 +9,7 @@ import numpy as np
 
 from fraudit.analyses.doctor.hypotheses import Hypothesis, answered, framed, options
 from fraudit.analyses.doctor.judging import LEADING, Wiring, compared
+from fraudit.analyses.doctor.pixels import small_pictures
 from fraudit.analyses.doctor.screening import ROUNDS, SHORTLIST, chosen_faces
 from fraudit.errors import DataError, FrauditError, InsufficientData
 from fraudit.types import F32, I64, U8, LoadedEmbedder
@@ -59,6 +60,7 @@ def measure_wiring(context: AnalysisContext, *, faces: int = 200, only: tuple[st
         rng,
         only,
         more=lambda: shown.usable(wider),
+        plain=shown.pixels,
     )
     told(told.total, told.total)
     context.embedder.add_queries(shown.asked)
@@ -130,6 +132,12 @@ class Shown:
     def _picture(self, row: int) -> U8:
         kept = self._pictures.get(row)
         return self._context.faces.read(row) if kept is None else kept
+
+    def pixels(self, rows: I64) -> F32:
+        """f32[M,E]: small pictures of the faces as the model is shown them."""
+        pre, stated = self._loaded.spec.preprocess, Hypothesis()
+        faces = [framed(self._picture(r), self._points[r], stated, pre) for r in map(int, rows)]
+        return small_pictures(np.stack(faces))
 
     def vectors(self, rows: I64, hypothesis: Hypothesis) -> F32 | None:
         """f32[M,D], or None where the box refuses such an input."""

@@ -2,22 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from fraudit.analyses.doctor.judging import MATERIAL, MATERIAL_CHANNELS, Tried, Wiring
+from fraudit.analyses.doctor.pixels import SIDE, Pixels
 from fraudit.types import Column, Figure, Finding, Interval, Metric, Table
 
 METHOD = (
     "Wirings are screened on some people and tested on others, all pairs of their faces the same for each. d' is "
     "compared person by person (jackknife pseudo-values, sign flips, max-t over all that were tested). Another wiring "
     f"is called better at p at most 0.001 and a d' at least {MATERIAL:.0%} higher, {MATERIAL_CHANNELS:.1%} for "
-    "channels alone; equivalent where its d' differs by less at both bounds. Where the first faces leave open whether "
+    "channels alone; as good where its d' differs by less at both bounds of a simultaneous 95 % interval (two "
+    "one-sided tests). Where the first faces leave open whether "
     "one is better, the leading ones are judged on more, and each of the two tests has half of the level. Adding the "
-    "mirror's vector helps nearly every model and is no sign of a wrong card."
+    "mirror's vector helps nearly every model and is no sign of a wrong card. A model whose d' is in no wiring beyond "
+    f"that of {SIDE} x {SIDE} pixels of the same faces does not tell people apart, and its wiring is not judged."
 )
 
 
+SHOWN = 4  # wirings in a sentence; the table has all
+MARGIN = f"d' within {MATERIAL:.0%} ({MATERIAL_CHANNELS:.1%} where the channels alone differ) at both bounds"
 SYNTHETIC = (
-    "On synthetic faces swapped channels may cost less than this test can tell: use photographs of people with two "
-    "pictures or more (--dataset)"
+    "On synthetic faces swapped channels may cost too little to be found, so silence here does not clear them: use "
+    "photographs of people with two pictures or more (--dataset)"
 )
 
 
@@ -53,6 +60,15 @@ def _metrics(found: Wiring) -> tuple[Metric, ...]:
             interval_missing=none, label="AUC as the model is wired",
         )
     )  # fmt: skip
+    if found.pixels is not None:
+        over = found.pixels.gain
+        interval = Interval(over.low, over.high, 0.95, "jackknife over people, max-t over all wirings")
+        metrics.append(
+            Metric(
+                "doctor.wiring.over_pixels", over.share, n=found.people, n_unit="people", interval=interval,
+                better="higher", label="d' of the best wiring over that of the pixels",
+            )
+        )  # fmt: skip
     if found.flip is not None:
         interval = Interval(found.flip.low, found.flip.high, 0.95, "jackknife over people")
         metrics.append(
@@ -74,14 +90,16 @@ def _tables(found: Wiring) -> tuple[Table, ...]:
         Column("high", "at most", "percent", 1),
         Column("p", "p, corrected", "number", 4),
         Column("people", "People", "integer"),
+        Column("verdict", "Against the stated one"),
     )
     rows = [
         {"wiring": "as stated", "d_prime": found.d_prime, "auc": found.auc, "gain": None, "low": None,
-         "high": None, "p": None, "people": found.people}
+         "high": None, "p": None, "people": found.people, "verdict": ""}
     ]  # fmt: skip
     rows += [
         {"wiring": t.hypothesis.words, "d_prime": t.d_prime, "auc": t.auc, "gain": t.gain.share,
-         "low": t.gain.low, "high": t.gain.high, "p": t.gain.p, "people": t.people}
+         "low": t.gain.low, "high": t.gain.high, "p": t.gain.p, "people": t.people,
+         "verdict": verdict(found, t)}
         for t in found.tried
     ]  # fmt: skip
     caption = f"The best of {found.screened} wirings, on {found.faces} faces of {found.people} people."
@@ -93,6 +111,21 @@ def _tables(found: Wiring) -> tuple[Table, ...]:
                   tuple({"what": what, "why": why} for what, why in found.missing))
         )  # fmt: skip
     return tuple(tables)
+
+
+def verdict(found: Wiring, tried: Tried) -> str:
+    """A wiring against the stated one, and the best one, in words."""
+    if found.best is not None and tried.hypothesis == found.best.hypothesis:
+        return "better: the one to use"
+    if tried.hypothesis in (t.hypothesis for t in found.equal):
+        return "as good as the one to use"
+    if tried.better:
+        return "better"
+    if tried.equivalent:
+        return "as good"
+    if tried.undecided:
+        return "too few people to tell"
+    return "worse" if tried.gain.high < 0 else "no better"
 
 
 def change_words(found: Wiring, tried: Tried) -> str:
@@ -110,6 +143,8 @@ def change_words(found: Wiring, tried: Tried) -> str:
 
 def _findings(found: Wiring) -> tuple[Finding, ...]:
     evidence = ("doctor.wiring.d_prime", "doctor.wiring.gain")
+    if found.all_axes and found.pixels is not None and found.pixels.told != "yes":
+        return (_unjudged(found, found.pixels),)
     if found.best is None:
         text = (
             f"None of {found.screened} other wirings separates people beyond doubt and materially better "
@@ -123,10 +158,41 @@ def _findings(found: Wiring) -> tuple[Finding, ...]:
         f"{gain.high:.1%}; {found.best.people} people) {change_words(found, found.best)}."
     )
     if found.equal:
-        listed = "; ".join(t.hypothesis.words for t in found.equal[:4])
-        text += f" Equivalent to it here: {listed}."
+        text += f" As good as that, {MARGIN}: {_listed(found.equal)}."
+    if found.pixels is not None and found.pixels.told != "yes":
+        text += f" Even so it does not tell people apart: {_beside(found, found.pixels)}."
     advice = f"Run again {change_words(found, found.best)}, and compare."
     return (Finding("high", text, evidence, "doctor.wiring", advice),)
+
+
+UNTRAINED = (
+    "Check that the file is the trained one, that its weights were loaded, and that the output is the embedding; then "
+    "run again."
+)
+
+
+def _unjudged(found: Wiring, pixels: Pixels) -> Finding:
+    """Of a model that does not tell people apart no wiring can be called the right one."""
+    evidence = ("doctor.wiring.over_pixels", "doctor.wiring.d_prime")
+    if pixels.told == "no":
+        text = (
+            f"This model does not tell people apart, in none of {found.screened} wirings: {_beside(found, pixels)}. "
+            "How it is wired can therefore not be judged: it was not trained, or something is wrong that no card mends."
+        )
+        return Finding("high", text, evidence, "doctor.unseparated", UNTRAINED)
+    text = (
+        f"Too few people to say whether this model tells people apart: {_beside(found, pixels)}. How it is wired is "
+        "therefore not judged."
+    )
+    return Finding("info", text, evidence, "doctor.unseparated_open")
+
+
+def _beside(found: Wiring, pixels: Pixels) -> str:
+    gain, name = pixels.gain, pixels.wiring.words
+    return (
+        f"at best ({name}) d' is {pixels.value:.2f}, that of {SIDE} x {SIDE} pixels of the same faces "
+        f"{pixels.d_prime:.2f} ({gain.share:+.0%}, {gain.low:+.0%} to {gain.high:+.0%}; {found.people} people)"
+    )
 
 
 def _alike(found: Wiring) -> tuple[Finding, ...]:
@@ -134,7 +200,9 @@ def _alike(found: Wiring) -> tuple[Finding, ...]:
     told = []
     evidence = ("doctor.wiring.d_prime", "doctor.wiring.gain")
     if equal := [t for t in found.tried if t.equivalent]:
-        text = f"Equivalent to the stated wiring here (d' within {MATERIAL:.0%}): {_listed(equal)}."
+        text = f"These faces cannot tell from the stated wiring, {MARGIN}: {_listed(equal)}."
+        if slight := [t.hypothesis.words for t in equal[:SHOWN] if t.gain.low > 0]:
+            text += f" Better, but by less than that: {'; '.join(slight)}."
         told.append(Finding("info", text, evidence, "doctor.wiring_equivalent"))
     if unsure := [t for t in found.tried if t.undecided]:
         text = f"Too few people to tell whether it is better: {_listed(unsure)}."
@@ -142,13 +210,15 @@ def _alike(found: Wiring) -> tuple[Finding, ...]:
     return tuple(told)
 
 
-def _listed(tried: list[Tried]) -> str:
-    return "; ".join(
+def _listed(tried: Sequence[Tried]) -> str:
+    parts = [
         f"{t.hypothesis.words} ({t.gain.share:+.1%}, {t.gain.low:+.1%} to {t.gain.high:+.1%}; {t.people} people)"
-        for t in tried[:4]
-    )
+        for t in tried[:SHOWN]
+    ]
+    return "; ".join(parts) + (f"; and {len(tried) - SHOWN} more" if len(tried) > SHOWN else "")
 
 
 def wiring_caveats(found: Wiring) -> tuple[str, ...]:
     """What the silence does not say."""
-    return (f"{SYNTHETIC}.",) if found.synthetic and found.best is None else ()
+    judged = found.pixels is None or found.pixels.told == "yes"
+    return (f"{SYNTHETIC}.",) if found.synthetic and judged and found.best is None else ()
