@@ -2,6 +2,7 @@
 
     python benchmarks/worlds_identification.py rates  [--people 60,250,1000] [--kinds equal,skew,lfw] [--worlds 400]
     python benchmarks/worlds_identification.py growth [--people 400,1000] [--worlds 40]
+    python benchmarks/worlds_identification.py blocked [--people 300] [--worlds 2000]
 
 Worlds are those of `benchmarks.worlds` (heavy tails, families, skewed pictures, pictures that are there twice), with
 `hubs` also people whose vectors resemble everybody's: each loads on one common direction, lognormally. The truth of a
@@ -27,7 +28,7 @@ from fraudit.errors import InsufficientData
 from fraudit.stats.gallery import Rule, SearchPlan, enrol, plan_searches
 from fraudit.stats.growth import Counts, back_test, expected, extrapolate, fnir_counts, fpir_counts, measured
 from fraudit.stats.identification import Search, fpir_threshold, search
-from fraudit.stats.search_rates import fnir_rate, fpir_rate
+from fraudit.stats.search_rates import Causes, fnir_rate, fpir_rate, rate
 from fraudit.stats.search_thresholds import choose, compare_rules, fnir_at_target, fpir_at_target
 from fraudit.types import F64, I64, Interval
 from tests.fixtures.wilson import wilson
@@ -235,17 +236,51 @@ def _asked(
             yield f"fpir at the threshold for {target}", fpir_counts(judged, value), fpir_counts(whole, value)
 
 
+def blocked(seed: int, searches: int, there: int, first: float) -> Causes:
+    """Misses at rank 1: the share `first` of mates would be first, but `there` enrolled people are ahead of all."""
+    rng = np.random.default_rng([seed, searches])
+    right = np.flatnonzero(rng.random(searches) < first)
+    events = np.ones(searches)
+    if not there:
+        events[right] = 0.0
+    row = right if there == 1 else right[:0]  # with two of them nobody alone is the cause
+    people = np.arange(searches + there)
+    return Causes(events, np.arange(searches), row, np.full(len(row), searches), np.ones(len(row)), people)
+
+
+def nobody(searches: int, count: int) -> None:
+    """Of the worlds where nobody was found first: how often the interval of rank 1 holds, and its upper end."""
+    for hubs in (0.05, 0.3):
+        for first in (0.003, 0.02, 0.1, 0.5):
+            truth = first * np.exp(-hubs)
+            there = np.random.default_rng(searches).poisson(hubs, count)
+            made = [rate(blocked(seed, searches, int(k), first)) for seed, k in enumerate(there)]
+            ends = [1 - f.interval.low for f in made if f.interval and f.errors == f.n]
+            print(
+                f"{searches} searches, {hubs:g} such people, truth {100 * truth:.2f} %: nobody first in {len(ends)} of "
+                f"{count}, {100 * np.mean([truth <= e for e in ends]):.1f} % of them hold it; upper end median "
+                f"{np.median(ends):.3f}, largest {max(ends):.3f}",
+                flush=True,
+            )
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="coverage of 1:N intervals")
-    parser.add_argument("what", choices=("rates", "growth"))
+    parser.add_argument("what", choices=("rates", "growth", "blocked"))
     parser.add_argument("--people", default="")
     parser.add_argument("--kinds", default="equal,skew,lfw")
     parser.add_argument("--worlds", type=int, default=0)
     args = parser.parse_args()
     sizes = [
-        int(p) for p in (args.people or {"rates": "60,250,1000", "growth": "400,1000"}[args.what]).split(",")
+        int(p)
+        for p in (
+            args.people or {"rates": "60,250,1000", "growth": "400,1000", "blocked": "300"}[args.what]
+        ).split(",")
     ]
-    if args.what == "rates":
+    if args.what == "blocked":
+        for size in sizes:
+            nobody(size, args.worlds or 2000)
+    elif args.what == "rates":
         rates(sizes, args.kinds.split(","), args.worlds or 400)
     else:
         growth(sizes, args.worlds or 40)

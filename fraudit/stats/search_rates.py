@@ -11,6 +11,9 @@ a_p: residuals of person p's searches; b_e: by how much the rate falls without e
 searches in which e alone makes the error (delete-one jackknife; a resampled gallery would hold 63 % of the people
 and find fewer candidates); c_pe: that share by pair of people. In mated searches a person is both, and a_p + b_p is
 squared. The interval is Korn and Graubard's at the effective number of searches (`fraudit.stats.intervals`).
+
+Where all searches end alike there is no design effect to measure. The searchers' part is then Clopper and Pearson's
+bound without evidence, and what the enrolled people add is joined to it as an independent variance (MOVER).
 """
 
 from __future__ import annotations
@@ -30,8 +33,9 @@ from fraudit.stats.intervals import (
     stated_design,
     steady_design,
     t_value,
+    z_value,
 )
-from fraudit.stats.paired import carrying, with_tails
+from fraudit.stats.paired import carrying, widened, with_tails
 from fraudit.types import F64, I64, Bool, Interval
 
 
@@ -182,14 +186,10 @@ def two_way(causes: Causes) -> TwoWay:
     more = max(float(cause @ cause) + 2 * float(own @ cause) - twice, 0.0)
     present = shares_present(shares)
     total = first + more
-    # Where all searches end alike nothing is left of the searchers' part. One search that ended otherwise stands for
-    # it, so that a handful of scattered causes does not pass for a variance that a handful of people carry.
-    part = first or 1 / n**2
-    freedom = (
-        present.freedom
-        if not more
-        else (part + more) ** 2 / (part**2 / present.freedom + more**2 / carrying(cause))
-    )
+    freedom = present.freedom
+    if more and v.min() < v.max():  # else the variance sets no design effect, and its freedom no quantile
+        part = first or 1 / n**2
+        freedom = (part + more) ** 2 / (part**2 / present.freedom + more**2 / carrying(cause))
     # Few people, above all few hubs, may carry the whole variance: as in `fraudit.stats.paired.sums_difference`.
     if first:
         freedom = min(freedom, 3 * carrying(own + cause))
@@ -224,6 +224,9 @@ def rate(causes: Causes, level: float = 0.95, least: float = 1.0) -> SearchRate:
         made = effective_interval(value, n, design, found.freedom, level, "", stated)
         text = f"Clopper-Pearson, searchers and enrolled people, effective n {n / design:,.0f} of {n:,} searches, "
         interval = Interval(made.low, made.high, level, f"{text}t {found.freedom:.0f}")
+        if unit == 0 and found.more:
+            wide = widened(Difference(value, interval), found.more, "enrolled people joined").interval
+            interval = Interval(max(wide.low, 0.0), min(wide.high, 1.0), level, wide.method)
     except InsufficientData as error:
         missing = error.message
     errors = int(causes.events.sum())
@@ -293,6 +296,8 @@ def difference(
         * float(np.sqrt(max((up + down) - (up - down) ** 2 / total, 0.0)))
         / total
     )
+    if spread == 0:
+        half = float(np.hypot(half, z_value(level) * np.sqrt(found.more)))
     value, base = float(v.mean()), rate(first, level).interval
     floor, room = (-base.high, 1 - base.low) if base else (-1.0, 1.0)
     text = (

@@ -15,7 +15,7 @@ import numpy as np
 from fraudit.errors import InsufficientData
 from fraudit.types import F32, F64, I64, unit_rows
 
-PENALTIES = (1e-3, 1e-1, 1e1)  # of ridge regression, times the mean square of the features
+PENALTIES = (1e-3, 1e-1, 1e1)  # of ridge regression (`fraudit.stats.ridge`): few, since each may take seconds
 SHRUNK = 0.1  # of the covariance of other people's vectors, towards the even one
 
 
@@ -69,36 +69,6 @@ def least_squares(templates: F32, matrix: F64, prior: Prior) -> F64:
     return np.asarray(
         prior.mean + away @ np.linalg.solve(seen + step * np.eye(len(seen)), matrix.T @ prior.covariance)
     )
-
-
-@dataclass(frozen=True, slots=True)
-class Ridge:
-    """Regression of vectors on features: mean f64[F] and f64[D], f64[F,D] weights."""
-
-    centre: F64
-    middle: F64
-    weights: F64
-
-    def __call__(self, features: F32) -> F64:
-        """f64[N,D] vectors of f32[N,F] features."""
-        return np.asarray((features - self.centre) @ self.weights + self.middle)
-
-
-def fit_ridge(features: F32, vectors: F32, check_features: F32, check_vectors: F32) -> Ridge:
-    """Ridge regression of f32[N,D] on f32[N,F], at the penalty that is best on vectors it was not fitted on."""
-    x, y = np.asarray(features, np.float64), np.asarray(vectors, np.float64)
-    centre, middle = x.mean(0), y.mean(0)
-    x, y = x - centre, y - middle
-    wide = x.shape[1] > len(x)
-    gram = x @ x.T if wide else x.T @ x
-    scale = max(float(np.trace(gram)) / len(gram), 1e-300)
-    found: list[tuple[float, Ridge]] = []
-    for penalty in PENALTIES:
-        solid = gram + penalty * scale * np.eye(len(gram))
-        weights = x.T @ np.linalg.solve(solid, y) if wide else np.linalg.solve(solid, x.T @ y)
-        ridge = Ridge(centre, middle, weights)
-        found.append((mean_cosine(ridge(check_features), check_vectors), ridge))
-    return max(found, key=lambda item: item[0])[1]
 
 
 def mean_cosine(recovered: F64 | F32, vectors: F32) -> float:

@@ -4,115 +4,23 @@ The vectors of independently trained face models are nearly linear functions of 
 "Canonical Face Embeddings", IEEE T-BIOM 2022): ridge regression, its penalty chosen on people it was not fitted to,
 carries one into the other. A small residual network over it is taken only where it is nearer on these people beyond
 doubt.
-
-A regression shrinks: its answer is lengthened to what people it was not fitted to show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.axes import eigh
 from fraudit.stats.intervals import clustered_mean
+from fraudit.stats.ridge import MANY_RIDGES, Ridge, choosing_people, fit_ridge
 from fraudit.types import F32, F64, I64, unit_rows
 
-RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
-MANY_RIDGES = (*RIDGES, 10.0, 100.0)  # where there may be few pairs
-CHOOSING = 5  # one of so many people chooses
 LEAST_NETWORK = 1000  # pairs below which no network is tried
 HIDDEN, EPOCHS, BATCH, RATE, DECAY = 128, 15, 128, 2e-3, 1e-2
-
-
-@dataclass(frozen=True, slots=True)
-class Ridge:
-    """Ridge regression of standardised vectors.
-
-    Attributes:
-        mean, scale: f64[D], of the vectors it was fitted to. offset: f64[E], of the wanted ones (0: not centred).
-        matrix: f64[D,E], `gain` included. ridge: penalty in units of the standardised vectors' variance.
-        gain: by which the answer was lengthened. cosine: with the wanted vectors, of people it was chosen on.
-        pairs: it was fitted to.
-    """
-
-    mean: F64
-    scale: F64
-    offset: F64
-    matrix: F64
-    ridge: float
-    gain: float
-    cosine: float
-    pairs: int
-
-    def __call__(self, vectors: NDArray[Any]) -> F64:
-        """f64[N,E] of f[N,D]."""
-        return np.asarray(((vectors - self.mean) / self.scale) @ self.matrix + self.offset, np.float64)
-
-
-def choosing_people(people: ArrayLike, seed: int = 0) -> NDArray[np.bool_]:
-    """bool[N]: pictures of the fifth of the people i64[N], at least one, that choose the penalty."""
-    known = np.unique(np.asarray(people))
-    order = np.random.default_rng(seed).permutation(known)
-    return np.isin(people, order[: max(1, len(order) // CHOOSING)])
-
-
-def fit_ridge(
-    vectors: NDArray[Any],
-    wanted: NDArray[Any],
-    people: ArrayLike,
-    *,
-    ridges: Sequence[float] = RIDGES,
-    centred: bool = True,
-    seed: int = 0,
-) -> Ridge:
-    """Ridge regression from f[N,D] `vectors` to f[N,E] `wanted` of the same pictures of i64[N] `people`.
-
-    Args:
-        ridges: penalties to choose from. centred: whether the wanted vectors' mean is no part of the regression.
-        seed: of the people who choose.
-
-    Raises:
-        InsufficientData: fewer than two people.
-    """
-    subjects = np.asarray(people, np.int64)
-    if len(np.unique(subjects)) < 2:
-        raise InsufficientData(
-            f"a translator needs pictures of two people, found {len(np.unique(subjects))}", "use more people"
-        )
-    x, y = np.asarray(vectors), np.asarray(wanted)
-    mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64)
-    scale[scale == 0] = 1.0
-    offset = y.mean(0, dtype=np.float64) if centred else np.zeros(y.shape[1])
-    z, target = (x - mean) / scale, y - offset
-    choosing = choosing_people(subjects, seed)
-    solve = _solver(z[~choosing], target[~choosing])
-    tried = {}
-    for ridge in ridges:
-        answer = z[choosing] @ solve(ridge)
-        cosine = float((unit_rows(answer) * unit_rows(target[choosing])).sum(1).mean())
-        gain = float(np.sqrt(np.square(target[choosing]).sum() / max(np.square(answer).sum(), 1e-12)))
-        tried[ridge] = (cosine, gain)
-    best = max(tried, key=lambda r: tried[r][0])
-    cosine, gain = tried[best]
-    matrix = _solver(z, target)(best) * gain
-    return Ridge(mean, scale, offset, matrix, best, gain, cosine, len(x))
-
-
-def _solver(z: NDArray[Any], target: NDArray[Any]) -> Callable[[float], F64]:
-    """ridge -> f64[D,E]; the smaller of both Gram matrices is taken apart once."""
-    n = len(z)
-    if n >= z.shape[1]:
-        values, axes = eigh(np.asarray(z.T @ z, np.float64) / n)
-        right = axes.T @ np.asarray(z.T @ target, np.float64) / n
-        return lambda ridge: np.asarray(axes @ (right / (np.maximum(values, 0) + ridge)[:, None]))
-    values, axes = eigh(np.asarray(z @ z.T, np.float64) / n)
-    right, back = axes.T @ target / n, np.asarray(z.T @ axes, np.float64)
-    return lambda ridge: np.asarray(back @ (right / (np.maximum(values, 0) + ridge)[:, None]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,12 +62,13 @@ def fit_translator(
     Raises:
         InsufficientData: fewer than two people.
     """
-    ridge = fit_ridge(unit, wanted, people, ridges=MANY_RIDGES, seed=seed)
+    ridge = fit_ridge(unit, wanted, choosing_people(people, seed), ridges=MANY_RIDGES)
     plain = Translator(ridge, (), float("nan"))
     if not network or len(unit) < LEAST_NETWORK:
         return plain
     apart = choosing_people(people, seed + 1)  # not those who chose the penalty
-    part = fit_ridge(unit[~apart], wanted[~apart], people[~apart], ridges=(ridge.ridge,), seed=seed)
+    choosing = choosing_people(people[~apart], seed)
+    part = fit_ridge(unit[~apart], wanted[~apart], choosing, ridges=(ridge.ridge,))
     ways = (
         Translator(part, (), 0.0),
         Translator(part, _residual(part, unit[~apart], wanted[~apart], seed), 0.0),

@@ -20,7 +20,7 @@ from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.loading import load_inverter
-from fraudit.stats.translation import RIDGES
+from fraudit.stats.ridge import RIDGES
 from fraudit.types import LoadedEmbedder
 from tests.fixtures.closed_form import CONFIG, DIM, SIDE, network
 from tests.fixtures.training import PRIOR, black_box, drawn_faces, trainer_of

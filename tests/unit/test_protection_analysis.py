@@ -10,7 +10,7 @@ from fraudit.analyses.protection.attacks import success
 from fraudit.analyses.protection.measure import chosen_schemes, finding_level
 from fraudit.cli.main import run as command
 from fraudit.errors import InsufficientData, PluginError
-from fraudit.stats.template_recovery import Prior, fit_ridge, least_squares, linear_map, to_others
+from fraudit.stats.template_recovery import Prior, least_squares, linear_map, to_others
 from fraudit.types import AnalysisResult, Metric, unit_rows
 from tests.fixtures.contexts import vectors_context
 
@@ -208,22 +208,6 @@ def test_linear_schemes_are_told_from_others() -> None:
     np.testing.assert_allclose(found, matrix, atol=1e-6)
     assert linear_map(lambda v: (v @ matrix) ** 3, 6, rng) is None
     assert linear_map(np.sign, 6, rng) is None
-
-
-def test_ridge_regression_equals_scikit_learns_both_ways_round() -> None:
-    from sklearn.linear_model import Ridge
-
-    rng = np.random.default_rng(0)
-    for rows, columns in ((60, 8), (20, 50)):
-        x = rng.standard_normal((rows, columns)).astype(np.float32)
-        y = rng.standard_normal((rows, 3)).astype(np.float32)
-        found = fit_ridge(x, y, x[:5], y[:5])
-        centred = x - x.mean(0)
-        gram = centred @ centred.T if columns > rows else centred.T @ centred
-        answers = [
-            Ridge(alpha=p * np.trace(gram) / len(gram)).fit(x, y).predict(x) for p in (1e-3, 1e-1, 1e1)
-        ]
-        assert min(np.abs(found(x) - a).max() for a in answers) < 1e-3
 
 
 def test_likeness_to_others_leaves_the_own_person_out() -> None:

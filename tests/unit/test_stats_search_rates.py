@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from benchmarks.worlds_identification import faces, sides
+from benchmarks.worlds_identification import blocked, faces, sides
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.stats.gallery import Templates, enrol, plan_searches
 from fraudit.stats.identification import Search, fnir, fpir, fpir_threshold, search
@@ -224,3 +224,37 @@ def test_no_search_succeeds_because_of_one_person_and_the_interval_says_little()
     causes = Causes(np.ones(n), np.arange(n), np.arange(n), np.zeros(n, int), np.ones(n), np.arange(n))
     found = rate(causes).interval
     assert found is None or found.low < 0.5
+
+
+@pytest.mark.parametrize("common", [2, 3, 5])
+def test_nobody_is_found_first_and_a_few_who_one_person_keeps_back_widen_the_interval_as_little(
+    common: int,
+) -> None:
+    n, rows = 312, np.arange(common)
+    one, none = (
+        rate(Causes(np.ones(n), np.arange(n), rows[:k], np.full(k, n), np.ones(k), np.arange(n + 1))).interval
+        for k in (common, 0)
+    )
+    assert one is not None
+    assert none is not None
+    assert 1 - none.low < 1 - one.low < 1 - none.low + 2 * common / n
+
+
+@pytest.mark.parametrize("first", [0.003, 0.1, 0.5])
+def test_where_nobody_is_found_first_the_interval_holds_though_one_person_may_be_the_reason(
+    first: float,
+) -> None:
+    """He is enrolled in one gallery of twenty; where half of the people were first without him, causes alone tell."""
+    found = [rate(blocked(seed, 300, 1, first)).interval for seed in range(100)]
+    truth = 1 - 0.95 * first
+    assert np.mean([i is not None and i.low <= truth for i in found]) >= 0.95
+    assert first > 0.003 or all(i is not None and i.low > 0.96 for i in found)
+
+
+def test_a_difference_of_two_that_find_nobody_says_how_much_one_person_may_hide() -> None:
+    n, row = 300, np.arange(150)
+    hidden = Causes(np.ones(n), np.arange(n), row, np.full(150, n), np.ones(150), np.arange(n + 1))
+    plain = Causes(np.ones(n), np.arange(n), row[:0], row[:0], np.ones(0), np.arange(n + 1))
+    found, same = difference(plain, hidden).interval, difference(plain, plain).interval
+    assert found.low < -0.5
+    assert -0.02 < same.low <= 0 <= same.high < 0.02

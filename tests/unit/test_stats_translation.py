@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.translation import fit_ridge, fit_translator
+from fraudit.stats.ridge import choosing_people, fit_ridge
+from fraudit.stats.translation import fit_translator
 from fraudit.types import unit_rows
 
 
@@ -24,7 +25,7 @@ def test_ridge_is_that_of_scikit_learn():
     from sklearn.linear_model import Ridge
 
     x, y, people = planted(False, n=300)
-    found = fit_ridge(x, y, people, ridges=(0.1,))
+    found = fit_ridge(x, y, choosing_people(people), ridges=(0.1,))
     z = (x - x.mean(0)) / x.std(0)
     oracle = Ridge(alpha=0.1 * len(z)).fit(z, y)
     assert np.allclose(found.matrix / found.gain, oracle.coef_.T, atol=1e-8)
@@ -32,7 +33,7 @@ def test_ridge_is_that_of_scikit_learn():
 
 def test_fewer_pictures_than_numbers_have_the_same_answer():
     x, y, people = planted(False, n=30, dim=40)
-    found = fit_ridge(x, y, people, ridges=(0.1,))
+    found = fit_ridge(x, y, choosing_people(people), ridges=(0.1,))
     z = (x - x.mean(0)) / x.std(0)
     primal = np.linalg.solve(z.T @ z / 30 + 0.1 * np.eye(40), z.T @ (y - y.mean(0)) / 30)
     assert np.allclose(found.matrix / found.gain, primal, atol=1e-8)
@@ -50,6 +51,23 @@ def test_a_network_is_taken_where_the_relation_is_curved_alone(curved, kind):
 
 
 def test_one_person_is_too_few():
-    x, y, people = planted(False, n=30)
     with pytest.raises(InsufficientData, match="two people"):
-        fit_ridge(x, y, np.zeros(len(people)))
+        choosing_people(np.zeros(30))
+
+
+def test_the_likeliest_vector_keeps_its_mean_and_is_not_lengthened():
+    """Where nothing is known of a vector, the mean is the best guess; lengthened deviations would only harm it."""
+    rng = np.random.default_rng(3)
+    x = rng.normal(size=(400, 10))
+    y = unit_rows(np.eye(8)[0] * 3 + rng.normal(size=(400, 8)))
+    choosing = np.arange(400) >= 320
+    plain, long = (
+        fit_ridge(x, y, choosing, ridges=(1e-3, 1e1), lengthened=length) for length in (False, True)
+    )
+    assert plain.gain == 1
+    by_mean = float((unit_rows(np.tile(plain.offset, (80, 1))) * y[choosing]).sum(1).mean())
+    assert abs(plain.cosine - by_mean) < 0.03
+    fresh = unit_rows(np.eye(8)[0] * 3 + rng.normal(size=(400, 8)))
+    blind = rng.normal(size=(400, 10))
+    likeness = [float((unit_rows(found(blind)) * fresh).sum(1).mean()) for found in (plain, long)]
+    assert likeness[0] > likeness[1] + 0.05

@@ -15,10 +15,11 @@ from fraudit.protections.choosing import protected
 from fraudit.stats.estimates import Estimate
 from fraudit.stats.intervals import clopper_pearson
 from fraudit.stats.inversion import excess, mean_of, other_pairs, tally
+from fraudit.stats.ridge import fit_ridge
 from fraudit.stats.strangers import Trials
 from fraudit.stats.template_recovery import (
+    PENALTIES,
     Prior,
-    fit_ridge,
     least_squares,
     linear_map,
     mean_cosine,
@@ -92,8 +93,10 @@ def _learnt(
     train = np.concatenate([train, prior.draw(max(0, count - len(real)), rng)])
     x, y = features(protect(train)), features(protect(check))
     asked = features(seen)
-    ridge = fit_ridge(x, train, y, check)
-    best = mean_cosine(ridge(y), check)
+    both = np.concatenate([x, y]), np.concatenate([train, check])
+    choosing = np.arange(len(both[0])) >= len(x)
+    ridge = fit_ridge(*both, choosing, ridges=PENALTIES, lengthened=False)
+    best = ridge.cosine
     found: F64 | F32 = ridge(asked)
     how = "ridge regression"
     if params.mlp and best < NEAR:

@@ -37,7 +37,7 @@ from fraudit.diffusion.training.report import grid, write_picture
 from fraudit.diffusion.training.workflow import SAMPLES, origin_of
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData, UsageError
-from fraudit.stats.translation import fit_ridge
+from fraudit.stats.ridge import choosing_people, fit_ridge
 from fraudit.types import DEFAULT_GUIDANCE, F32, I64, Bool, unit_rows
 
 FEWEST = 100  # pairs of vectors, of faces and mirrors
@@ -87,7 +87,7 @@ def fit_translation(vectors: F32, wanted: F32, people: I64, held_out: Bool) -> T
             f"people held out, found {len(fitted)} pairs and {len(np.unique(people[held_out]))} people",
             "add pictures: some thousands make a good translation",
         )
-    made = fit_ridge(vectors[fitted], wanted[fitted], people[fitted], centred=False)
+    made = fit_ridge(vectors[fitted], wanted[fitted], choosing_people(people[fitted]), centred=False)
     _, firsts = np.unique(people[held_out], return_index=True)
     judged = np.flatnonzero(held_out)[firsts]
     agreement = paired_and_shuffled(

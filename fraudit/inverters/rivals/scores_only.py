@@ -20,7 +20,7 @@ from fraudit.inverters.loading import bundled, load_inverter
 from fraudit.inverters.rivals.attack import Attempt, Setting
 from fraudit.inverters.rivals.generators import bundled_folder, eigenface_generator, kin_of
 from fraudit.inverters.rivals.translated import source_of
-from fraudit.stats.translation import MANY_RIDGES, fit_ridge
+from fraudit.stats.ridge import MANY_RIDGES, choosing_people, fit_ridge
 from fraudit.types import F32, F64, I64, U8, Inverter, InverterPlugin, MethodCard, unit_rows
 
 QUERIES = 99
@@ -60,7 +60,8 @@ def solve_local(scores: F64, own: F32, queries: I64) -> F32:
     """
     local = own @ own[queries].T
     learnt = np.delete(np.arange(len(own)), queries)
-    fitted = fit_ridge(local[learnt], own[learnt], np.arange(len(learnt)), ridges=MANY_RIDGES)
+    choosing = choosing_people(np.arange(len(learnt)))
+    fitted = fit_ridge(local[learnt], own[learnt], choosing, ridges=MANY_RIDGES)
     mean, spread = scores.mean(1, keepdims=True), scores.std(1, keepdims=True)
     size = float(local[learnt].std(1).mean())
     level = float(local[learnt].mean())

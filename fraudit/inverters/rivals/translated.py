@@ -20,7 +20,7 @@ from fraudit.inverters.inverting import invert_in_pieces, reembed
 from fraudit.inverters.loading import bundled, read_card
 from fraudit.inverters.rivals.attack import Attempt, Setting
 from fraudit.inverters.rivals.generators import bundled_folder, eigenface_generator, kin_of
-from fraudit.stats.translation import MANY_RIDGES, fit_ridge
+from fraudit.stats.ridge import MANY_RIDGES, choosing_people, fit_ridge
 from fraudit.types import F32, I64, U8, InverterPlugin, MethodCard, unit_rows
 
 FEWEST = 100  # drawn faces that both models see
@@ -114,7 +114,8 @@ def transcoding(setting: Setting, vectors: F32, seeds: I64) -> Attempt:
     folder = bundled_folder("id3pm")
     source = source_of(folder, setting)
     own, theirs = drawn_vectors(setting, (setting.box, source))
-    fitted = fit_ridge(unit_rows(own), unit_rows(theirs), np.arange(len(own)), ridges=MANY_RIDGES)
+    choosing = choosing_people(np.arange(len(own)))
+    fitted = fit_ridge(unit_rows(own), unit_rows(theirs), choosing, ridges=MANY_RIDGES)
     shared = time.monotonic() - begun
     inverter = load_id3pm(folder)
     translated = unit_rows(fitted(unit_rows(vectors))).astype(np.float32)
