@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from fraudit.audit.context import AnalysisContext
+from fraudit.audit.template_pairs import FILE, compares_templates, template_score_set
 from fraudit.errors import InsufficientData
 from fraudit.files.vectors import write_vectors
 from fraudit.scores import ScoreSet, write_scores
@@ -40,10 +41,12 @@ def write_run_scores(context: AnalysisContext, path: Path) -> None:
 
 
 def save_evidence(context: AnalysisContext) -> None:
-    """vectors.npz (ids, vectors, ok, reasons) and scores.csv in the run's folder."""
+    """vectors.npz (ids, vectors, ok, reasons) and scores.csv in the run's folder, and scores of listed templates."""
     if context.scores.vectors:
         found = context.embeddings()
         path = context.run_dir / "vectors.npz"
         write_vectors(path, context.faces, found.vectors, found.ok, found.reasons)
     with contextlib.suppress(InsufficientData):  # verification says why there are no pairs
         write_run_scores(context, context.run_dir / "scores.csv")
+    if compares_templates(context):
+        write_scores(template_score_set(context), context.run_dir / FILE, "pairs-csv")

@@ -15,6 +15,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudit.audit.evidence import score_set
+from fraudit.audit.template_pairs import (
+    compares_templates,
+    first_pictures,
+    kept_pairs,
+    template_score_set,
+)
 from fraudit.errors import InsufficientData
 from fraudit.files.store import write_text_atomic
 from fraudit.formatting import fmr_words
@@ -33,10 +39,11 @@ MOST_GROUPS = 14  # of all attributes; the page holds no more
 
 @dataclass(frozen=True, slots=True)
 class StoredPairs:
-    """The pairs of scores.csv as `fraudit scores` reads them.
+    """The pairs of scores.csv as `fraudit scores` reads them, or those of templates where the set lists such pairs.
 
     Attributes:
-        scores: f64[P]. same: bool[P]. left, right: i64[P] people. left_face, right_face: i64[P].
+        scores: f64[P]. same: bool[P]. left, right: i64[P] people. left_face, right_face: i64[P], of
+            templates one picture each.
         people_known: whether the set names them.
     """
 
@@ -57,9 +64,14 @@ class StoredPairs:
 
 def stored_pairs(context: AnalysisContext) -> StoredPairs:
     """The pairs that the run leaves behind, repeated rows once. Raises InsufficientData where there are none."""
-    found = score_set(context).unique()
+    of_templates, templates = compares_templates(context), context.faces.templates
+    found = (template_score_set if of_templates else score_set)(context).unique()
     left, right, known = found.people()
-    at = {name: index for index, name in enumerate(context.faces.ids)}
+    if of_templates:
+        assert templates is not None
+        at = dict(zip(templates.names, first_pictures(context).tolist(), strict=True))
+    else:
+        at = {name: index for index, name in enumerate(context.faces.ids)}
     one, two = (
         np.array([at[name] for name in side.tolist()], np.int64) for side in (found.left, found.right)
     )
@@ -74,6 +86,8 @@ def named_thresholds(context: AnalysisContext, pairs: StoredPairs) -> list[tuple
     """
     equal = v.eer(*v.split(pairs.scores, pairs.same)).threshold
     found = [("eer", equal)] if np.isfinite(equal) else []
+    if compares_templates(context):  # thresholds of single pictures say nothing of theirs
+        return found
     for target in context.scores.operating_points(TARGETS):
         try:
             chosen = context.scores.threshold(target)
@@ -112,8 +126,19 @@ def save_pairs(context: AnalysisContext) -> None:
         "histogram": v.score_histogram(genuine, impostor, BINS),
         "marks": marks,
         "vectors": context.scores.vectors,
+        "templates": compares_templates(context),
+        "drawn_from": _drawn_from(context),
     }
     save_sweep(context, "pairs", thresholds, document)
+
+
+def _drawn_from(context: AnalysisContext) -> int:
+    """Impostor pairs of templates that the kept ones were drawn from, 0 where all are kept."""
+    templates = context.faces.templates
+    if not compares_templates(context) or templates is None or templates.pairs is None:
+        return 0
+    listed = len(templates.pairs)
+    return int((~templates.pairs.same).sum()) if listed > len(kept_pairs(context)) else 0
 
 
 def save_groups(

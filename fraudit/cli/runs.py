@@ -110,7 +110,7 @@ def show(
     everything: Annotated[bool, typer.Option("--all", help="Every metric of every section.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="All metrics, for scripts.")] = False,
 ) -> None:
-    """Print one run on one screen: gravest findings, key figures, where the report is; --all for the rest.
+    """Print one run on one screen: gravest findings, what to do next, key figures; --all for the rest.
 
     With --only or --all: every metric with interval and n.
 
@@ -147,6 +147,8 @@ def _print_all(record: RunRecord, wanted: list[str]) -> None:
     for result, finding in record.findings():
         if result.name in wanted:
             typer.echo(f"[{finding.severity}] {one_line(finding.text)}")
+            if finding.advice:
+                typer.echo(f"    Next: {one_line(finding.advice)}")
     for result in record.results:
         if result.name not in wanted:
             continue

@@ -16,21 +16,28 @@ if TYPE_CHECKING:
     from fraudit.report.record import RunRecord
 
 MOST_FINDINGS, FINDING_LINES, MOST_FIGURES = 5, 3, 12
+ADVICE_LINES, BOTH_LINES = 3, 5
+OTHER_LINES = 6  # what did not run, where the report is, and empty lines between
+MOST_LINES = 40  # of a screen; findings, then figures, are left to --all where advice needs their place
 LEAST_COLUMNS, MOST_COLUMNS = 60, 120
 
 
 def screen(record: RunRecord, folder: Path) -> list[str]:
-    """The lines: gravest findings (cut at three lines), key figures, what did not run, where the report is."""
+    """The lines: gravest findings (cut) and what to do next, key figures, what did not run, where the report is."""
     columns = min(max(shutil.get_terminal_size((80, 24)).columns, LEAST_COLUMNS), MOST_COLUMNS)
     lines = [_cut(one_line(f"{subject(record)}, {record.created}, {record.status}"), columns), ""]
     shown, _ = cards(record)
     shown = shown[:MOST_FINDINGS]
+    given: set[str] = set()
     for _, finding in shown:
-        lines += _wrapped(f"[{finding.severity}] {one_line(finding.text)}", columns)
+        advice = [] if finding.advice in given else _advice(finding.advice, columns)
+        given.add(finding.advice)
+        most = min(FINDING_LINES, BOTH_LINES - len(advice))
+        lines += [*_wrapped(f"[{finding.severity}] {one_line(finding.text)}", columns, most), *advice]
     more = len(record.findings()) - len(shown)
     if more:
         lines.append(f"and {more} more findings")
-    figures = key_figures(record)[:MOST_FIGURES]
+    figures = key_figures(record)[: min(MOST_FIGURES, MOST_LINES - OTHER_LINES - len(lines))]
     if figures:
         width = max(len(value.figure.label) for value in figures)
         lines += ["", *(_cut(f"{v.figure.label:{width}}  {_figure(v)}", columns) for v in figures)]
@@ -59,8 +66,12 @@ def _cut(text: str, columns: int) -> str:
     return text if len(text) <= columns else text[: columns - 1].rstrip() + "…"
 
 
-def _wrapped(text: str, columns: int) -> list[str]:
+def _advice(text: str, columns: int) -> list[str]:
+    return _wrapped(f"    Next: {one_line(text)}", columns, ADVICE_LINES) if text else []
+
+
+def _wrapped(text: str, columns: int, most: int) -> list[str]:
     lines = textwrap.wrap(text, columns, subsequent_indent="    ", break_on_hyphens=False)
-    if len(lines) > FINDING_LINES:
-        lines = [*lines[: FINDING_LINES - 1], f"{lines[FINDING_LINES - 1][: columns - 2].rstrip()} …"]
+    if len(lines) > most:
+        lines = [*lines[: most - 1], f"{lines[most - 1][: columns - 2].rstrip()} …"]
     return lines

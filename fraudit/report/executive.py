@@ -25,6 +25,10 @@ CONCERNS: dict[Severity, str] = {
 OPEN = ("unresolved", "few", "too_few", "no_errors", "unknown_people", "open")
 
 
+# Ends of rules that say that something was seen that by itself asks for no decision.
+NOTED = ("helps", "best", "names")
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """A question of a reader, answered.
@@ -55,6 +59,8 @@ def _answer(result: AnalysisResult, question: str) -> Answer:
     concern = CONCERNS[level]
     if level == "info" and any(f.rule.rpartition(".")[2] in OPEN for f in result.findings):
         concern = "Open"
+    elif level == "info" and any(f.rule.rpartition(".")[2] in NOTED for f in result.findings):
+        concern = "Note"
     return Answer(result.name, result.title, question, level, concern, text)
 
 

@@ -86,7 +86,12 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class PairSweep:
-    """Of all stored pairs."""
+    """Of all stored pairs.
+
+    Attributes:
+        templates: whether they are of templates of several pictures. drawn_from: so many impostor pairs that the kept
+            ones were drawn from, 0 where all are kept.
+    """
 
     thresholds: tuple[float, ...]
     fmr: Rates
@@ -97,6 +102,8 @@ class PairSweep:
     people_known: bool = True
     people: int = 0
     vectors: bool = True
+    templates: bool = False
+    drawn_from: int = 0
 
     def __post_init__(self) -> None:
         count = len(self.thresholds)
@@ -353,7 +360,8 @@ def _data(pairs: PairSweep, groups: GroupSweep | None, searches: SearchSweep | N
         "fpir": _series(searches.fpir, True) if searches else None,
         "enrolled": searches.enrolled if searches else 0,
         "searchers": searches.people if searches else 0,
-        "vectors": pairs.vectors,
+        "vectors": pairs.vectors and not pairs.templates,
+        "file": "template-scores.csv" if pairs.templates else "scores.csv",
         "run": run,
     }
     text = json.dumps(document, ensure_ascii=True, allow_nan=False, separators=(",", ":"))

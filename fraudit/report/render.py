@@ -23,6 +23,7 @@ from fraudit.report import cards, charts, executive, standards, summary
 from fraudit.report.charts import kept
 from fraudit.report.charts.spots import Reading
 from fraudit.report.explorer import explorer
+from fraudit.report.marking import ticked
 from fraudit.report.record import METRIC_COLUMNS, RunRecord, metric_rows
 from fraudit.types import (
     AT_LEAST,
@@ -251,15 +252,6 @@ def md(value: Any) -> str:
     """Text that Markdown takes literally, on one line."""
     text = " ".join(formatting.printable(value).split())
     return re.sub(r"([\\`*_\[\]<>|#&])", r"\\\1", text)
-
-
-def ticked(text: str) -> Markup:
-    """Text whose parts between backticks are code, for HTML."""
-    parts = formatting.unbroken(formatting.printable(text)).split("`")
-    if len(parts) % 2 == 0:
-        return escape("`".join(parts))
-    coded = (Markup("<code>{}</code>").format(p) if k % 2 else escape(p) for k, p in enumerate(parts))
-    return Markup("").join(coded)
 
 
 def code_span(value: Any) -> str:

@@ -17,10 +17,16 @@ def _safe(text: object) -> str:
     return escape(printable(str(text)))
 
 
+def _next(advice: str) -> str:
+    return f"<br><b>Next:</b> {_safe(advice)}" if advice else ""
+
+
 def run_html(record: RunRecord, folder: Path) -> str:
-    """Heading, the gravest findings and one line a section."""
+    """Heading, the gravest findings with what to do next, and one line a section."""
     findings = record.findings()
-    shown = "".join(f"<li><b>{_safe(f.severity)}</b> {_safe(f.text)}</li>" for _, f in findings[:MOST])
+    shown = "".join(
+        f"<li><b>{_safe(f.severity)}</b> {_safe(f.text)}{_next(f.advice)}</li>" for _, f in findings[:MOST]
+    )
     more = (
         f"<li>and {len(findings) - MOST} more: <code>run.findings</code></li>" if len(findings) > MOST else ""
     )

@@ -118,6 +118,7 @@ def test_a_sound_model_has_no_finding_and_every_face_shown_is_counted() -> None:
     asked = context.embedder.queries - before
     assert result.findings == ()
     assert f"{asked} faces" in result.headline
+    assert result.answer.endswith(".")
     assert ANALYSIS.work is not None
     assert asked == ANALYSIS.work(context, Params()).questions
 

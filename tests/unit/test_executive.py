@@ -8,9 +8,10 @@ import pytest
 
 from fraudit.plugins import ANALYSES
 from fraudit.report import cards, executive, standards, summary
+from fraudit.report.marking import ticked
 from fraudit.report.paper.files import caption
 from fraudit.report.record import MIGRATIONS, SCHEMA_VERSION, RunRecord
-from fraudit.report.render import context, render, ticked
+from fraudit.report.render import context, render
 from fraudit.types import AnalysisResult, Figure, Finding
 from tests.fixtures.run_record import build_record
 
@@ -117,6 +118,8 @@ def test_a_caption_for_a_paper_ends_once() -> None:
         ("a `b` <c>", "a <code>b</code> &lt;c&gt;"),
         ("one ` alone", "one ` alone"),
         ("`<i>`", "<code>&lt;i&gt;</code>"),
+        ("FMR 1e-3 <b>", 'FMR <span class="nb">1e-3</span> &lt;b&gt;'),
+        ("`1e-3`", "<code>1e-3</code>"),
     ],
 )
 def test_backticks_become_code_and_nothing_else(text: str, html: str) -> None:

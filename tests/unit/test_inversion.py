@@ -60,6 +60,7 @@ def values(result: Any) -> dict[str, Any]:
 
 def test_an_inverter_that_returns_the_source_succeeds_always() -> None:
     result = normalise(run(world(lambda i, seed: i), QUICK))
+    assert result.answer.startswith("Yes: another model (judge0) takes ")
     found = values(result)
     assert found["inversion.attack_success"].value == 1
     assert found["inversion.judge0.type1@fmr=1e-2"].value == 1

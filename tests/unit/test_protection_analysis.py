@@ -42,6 +42,7 @@ def rules(result: AnalysisResult, scheme: str) -> dict[str, str]:
 
 def test_a_rotation_is_reversed_with_the_key_and_is_not_linked(found: AnalysisResult) -> None:
     assert metric(found, "projection.cosine_with_key").value == pytest.approx(1, abs=1e-4)
+    assert "projection" in found.answer.split(" can be turned back into a face vector by who has the key")[0]
     assert metric(found, "projection.vector_attack1_with_key").value == 1
     linked = metric(found, "projection.d_sys")
     assert linked.interval is not None

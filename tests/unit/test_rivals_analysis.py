@@ -42,6 +42,7 @@ def test_the_method_that_knows_the_faces_succeeds_and_a_few_blobs_do_not() -> No
     context = world()
     found = run(context, QUICK)
     normalise(found)
+    assert found.answer.startswith("id3pm, of 2: another model (judge0) takes ")
     assert value(found, "rivals.id3pm.judge0.success1@fmr=1e-2") > 0.95
     assert value(found, "rivals.real.judge0.success1@fmr=1e-2") == 1
     assert value(found, "rivals.gaussian.judge0.success1@fmr=1e-2") < 0.5

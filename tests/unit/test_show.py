@@ -10,7 +10,8 @@ import pytest
 from fraudit.audit.execute import exit_code
 from fraudit.cli.runs import show
 from fraudit.errors import UsageError
-from fraudit.types import AnalysisResult
+from fraudit.report.run import Run
+from fraudit.types import AnalysisResult, Finding
 from tests.fixtures.run_record import build_record, build_run
 
 
@@ -42,6 +43,35 @@ def test_a_run_is_shown_on_one_screen_and_the_rest_on_request(
     with pytest.raises(UsageError) as refused:
         show(folder, only="verificatoin")
     assert "verification" in refused.value.hint
+
+
+def test_what_to_do_next_is_said_once_and_leaves_one_screen(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    texts = [f"{k} " + "long words of a finding " * 20 for k in range(6)]
+    advice = [
+        "First `fraudit doctor`. " + "Then more of it. " * 20,
+        "Enrol again.",
+        "Enrol again.",
+        "",
+        "Wait.",
+    ]
+    found = [Finding("high", t, advice=a) for t, a in zip(texts, [*advice, "Look."], strict=True)]
+    record = replace(
+        build_record(), results=[*build_record().results, AnalysisResult("x", "X", findings=tuple(found))]
+    )
+    record.save(tmp_path / "run")
+    show(tmp_path / "run")
+    short = capsys.readouterr().out
+    assert len(short.splitlines()) <= 40
+    assert short.count("    Next: First `fraudit doctor`.") == 1
+    assert short.count("    Next: Enrol again.") == 1
+    show(tmp_path / "run", everything=True)
+    whole = capsys.readouterr().out
+    assert whole.count("    Next: Enrol again.") == 2
+    assert whole.count("    Next: Look.") == 1
+    page = Run(record, tmp_path / "run")._repr_html_()
+    assert page.count("<b>Next:</b> Enrol again.") == 2
 
 
 def test_a_run_that_measured_nothing_does_not_end_as_a_success() -> None:

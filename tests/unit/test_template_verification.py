@@ -8,7 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fraudit.audit import template_pairs
 from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
+from fraudit.cli.main import run
+from fraudit.report.explorer import explorer, rate_text
+from fraudit.report.record import RunRecord
+from fraudit.report.render import render
 from fraudit.types import AnalysisResult, TemplatePairs, Templates
 
 PEOPLE, EACH = 120, 2
@@ -67,3 +72,33 @@ def test_pictures_without_a_vector_are_counted_and_a_template_without_any_is_rej
     assert value(whole, "verification.tar@far=1e-1") == 1.0
     assert value(part, "verification.fta") == pytest.approx(3 / (PEOPLE * EACH * 3))
     assert value(part, "verification.tar@far=1e-1") == pytest.approx(1 - 1 / PEOPLE)
+
+
+def test_the_explorer_shows_what_scores_says_of_the_kept_pairs_of_templates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = 2000  # fewer than are listed: all genuine ones, and impostor ones drawn at random
+    monkeypatch.setattr(template_pairs, "MOST_PAIRS", kept)
+    folder = tmp_path / "run"
+    faces, model = planted(2.0, 3, lost=3)
+    run_vectors(faces, model, folder, only=("verification", "identification"))
+    found, why = explorer(RunRecord.load(folder), folder / "artifacts")
+    assert found is not None, why
+    listed = PEOPLE * EACH * (PEOPLE * EACH - 1) // 2
+    assert found.pairs.templates
+    assert found.pairs.fnmr.n == PEOPLE
+    assert found.pairs.drawn_from == listed - PEOPLE
+    assert found.pairs.fmr.n <= kept - PEOPLE
+    assert found.searches is not None  # at the same thresholds: searches compare templates too
+    assert not found.notes
+    at = len(found.pairs.thresholds) // 2
+    threshold = repr(found.pairs.thresholds[at])
+    assert run(["scores", str(folder / template_pairs.FILE), "--threshold", threshold]) == 0
+    said = [line for line in capsys.readouterr().out.splitlines() if "at the threshold" in line]
+    for rates in (found.pairs.fmr, found.pairs.fnmr):
+        value, bounds = rate_text(rates, at)
+        assert any(f": {value} (95 % {bounds}" in line for line in said), (value, bounds, said)
+    page = render(folder).read_text(encoding="utf-8")
+    assert "The model gives every pair of templates a score." in page
+    assert "template-scores.csv" in page
+    assert 'id="x-gate"' not in page

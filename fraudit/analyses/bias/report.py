@@ -141,7 +141,7 @@ def answer(audits: Sequence[Audit], told: Sequence[Finding]) -> str:
         return f"No: {gaps[0].text.split(' (')[0]}."
     open_ = [f for f in told if f.rule == "bias.unresolved"]
     if not open_:
-        return f"Not known: the groups of {by} could not be compared." if by else ""
+        return f"Not known: the groups {f'of {by} ' if by else ''}could not be compared."
     smallest = min((n for a in audits for n in (a.people[r.group] for r in a.fmr)), default=0)
     more = any(f.rule == "bias.reconstruction" for f in told)
     tail = " An inverter rebuilds some groups less well." if more else ""

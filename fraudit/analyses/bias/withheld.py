@@ -61,6 +61,7 @@ def withheld(
         "bias",
         "Bias",
         headline=text,
+        answer=f"Not known: {reason}.",
         findings=(Finding("info", text, ("bias.worst_gap",), "bias.unknown_people"),),
         metrics=tuple(metrics),
         tables=tuple(_table(name, values) for name, values in fta.items()),

@@ -360,7 +360,7 @@ def findings(m: Measured) -> list[Finding]:
 def answer(m: Measured) -> str:
     """The section in plain words."""
     if not m.losses:
-        return ""
+        return "Not known: what smaller templates lose could not be judged."
     d = safe(m)
     if d is None:
         return f"Not known: {m.people} people are too few to show that a smaller one costs nothing."

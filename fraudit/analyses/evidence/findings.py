@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from fraudit.analyses.evidence.flags import LOW_FALSE, NAMES_FALSE, Flags
@@ -63,8 +64,8 @@ def _labels(flags: Flags) -> Iterator[Finding]:
     )
 
 
-def answer(told: Sequence[Finding], n: int) -> str:
-    """The section in plain words."""
+def answer(told: Sequence[Finding], judged: int) -> str:
+    """The section in plain words; `judged` pictures can be held against others of their person."""
     wrong = [f for f in told if f.rule in (f"{NAME}.labels", f"{NAME}.duplicates") and f.advice]
     if any(f.severity != "info" for f in wrong):
         return "Not all of it: some pictures carry another person's name, or one picture carries several."
@@ -72,7 +73,12 @@ def answer(told: Sequence[Finding], n: int) -> str:
         return "A few pictures may carry another person's name; of none is it beyond doubt."
     if told and told[0].text.startswith("Wrong labels cannot"):
         return "Not known: wrong names cannot be looked for here."
-    return f"No wrong name was seen among {n:,} pictures."
+    none = f"o wrong name was seen among the {judged:,} pictures that can be judged."
+    twice = next((f for f in told if f.rule == f"{NAME}.names"), None)
+    if twice is not None:
+        pairs = re.split(" (?:is|are) as alike", twice.text)[0]
+        return f"{pairs} may be one person under two names; n{none}"
+    return f"N{none}"
 
 
 def _files(flags: Flags) -> Iterator[Finding]:

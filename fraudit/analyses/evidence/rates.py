@@ -229,7 +229,7 @@ def _hard(context: AnalysisContext, params: Params, threshold: float) -> tuple[H
     """FMR over the judged people's strangers that the first judge finds nearest, within groups where known."""
     if not context.judges:
         raise InsufficientData(
-            "no independent judge was given (--judge): the model's own nearest are those it errs on"
+            "no independent judge was given (`--judge`): the model's own nearest are those it errs on"
         )
     if context.declared is not None:
         raise InsufficientData("only pairs that the set declares are known to be of two people")

@@ -42,7 +42,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     return AnalysisResult(
         NAME, TITLE,
         headline=told[0].text,
-        answer=answer(told, len(context.faces)),
+        answer=answer(told, int(flags.labels.judged.sum()) if flags.labels else 0),
         findings=told,
         metrics=tuple(metrics(flags, rates)),
         tables=tuple(tables(flags, rates, context.faces, people, params)),

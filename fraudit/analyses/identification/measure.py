@@ -12,6 +12,7 @@ import numpy as np
 from fraudit.analyses.identification.params import LEAST_ENROLLED, Params
 from fraudit.analyses.shared.attributes import demographic_groups
 from fraudit.audit.sweeps import save_searches, stored_pairs, thresholds_of
+from fraudit.audit.template_pairs import compares_templates
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.stats.gallery import Rule, SearchPlan, Templates, enrol, fuse, plan_searches
 from fraudit.stats.growth import (
@@ -257,7 +258,8 @@ def measure_searches(context: AnalysisContext, params: Params) -> Found:
 
 def leave_sweep(context: AnalysisContext, found: Found) -> None:
     """FPIR of the judged searches at every threshold of the run's sweep, for the report's explorer."""
-    if context.faces.templates is not None:  # searches compare fused templates, the stored pairs do not
+    # Searches compare fused templates; the kept pairs do so too where the set lists such pairs.
+    if context.faces.templates is not None and not compares_templates(context):
         return
     with suppress(InsufficientData):  # no pairs are stored
         thresholds = thresholds_of(context, stored_pairs(context))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from fraudit.analyses.identification.measure import Enrolment, Found, GroupRates, Growth, Target
 from fraudit.analyses.identification.params import NAME, Params
 from fraudit.analyses.shared.words import slug
-from fraudit.formatting import fmr_words, one_in, percent, probability
+from fraudit.formatting import fmr_words, one_in, percent, points, probability
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.family import LATER_LEVEL
 from fraudit.stats.search_rates import SearchRate
@@ -240,10 +240,10 @@ def findings(found: Found, params: Params) -> list[Finding]:
 
 
 def answer(found: Found) -> str:
-    """The section in plain words, '' where no target could be judged."""
+    """The section in plain words."""
     t = found.main
     if t is None or t.fnir.interval is None:
-        return ""
+        return "Not known: too few people to judge how often a search misses the right one."
     i = t.fnir.interval
     return (
         f"Among {int(found.plan.people[1]):,} enrolled people a search misses the right one in "
@@ -355,7 +355,7 @@ def _enrolment(found: Found) -> Finding | None:
     best = min(better, key=lambda e: e.fnir.value)
     assert best.difference is not None
     d = best.difference.fnir
-    size = interval_words(-d.interval.high, -d.interval.low, as_percent=True)
+    size = interval_words(-100 * d.interval.high, -100 * d.interval.low, "points")
     rest = [
         e
         for e in better
@@ -365,11 +365,11 @@ def _enrolment(found: Found) -> Finding | None:
     usual = found.enrolments[0]
     return Finding(
         "info",
-        f"Enrolling {rule_words(best)} in place of {rule_words(usual)} lowers FNIR by {percent(-d.value)} ({size}, "
+        f"Enrolling {rule_words(best)} in place of {rule_words(usual)} lowers FNIR by {points(-d.value)} ({size}, "
         f"for {best.tests} rules at once) to {percent(best.fnir.value)} at the same FPIR.{tail}",
         (f"{NAME}.enrolment.{best.rule}.{best.pictures}.fnir",),
         f"{NAME}.enrolment",
-        f"Enrol {rule_words(best)}.",
+        f"Enrol {rule_words(best)}, of each person.",
     )
 
 

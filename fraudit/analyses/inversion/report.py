@@ -141,10 +141,10 @@ def findings(
 
 
 def answer(chosen: Attack) -> str:
-    """The section in plain words, '' where nothing could be judged."""
+    """The section in plain words."""
     point = chosen.strictest
     if point is None or point.one is None:
-        return ""
+        return "Not known: too few rebuilt faces could be judged."
     judge = "the model itself takes" if chosen.own else f"another model ({chosen.judge}) takes"
     share = f"{judge} {percent(point.one.own.value)} of the rebuilt faces for the person"
     ending = severity_of(point.one)[1]
@@ -295,7 +295,7 @@ def caveats(
         )
     if not context.judges:
         found.append(
-            "No independent judge was given (--judge): the audited model judges itself. What it accepts may be "
+            "No independent judge was given (`--judge`): the audited model judges itself. What it accepts may be "
             "its own blind spots rather than the person's face."
         )
     found += [

@@ -33,6 +33,11 @@ def is_read(params: Params, probe: Probe) -> bool:
     return probe.p_holm < params.level
 
 
+def _surely(probe: Probe) -> bool:
+    """Whether the interval too says that it is read by more than nothing."""
+    return probe.selectivity.interval.low > 0
+
+
 def _kind(probe: Probe) -> str:
     return "AUC" if probe.target.classes else "R2"
 
@@ -107,6 +112,7 @@ def answer(params: Params, probes: Sequence[Probe]) -> str:
     read = [p for p in probes if p.target.group == NOT_IDENTITY and is_read(params, p)]
     if not read:
         return "Not shown: nothing beyond identity could be read from the vectors."
+    read = [p for p in read if _surely(p)] or read
     names = [
         "expression" if g[0].target.name.startswith(FAMILY) else g[0].target.words.lower()
         for g in families(read)
@@ -137,7 +143,7 @@ def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
         found.append(
             Finding(
                 severity_of(max(p.selectivity.interval.low for p in rest)),
-                f"Readable as well, less clearly: {_listed(rest)}.",
+                _others(rest),
                 tuple(f"leakage.{p.target.name}.selectivity" for p in rest),
                 "leakage.readable",
                 ADVICE,
@@ -182,6 +188,14 @@ def _most(probe: Probe) -> float:
     if probe.mlp is not None:
         bounds.append(above_chance(probe, probe.mlp).interval.high)
     return max(bounds)
+
+
+def _others(rest: Sequence[Probe]) -> str:
+    """What is read less clearly, and what hardly at all although the test finds something."""
+    clear, hardly = [p for p in rest if _surely(p)], [p for p in rest if not _surely(p)]
+    parts = [f"less clearly: {_listed(clear)}"] if clear else []
+    parts += [f"beyond chance, yet hardly at all: {_listed(hardly)}"] if hardly else []
+    return f"Readable as well, {'; '.join(parts)}."
 
 
 def _listed(probes: Sequence[Probe]) -> str:

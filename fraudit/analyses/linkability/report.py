@@ -158,6 +158,21 @@ def _rank_words(attack: Attack) -> str:
     return f"{percent(1 - attack.missed.value)}{bounds}"
 
 
+def answer(found: Found) -> str:
+    """The section in plain words."""
+    last = found.last
+    known = f"with {last.pairs:,} pictures of other people to learn from"
+    if severity_of(last, found.null) == "info":
+        return f"Not shown: {known}, an attacker does no better than chance may."
+    first, by_chance = rank_interval(last.missed), rank_interval(found.null.missed)
+    if first is not None and by_chance is not None and first.low > by_chance.high:
+        return (
+            f"Yes: {known}, the right person comes first in {percent(1 - last.missed.value)} of searches from one "
+            f"database in the other; guessing would give {percent(last.chance)}."
+        )
+    return f"Yes: {known}, two entries of one person can be told from entries of two people better than by chance."
+
+
 def findings(found: Found) -> list[Finding]:
     """The headline first."""
     last = found.last

@@ -107,6 +107,21 @@ def headline(found: Found) -> str:
     )
 
 
+def answer(found: Found) -> str:
+    """The section in plain words."""
+    n, total = counts(found), len(found.held)
+    if found.verdict == "fail":
+        failed = next(h.outcome for h in found.held if h.outcome.verdict == "fail")
+        verb = "is" if n["fail"] == 1 else "are"
+        return f"No: {n['fail']} of {total} demands {verb} not kept, first {name_of(failed)}."
+    if found.verdict == "pass":
+        if any(h.outcome.demand.limit is not None for h in found.held):
+            return f"Yes: all {total} demands are kept, each beyond doubt on these people."
+        return f"It sets no limit: all {total} figures that it asks for are reported."
+    short = n["not enough evidence"]
+    return f"Not known: for {short} of {total} demands these people are too few to tell; none is shown to be broken."
+
+
 def findings(found: Found) -> Iterator[Finding]:
     """Each demand that fails; what is open; or that all pass."""
     plan = found.thresholds.asked.profile

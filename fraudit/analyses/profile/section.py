@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fraudit.analyses.profile.measure import measure_demands
 from fraudit.analyses.profile.params import NAME, TITLE, Params
-from fraudit.analyses.profile.report import METHOD, caveats, findings, headline, metrics
+from fraudit.analyses.profile.report import METHOD, answer, caveats, findings, headline, metrics
 from fraudit.analyses.profile.tables import tables
 from fraudit.types import AnalysisResult
 
@@ -27,6 +27,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=headline(found),
+        answer=answer(found),
         findings=tuple(findings(found)),
         metrics=tuple(metrics(found, params)),
         tables=tuple(tables(found)),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from fraudit.analyses.protection.attacks import WITH, WITHOUT, Success
 from fraudit.analyses.protection.measure import Attack, Found, Measured
 from fraudit.analyses.protection.metrics import attacker_key, prefix
@@ -140,11 +143,18 @@ def findings(found: Found) -> list[Finding]:
     return sorted(told, key=lambda f: order.index(f.severity))
 
 
-def headline(found: Found) -> str:
-    """Schemes that are meant to protect, and what is left of that."""
+@dataclass(frozen=True, slots=True)
+class _Broken:
+    """Schemes that are meant to protect, and names of those that are reversed or linked beyond doubt."""
+
+    claimed: int
+    with_key: tuple[str, ...]
+    without: tuple[str, ...]
+    linked: tuple[str, ...]
+
+
+def _broken(found: Found) -> _Broken:
     claimed = [m for m in found.done if m.scheme.claims]
-    if not claimed:
-        return f"{len(found.done)} schemes measured, none of which is meant to protect."
 
     def beyond(m: Measured, attacker: str) -> bool:
         return any(
@@ -153,20 +163,46 @@ def headline(found: Found) -> str:
             if a.recovered.attacker == attacker
         )
 
-    with_key = [m.name for m in claimed if beyond(m, WITH)]
-    without = [m.name for m in claimed if beyond(m, WITHOUT)]
-    linked = [
-        m.name for m in claimed if max(_linked_beyond(m.linked_sure), _linked_beyond(m.knowing_sure)) > 0
-    ]
+    return _Broken(
+        len(claimed),
+        tuple(m.name for m in claimed if beyond(m, WITH)),
+        tuple(m.name for m in claimed if beyond(m, WITHOUT)),
+        tuple(
+            m.name for m in claimed if max(_linked_beyond(m.linked_sure), _linked_beyond(m.knowing_sure)) > 0
+        ),
+    )
 
-    def named(names: list[str]) -> str:
-        listed = ", ".join(names)
-        return f"{len(names)} ({listed})" if names else "none"
+
+def headline(found: Found) -> str:
+    """Schemes that are meant to protect, and what is left of that."""
+    seen = _broken(found)
+    if not seen.claimed:
+        return f"{len(found.done)} schemes measured, none of which is meant to protect."
+
+    def named(names: Sequence[str]) -> str:
+        return f"{len(names)} ({', '.join(names)})" if names else "none"
 
     return (
-        f"Of {len(claimed)} schemes that are meant to protect, {named(with_key)} can be reversed beyond doubt with the "
-        f"key, {named(without)} without it, and {named(linked)} linked across keys."
+        f"Of {seen.claimed} schemes that are meant to protect, {named(seen.with_key)} can be reversed beyond doubt "
+        f"with the key, {named(seen.without)} without it, and {named(seen.linked)} linked across keys."
     )
+
+
+def answer(found: Found) -> str:
+    """The section in plain words."""
+    seen = _broken(found)
+    if not seen.claimed:
+        return "Not known: none of the schemes that were tried is meant to protect."
+    ways = (
+        ("turned back into a face vector by who has no key", seen.without),
+        ("turned back into a face vector by who has the key", seen.with_key),
+        ("linked across databases", seen.linked),
+    )
+    said = [f"{', '.join(names)} can be {how}" for how, names in ways if names]
+    if not said:
+        return "Not shown otherwise: no attack that was tried succeeds beyond doubt; a better one may."
+    worst = len({*seen.without, *seen.with_key, *seen.linked})
+    return f"{'No' if worst == seen.claimed else 'Not all'}: {'; '.join(said)}."
 
 
 def caveats(found: Found) -> list[str]:

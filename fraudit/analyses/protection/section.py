@@ -9,7 +9,7 @@ from fraudit.analyses.protection.figures import figures, galleries
 from fraudit.analyses.protection.measure import measure_schemes
 from fraudit.analyses.protection.metrics import metrics
 from fraudit.analyses.protection.params import NAME, TITLE, Params
-from fraudit.analyses.protection.report import METHOD, caveats, findings, headline
+from fraudit.analyses.protection.report import METHOD, answer, caveats, findings, headline
 from fraudit.analyses.protection.tables import tables
 from fraudit.types import AnalysisResult
 
@@ -24,6 +24,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=headline(found),
+        answer=answer(found),
         findings=tuple(findings(found)),
         metrics=tuple(metrics(found)),
         tables=tuple(tables(found)),

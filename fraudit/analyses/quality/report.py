@@ -36,6 +36,14 @@ def _bounds(interval: Interval | None, signed: float = 1.0) -> str:
     return f"95 % interval {interval_words(low, high, as_percent=True)}"
 
 
+def _span(interval: Interval | None, signed: float = 1.0) -> str:
+    """Of a difference of two rates, in points."""
+    if interval is None:
+        return "no interval"
+    low, high = sorted((100 * signed * interval.low, 100 * signed * interval.high))
+    return f"95 % interval {interval_words(low, high, 'points')}"
+
+
 def best_gains(found: Found) -> list[str]:
     """Measures whose gain is beyond doubt (Holm), the largest first."""
     m = found.measures
@@ -300,7 +308,7 @@ def _gain(found: Found) -> Finding:
     )
     text = (
         f"Discarding the worst pictures by {words} lowers FNMR by {points(gain.value)} on average up to 20 % discarded "
-        f"({_bounds(gain.interval)}; p {probability(m.p_holm[top])} after Holm); all pictures have {rate}. {tail}"
+        f"({_span(gain.interval)}; p {probability(m.p_holm[top])} after Holm); all pictures have {rate}. {tail}"
     ).rstrip()
     rule = f"{NAME}.best" if m.best and len(m.curves) > 1 else f"{NAME}.helps"
     return Finding("info", text, (f"{NAME}.{slug(top)}.gain", *evidence), rule)
@@ -315,7 +323,7 @@ def _cut(found: Found) -> Finding | None:
     return Finding(
         "info",
         f"A cut on {words}, chosen on the other half of the people, takes FNMR from {percent(cut.before)} to "
-        f"{percent(cut.after)} (change {points(change.value)}, {_bounds(change.interval)}; {cut.pairs:,} genuine "
+        f"{percent(cut.after)} (change {points(change.value)}, {_span(change.interval)}; {cut.pairs:,} genuine "
         f"pairs of {change.people:,} people) and costs {percent(lost.rate)} of the pictures "
         f"({_bounds(lost.interval)}; {lost.n:,}).",
         (f"{NAME}.cut.change", f"{NAME}.cut.discarded"),

@@ -25,6 +25,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=told[0].text,
+        answer=report.answer(found),
         findings=told,
         metrics=tuple(metrics(found)),
         tables=report.tables(found),

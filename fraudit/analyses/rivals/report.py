@@ -217,6 +217,17 @@ def _best(found: Found) -> Finding:
     return Finding("info", text, (evidence,), "rivals.best")
 
 
+def answer(found: Found) -> str:
+    """The section in plain words."""
+    chosen = best_of(found)
+    if chosen is None:
+        return "Not known: no success of any method could be judged."
+    m, j, p = chosen
+    assert p.one is not None
+    judge = "the model itself takes" if j.own else f"another model ({j.judge}) takes"
+    return f"{m.made.name}, of {len(found.methods)}: {judge} {percent(p.one.value)} of its pictures for the person."
+
+
 def _against(m: Method) -> Finding | None:
     j = independent(m)
     p = strictest(j) if j else None
@@ -243,6 +254,7 @@ def caveats(found: Found) -> tuple[str, ...]:
         )
     if all(j.own or j.kin for m in found.methods for j in m.judged):
         told.append(
-            "No independent judge: attacks that ask the audited model flatter themselves when it judges (--judge NAME)."
+            "No independent judge: attacks that ask the audited model flatter themselves when it judges "
+            "(`--judge NAME`)."
         )
     return tuple(told)

@@ -47,7 +47,7 @@ def answer(grid: Grid, comparisons: Comparisons, found: Sequence[Finding]) -> st
     """The section in plain words."""
     clean = comparisons.clean_fnmr
     if clean is None:
-        return ""
+        return "Not known: no clean pair of one person could be judged."
     harmful = [f for f in found if f.rule in EVIDENCE]
     if not harmful:
         return "Not shown otherwise: no disturbance of the picture makes it miss more people beyond doubt."
@@ -55,10 +55,13 @@ def answer(grid: Grid, comparisons: Comparisons, found: Sequence[Finding]) -> st
     top = max(grid.severities)
     rate = grid.cells[worst.name, top].fnmr
     if rate is None:
-        return ""
-    count = next((f.text.split(" corruptions")[0] for f in found if f.rule == "robustness.count"), "")
+        return "No: disturbing the picture makes it miss more people beyond doubt."
+    # One finding counts faces that are not found, another one those that are not recognised; some do both.
+    counts = [f.text.split(" corruptions")[0] for f in found if f.rule == "robustness.count"]
+    count = max(counts, key=lambda words: int(words.split()[0]), default="")
+    least = "at least " if len(counts) > 1 else ""
     lead = (
-        f"No: {count} ways to disturb a picture make it miss"
+        f"No: {least}{count} ways to disturb a picture make it miss"
         if count
         else "No: one disturbance makes it miss"
     )
@@ -102,11 +105,11 @@ def caveats(
     if comparisons.clean_fnmr is None:
         found.append(f"FNMR is missing: {NO_GENUINE}.")
     elif few(comparisons):
-        found.append(f"FNMR has no interval: {few(comparisons)}. More: --param robustness.probes=N.")
+        found.append(f"FNMR has no interval: {few(comparisons)}. More: `--param robustness.probes=N`.")
     elif comparisons.clean_fnmr.people < 30:
         found.append(
             f"Only {comparisons.clean_fnmr.people} people have probes here; intervals are wide. "
-            "More: --param robustness.probes=N."
+            "More: `--param robustness.probes=N`."
         )
     if params.where == "picture" and not redetect:
         found.append(
@@ -118,8 +121,8 @@ def caveats(
         found.append("Failures to acquire are not measured: the aligned face was corrupted.")
     if redetect and grid.split is not None:
         found.append(
-            "Part of these losses is the detector's, which looks at every corrupted picture; --param "
-            "robustness.where=aligned corrupts the aligned face instead and measures recognition alone."
+            "Part of these losses is the detector's, which looks at every corrupted picture; `--param "
+            "robustness.where=aligned` corrupts the aligned face instead and measures recognition alone."
         )
     return tuple(found)
 

@@ -147,6 +147,21 @@ NOT_ONE = "Do not put one in the other's place without a test of your own; enrol
 OWN_THRESHOLD = "Give the new model a threshold of its own (`fraudit threshold`); do not keep the old one."
 
 
+def answer(m: Measured) -> str:
+    """The section in plain words."""
+    word = m.verdict.word
+    if word == "same":
+        return "Yes: every face has the same template from both, but for rounding."
+    if word == "interchangeable":
+        return "Near enough: the new one may take the old one's place; threshold and enrolments stay."
+    if word == "needs its own threshold":
+        return "No: the new one needs a threshold of its own; the old enrolments may stay."
+    if word == "different":
+        again = "" if m.alike else ", and templates of one cannot be compared with those of the other"
+        return f"No: the new one cannot take the old one's place at any threshold{again}."
+    return f"Not known: {m.people:,} people are too few to tell ({m.verdict.between})."
+
+
 def findings(m: Measured) -> tuple[Finding, ...]:
     """The verdict, thresholds, the gallery, groups and lost faces."""
     word = m.verdict.word

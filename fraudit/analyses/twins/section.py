@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fraudit.analyses.twins.figures import figures
 from fraudit.analyses.twins.measure import measure_twins
 from fraudit.analyses.twins.params import NAME, TITLE, Params
-from fraudit.analyses.twins.report import METHOD, caveats, findings, metrics
+from fraudit.analyses.twins.report import METHOD, answer, caveats, findings, metrics
 from fraudit.analyses.twins.tables import tables
 from fraudit.types import AnalysisResult
 
@@ -28,6 +28,7 @@ def section(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=told[0].text,
+        answer=answer(found),
         findings=told,
         metrics=metrics(found),
         tables=tables(found, params.worst),

@@ -26,6 +26,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         NAME,
         TITLE,
         headline=told[0].text,
+        answer=report.answer(found, params),
         findings=tuple(told),
         metrics=tuple(report.metrics(found)),
         tables=(report.table(found),),

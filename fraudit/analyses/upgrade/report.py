@@ -208,6 +208,23 @@ def findings(found: Found, params: Params) -> list[Finding]:
     return out
 
 
+def answer(found: Found, params: Params) -> str:
+    """The section in plain words."""
+    p = found.at(found.translated[-1])
+    if p.loss is None:
+        return f"Not known: {p.reason}."
+    severity, again = _severity(p, params), found.at(found.ways[1]).fnmr.value
+    turned = (
+        f"with old enrolments, translated, the right person is turned away in {percent(p.fnmr.value)} of tries, and "
+        f"in {percent(again)} after enrolling again"
+    )
+    if severity == "good":
+        return f"Yes, translated: they cost at most {points(params.margin)} against enrolling again."
+    if severity == "info":
+        return f"Not known: these people are too few to tell; {turned}."
+    return f"{'No' if severity == 'high' else 'At a price'}: {turned}."
+
+
 def _severity(p: Point, params: Params) -> Severity:
     if p.sure is None or p.loss is None:
         return "info"

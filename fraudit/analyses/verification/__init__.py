@@ -18,11 +18,13 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     """Folds, ROC figures, error rates at thresholds of other people, and failures to acquire."""
     from fraudit.analyses.verification.measure import gather, judge
     from fraudit.analyses.verification.report import result_of
-    from fraudit.analyses.verification.templates import compares_templates, gather_templates
+    from fraudit.analyses.verification.templates import gather_templates
     from fraudit.audit.sweeps import save_pairs
+    from fraudit.audit.template_pairs import compares_templates
 
     if compares_templates(context):
         evidence, extra = gather_templates(context)
+        save_pairs(context)
         return result_of(evidence, params, extra)
     result = result_of(gather(context), params, judge(context, params))
     save_pairs(context)

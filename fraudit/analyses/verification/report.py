@@ -119,13 +119,13 @@ def headline(metrics: Sequence[Metric]) -> str:
 
 
 def answer(metrics: Sequence[Metric], told: Sequence[Finding]) -> str:
-    """The section in plain words: who is turned away at the smallest FMR that could be judged; '' where none was."""
+    """The section in plain words: who is turned away at the smallest FMR that could be judged."""
     wrong = next((f for f in told if f.rule in ("verification.reversed", "verification.chance")), None)
     if wrong is not None:
         return "No: its scores do not tell people apart as they stand."
     judged = [m for m in metrics if m.name.startswith("verification.fnmr_target@") and m.interval]
     if not judged or (judged[-1].n or 0) < LEAST_GENUINE:
-        return ""
+        return "Not known: too few pairs to say how often the right person is turned away."
     m = min(judged, key=lambda m: float(m.name.split("=")[1]))
     assert m.interval is not None
     bounds = interval_words(m.interval.low, m.interval.high, as_percent=True)

@@ -8,8 +8,7 @@ import numpy as np
 
 from fraudit.analyses.verification.judged import metric, share
 from fraudit.analyses.verification.measure import Evidence, Extra
-from fraudit.stats.gallery import fuse
-from fraudit.stats.templates import template_scores
+from fraudit.audit.template_pairs import scored_templates
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -20,12 +19,6 @@ BASIS = (
 )
 
 
-def compares_templates(context: AnalysisContext) -> bool:
-    """Whether the set lists pairs of templates and the model gives vectors to fuse."""
-    templates = context.faces.templates
-    return context.scores.vectors and templates is not None and templates.pairs is not None
-
-
 def gather_templates(context: AnalysisContext) -> tuple[Evidence, Extra]:
     """Scored pairs of templates, and which pictures gave no vector."""
     templates = context.faces.templates
@@ -34,9 +27,7 @@ def gather_templates(context: AnalysisContext) -> tuple[Evidence, Extra]:
     assert pairs is not None
     found = context.embeddings()
     at = templates.picture
-    fused = fuse(found.vectors[at], templates.template, templates.medium, found.ok[at])
-    scores, _ = template_scores(fused.vectors, pairs.left, pairs.right, fused.ok)
-    people = templates.subjects
+    scores, people = scored_templates(context), templates.subjects
     shown = np.unique(at)
     label = "Faces without a vector (failure to acquire)"
     subjects = context.faces.subjects[shown]
