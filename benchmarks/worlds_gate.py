@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from scipy import special
+from scipy.interpolate import PchipInterpolator
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -38,7 +39,7 @@ from fraudit.scores import ScoreSet
 from fraudit.stats import verification as v
 from fraudit.stats.calibration import calibration_half
 from fraudit.stats.folds import fold_accuracy
-from fraudit.stats.intervals import PairClusters, interval_or_reason, z_value
+from fraudit.stats.intervals import PairClusters, interval_or_reason
 from fraudit.stats.operating import ScoredPairs
 from fraudit.stats.pairs import make_pairs, pair_cosines
 from fraudit.types import Interval, Metric
@@ -74,6 +75,10 @@ def side_of(
     stored = Vectors(ids, unit, np.ones(len(ids), bool), subjects.astype(np.int64), {})
     if groups is not None:
         return _side_of_groups(stored, groups, label, seed)
+    if all(re.match("fn?mr@", name) for name in names):  # rates of vectors alone
+        return with_points(
+            _bare(label, seed, "verification", {}, {}, evidence_of(stored, None, {}, seed, {})), names
+        )
     made = make_pairs(subjects, 3000, 3000, seed)
     scores = pair_cosines(unit, made.left, made.right)
     people = subjects.astype(str)
@@ -168,7 +173,8 @@ def damaged(world: World, seed: list[int], rule: Rule, extra: float, damage: str
     hit = ~calibration_half(world.subjects, 0)
     if damage == "tenth":
         hit &= (rng.random(int(world.subjects.max()) + 1) < 0.1)[world.subjects]
-    common = rng.normal(size=world.unit.shape[1]) / np.sqrt(world.unit.shape[1])
+    common = rng.normal(size=world.unit.shape[1])
+    common /= np.linalg.norm(common)  # one size of damage in all worlds
     return noisy(world, seed) + np.where(hit, extra, 0.0)[:, None] * common
 
 
@@ -226,7 +232,7 @@ def _span(events: int, n: int) -> list[float]:
     return [round(found.low, 4), round(found.high, 4)]
 
 
-GRID = (0.1, 0.2, 0.3, 0.4, 0.5, 0.65, 0.8, 1.3, 2.2, 4.0)
+GRID = (0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.4, 0.5, 0.65, 0.8, 1.3, 2.2, 4.0)
 DAMAGES = ("all", "tenth")
 
 
@@ -265,15 +271,10 @@ def true_change(kind: str, people: int, rule: Rule, damage: str, worlds: int = 1
 
 def suggested(rule: Rule, base: Side) -> float:
     """The limit that `gate --suggest` would give: the smallest that an equally good model keeps as planned."""
-    from fraudit.compare.deltas import LEVEL
     from fraudit.compare.gate.plan import equal_quality, measured
     from fraudit.compare.gate.suggest import PLANNED, rounded_up
 
-    key = _key(rule)
-    if key in base.evidence.sums:  # an FMR over all pairs: by the spread that its plan states
-        half = plan_rules([rule], base)[0]["half_width"]
-        return rounded_up(half * (1 + float(special.ndtri(PLANNED)) / z_value(LEVEL)))
-    return rounded_up(max(equal_quality(measured(key, base, 0.95)).clears(PLANNED), 0.0))
+    return rounded_up(max(equal_quality(measured(_key(rule), base, 0.95)).clears(PLANNED), 0.0))
 
 
 def planned_world(
@@ -293,7 +294,8 @@ def planned_world(
         size = row.get(f"detects_{damage}")
         if size is None or size > curve[-1]:
             continue
-        extra = float(np.interp(size, [0, *curve], [0, *GRID]))
+        fine = np.linspace(0, GRID[-1], 4000)
+        extra = float(np.interp(size, PchipInterpolator([0, *GRID], [0, *curve])(fine), fine))
         new = _side(world, damaged(world, [seed, 2], rule, extra, damage), "n", rule)
         out[damage] = {"size": size, "code": run_gate([limited], base, new).exit_code}
     return out

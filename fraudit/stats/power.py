@@ -6,6 +6,9 @@ interval that judges a real candidate judges the planted one. Other people would
 by chance: a normal one, of the standard error that the interval itself states. Nothing is assumed of how pairs
 cluster but that harder people are hit harder (exponential factors), so a plan is as good as the run is like those to
 come.
+
+For a rate over all pairs only sums by person are known (`planted_sums`). There harm is of pairs of people, so that a
+tenth of the people is a hundredth of the pairs, and the harm of a sample varies with the square of who is in it.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from scipy import special
 from fraudit.errors import InsufficientData
 from fraudit.stats.intervals import Difference, paired_difference, z_value
 from fraudit.stats.operating import ScoredPairs, tar_difference
-from fraudit.stats.paired import accuracy_difference, curve_difference, widened
+from fraudit.stats.paired import accuracy_difference, curve_difference, sums_difference, widened, with_tails
 from fraudit.types import F64, I64, Bool, Interval
 
 Damage = Literal["all", "tenth"]
@@ -166,6 +169,64 @@ def planted_scores(
         return Difference(-found.value, Interval(-ends.high, -ends.low, ends.level, ends.method))
 
     return _by_chance(equal)
+
+
+def planted_sums(
+    rate: float,
+    n: int,
+    sums: ArrayLike,
+    level: float,
+    pairs: ArrayLike | None = None,
+    tail: ArrayLike | None = None,
+    *,
+    paired: bool = True,
+) -> Planted:
+    """Candidates against a rate over all pairs of some people, from f64[S] residual sums by person over `n` pairs.
+
+    Args:
+        pairs: f64[S], pairs that involve each person; None: as many for everyone.
+        tail: f64[S'], what each calibration person adds through the threshold.
+        paired: whether two people make a match (FMR), so that damage of a tenth of the people is of pairs within
+            that tenth (other damage of the same size is seen sooner); else each person has a rate of its own.
+
+    The harm of two people is the product of what each is prone to (exponential where all are hit); that of a tenth is
+    at most every pair within it. What other people would give by chance is drawn from the harm of the people at hand.
+    """
+    own = np.asarray(sums, np.float64)
+    known = None if pairs is None else np.asarray(pairs, np.float64)
+    faces = np.ones(len(own)) if known is None else known
+    shares, least = faces / faces.sum(), max(rate, 1 / n)
+    if own @ own < least / n:  # no match says nothing of who has them
+        own = np.sqrt(least / n * shares)
+    far = None if tail is None else np.asarray(tail, np.float64)
+
+    def plant(rng: np.random.Generator, size: float, damage: Damage) -> Difference:
+        prone, most = rng.exponential(size=len(own)), 1.0
+        if damage == "tenth":
+            prone, most = (rng.random(len(own)) < TENTH) / TENTH, TENTH ** (2 if paired else 1)
+        mean = min(size, most * (1 - rate))
+        harm = shares * prone
+        if paired:
+            room = (1 - shares @ shares) / 2
+            by_person, of = mean * harm * (harm.sum() - harm) / room, shares * (1 - shares) / room
+            moved = float(by_person.sum()) / 2
+        else:
+            by_person, of = mean * harm, shares
+            moved = float(by_person.sum())
+        # Errors that one model makes and the other does not, more of them where there are more errors.
+        own_share, grown = 2 * (1 - SHARED), mean / least
+        away = np.sqrt(own_share + grown) * own * rng.choice([-1.0, 1.0], len(own))
+        chance = float(away @ away)
+        found = sums_difference(rate, rate + moved, 0 * own, away + by_person - moved * of, n, level, known)
+        if far is not None:
+            beyond = np.sqrt(own_share * (1 + grown) + grown**2) * far
+            chance += float(beyond @ beyond)
+            found = with_tails(found, 0 * far, beyond)
+        by = float(rng.normal(0, np.sqrt(chance)))
+        ends = found.interval
+        return Difference(found.value + by, Interval(ends.low + by, ends.high + by, ends.level, ends.method))
+
+    return plant
 
 
 def _codes(left: ArrayLike, right: ArrayLike) -> tuple[I64, I64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -93,9 +94,10 @@ def judged_at(
         value = thresholds.at(target)[0]
         if declared is None:
             others = np.flatnonzero(~held)
-            sums[key] = person_sums(
+            found = person_sums(
                 vectors.unit[others], subjects[others], value, vectors.ok[others], np.unique(subjects[others])
             )
+            sums[key] = replace(found, tail=thresholds.impostor_tail(target, found.rate))
             continue
         use = ~declared.same & vectors.ok[declared.left] & vectors.ok[declared.right]
         left, right = declared.left[use], declared.right[use]
@@ -105,6 +107,7 @@ def judged_at(
             float(hits.mean()),
             len(hits),
             pair_sums(hits, subjects[left], subjects[right], everyone),
+            thresholds.impostor_tail(target, float(hits.mean())),
             pairs=pair_counts(subjects[left], subjects[right], everyone),
         )
     left, right = judged_genuine(subjects, held, seed, declared)

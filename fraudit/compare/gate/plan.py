@@ -30,27 +30,22 @@ from fraudit.stats.intervals import z_value
 from fraudit.stats.power import (
     PLANNED,
     POWER,
-    SHARED,
-    TENTH,
     Outcomes,
     Planted,
     detected,
     outcomes,
     planted_rates,
     planted_scores,
+    planted_sums,
 )
 from fraudit.types import I64, Bool, Metric
 
 # Error rate of either model where no base run says better.
 ASSUMED_RATE = 0.02
 DRAWS = 32
+BY_SUMS = 100  # where only sums by person are planted
 # Pairs above which fewer candidates are tried, so that a plan takes seconds.
 MANY = 4_000
-# Of rates over all pairs: in worlds the promise was kept in 42 % (benchmarks/results/power.md, "The gate").
-CAUTION = (
-    "a rough figure: what makes strangers look alike was found less often than promised, in about half of cases in all "
-    "people and rarely in one of ten"
-)
 CURVES = ("eer", "auc", "d_prime", "accuracy")
 
 
@@ -144,11 +139,6 @@ def _row(
         key = _deciding(rule, base)
         if kind in ("max", "min"):
             return {**row, **_own_level(kind, limit, base.metrics[key], base.label, level)}
-        if key in base.evidence.sums:
-            return {
-                **row,
-                **_sums_change(base.evidence.sums[key], base.metrics[key], limit, level, base.label),
-            }
         return {**row, **_change(measured(key, base, level), limit)}
     except InsufficientData as error:
         return {**row, "missing": error.message}
@@ -177,6 +167,8 @@ def measured(key: Key, base: Side, level: float) -> Ground:
         if len(events.left) != len(events.events):
             raise InsufficientData("the baseline does not hold who shares a pair with whom: freeze it again")
         return _ground(events.events, events.left, events.right, _variance(events), level, where)
+    if key in base.evidence.sums:
+        return _ground_of_sums(base.evidence.sums[key], "fnmr" not in key[0], level, where)
     figure = figure_of_pairs(key[0])
     if key[1] or not figure or pairs is None:
         raise InsufficientData("no figure of stored pairs: its precision is known only once it was measured")
@@ -200,6 +192,14 @@ def _ground(errors: Bool, left: I64, right: I64, variance: float, level: float, 
     harsh, usual = (planted_rates(errors, left, right, variance, at) for at in (level, LEVEL))
     people = len(np.unique(np.concatenate([left, right])))
     return Ground(harsh, usual, len(errors), people, float(np.mean(errors)), where, _draws(len(errors)))
+
+
+def _ground_of_sums(own: Sums, paired: bool, level: float, where: str) -> Ground:
+    harsh, usual = (
+        planted_sums(own.rate, own.n, own.sums, at, own.pairs, own.tail, paired=paired)
+        for at in (level, LEVEL)
+    )
+    return Ground(harsh, usual, own.n, len(own.sums), own.rate, where, BY_SUMS)
 
 
 def _draws(pairs: int) -> int:
@@ -267,37 +267,6 @@ def _change(ground: Ground, limit: float) -> dict[str, Any]:
     }
 
 
-def _sums_change(own: Sums, metric: Metric, limit: float, level: float, where: str) -> dict[str, Any]:
-    """As `_change` for a rate over all pairs of some people, from sums: by normal approximation."""
-    people, rate = len(own.sums), max(own.rate, 1 / own.n)
-    equal = (1 - SHARED) * 2 * max(float(own.sums @ own.sums), rate / own.n)
-    equal += 0.0 if own.tail is None else 2 * (1 - SHARED) * float(own.tail @ own.tail)
-    z, reach = z_value(level), float(special.ndtri(PLANNED))
-
-    def size(tenth: bool) -> float | None:
-        change = limit
-        for _ in range(200):
-            grown = equal * (1 + change / rate) + ((1 - TENTH) / TENTH / people * change**2 if tenth else 0.0)
-            change = limit + (z + reach) * math.sqrt(grown)
-            if change > 1:
-                return None
-        return change
-
-    spread = math.sqrt(equal)
-    return {
-        "pairs": own.n,
-        "people": people,
-        "rate": own.rate,
-        "rate_from": where,
-        "power": POWER,
-        "half_width": z_value(LEVEL) * spread,
-        "can_pass": float(special.ndtr(limit / spread - z_value(LEVEL))),
-        "caution": CAUTION,
-        "detects_all": size(False),
-        "detects_tenth": size(True),
-    }
-
-
 def _own_level(kind: str, limit: float, metric: Metric, where: str, level: float) -> dict[str, Any]:
     """A limit on the figure itself: what the base run's own interval says of a model at its rate."""
     if metric.interval is None or metric.value is None:
@@ -348,7 +317,8 @@ def plan_text(rows: Sequence[Mapping[str, Any]], tested: int) -> str:
             f"from {number(size)} on" if size is not None else "at no size"
             for size in (row["detects_all"], row["detects_tenth"])
         )
-        basis += f"; {row['caution']}" if "caution" in row else ""
+        if row["detects_tenth"] is None:
+            tenth += " (which people those are is chance: take more people)"
         lines.append(
             f"{head}: another model of the same quality passes {_share(row['can_pass'])}; a change fails in at least "
             f"{100 * POWER:.0f} % of cases {everyone} in all people, {tenth} in one person of ten ({basis})"
