@@ -12,8 +12,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraudit.embedding.bundled import BUNDLED
 from fraudit.errors import WeightsError
-from fraudit.types import ARCFACE_112, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+from fraudit.types import ARCFACE_112, EmbedderPlugin, LoadedEmbedder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,17 +24,7 @@ if TYPE_CHECKING:
 # ir_101 has as many units as ArcFace's r100.
 NAMES = {18: "ir_18", 34: "ir_34", 50: "ir_50", 100: "ir_101"}
 
-SPEC = EmbedderSpec(
-    name="adaface",
-    dim=512,
-    preprocess=Preprocess(size=(112, 112), template=ARCFACE_112, channels="BGR"),
-    licence="code MIT; weights: no statement by the authors",
-    source="the official repository's model zoo (adaface_ir50_ms1mv2.ckpt and others)",
-    unit_after_fusion=True,
-    variants=tuple(NAMES.values()),
-    weights="adaface",
-    summary="AdaFace ir_18, ir_50, ir_101; flips are weighted by their norm",
-)
+SPEC = BUNDLED["adaface"].spec(ARCFACE_112)
 
 _BLOCK = re.compile(r"body\.(\d+)\.")
 _UNIT = re.compile(r"layer([1-4])\.(\d+)\.(.+)\.([^.]+)$")

@@ -11,24 +11,16 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fraudit.embedding.bundled import BUNDLED
 from fraudit.errors import WeightsError
-from fraudit.types import ARCFACE_112, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+from fraudit.types import ARCFACE_112, EmbedderPlugin, LoadedEmbedder
 
 if TYPE_CHECKING:
     from fraudit.embedders.networks.build import State
 
 NAMES = {18: "r18", 34: "r34", 50: "r50", 100: "r100", 200: "r200"}
 
-SPEC = EmbedderSpec(
-    name="arcface",
-    dim=512,
-    preprocess=Preprocess(size=(112, 112), template=ARCFACE_112, channels="RGB"),
-    licence="code MIT; weights non-commercial research only",
-    source="insightface arcface_torch (ms1mv3_arcface_r100_fp16/backbone.pth), or torchtest.pt",
-    variants=(*NAMES.values(), *(f"{name}-torchtest" for name in NAMES.values())),
-    weights="arcface",
-    summary="iresnet 18 to 200 of insightface, raw 512-d",
-)
+SPEC = BUNDLED["arcface"].spec(ARCFACE_112)
 
 _UNIT = re.compile(r"layer([1-4])\.(\d+)\.")
 _LEGACY_UNIT = re.compile(r"stage([1-4])_unit(\d+)_")

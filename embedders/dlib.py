@@ -8,50 +8,18 @@ is about 1.3 to 1.5, and dlib's own decision is Euclidean distance <= 0.6.
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 
 import numpy as np
 
+from fraudit.embedding.bundled import BUNDLED, DLIB_WEIGHTS, dlib_file, dlib_unavailable
 from fraudit.embedding.cards import TEMPLATES
 from fraudit.errors import PluginError, WeightsError
-from fraudit.types import F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
-
-FILE = "dlib_face_recognition_resnet_model_v1.dat"
+from fraudit.types import F32, U8, EmbedderPlugin, LoadedEmbedder
 
 TEMPLATE: F32 = TEMPLATES["dlib-150"][1]
 
-SPEC = EmbedderSpec(
-    name="dlib",
-    dim=128,
-    preprocess=Preprocess(
-        size=(150, 150),
-        template=TEMPLATE,
-        mean=(122.782, 117.001, 104.298),
-        std=(256.0, 256.0, 256.0),
-        channels="RGB",
-        template_name="dlib-150",
-    ),
-    licence="code BSL-1.0; weights public domain (CC0)",
-    source="package face_recognition_models (davisking/dlib-models)",
-    distance="euclidean",
-    summary="dlib's ResNet with 29 convolutions, in batches; the weights come from PyPI",
-)
-
-
-def packaged_file(name: str = FILE) -> Path | None:
-    """A model file of the package face_recognition_models, or None where it is not installed."""
-    spec = importlib.util.find_spec("face_recognition_models")
-    for folder in (spec.submodule_search_locations or []) if spec else []:
-        path = Path(folder) / "models" / name
-        if path.is_file():
-            return path
-    return None
-
-
-def unavailable() -> str:
-    """Reason the packaged weights cannot be used, or ''."""
-    return "" if packaged_file() else "the package face_recognition_models is not installed"
+SPEC = BUNDLED["dlib"].spec(TEMPLATE)
 
 
 def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
@@ -64,9 +32,9 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
         PluginError: no file was given and the package is missing.
         WeightsError: the file is missing, truncated or another network.
     """
-    path = Path(weights) if weights is not None else packaged_file()
+    path = Path(weights) if weights is not None else dlib_file(DLIB_WEIGHTS)
     if path is None:
-        raise PluginError(f"embedder 'dlib': {unavailable()}", "pip install 'fraudit[dlib]'")
+        raise PluginError(f"embedder 'dlib': {dlib_unavailable()}", "pip install 'fraudit[dlib]'")
     if not path.is_file():
         raise WeightsError(f"embedder 'dlib': no file {path}", "leave --weights out to use the packaged file")
 
@@ -99,4 +67,4 @@ def load(weights: Path | str | None = None, device: str = "") -> LoadedEmbedder:
     )
 
 
-EMBEDDER = EmbedderPlugin(name="dlib", spec=SPEC, load=load, extra="dlib", available=unavailable)
+EMBEDDER = EmbedderPlugin(name="dlib", spec=SPEC, load=load, extra="dlib", available=dlib_unavailable)

@@ -14,31 +14,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fraudit.embedding.bundled import BUNDLED
 from fraudit.errors import WeightsError
-from fraudit.types import FACENET_160, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+from fraudit.types import FACENET_160, EmbedderPlugin, LoadedEmbedder
 
 if TYPE_CHECKING:
     import torch
 
 TEMPLATE = FACENET_160
 
-SPEC = EmbedderSpec(
-    name="facenet",
-    dim=512,
-    preprocess=Preprocess(
-        size=(160, 160),
-        template=TEMPLATE,
-        mean=(127.5, 127.5, 127.5),
-        std=(128.0, 128.0, 128.0),
-        channels="RGB",
-        template_name="facenet-160",
-    ),
-    licence="code MIT; weights MIT by their publisher, trained on research data",
-    source="facenet-pytorch release v2.2.9 (.pt), or davidsandberg/facenet (20180402-114759.pb)",
-    variants=("pytorch", "tensorflow"),
-    weights="facenet",
-    summary="Inception-ResNet-v1 of facenet-pytorch or its TensorFlow original, unit 512-d",
-)
+SPEC = BUNDLED["facenet"].spec(FACENET_160)
 
 # Scopes of TensorFlow's graph for the modules of the network. Names within a branch tell size and place.
 _SCOPES = {

@@ -10,24 +10,11 @@ from pathlib import Path
 
 import numpy as np
 
+from fraudit.embedding.bundled import BUNDLED
 from fraudit.errors import WeightsError
-from fraudit.types import ARCFACE_112, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+from fraudit.types import ARCFACE_112, EmbedderPlugin, LoadedEmbedder
 
-SPEC = EmbedderSpec(
-    name="from",
-    dim=512,
-    preprocess=Preprocess(
-        size=(112, 96),
-        template=ARCFACE_112 - np.array([8, 0], np.float32),
-        channels="RGB",
-        template_name="arcface-112x96",
-    ),
-    licence="no licence stated by the authors; clean-room implementation",
-    source="the official repository's model_p5_w1_9938_9470_6503.pth.tar",
-    variants=("p5",),
-    weights="from",
-    summary="recognition under occlusion (FROM), raw 512-d",
-)
+SPEC = BUNDLED["from"].spec(ARCFACE_112 - np.array([8, 0], np.float32))
 
 # Heads of training, and levels of the pyramid that nothing reads.
 UNUSED = ("regress.", "fpn.P6.", "fpn.P7_2.", "fpn.P5_2.", "fpn.P4_2.")

@@ -26,6 +26,7 @@ import numpy as np
 from fraudit.embedders.http_answers import Shape, body, place, vectors_of
 from fraudit.embedders.http_deadline import Overdue, within
 from fraudit.embedders.http_paths import Rule, parse_path, parse_rules, says_no_face
+from fraudit.embedding.bundled import BUNDLED
 from fraudit.embedding.cards import Card, parse_card, short
 from fraudit.errors import DataError, PluginError, UsageError
 from fraudit.redact import LONGEST, excerpt, remember, sounds_secret
@@ -34,10 +35,8 @@ from fraudit.types import (
     F32,
     U8,
     EmbedderPlugin,
-    EmbedderSpec,
     LoadedEmbedder,
     Meter,
-    Preprocess,
 )
 
 _RETRIED = (408, 425, 429, 500, 502, 503, 504)
@@ -468,13 +467,6 @@ def load(weights: Path | str | None = None, card: Path | str | None = None) -> L
 
 EMBEDDER = EmbedderPlugin(
     name="http",
-    spec=EmbedderSpec(
-        name="http",
-        dim=512,
-        preprocess=Preprocess(size=(112, 112), template=ARCFACE_112),
-        licence="as the service states",
-        source="your service",
-        summary='a remote black box, described by a TOML card with kind = "http"',
-    ),
+    spec=BUNDLED["http"].spec(ARCFACE_112),
     load=load,
 )

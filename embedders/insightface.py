@@ -9,24 +9,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fraudit.embedding.bundled import BUNDLED
 from fraudit.errors import WeightsError
-from fraudit.types import ARCFACE_112, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
+from fraudit.types import ARCFACE_112, EmbedderPlugin, LoadedEmbedder
 
-SPEC = EmbedderSpec(
-    name="insightface",
-    dim=512,
-    preprocess=Preprocess(
-        size=(112, 112),
-        template=ARCFACE_112,
-        mean=(127.5, 127.5, 127.5),
-        std=(127.5, 127.5, 127.5),
-        channels="RGB",
-    ),
-    licence="code MIT; weights non-commercial research only",
-    source="https://github.com/deepinsight/insightface/releases (buffalo_l.zip)",
-    weights="insightface-buffalo_l",
-    summary="ONNX recognition models of InsightFace packs; w600k_r50 unless --weights names another",
-)
+SPEC = BUNDLED["insightface"].spec(ARCFACE_112)
 
 
 def load(weights: Path | str | None = None, threads: int = 0) -> LoadedEmbedder:

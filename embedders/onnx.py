@@ -29,6 +29,7 @@ from fraudit.embedders.onnx_slots import (
     refuse_other_sorts,
     vector_outputs,
 )
+from fraudit.embedding.bundled import BUNDLED
 from fraudit.embedding.cards import parse_card
 from fraudit.errors import PluginError, UsageError, WeightsError
 from fraudit.files.doors import check_regular
@@ -41,7 +42,6 @@ from fraudit.types import (
     EmbedderSpec,
     LoadedEmbedder,
     Network,
-    Preprocess,
 )
 
 KEYS = ("model", "input", "inputs", "output", "layout", "batch_size")
@@ -303,14 +303,7 @@ def load(
 
 EMBEDDER = EmbedderPlugin(
     name="onnx",
-    spec=EmbedderSpec(
-        name="onnx",
-        dim=512,
-        preprocess=Preprocess(size=(112, 112), template=ARCFACE_112),
-        licence="as the card states",
-        source="your model file",
-        summary="any ONNX model, described by a TOML card",
-    ),
+    spec=BUNDLED["onnx"].spec(ARCFACE_112),
     load=load,
     suffixes=(".onnx",),
     draft=card_for,

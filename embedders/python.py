@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from fraudit.embedders.onnx_probe import batch_notes, made_up
+from fraudit.embedding.bundled import BUNDLED
 from fraudit.embedding.cards import WHOLE_NAME, middle_of, template
 from fraudit.errors import DataError, FrauditError, PluginError, UsageError, suggest
 from fraudit.types import ARCFACE_112, F32, U8, EmbedderPlugin, EmbedderSpec, LoadedEmbedder, Preprocess
@@ -221,13 +222,6 @@ def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
 
 EMBEDDER = EmbedderPlugin(
     name="python",
-    spec=EmbedderSpec(
-        name="python",
-        dim=512,
-        preprocess=Preprocess(size=(112, 112), template=ARCFACE_112),
-        licence="your own",
-        source="python:module:callable",
-        summary="a function u8[N,H,W,3] -> f32[N,D]; importing its module executes it",
-    ),
+    spec=BUNDLED["python"].spec(ARCFACE_112),
     load=load,
 )

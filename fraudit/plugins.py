@@ -62,6 +62,11 @@ class Registry(Generic[T]):
         """Names in alphabetical order; nothing is imported."""
         return sorted({*self._discovered(), *self._added})
 
+    def module(self, name: str) -> str:
+        """Where the plugin `name` comes from, '' for one that code added; nothing is imported."""
+        point = None if name in self._added else self._discovered().get(name)
+        return point.module if point else ""
+
     def get(self, name: str) -> T:
         """The plugin `name`; imported on first use.
 

@@ -13,7 +13,7 @@ def embedders(as_json: Annotated[bool, typer.Option("--json", help="For scripts.
 
     Example: fraudit embedders
     """
-    from fraudit.embedding.loading import describe_embedders
+    from fraudit.embedding.listing import describe_embedders
 
     rows = describe_embedders()
     if as_json:

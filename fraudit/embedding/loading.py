@@ -5,16 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from fraudit.embedding.bundled import NEEDS_TARGET
 from fraudit.embedding.cards import parse_card
 from fraudit.errors import DataError, PluginError, UsageError, WeightsError, suggest
 from fraudit.plugins import EMBEDDERS
 from fraudit.types import EmbedderPlugin, LoadedEmbedder
-
-_NEEDS_TARGET = {
-    "onnx": "give the TOML card that describes your model: --embedder card.toml (--embedder model.onnx prints one)",
-    "http": "give the TOML card that describes your service: --embedder card.toml with kind http",
-    "python": "give the function: --embedder python:module:callable",
-}
 
 
 def load_embedder(name_or_card: str, weights: Path | str | None = None, **options: Any) -> LoadedEmbedder:
@@ -57,8 +52,8 @@ def find_embedder(
     if name_or_card not in EMBEDDERS.names():
         _is_a_model_file(name_or_card)
     plugin = EMBEDDERS.get(name_or_card)
-    if plugin.name in _NEEDS_TARGET:
-        raise UsageError(f"embedder '{plugin.name}' needs to know what to audit", _NEEDS_TARGET[plugin.name])
+    if plugin.name in NEEDS_TARGET:
+        raise UsageError(f"embedder '{plugin.name}' needs to know what to audit", NEEDS_TARGET[plugin.name])
     path = Path(weights).expanduser() if weights is not None else _known_weights(plugin)
     if path is not None and not path.is_file():
         raise WeightsError(f"embedder '{plugin.name}': no weights file {path}", "check --weights")
@@ -149,59 +144,3 @@ def _known_weights(plugin: EmbedderPlugin) -> Path | None:
     entry, path = found
     check(entry, path)
     return path
-
-
-def describe_embedders() -> list[dict[str, Any]]:
-    """One plain dictionary per registered embedder; no weights are loaded and torch is not imported.
-
-    Keys: name, summary, dim, input ({height, width, channels, template}), licence, source, distance,
-    variants, weights ("present", "missing", "none needed" or "given by you"), weights_path, get (the command
-    that gets what is missing, or ''). A plugin that cannot be imported has `error` instead.
-    """
-    from fraudit.weights.catalogue import locate, missing_hint
-
-    rows: list[dict[str, Any]] = []
-    for name in EMBEDDERS.names():
-        try:
-            plugin = EMBEDDERS.get(name)
-        except PluginError as error:
-            rows.append({"name": name, "error": error.message})
-            continue
-        spec, pre = plugin.spec, plugin.spec.preprocess
-        own = name in _NEEDS_TARGET
-        row: dict[str, Any] = {
-            "name": name,
-            "summary": spec.summary,
-            "dim": None if own else spec.dim,
-            "input": None
-            if own
-            else {
-                "height": pre.size[0],
-                "width": pre.size[1],
-                "channels": pre.channels,
-                "template": pre.template_name,
-            },
-            "licence": spec.licence,
-            "source": spec.source,
-            "distance": spec.distance,
-            "variants": list(spec.variants),
-            "weights": "none needed",
-            "weights_path": None,
-            "get": "",
-        }
-        reason = plugin.available() if plugin.available else ""
-        if own:
-            row["weights"], row["get"] = "given by you", _NEEDS_TARGET[name]
-        elif spec.weights is not None:
-            found = locate(spec.weights)
-            row["weights"] = "present" if found else "missing"
-            row["weights_path"] = str(found) if found else None
-            row["get"] = "" if found else missing_hint(spec.weights)
-        elif reason:
-            row["weights"], row["get"] = "missing", f"pip install 'fraudit[{plugin.extra or name}]'"
-        elif plugin.extra:
-            row["weights"] = "present"
-        if reason:
-            row["unavailable"] = reason
-        rows.append(row)
-    return rows

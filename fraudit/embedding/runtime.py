@@ -18,7 +18,8 @@ import numpy as np
 
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.decode import room_for
-from fraudit.files.store import Store, VectorCache
+from fraudit.files.store import Store
+from fraudit.files.tables import VectorCache
 from fraudit.threads import thread_count
 from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder, Located, unit_rows
 

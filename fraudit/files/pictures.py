@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from fraudit.errors import ArtifactError
-from fraudit.files.store import CODE_VERSION, SharedTable, Store, digest_of
+from fraudit.files.store import CODE_VERSION, Store, digest_of
+from fraudit.files.tables import SharedTable
 from fraudit.types import U8
 
 _ASKED = 500  # keys a query

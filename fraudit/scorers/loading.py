@@ -17,7 +17,7 @@ import numpy as np
 from fraudit.embedding.cards import short
 from fraudit.errors import DataError, FrauditError, UsageError, suggest
 from fraudit.files.doors import BROKEN, CARD_BYTES, parse_toml, read_file
-from fraudit.files.store import SharedTable
+from fraudit.files.tables import SharedTable
 from fraudit.redact import excerpt, redact
 from fraudit.types import (
     ARCFACE_112,

@@ -1,6 +1,7 @@
-"""Frozen domain types; numpy only, so that importing them stays instant."""
+"""Frozen domain types, so that importing them stays instant; what needs numpy comes when it is first named."""
 
-from fraudit.types.arrays import F32, F64, I64, U8, Bool, unit_rows
+from typing import TYPE_CHECKING, Any
+
 from fraudit.types.boxes import (
     DEFAULT_GUIDANCE,
     DEFAULT_STEPS,
@@ -11,7 +12,7 @@ from fraudit.types.boxes import (
     Network,
     Preprocess,
 )
-from fraudit.types.faces import ARCFACE_112, FACENET_160, FaceSet, Located, PairList, TemplatePairs, Templates
+from fraudit.types.faces import FaceSet, Located, PairList, TemplatePairs, Templates
 from fraudit.types.plugins import (
     NEEDS,
     Analysis,
@@ -43,6 +44,11 @@ from fraudit.types.results import (
     gravity,
 )
 from fraudit.types.scorers import BudgetSpent, LoadedScorer, Meter, ScorerPlugin, ScorerSpec
+
+if TYPE_CHECKING:
+    from fraudit.types.arrays import ARCFACE_112, F32, F64, FACENET_160, I64, U8, Bool, unit_rows
+
+_ARRAYS = ("ARCFACE_112", "Bool", "F32", "F64", "FACENET_160", "I64", "U8", "unit_rows")
 
 __all__ = [
     "ARCFACE_112",
@@ -98,3 +104,11 @@ __all__ = [
     "gravity",
     "unit_rows",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ARRAYS:
+        from fraudit.types import arrays
+
+        return getattr(arrays, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

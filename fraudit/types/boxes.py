@@ -6,11 +6,10 @@ import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-import numpy as np
-
-from fraudit.types.arrays import F32, I64, U8, Bool, unit_rows
+if TYPE_CHECKING:
+    from fraudit.types.arrays import F32, I64, U8, Bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,8 @@ class Preprocess:
 
     def to_nchw(self, images: U8) -> F32:
         """u8[N,h,w,3] RGB -> f32[N,3,h,w] as the network wants it."""
+        import numpy as np
+
         ordered = images if self.channels == "RGB" else images[..., ::-1]
         scaled = (ordered.astype(np.float32) - np.array(self.mean, np.float32)) / np.array(
             self.std, np.float32
@@ -45,6 +46,8 @@ class Preprocess:
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values for cache keys and provenance."""
+        import numpy as np
+
         return {
             "size": list(self.size),
             "template": np.round(self.template.astype(float), 4).tolist(),
@@ -166,6 +169,8 @@ class Embeddings:
 
     def unit(self) -> F32:
         """f32[N,D], each usable row divided by its L2 norm; unusable rows stay zero."""
+        from fraudit.types.arrays import unit_rows
+
         return unit_rows(self.vectors)
 
 

@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-from fraudit.types.arrays import F32, I64, U8, Bool
-
-# Five points (left eye, right eye, nose, left mouth, right mouth) as the viewer sees them, x then y.
-ARCFACE_112: F32 = np.array(
-    [[38.2946, 51.6963], [73.5318, 51.5014], [56.0252, 71.7366], [41.5493, 92.3655], [70.7299, 92.2041]],
-    dtype=np.float32,
-)
-
-# Mean place of YuNet's five points in MTCNN's boxes (margin 0) stretched to 160 px, made symmetric;
-# benchmarks/facenet_template.py, 572 boxes of CelebA. The boxes are 0.75 as wide as high, so the official
-# crop widens the face; a similarity cannot, and meets these points in the least-squares sense.
-FACENET_160: F32 = np.array(
-    [[42.5056, 62.1345], [116.4944, 62.1345], [79.5, 95.4495], [47.173, 120.1626], [111.827, 120.1626]],
-    dtype=np.float32,
-)
+    from fraudit.types.arrays import F32, I64, U8, Bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fraudit.errors import PluginError, suggest
-from fraudit.types.arrays import F32
 from fraudit.types.boxes import EmbedderSpec, Inverter, LoadedEmbedder
 from fraudit.types.results import AnalysisResult
+
+if TYPE_CHECKING:
+    from fraudit.types.arrays import F32
 
 Need = Literal[
     "identities", "attributes", "landmarks", "pairs", "inverter", "judge", "other", "vectors", "pictures"

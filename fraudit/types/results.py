@@ -5,11 +5,10 @@ Figures are data, never plot objects: `fraudit.report.charts` draws them from th
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-import numpy as np
 
 Severity = Literal["high", "medium", "low", "info", "good"]
 Better = Literal["higher", "lower", "none"]
@@ -67,7 +66,7 @@ class Metric:
     def __post_init__(self) -> None:
         if (self.value is None) == (self.missing is None):
             raise ValueError(f"metric {self.name}: exactly one of value and missing must be set")
-        if self.value is not None and not np.isfinite(self.value):
+        if self.value is not None and not math.isfinite(self.value):
             raise ValueError(f"metric {self.name}: {self.value} is not finite; state why it is missing")
 
 

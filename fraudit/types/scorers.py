@@ -1,4 +1,4 @@
-"""Types of black boxes that compare two pictures and never give a vector; numpy only."""
+"""Types of black boxes that compare two pictures and never give a vector."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ import json
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fraudit.errors import UsageError
-from fraudit.types.arrays import F64, U8
 from fraudit.types.boxes import Preprocess
+
+if TYPE_CHECKING:
+    from fraudit.types.arrays import F64, U8
 
 
 @dataclass(frozen=True, slots=True)

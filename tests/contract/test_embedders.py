@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.embedding.loading import describe_embedders, load_embedder
+from fraudit.embedding.listing import describe_embedders
+from fraudit.embedding.loading import load_embedder
 from fraudit.errors import FrauditError, PluginError, UsageError, WeightsError
 from fraudit.plugins import EMBEDDERS
 from fraudit.types import EmbedderPlugin
@@ -67,7 +68,7 @@ def test_known_weights_named_by_a_spec_exist_in_the_table(name: str) -> None:
 
 def test_plugins_import_neither_torch_nor_onnxruntime() -> None:
     code = (
-        "import sys; from fraudit.embedding.loading import describe_embedders; describe_embedders();"
+        "import sys; from fraudit.embedding.listing import describe_embedders; describe_embedders();"
         "print([m for m in ('torch','onnxruntime','cv2','pandas','sklearn','scipy') if m in sys.modules])"
     )
     assert _python(code).strip() == "[]"

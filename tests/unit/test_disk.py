@@ -15,7 +15,8 @@ import pytest
 
 from fraudit.cli.main import run
 from fraudit.errors import ArtifactError
-from fraudit.files.store import Store, VectorCache
+from fraudit.files.store import Store
+from fraudit.files.tables import VectorCache
 from fraudit.scorers.loading import ScoreCache
 
 ROOT = Path(__file__).resolve().parents[2]

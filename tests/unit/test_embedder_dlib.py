@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from fraudit.embedders import dlib as plugin
+from fraudit.embedding.bundled import DLIB_WEIGHTS, dlib_file
 from fraudit.errors import WeightsError
 
 
 @pytest.fixture(scope="module")
 def weight_file() -> Path:
-    path = plugin.packaged_file()
+    path = dlib_file(DLIB_WEIGHTS)
     if path is None:
         pytest.skip("face_recognition_models is not installed")
     return path
