@@ -12,7 +12,15 @@ if TYPE_CHECKING:
 
 
 def rivals(
-    embedder: Annotated[str, typer.Option(help="Registry name, card.toml, or python:module:callable.")],
+    embedder: Annotated[
+        str | None, typer.Option(help="Registry name, card.toml, or python:module:callable.")
+    ] = None,
+    scorer: Annotated[
+        str | None,
+        typer.Option(
+            help="A box that only compares: card.toml or python:module:callable; attacked by scores alone."
+        ),
+    ] = None,
     dataset: Annotated[str, typer.Option(help="Known name or path.")] = "sample",
     weights: Annotated[Path | None, typer.Option(help="The model's weights file.")] = None,
     methods: Annotated[
@@ -42,6 +50,9 @@ def rivals(
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
     out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="With --scorer: say how many scores are asked, and stop.")
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the report's path.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> int:
@@ -73,7 +84,7 @@ def rivals(
     }
     own = {**params.get("rivals", {}), **{k: v for k, v in asked.items() if v is not None}}
     given: dict[str, Any] = {
-        "embedder": embedder,
+        "embedder": embedder or None,
         "dataset": dataset,
         "weights": str(weights) if weights else None,
         "only": ("rivals",),
@@ -84,7 +95,18 @@ def rivals(
         "limit": limit,
         "seed": seed,
     }
-    plan = plan_from_values({k: v for k, v in given.items() if v is not None}, "fraudit rivals")
+    stated = {k: v for k, v in given.items() if v is not None}
+    if scorer is not None:
+        from fraudit.cli.rivals_scorer import rivals_scorer
+
+        return rivals_scorer(scorer, stated, own, out, dry_run=dry_run, quiet=quiet, as_json=as_json)
+    if embedder is None:
+        raise UsageError(
+            "missing --embedder", "--embedder dlib, or --scorer card.toml for a box that only compares"
+        )
+    if dry_run:
+        raise UsageError("--dry-run goes with --scorer", "--max-queries bounds what a model is asked")
+    plan = plan_from_values(stated, "fraudit rivals")
     _check(plan, split(methods), inverter or [], local)
     folder = out or default_run_dir(plan)
     with of_a_run(quiet) as line:

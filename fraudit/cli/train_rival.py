@@ -38,6 +38,9 @@ def train_rival(
     ] = None,
     student_steps: Annotated[int | None, typer.Option(help="Of the distilled student.")] = None,
     flow_steps: Annotated[int | None, typer.Option(help="Of the bijection, dibigan.")] = None,
+    student: Annotated[
+        Path | None, typer.Option(help="Finished student of an ID3PM training on the same shards; fits none.")
+    ] = None,
     resume: Resume = False,
     weights: Annotated[Path | None, typer.Option(help="The embedder's weights file.")] = None,
     minutes: Minutes = 0.0,
@@ -98,7 +101,7 @@ def train_rival(
     with Line(quiet) as line:
         points = landmarks_of(recipe.size_px)
         ready_shards(folder, sets, runtime, points, recipe.size_px, TEMPLATE_NAME, max_faces, line.progress)
-        learner = Learner(recipe, load_shards(folder), out, seed, line.say)
+        learner = Learner(recipe, load_shards(folder), out, seed, line.say, student)
         done = learner.run(minutes)
         card = learner.finish(runtime, referee, time.monotonic() - begun)
     told = card["evaluation"]

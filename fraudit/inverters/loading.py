@@ -16,7 +16,7 @@ from fraudit.types import Inverter, LoadedEmbedder
 
 _TYPES: dict[str, tuple[type, ...]] = {
     **dict.fromkeys(("kind", "embedder", "embedder_fingerprint", "weights_sha256", "dtype"), (str,)),
-    **dict.fromkeys(("dim", "size_px", "format"), (int,)),
+    **dict.fromkeys(("dim", "size_px", "format", "stage"), (int,)),
     **dict.fromkeys(("guidance", "temperature", "width", "explained_pixels"), (float, int)),
     "files": (list,),
 }

@@ -292,3 +292,55 @@ def test_too_few_faces_are_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InsufficientData, match="expected at least 20 faces"):
         Learner(tiny("nbnet"), shards_of(18, tmp_path), tmp_path)
+
+
+def test_a_fresh_generator_hears_its_condition_through_all_of_its_layers() -> None:
+    torch.manual_seed(0)
+    network = Generator(32, (32, 24, 16), noise=8, layers=8)
+    draws = torch.Generator().manual_seed(1)
+    noise = [part.expand(16, *part.shape[1:]) for part in network.drawn(1, draws)]
+    with torch.no_grad():
+        condition = network.mapping(torch.randn(16, 32, generator=draws))
+        made = network(torch.randn(16, 32, generator=draws), noise)
+    assert condition.std(0).mean() > 0.3
+    assert made.std(0).mean() > 0.05
+
+
+def test_a_training_that_was_stopped_before_its_last_scale_shows_the_one_it_reached(tmp_path: Path) -> None:
+    from fraudit.inverters.learned.training import Learner
+    from tests.fixtures.boxes import box_of, luma_pattern
+
+    learner = Learner(tiny("dibigan", row="D", steps=4), shards_of(60, tmp_path), tmp_path)
+    for _ in range(5):
+        learner.one_step()
+    assert learner.stage_at(4) == (2, 0.5)
+    card = learner.finish(box_of(luma_pattern, 64), None, 1.0)
+    assert card["stage"] == 1
+    vector = learner.data.vectors[:1]
+    made = load(tmp_path / "inverter").invert(vector, np.array([3]))[0].astype(float)
+    assert made.shape == (16, 16, 3)
+    # 4 px enlarged to 16: neighbours hardly differ.
+    assert np.abs(np.diff(made, axis=0)).mean() < 0.5 * np.abs(made[8:] - made[:-8]).mean() + 1
+
+
+def test_a_given_student_must_be_one_and_know_whom_it_sees(tmp_path: Path) -> None:
+    from fraudit.inverters.learned.training import STUDENT, Learner
+
+    data = shards_of(200, tmp_path)
+    taught = Learner(tiny("nbnet", loss="perceptual", student_steps=60, steps=1), data, tmp_path / "a")
+    taught.run()
+    good = tmp_path / "a" / STUDENT
+    after = Learner(tiny("nbnet", loss="perceptual", steps=1), data, tmp_path / "b", student=good)
+    after.run()
+    assert not (tmp_path / "b" / STUDENT).exists()
+    assert after.student is not None
+    ignorant = Learner(tiny("nbnet", loss="perceptual", student_steps=1, steps=1), data, tmp_path / "c")
+    ignorant.run()
+    with pytest.raises(ArtifactError, match="no nearer to a picture's own vector"):
+        Learner(
+            tiny("nbnet", loss="perceptual"), data, tmp_path / "d", student=tmp_path / "c" / STUDENT
+        ).run()
+    torn = tmp_path / "torn.safetensors"
+    torn.write_bytes(good.read_bytes()[:100])
+    with pytest.raises(ArtifactError, match="expected a student's safetensors file"):
+        Learner(tiny("nbnet", loss="perceptual"), data, tmp_path / "e", student=torn).run()

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from fraudit.diffusion.sampling import counter_noise
 from fraudit.diffusion.sampling.samplers import BRIGHTNESS
 from fraudit.embedding.devices import channels_last
+from fraudit.errors import ArtifactError
 from fraudit.files.store import write_atomic
 
 WIDTHS = (32, 64, 128, 256)
@@ -257,5 +258,30 @@ def load_student(path: Path, about: dict[str, str], size_px: int, dim: int, step
     student = Student(size_px, dim)
     if done != steps or set(tensors) != set(student.state_dict()):
         return None
+    student.load_state_dict(tensors)
+    return channels_last(student).eval().requires_grad_(False)
+
+
+def read_student(path: Path, size_px: int, dim: int) -> Student:
+    """The finished student in `path`, whatever it was fitted to; the caller must judge what it knows.
+
+    Raises:
+        ArtifactError: missing, damaged, unfinished, of another form, or for other pictures or vectors.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as stored:
+            about = dict(stored.metadata() or {})
+            tensors = {key: stored.get_tensor(key) for key in stored.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ArtifactError(f"{path}: expected a student's safetensors file: {error}") from error
+    student = Student(size_px, dim)
+    wanted = {name: value.shape for name, value in student.state_dict().items()}
+    if about.get("form") != STUDENT_FORM or {k: v.shape for k, v in tensors.items()} != wanted:
+        raise ArtifactError(
+            f"{path}: expected a finished student of form {STUDENT_FORM} for {size_px} px and vectors of {dim} numbers",
+            "leave --student out, and one is fitted",
+        )
     student.load_state_dict(tensors)
     return channels_last(student).eval().requires_grad_(False)

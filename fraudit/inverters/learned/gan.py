@@ -83,6 +83,7 @@ class Generator(nn.Module):
         befores = (widths[0], *widths[:-1])
         self.blocks = nn.ModuleList(_GrowBlock(b, w, condition) for b, w in zip(befores, widths, strict=True))
         self.to_rgb = nn.ModuleList(nn.Conv2d(w, 3, 1) for w in widths)
+        _start(self)
 
     @property
     def side(self) -> int:
@@ -133,6 +134,7 @@ class Critic(nn.Module):
         first = widths[0]
         self.last = nn.Sequential(nn.Conv2d(first + 1, first, 3, 1, 1), nn.LeakyReLU(0.2))
         self.head = nn.Sequential(nn.Linear(first * FIRST**2, first), nn.LeakyReLU(0.2), nn.Linear(first, 1))
+        _start(self)
 
     def forward(self, x: Tensor, stage: int | None = None, fade: float = 1.0) -> Tensor:
         """What it says of pictures of `stage` 1..stages."""
@@ -145,6 +147,18 @@ class Critic(nn.Module):
                 x = torch.lerp(F.leaky_relu(self.from_rgb[i - 1](small), 0.2), x, fade)
         x = torch.cat([x, spread_of_batch(x)], dim=1)
         return self.head(self.last(x).flatten(1))[:, 0]
+
+
+def _start(part: nn.Module) -> None:
+    """Weights that keep a signal's size from layer to layer (He et al. 2015), as progressive growing has them.
+
+    With PyTorch's own, eight fully connected layers leave a thousandth of the ID vector beside their biases.
+    """
+    for layer in part.modules():
+        if isinstance(layer, (nn.Linear, nn.Conv2d)):
+            nn.init.kaiming_normal_(layer.weight, a=0.2)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
 
 
 def spread_of_batch(x: Tensor) -> Tensor:

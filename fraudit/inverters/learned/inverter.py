@@ -48,6 +48,7 @@ class LearnedInverter:
             UsageError: wrong dimension, or another number of seeds. DataError: a zero vector.
         """
         import torch
+        import torch.nn.functional as F
 
         from fraudit.diffusion.model.conditioning import scaled_identity
         from fraudit.diffusion.sampling.samplers import to_pictures
@@ -63,7 +64,10 @@ class LearnedInverter:
                     made.append(to_pictures(self._network(identity)))
                     continue
                 noise = self._noise(seeds[start : start + CHUNK])
-                made.append(to_pictures(self._network(identity, noise)))
+                x = self._network(identity, noise, int(self.card.get("stage", 0)) or None)
+                if x.shape[-1] != self.size_px:  # a training that was stopped before its last scale
+                    x = F.interpolate(x, (self.size_px,) * 2, mode="bilinear")
+                made.append(to_pictures(x))
         return np.concatenate(made)
 
     def _noise(self, seeds: I64) -> list[Tensor]:

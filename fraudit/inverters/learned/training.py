@@ -21,22 +21,33 @@ from fraudit.diffusion.data.shards import Shards, data_digest
 from fraudit.diffusion.model.conditioning import scaled_identity
 from fraudit.diffusion.training.ema import Ema
 from fraudit.diffusion.training.evaluate import embed_pictures, held_out_rows, paired_and_shuffled
-from fraudit.diffusion.training.student import STUDENT_FORM, Student, fit_student, load_student
+from fraudit.diffusion.training.student import (
+    STUDENT_FORM,
+    Student,
+    fit_student,
+    load_student,
+    read_student,
+    recognition_loss,
+    shift_of,
+)
 from fraudit.embedding.runtime import EmbedderRuntime
-from fraudit.errors import InsufficientData
-from fraudit.files.store import digest_of, write_atomic
+from fraudit.errors import ArtifactError, InsufficientData
+from fraudit.files.store import digest_of, file_sha256, write_atomic
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.learned import losses
 from fraudit.inverters.learned.flow import ClassPrior, Flow, flow_loss
 from fraudit.inverters.learned.gan import FIRST, Critic
 from fraudit.inverters.learned.inverter import load, network_of, save
 from fraudit.inverters.learned.presets import Recipe
+from fraudit.types import F32
 
 STATE, FLOW, STUDENT = "state.safetensors", "flow.safetensors", "student.safetensors"
 SAVE_EVERY, SAY_EVERY = 200, 20  # steps
 MOMENTS = ("exp_avg", "exp_avg_sq")
 PROBE = 64  # people held out who judge the result
 FEWEST = 20  # faces
+PERCEPTUAL = 0.3  # weight of the student's loss beside the absolute one: their gradients are then of one size
+SETTLING = 20  # batches from which the averaged network's batch norms learn their statistics anew
 
 Say = Callable[[str], None]
 
@@ -86,12 +97,19 @@ class Learner:
 
     Args:
         recipe: see `Recipe`. data: shards at its size. folder: of state and inverter. seed: of everything random.
+        student: a finished student's file, such as that of an ID3PM training on the same shards; fitted here otherwise.
     Raises:
         InsufficientData: too few faces.
     """
 
     def __init__(
-        self, recipe: Recipe, data: Shards, folder: Path, seed: int = 0, say: Say = lambda text: None
+        self,
+        recipe: Recipe,
+        data: Shards,
+        folder: Path,
+        seed: int = 0,
+        say: Say = lambda text: None,
+        student: Path | None = None,
     ) -> None:
         self.recipe, self.folder, self.seed, self.say, self.data = recipe, folder, seed, say, data
         self.pool = Pool(data)
@@ -114,6 +132,9 @@ class Learner:
             "data": data_digest(data.index),
             "seed": str(seed),
         }
+        self.given = student
+        if student is not None:
+            self.about["student"] = file_sha256(student)
         self.flow: Flow | None = None
         self.prior: ClassPrior | None = None
         self.student: Student | None = None
@@ -126,7 +147,7 @@ class Learner:
         recipe = self.recipe
         distill = recipe.switches[1] if recipe.kind == "dibigan" else recipe.loss == "perceptual"
         if distill:
-            self.student = self._fitted_student()
+            self.student = self._fitted_student() if self.given is None else self._given_student(self.given)
         if recipe.kind == "dibigan" and recipe.switches[2]:
             self._fit_flow()
 
@@ -153,6 +174,25 @@ class Learner:
             found = load_student(path, about, size, self.dim, steps)
         assert found is not None
         return found
+
+    def _given_student(self, path: Path) -> Student:
+        """The student in `path`, which must know whom it sees among people held out."""
+        student = read_student(path, self.recipe.size_px, self.dim)
+        rows = held_out_rows(self.data, True)[:PROBE]
+        if len(rows) < 2:
+            raise InsufficientData(f"--student: expected at least 2 people held out, found {len(rows)}")
+        x = torch.from_numpy(self.data.pictures[rows].transpose(0, 3, 1, 2).copy()).float() / 127.5 - 1
+        wanted = (scaled_identity(self.data.vectors[rows], self.dim, True) - self.pool.mean) / self.pool.scale
+        with torch.inference_mode():
+            answer = student(x).numpy()
+        told = paired_and_shuffled(_unit(answer), _unit(wanted), np.ones(len(rows), bool))
+        if told["own"]["low"] <= told["other"]["high"]:
+            raise ArtifactError(
+                f"{path}: its answers are no nearer to a picture's own vector than to another's "
+                f"(cosine {told['own']['mean']:.2f} and {told['other']['mean']:.2f})",
+                "take the student of a training for this embedder",
+            )
+        return student
 
     def _fit_flow(self) -> None:
         recipe = self.recipe
@@ -197,6 +237,13 @@ class Learner:
         stage = min(step // each + 1, len(self.recipe.widths))
         return stage, min(1.0, 2 * (step - (stage - 1) * each + 1) / each)
 
+    def grown(self) -> int:
+        """The last scale that has wholly faded in, 1..; 0 for a network that does not grow."""
+        if self.critic is None:
+            return 0
+        stage, fade = self.stage_at(max(self.step - 1, 0))
+        return stage if fade >= 1 or stage == 1 else stage - 1
+
     def one_step(self) -> dict[str, float]:
         """One step of the optimizer; what the losses were."""
         terms = self._gan_step() if self.critic is not None else self._nbnet_step()
@@ -211,7 +258,9 @@ class Learner:
         loss = (made - x).abs().mean()
         if self.recipe.loss == "perceptual":
             assert self.student is not None
-            loss = losses.distillation(self.student.features, self._answer, made, x) + loss
+            shift, everywhere = shift_of(self.seed, self.step), torch.ones_like(x[:, :1])
+            apart, other = recognition_loss(self.student, made, x, everywhere, y, shift)
+            loss = loss + PERCEPTUAL * (apart + other).mean()
         self._apply("g", loss)
         return {"loss": loss.item()}
 
@@ -245,9 +294,9 @@ class Learner:
         self._apply("d", critic_loss)
         _, distill, biject = recipe.switches
         weights = losses.weights_at(stage, len(recipe.widths), biject, distill)
-        near = (made - real).abs().mean()
+        near = (made - real).abs().flatten(1).sum(1).mean()  # the paper's norms are sums over a picture
         loss = weights.reconstruction * near + weights.adversarial * losses.adversarial(judged, made)
-        terms = {"stage": float(stage), "critic": critic_loss.item(), "l1": near.item()}
+        terms = {"stage": float(stage), "critic": critic_loss.item(), "l1": near.item() / made[0].numel()}
         if distill:
             assert self.student is not None
             whole = [F.interpolate(p, (recipe.size_px,) * 2, mode="bilinear") for p in (made, real)]
@@ -256,7 +305,7 @@ class Learner:
             terms["distill"] = apart.item()
         if biject:
             metric = self._biject(made, real, people)
-            loss = loss + weights.biject * metric
+            loss = loss + weights.biject * metric * 3 * self.recipe.flow_px**2
             terms["biject"] = metric.item()
         self._apply("g", loss)
         return terms
@@ -338,21 +387,38 @@ class Learner:
             "departures": list(self.recipe.departures),
             "steps": self.step,
             "steps_planned": self.steps,
+            "stage": self.grown(),
             "seconds": round(seconds, 1),
             "size_px": self.recipe.size_px,
             "dim": self.dim,
             "geometry": TEMPLATE_NAME,
             "seed": self.seed,
+            "student_sha256": self.about.get("student"),
             "embedder": index["embedder"],
             "embedder_fingerprint": index["embedder_fingerprint"],
             "data": [{k: d[k] for k in ("name", "digest", "faces", "licence")} for d in index["datasets"]],
             "data_digest": self.about["data"],
             "licence": f"trained on: {'; '.join(licences)}",
         }
+        if self.critic is None:
+            state = self._settled(state)
         folder = self.folder / "inverter"
         save(folder, card, state, self.pool.mean, self.pool.scale)
         card["evaluation"] = self.evaluate(load(folder), runtime, judge)
         return save(folder, card, state, self.pool.mean, self.pool.scale)
+
+    def _settled(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
+        """`state` with statistics of the batch norms that belong to its averaged weights."""
+        network = network_of(self.recipe.as_dict(), self.dim)
+        network.load_state_dict(state)
+        for part in network.modules():
+            if isinstance(part, nn.BatchNorm2d):
+                part.reset_running_stats()
+                part.momentum = None
+        with torch.no_grad():
+            for batch in range(SETTLING):
+                network.train()(self.pool.batch([self.seed, 36, batch], self.recipe.batch)[1])
+        return network.state_dict()
 
     def evaluate(
         self, inverter: Any, runtime: EmbedderRuntime, judge: EmbedderRuntime | None
@@ -379,6 +445,10 @@ def heeds_condition(found: dict[str, Any]) -> bool | None:
     if "missing" in found:
         return None
     return bool(found["own"]["low"] > found["other"]["high"])
+
+
+def _unit(rows: F32) -> F32:
+    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
 
 def _generator(*key: int) -> torch.Generator:

@@ -9,6 +9,7 @@ decides how much the attacker learns: the remedy of whoever runs such an interfa
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,7 +22,7 @@ from fraudit.inverters.rivals.attack import Attempt, Setting
 from fraudit.inverters.rivals.generators import bundled_folder, eigenface_generator, kin_of
 from fraudit.inverters.rivals.translated import source_of
 from fraudit.stats.ridge import MANY_RIDGES, choosing_people, fit_ridge
-from fraudit.types import F32, F64, I64, U8, Inverter, InverterPlugin, MethodCard, unit_rows
+from fraudit.types import F32, F64, I64, U8, Bool, Inverter, InverterPlugin, MethodCard, unit_rows
 
 QUERIES = 99
 COUNTS = (10, 25, 50, QUERIES)
@@ -102,17 +103,54 @@ def local_inverter(local: EmbedderRuntime, pictures: U8, vectors: F32) -> tuple[
     return fitted, f"a closed form of {local.spec.name} fitted to {len(pictures):,} drawn faces"
 
 
-def attack(setting: Setting, vectors: F32, seeds: I64) -> Attempt:
-    """One picture of each of f32[N,D] vectors, of which only scores against query faces are used."""
-    begun = time.monotonic()
-    local = local_of(setting)
+@dataclass(frozen=True, slots=True)
+class Local:
+    """All that the attacker has beside scores; nothing of it knows the victim.
+
+    Attributes:
+        box: the local model. own: f32[M,D] its unit vectors of drawn faces. queries: i64[Q], rows of the query faces.
+        shown: u8[Q,S,S,3] query faces. inverter: of the local model. how: what it is, in words.
+    """
+
+    box: EmbedderRuntime
+    own: F32
+    queries: I64
+    shown: U8
+    inverter: Inverter
+    how: str
+
+    def answered(self, seen: Bool) -> Local:
+        """Without the query faces that the victim has no score for, bool[Q].
+
+        Raises:
+            InsufficientData: fewer than two are left.
+        """
+        if seen.sum() < 2:
+            raise InsufficientData("the black box sees no face in the query faces")
+        return replace(self, queries=self.queries[seen], shown=self.shown[seen])
+
+    def counts(self) -> list[int]:
+        """Numbers of query faces at which the attack is measured, ascending."""
+        return sorted({min(c, len(self.queries)) for c in COUNTS})
+
+    def pictures(self, scores: F64, seeds: I64) -> U8:
+        """u8[N,S,S,3] from f64[N,q] scores against the first q query faces."""
+        queries = self.queries[: scores.shape[1]]
+        return invert_in_pieces(self.inverter, solve_local(scores, self.own, queries), seeds)
+
+
+def prepare_local(box: EmbedderRuntime, pool: int, most: int, seed: int) -> Local:
+    """Draws `pool` faces of nobody and chooses up to `most` query faces among them.
+
+    Raises:
+        InsufficientData: the local model sees too few of them.
+    """
     generator = eigenface_generator()
-    rng = np.random.default_rng([setting.seed, 26])
-    latents = rng.standard_normal((setting.pool, generator.size)).astype(np.float32)
+    rng = np.random.default_rng([seed, 26])
+    latents = rng.standard_normal((pool, generator.size)).astype(np.float32)
     pictures = generator.pictures(latents)
-    answer = reembed(local, pictures)
+    answer = reembed(box, pictures)
     good = np.flatnonzero(answer.ok)
-    most = min(QUERIES, setting.questions)
     if len(good) < FEWEST + most:
         raise InsufficientData(
             f"expected at least {FEWEST + most} drawn faces that the local model sees, found {len(good)}",
@@ -120,27 +158,29 @@ def attack(setting: Setting, vectors: F32, seeds: I64) -> Attempt:
         )
     own, pictures = answer.unit()[good], pictures[good]
     queries = spread_queries(own, most)
-    inverter, how = local_inverter(local, pictures, answer.vectors[good])
-    seen = reembed(setting.box, pictures[queries])
+    inverter, how = local_inverter(box, pictures, answer.vectors[good])
+    return Local(box, own, queries, pictures[queries], inverter, how)
+
+
+def attack(setting: Setting, vectors: F32, seeds: I64) -> Attempt:
+    """One picture of each of f32[N,D] vectors, of which only scores against query faces are used."""
+    begun = time.monotonic()
+    local = prepare_local(local_of(setting), setting.pool, min(QUERIES, setting.questions), setting.seed)
+    seen = reembed(setting.box, local.shown)
     # A query that the victim sees no face in has no score: it is left out for everybody.
-    queries = queries[seen.ok]
-    if len(queries) < 2:
-        raise InsufficientData("the black box sees no face in the query faces")
+    local = local.answered(seen.ok)
     scores = unit_rows(vectors).astype(np.float64) @ seen.unit()[seen.ok].T.astype(np.float64)
     shared = time.monotonic() - begun
-    counts = sorted({min(c, len(queries)) for c in COUNTS})
-
-    def made(used: F64, count: int) -> U8:
-        return invert_in_pieces(inverter, solve_local(used[:, :count], own, queries[:count]), seeds)
-
+    counts = local.counts()
     kept = []
     for count in counts:
-        kept.append(made(scores, count))
+        kept.append(local.pictures(scores[:, :count], seeds))
         setting.told("scores only", len(kept), len(counts) + len(ROUNDINGS))
-    coarse = np.stack([made(rounded(scores, step), counts[-1]) for step in ROUNDINGS])
-    kin = kin_of(getattr(inverter, "card", {})) | {local.fingerprint}
+    coarse = np.stack([local.pictures(rounded(scores, step), seeds) for step in ROUNDINGS])
+    kin = kin_of(getattr(local.inverter, "card", {})) | {local.box.fingerprint}
     note = (
-        f"{len(queries)} query faces drawn from the bundled face model, local model {local.spec.name}, {how}"
+        f"{len(local.queries)} query faces drawn from the bundled face model, local model {local.box.spec.name}, "
+        f"{local.how}"
     )
     return Attempt(
         kept[-1],
