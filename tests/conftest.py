@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -38,6 +39,16 @@ def shared_weights() -> Path:
 def shared_parity() -> Path:
     """Folder of the official networks' answers."""
     return _folder("FRAUDIT_PARITY", "parity")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_are_built_once() -> Iterator[None]:
+    """Typer makes click's commands anew for each call: a tenth of a second, in hundreds of tests."""
+    import typer.main
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(typer.main, "get_command", functools.cache(typer.main.get_command))
+        yield
 
 
 @pytest.fixture(autouse=True)

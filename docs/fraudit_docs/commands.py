@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,8 +33,9 @@ class Command:
         return f"{FOLDER}/{'-'.join(self.words)}.md"
 
 
+@functools.cache
 def root() -> Any:
-    """click's object of `fraudit`."""
+    """click's object of `fraudit`, made once: it takes half a second."""
     from fraudit.cli.main import app
 
     return typer.main.get_command(app)

@@ -20,6 +20,7 @@ from fraudit.cli.main import run
 from fraudit.embedding.loading import load_embedder
 from fraudit.errors import FrauditError
 from fraudit.inverters.loading import load_inverter
+from fraudit.types import LoadedEmbedder
 from tests.fixtures.planted import people_vectors
 
 ODD = ["x", 1.5, None, [1, "a", None], {"a": 1}, True, -1, 10**400, "", [[]], {}, "\x1b[0m", 1e308]
@@ -109,10 +110,15 @@ def test_a_run_with_damaged_bytes(finished: Path, tmp_path: Path, capsys, seed: 
     no_bug(capsys, "scores", bad / "scores.csv")
 
 
+@pytest.fixture(scope="module")
+def dlib() -> LoadedEmbedder:
+    pytest.importorskip("torch")
+    return load_embedder("dlib")
+
+
 @pytest.mark.parametrize("seed", range(20))
 @pytest.mark.parametrize("kind", ["linear-dlib", "id3pm-dlib"])
-def test_an_inverters_fuzzed_card(tmp_path: Path, seed: int, kind: str) -> None:
-    pytest.importorskip("torch")
+def test_an_inverters_fuzzed_card(tmp_path: Path, seed: int, kind: str, dlib: LoadedEmbedder) -> None:
     source = Path(str(files("fraudit") / "data" / "inverters" / kind))
     card = json.loads((source / "card.json").read_text())
     folder = tmp_path / "inverter"
@@ -122,4 +128,4 @@ def test_an_inverters_fuzzed_card(tmp_path: Path, seed: int, kind: str) -> None:
     (folder / "card.json").unlink()
     (folder / "card.json").write_text(json.dumps(changed(card, random.Random(seed))))
     with contextlib.suppress(FrauditError):
-        load_inverter(folder, load_embedder("dlib"))
+        load_inverter(folder, dlib)
