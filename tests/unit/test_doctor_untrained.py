@@ -32,7 +32,10 @@ def test_dlibs_network_before_training(
     monkeypatch.setenv("FRAUDIT_CACHE", str(tmp_path / "cache"))
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "dlib_drawn.py").write_text(DLIB)
-    assert run(["doctor", "--embedder", "python:dlib_drawn:embed", "--quiet", "--faces", "64", "--limit", "240"]) == 1
+    assert (
+        run(["doctor", "--embedder", "python:dlib_drawn:embed", "--quiet", "--faces", "64", "--limit", "240"])
+        == 1
+    )
     told = capsys.readouterr().out
     assert "[high] This model does not tell people apart, in none of " in told
     assert "How it is wired can therefore not be judged" in told
