@@ -220,5 +220,10 @@ def _listed(tried: Sequence[Tried]) -> str:
 
 def wiring_caveats(found: Wiring) -> tuple[str, ...]:
     """What the silence does not say."""
-    judged = found.pixels is None or found.pixels.told == "yes"
-    return (f"{SYNTHETIC}.",) if found.synthetic and judged and found.best is None else ()
+    if found.best is not None:
+        return ()
+    told = "yes" if found.pixels is None else found.pixels.told
+    notes = (f"{SYNTHETIC}.",) if found.synthetic and (told == "yes" or not found.all_axes) else ()
+    if found.pixels is not None and told == "no" and not found.all_axes:
+        notes = (*notes, f"No wiring that was tried tells people apart: {_beside(found, found.pixels)}.")
+    return notes
