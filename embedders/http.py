@@ -438,12 +438,8 @@ class Box:
         raise DataError(f"{self._where}: more than {_REDIRECTS} redirects")
 
 
-def load(weights: Path | str | None = None, card: Path | str | None = None) -> LoadedEmbedder:
-    """The service of a TOML card. Nothing is sent yet: every question may cost money.
-
-    Raises:
-        PluginError: no card. UsageError, DataError: a wrong card, an unset secret.
-    """
+def _opened(card: Path | str | None) -> tuple[Card, Service, Box]:
+    """(card, service, its box): nothing is sent. Raises as `load`."""
     if card is None:
         raise PluginError("embedder 'http' needs a card", "--embedder card.toml, see docs/cards.md")
     parsed = parse_card(Path(card))
@@ -453,6 +449,21 @@ def load(weights: Path | str | None = None, card: Path | str | None = None) -> L
         for key in (shape.images_key, *(service.fields_env or {})):
             place(free, key, "", parsed.path.name)
     box = Box(service, shape, parsed.spec.dim, parsed.spec.name)
+    return parsed, service, box
+
+
+def check(card: Path | str | None = None) -> None:
+    """Read the card and look for its secrets; nothing is sent. Raises as `load`."""
+    _opened(card)[2].close()
+
+
+def load(weights: Path | str | None = None, card: Path | str | None = None) -> LoadedEmbedder:
+    """The service of a TOML card. Nothing is sent yet: every question may cost money.
+
+    Raises:
+        PluginError: no card. UsageError, DataError: a wrong card, an unset secret.
+    """
+    parsed, service, box = _opened(card)
     return LoadedEmbedder(
         spec=parsed.spec,
         forward=box,
@@ -469,4 +480,5 @@ EMBEDDER = EmbedderPlugin(
     name="http",
     spec=BUNDLED["http"].spec(ARCFACE_112),
     load=load,
+    check=check,
 )

@@ -301,10 +301,18 @@ def load(
     return replace(loaded, notes=(*parsed.notes, *loaded.notes))
 
 
+def check(card: Path | str) -> None:
+    """Read the card and look for the model's file. Raises UsageError, DataError, WeightsError."""
+    parsed = parse_card(Path(card))
+    model = parsed.path.parent / Path(parsed.take("model", str)).expanduser()
+    _found(model, "paths in a card are relative to the card", parsed.spec.name)
+
+
 EMBEDDER = EmbedderPlugin(
     name="onnx",
     spec=BUNDLED["onnx"].spec(ARCFACE_112),
     load=load,
     suffixes=(".onnx",),
     draft=card_for,
+    check=check,
 )

@@ -220,8 +220,14 @@ def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
     )
 
 
+def check(target: str) -> None:
+    """Import the function, and ask it nothing. Raises UsageError, PluginError."""
+    resolve_target(target)
+
+
 EMBEDDER = EmbedderPlugin(
     name="python",
     spec=BUNDLED["python"].spec(ARCFACE_112),
     load=load,
+    check=check,
 )

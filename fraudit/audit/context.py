@@ -264,6 +264,15 @@ class AnalysisContext:
                 )
         return self._embeddings[key]
 
+    def ask_service(self, box: EmbedderRuntime) -> None:
+        """Show a service the set's first face, so that one that fails is known before another model is asked for all.
+
+        Raises:
+            DataError: it fails.
+        """
+        if getattr(getattr(box, "loaded", None), "meter", None) is not None and len(self.faces):
+            box.embed_faces(self.faces, [0], locate=self._locate)
+
     def embed_aligned(self, images: U8, runtime: EmbedderRuntime | None = None) -> Embeddings:
         """u8[M,h,w,3] faces in the model's own template -> Embeddings, remembered by content."""
         return (runtime or self.embedder).embed_aligned(images)

@@ -74,10 +74,13 @@ def execute(
         started: `time.monotonic()` of the whole, for the record's seconds.
     Raises:
         UsageError: the folder is taken. DataError: nothing has an answer.
-        BudgetSpent, DataError: a box that is asked pair by pair failed; what it answered is kept.
+        BudgetSpent, DataError: a box that is asked pair by pair failed (what it answered is kept), or the second
+            model is a service and does not answer.
     """
     told, begun = report or silent(), time.monotonic() if started is None else started
     with boxes:
+        if context.other is not None:
+            context.ask_service(context.other)
         claim_folder(context.run_dir, overwrite)
         record = RunRecord(
             dict(plan),

@@ -9,7 +9,7 @@ from typing import Any
 from fraudit.audit.matching import match, name_of
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.stored_vectors import StoredVectors
-from fraudit.embedding.loading import find_embedder
+from fraudit.embedding.loading import check_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import UsageError
 from fraudit.files.doors import open_arrays
@@ -23,7 +23,7 @@ def check_other(plan: AuditPlan) -> None:
     """Whether the plan's second model is there, before a set is opened or a model loaded.
 
     Raises:
-        FrauditError: weights without a model, no such name, card or file.
+        FrauditError: weights without a model, no such name, card, file, module or secret.
     """
     if plan.other is None:
         if plan.other_weights is not None:
@@ -31,7 +31,7 @@ def check_other(plan: AuditPlan) -> None:
         return
     stored = vectors_file(plan.other)
     if stored is None:
-        find_embedder(plan.other, plan.other_weights)
+        check_embedder(plan.other, plan.other_weights)
         return
     with open_arrays(stored, GIVEN, GIVEN_HINT):
         pass

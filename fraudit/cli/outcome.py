@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING
 import typer
 
 if TYPE_CHECKING:
+    from fraudit.errors import InsufficientData
     from fraudit.report.record import RunRecord
+    from fraudit.types import AnalysisResult
 
 
 def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool) -> int:
@@ -19,7 +21,6 @@ def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool
         InsufficientData: the one analysis that was asked for did not run.
     """
     from fraudit.audit.execute import exit_code
-    from fraudit.errors import InsufficientData
 
     alone = record.results[0] if len(record.results) == 1 and record.results[0].status == "not_run" else None
 
@@ -39,11 +40,18 @@ def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool
         _tell_missing(record, quiet, alone is not None)
         typer.echo(f"report: {page}")
     if alone is not None:
-        raise InsufficientData(
-            f"{alone.name} was not run: {alone.reason}",
-            "another set (--dataset) or model may have what it needs; the report is kept",
-        )
+        raise not_run(alone)
     return exit_code(record)
+
+
+def not_run(result: AnalysisResult) -> InsufficientData:
+    """The error of a command whose one analysis did not run."""
+    from fraudit.errors import InsufficientData
+
+    return InsufficientData(
+        f"{result.name} was not run: {result.reason}",
+        "another set (--dataset) or model may have what it needs; the report is kept",
+    )
 
 
 def _tell_missing(record: RunRecord, quiet: bool, alone: bool) -> None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from fraudit.cli.two_models import Limit, Out, Overwrite, Seed
+from fraudit.cli.two_models import Limit, Out, Overwrite, Seed, audit_two
 
 if TYPE_CHECKING:
     from fraudit.report.record import RunRecord
+    from fraudit.types import FaceSet
+
+TWICE = (
+    "what it answered once is remembered, so that asking again proves nothing: embed on each machine (fraudit embed) "
+    "and compare the stored vectors"
+)
 
 
 def twins(
@@ -40,14 +46,16 @@ def twins(
         bool, typer.Option("--quiet", help="Print only the verdict and the report's path.")
     ] = False,
 ) -> int:
-    """Is the new model still the old one: exit code 0 yes, 1 no, 2 usage, 3 not enough evidence, 4 to 7 error.
+    """Is the new model still the old one: exit code 0 yes, 1 no, 2 usage, 3 open, 4 to 7 error.
 
     Example: fraudit twins model.toml model-int8.toml --dataset lfw --junit twins.xml
     """
+    from fraudit.analyses.twins.params import Params
     from fraudit.analyses.twins.verdict import LADDER
-    from fraudit.audit.plan import parse_params
+    from fraudit.audit.plan import build_params, parse_params
     from fraudit.cli.analyze import split
     from fraudit.errors import FrauditError, UsageError, suggest
+    from fraudit.faces.attributes import require_attributes
 
     if expect not in LADDER[:-1]:
         raise UsageError(
@@ -58,16 +66,25 @@ def twins(
     if attributes:
         params.setdefault("twins", {})["by"] = ",".join(split(attributes))
     try:
-        record, folder = _run(
-            old,
-            new,
+        wanted = build_params(Params, params.get("twins", {}), "twins").by
+
+        def fits(faces: FaceSet) -> None:
+            require_attributes(faces, wanted)
+
+        reading = {"dataset": dataset, "limit": limit, "layout": layout, "detector": detector, "seed": seed}
+        record, folder = audit_two(
+            "twins",
+            (old, new),
             (weights, new_weights),
-            {"dataset": dataset, "limit": limit, "layout": layout, "detector": detector, "seed": seed},
             params,
+            reading,
             out,
-            overwrite,
-            quiet,
+            overwrite=overwrite,
+            quiet=quiet,
+            twice=TWICE,
+            fits=fits,
         )
+        record = _titled(record, folder)
     except FrauditError as error:
         if junit is not None:
             from fraudit.analyses.twins.junit import not_compared
@@ -76,86 +93,6 @@ def twins(
             write_text_atomic(junit, not_compared(error.message, expect))
         raise
     return _tell(record, folder, expect, junit, quiet)
-
-
-def _run(
-    old: str,
-    new: str,
-    weights: tuple[Path | None, Path | None],
-    reading: dict[str, Any],
-    params: dict[str, Any],
-    out: Path | None,
-    overwrite: bool,
-    quiet: bool,
-) -> tuple[RunRecord, Path]:
-    """The audit of both. Where only the old one is stored vectors, the new one is audited and the old its other."""
-    from dataclasses import replace
-
-    from fraudit.analyses.twins.params import Params
-    from fraudit.audit.folders import default_run_dir
-    from fraudit.audit.given_vectors import prepare_given, run_given
-    from fraudit.audit.matching import name_of
-    from fraudit.audit.other import vectors_file
-    from fraudit.audit.plan import build_params, plan_from_values
-    from fraudit.audit.runner import run_plan
-    from fraudit.embedding.loading import find_embedder
-    from fraudit.errors import UsageError
-    from fraudit.faces.attributes import require_attributes
-    from fraudit.progress.console import Line
-
-    files = vectors_file(old), vectors_file(new)
-    if weights[0] == weights[1] and _one_model((old, new), files):
-        raise UsageError(
-            f"{old} stands on both sides: expected two models, or two files of stored vectors",
-            "what it answered once is remembered, so that asking again proves nothing: embed on each machine (fraudit "
-            "embed) and compare the stored vectors",
-        )
-    for file, given, option in zip(files, weights, ("--weights", "--new-weights"), strict=True):
-        if file is not None and given is not None:
-            raise UsageError(f"{option} goes with a model, found stored vectors {file}")
-    sides = [old, new]
-    if files[0] is not None and files[1] is None:
-        sides, weights = [new, old], weights[::-1]
-        params.setdefault("twins", {})["reverse"] = True
-    stored = files[0] if files[1] is not None else None
-    values = {
-        **reading,
-        "embedder": name_of(stored) if stored is not None else sides[0],
-        "other": sides[1],
-        "weights": str(weights[0]) if weights[0] else None,
-        "other_weights": str(weights[1]) if weights[1] else None,
-        "only": ("twins",),
-        "params": params or None,
-        "inverter": "none",
-        "pictures": "none",
-    }
-    plan = plan_from_values({k: v for k, v in values.items() if v is not None}, "fraudit twins")
-    wanted = build_params(Params, plan.params.get("twins", {}), "twins").by
-    folder = out or default_run_dir(plan)
-    with Line(quiet) as line:
-        if stored is not None:
-            audit = prepare_given(replace(plan, pictures="none"), stored, line.reporter())
-            require_attributes(audit.faces, wanted)
-            record = run_given(audit, folder, overwrite=overwrite, reporter=line.reporter())
-        else:
-            find_embedder(plan.embedder, plan.weights)
-            record = run_plan(
-                plan,
-                folder,
-                overwrite=overwrite,
-                reporter=line.reporter(),
-                fits=lambda faces: require_attributes(faces, wanted),
-            )
-    return _titled(record, folder), folder
-
-
-def _one_model(models: tuple[str, str], files: tuple[Path | None, Path | None]) -> bool:
-    """Whether both name one model, or one file of vectors."""
-    one, two = (
-        str(file or (name if ":" in name else Path(name).expanduser()))
-        for name, file in zip(models, files, strict=True)
-    )
-    return one == two or (Path(one).exists() and Path(two).exists() and Path(one).samefile(two))
 
 
 def _titled(record: RunRecord, folder: Path) -> RunRecord:
@@ -180,6 +117,7 @@ def _titled(record: RunRecord, folder: Path) -> RunRecord:
 
 def _tell(record: RunRecord, folder: Path, expect: str, junit: Path | None, quiet: bool) -> int:
     from fraudit.analyses.twins import junit as told
+    from fraudit.cli.outcome import not_run
     from fraudit.errors import DataError
     from fraudit.files.store import write_text_atomic
     from fraudit.report.render import render
@@ -195,12 +133,12 @@ def _tell(record: RunRecord, folder: Path, expect: str, junit: Path | None, quie
         )
     found = told.verdict_of(result)
     if found is None:
-        typer.echo(f"not enough evidence: {result.reason}")
-    else:
-        between = f" ({found.between})" if found.between else ""
-        typer.echo(f"verdict: {found.word}{between}")
-        for finding in () if quiet else result.findings:
-            typer.echo(f"[{finding.severity}] {finding.text}")
+        typer.echo(f"report: {page}")
+        raise not_run(result)
+    between = f" ({found.between})" if found.between else ""
+    typer.echo(f"verdict: {found.word}{between}")
+    for finding in () if quiet else result.findings:
+        typer.echo(f"[{finding.severity}] {finding.text}")
     state = told.outcome(result, expect)
     typer.echo(f"expected: at least {expect}: {state.replace('open', 'not enough evidence')}")
     typer.echo(f"report: {page}")

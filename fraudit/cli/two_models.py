@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+if TYPE_CHECKING:
+    from fraudit.report.record import RunRecord
+    from fraudit.types import FaceSet
 
 Limit = Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
@@ -16,9 +21,85 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")
 
 
 def _same(models: tuple[str, str], files: tuple[Path | None, Path | None]) -> bool:
-    if files[0] is None or files[1] is None:
-        return models[0] == models[1]
-    return files[0].resolve() == files[1].resolve()
+    """Whether both name one model, one card, or one file of vectors."""
+    one, two = (
+        str(file or (name if ":" in name else Path(name).expanduser()))
+        for name, file in zip(models, files, strict=True)
+    )
+    return one == two or (Path(one).exists() and Path(two).exists() and Path(one).samefile(two))
+
+
+def audit_two(
+    analysis: str,
+    models: tuple[str, str],
+    weights: tuple[Path | None, Path | None],
+    params: dict[str, dict[str, Any]],
+    reading: dict[str, Any],
+    out: Path | None,
+    *,
+    overwrite: bool,
+    quiet: bool,
+    twice: str = "name another model as the second one",
+    fits: Callable[[FaceSet], None] | None = None,
+) -> tuple[RunRecord, Path]:
+    """(record, folder) of `analysis` with the first model as the audited one and the second as the other.
+
+    Args:
+        reading: values of the plan that say which faces: `dataset`, `limit`, `seed`, and the like; None: the default.
+        twice: hint where one model stands on both sides.
+        fits: raises where the set does not suit what is asked.
+    Raises:
+        FrauditError: a model or a set that is not there, or a parameter out of range; said before a set is opened,
+            what depends on the set apart.
+    """
+    from fraudit.audit.folders import default_run_dir
+    from fraudit.audit.given_vectors import prepare_given, run_given
+    from fraudit.audit.matching import name_of
+    from fraudit.audit.other import check_other, vectors_file
+    from fraudit.audit.plan import build_params, plan_from_values
+    from fraudit.audit.runner import run_plan
+    from fraudit.embedding.loading import check_embedder
+    from fraudit.errors import UsageError
+    from fraudit.plugins import ANALYSES
+    from fraudit.progress.console import Line
+
+    files = vectors_file(models[0]), vectors_file(models[1])
+    if weights[0] == weights[1] and _same(models, files):
+        raise UsageError(f"{analysis}: expected two models, found '{models[0]}' twice", twice)
+    for name in params:
+        if name != analysis:
+            raise UsageError(
+                f"--param {name}: expected parameters of {analysis}", f"--param {analysis}.NAME=VALUE"
+            )
+    build_params(ANALYSES.get(analysis).params, params.get(analysis, {}), analysis)
+    for at, stored, file in zip(models, files, weights, strict=True):
+        if stored is not None and file is not None:
+            raise UsageError(f"{at}: stored vectors go without weights", "leave the weights out")
+    given = files[0]
+    values = {
+        **reading,
+        "embedder": models[0] if given is None else name_of(given),
+        "other": models[1],
+        "weights": str(weights[0]) if weights[0] else None,
+        "other_weights": str(weights[1]) if weights[1] else None,
+        "only": (analysis,),
+        "params": params or None,
+        "inverter": "none",
+        "pictures": "none",
+    }
+    plan = plan_from_values({k: v for k, v in values.items() if v is not None}, f"fraudit {analysis}")
+    folder = out or default_run_dir(plan)
+    with Line(quiet) as line:
+        if given is None:
+            check_embedder(plan.embedder, plan.weights)
+            record = run_plan(plan, folder, overwrite=overwrite, reporter=line.reporter(), fits=fits)
+        else:
+            check_other(plan)
+            audit = prepare_given(plan, given, line.reporter())
+            if fits is not None:
+                fits(audit.faces)
+            record = run_given(audit, folder, overwrite=overwrite, reporter=line.reporter())
+    return record, folder
 
 
 def run_two(
@@ -35,55 +116,14 @@ def run_two(
     quiet: bool,
     as_json: bool,
 ) -> int:
-    """Run `analysis` with the first model as the audited one and the second as the other; the exit code.
-
-    Raises:
-        FrauditError: a model or a set that is not there, or a parameter out of range.
-    """
-    from fraudit.audit.folders import default_run_dir
-    from fraudit.audit.given_vectors import prepare_given, run_given
-    from fraudit.audit.matching import name_of
-    from fraudit.audit.other import vectors_file
-    from fraudit.audit.plan import AuditPlan, parse_params
-    from fraudit.audit.runner import run_plan
+    """Run `analysis` over both models and tell what it found; the exit code. Raises FrauditError as `audit_two`."""
+    from fraudit.audit.plan import parse_params
     from fraudit.cli.outcome import tell
-    from fraudit.errors import UsageError
-    from fraudit.progress.console import Line
     from fraudit.report.render import render
 
-    stored, second = (vectors_file(name) for name in models)
-    if weights[0] == weights[1] and _same(models, (stored, second)):
-        raise UsageError(
-            f"{analysis}: expected two models, found '{models[0]}' twice",
-            "name another model as the second one",
-        )
+    reading = {"dataset": dataset, "limit": limit, "seed": seed}
     params = parse_params(param or [])
-    for name in params:
-        if name != analysis:
-            raise UsageError(
-                f"--param {name}: expected parameters of {analysis}", f"--param {analysis}.NAME=VALUE"
-            )
-    for at, file in zip(models, weights, strict=True):
-        if file is not None and vectors_file(at) is not None:
-            raise UsageError(f"{at}: stored vectors go without weights", "leave the weights out")
-    plan = AuditPlan(
-        models[0] if stored is None else name_of(stored),
-        dataset,
-        weights=str(weights[0]) if weights[0] else None,
-        only=(analysis,),
-        params=params,
-        seed=seed,
-        other=models[1],
-        other_weights=str(weights[1]) if weights[1] else None,
-        limit=limit,
-        pictures="none",
+    record, folder = audit_two(
+        analysis, models, weights, params, reading, out, overwrite=overwrite, quiet=quiet
     )
-    folder = out or default_run_dir(plan)
-    with Line(quiet) as line:
-        if stored is None:
-            record = run_plan(plan, folder, overwrite=overwrite, reporter=line.reporter())
-        else:
-            given = prepare_given(plan, stored, line.reporter())
-            record = run_given(given, folder, overwrite=overwrite, reporter=line.reporter())
-        page = render(folder)
-    return tell(record, folder, page, quiet, as_json)
+    return tell(record, folder, render(folder), quiet, as_json)

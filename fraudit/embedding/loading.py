@@ -28,6 +28,16 @@ def load_embedder(name_or_card: str, weights: Path | str | None = None, **option
     return plugin.load(path, **more, **options)
 
 
+def check_embedder(name_or_card: str, weights: Path | str | None = None) -> None:
+    """Raise what `load_embedder` would, as far as it can be told without loading or asking the model.
+
+    A Python target's module is imported; a service's card is read, and its secrets are looked for.
+    """
+    plugin, _, more = find_embedder(name_or_card, weights)
+    if plugin.check is not None:
+        plugin.check(**more)
+
+
 def find_embedder(
     name_or_card: str, weights: Path | str | None = None
 ) -> tuple[EmbedderPlugin, Path | None, dict[str, Any]]:

@@ -130,6 +130,8 @@ class EmbedderPlugin:
         available: () -> reason it cannot run here, or '' (weights missing is reported separately).
         suffixes: of model files, such as `.onnx`, that `draft` can make a card of.
         draft: model file -> card with `open` (keys to complete) and `text` (TOML), or None.
+        check: (options as of `load`) raises where what they name cannot be opened; asks and loads no model. None:
+            its name and weights' file say all.
     """
 
     name: str
@@ -139,6 +141,7 @@ class EmbedderPlugin:
     available: Callable[[], str] | None = None
     suffixes: tuple[str, ...] = ()
     draft: Callable[[Path], Any] | None = None
+    check: Callable[..., None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

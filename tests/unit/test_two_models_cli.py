@@ -15,6 +15,7 @@ from fraudit.faces.readers import LANDMARK_COLUMNS
 from fraudit.report.record import RunRecord
 from fraudit.types import ARCFACE_112
 from tests.fixtures.boxes import identity_faces, luma_pattern
+from tests.fixtures.http_server import Server, server  # noqa: F401
 
 PEOPLE, EACH, DIM = 90, 3, 16
 POINT = {"upgrade": "fmr=0.1", "linkability": "fpir=0.3"}
@@ -133,6 +134,28 @@ def test_stored_vectors_go_with_a_model_that_is_asked_on_either_side(
         assert (sides[at]["name"], sides[at]["queries"]) == ("stored", 0)
         assert "luma_pattern" in asked["name"]
         assert asked["queries"] == len(ids)
+
+
+def test_a_service_that_fails_as_second_model_is_said_before_the_first_is_asked(
+    planted: Any,
+    tmp_path: Path,
+    capsys: Any,
+    server: Server,  # noqa: F811
+) -> None:
+    manifest, _, _ = planted
+    server.script = [(400, {}, b"closed for today")]
+    card = tmp_path / "card.toml"
+    card.write_text(
+        f'kind = "http"\nname = "remote"\nurl = "{server.url}"\nsize = [16, 16]\ntemplate = "arcface-112"\n'
+        'dim = 3\nresponse = "embeddings"\nretries = 0\n'
+    )
+    model = "python:tests.fixtures.boxes:luma_pattern"
+    assert command("upgrade", model, str(card), manifest, tmp_path / "run") == 5
+    said = capsys.readouterr().err
+    assert "error: remote: it answers 400: " in said
+    assert "embedding with" not in said
+    assert len(server.seen) == 1
+    assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("name", ["upgrade", "linkability"])

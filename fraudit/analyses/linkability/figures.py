@@ -8,6 +8,7 @@ import numpy as np
 
 from fraudit.analyses.linkability.measure import Found
 from fraudit.analyses.linkability.report import rank_interval
+from fraudit.analyses.shared.transfer import DRAW
 from fraudit.formatting import number, percent
 from fraudit.types import Figure
 
@@ -51,7 +52,7 @@ def _growth(found: Found) -> Figure:
         "lines",
         "What an attacker links",
         "D_sys and the share of people whose other entry is found first, against the number of pictures of which the "
-        "attacker has both models' vectors.",
+        f"attacker has both models' vectors. {DRAW}",
         f"{said}.",
         {
             "x": {"label": "known pictures", "scale": "log"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fraudit.analyses.shared.transfer import DRAW
 from fraudit.analyses.upgrade.measure import Found
 from fraudit.formatting import fmr_words, percent
 from fraudit.stats.estimates import Estimate
@@ -41,7 +42,7 @@ def figures(found: Found) -> tuple[Figure, ...]:
             "lines",
             "What old enrolments are worth to the new model",
             "Error of translated old enrolments against the number of pictures that the translator was fitted to, "
-            "beside the old model alone and the new one with everybody enrolled again.",
+            f"beside the old model alone and the new one with everybody enrolled again. {DRAW}",
             "; ".join(said) + ".",
             {
                 "x": {"label": "pictures shown to both models", "scale": "log"},

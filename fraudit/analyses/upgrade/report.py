@@ -244,6 +244,6 @@ def _headline(found: Found, way: Way, p: Point) -> str:
     if p.loss is None:
         return f"{start}; the difference from new enrolments has no interval: {p.reason}."
     return (
-        f"{start}: {_away(p.loss.value)} enrolling again ({_span(p.loss.interval)}; n = {p.fnmr.n:,} pairs "
-        f"of {p.fnmr.people:,} people)."
+        f"{start}: {_away(p.loss.value)} enrolling again ({_span(p.loss.interval)}, for this draw of the "
+        f"translator's pictures; n = {p.fnmr.n:,} pairs of {p.fnmr.people:,} people)."
     )
