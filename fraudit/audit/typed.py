@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-# `analyze` is not among them: its plan may come from a file, and is spelt out instead.
-COMMANDS = ("doctor", "twins", "upgrade", "linkability", "protection")
+SPELT_OUT = "analyze"  # its plan may come from a file: the plan's own command is told instead
 _ALONE = ("--overwrite", "--quiet", "--json")
 _WITH_VALUE = ("--out", "--junit", "--fix")
 TYPED: ContextVar[str] = ContextVar("typed", default="")
@@ -25,8 +24,8 @@ def typed(arguments: list[str]) -> Iterator[None]:
 
 
 def repeated(arguments: list[str]) -> str:
-    """`fraudit doctor --embedder card.toml`, without where this run went; '' for every other command."""
-    if not arguments or arguments[0] not in COMMANDS:
+    """`fraudit doctor --embedder card.toml`, without where this run went; '' for `analyze`."""
+    if not arguments or arguments[0] == SPELT_OUT:
         return ""
     words, left = ["fraudit"], iter(arguments)
     for word in left:

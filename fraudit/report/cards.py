@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fraudit import formatting
+from fraudit.plugins import ANALYSES
 from fraudit.report.record import RunRecord
+from fraudit.report.standards import ETHICS, FACTORS, FIGURES, LOST, METRICS, serving
 from fraudit.report.summary import KeyValue, key_figures
 
 NOT_RECORDED = ("", "not stated", "not stated in the card", "not recorded", "unknown")
@@ -40,11 +42,6 @@ def _lines(facts: Sequence[tuple[str, Any]]) -> tuple[list[str], list[str]]:
     """(lines of what is known, names of what is not)."""
     lines = [f"{name}: {value}" for name, value in facts if _known(value)]
     return lines, [name.lower() for name, value in facts if not _known(value)]
-
-
-def _done(record: RunRecord, *names: str) -> list[tuple[str, str]]:
-    there = {r.name: r.title for r in record.results if r.status == "done"}
-    return [(name, there[name]) for name in names if name in there]
 
 
 def _input(preprocess: Any) -> str:
@@ -95,11 +92,9 @@ def model_card(record: RunRecord) -> list[Entry]:
     never = ["who made it", "when", "its architecture", "where to send questions"]
     labels = list(data.get("attributes") or [])
     factors = [f"Groups and conditions the data labels: {_names(labels)}"] if labels else []
-    robust = record.result("robustness")
-    if robust is not None and robust.status == "done":
-        factors.append(
-            "Conditions of the picture (noise, blur, light, compression, resolution, pose, occlusion) were simulated"
-        )
+    varied = {name for name, _ in serving(record, FACTORS)}
+    factors += [a.factor for a in ANALYSES.usable() if a.factor and a.name in varied]
+    private = {name for name, _ in serving(record, ETHICS)}
     found = [_quantity(key) for key in key_figures(record)]
     return [
         Entry("Model details", details, (), _names([*missing, *never])),
@@ -112,7 +107,7 @@ def model_card(record: RunRecord) -> list[Entry]:
         Entry(
             "Factors",
             factors,
-            _done(record, "bias", "conditions", "robustness"),
+            serving(record, FACTORS),
             "" if labels else "labels of groups: fairness cannot be judged without them",
         ),
         Entry(
@@ -121,7 +116,7 @@ def model_card(record: RunRecord) -> list[Entry]:
                 "Error rates at thresholds chosen on other people than those they judge, with n and an interval that "
                 "counts people, or the reason there is none"
             ],
-            _done(record, "verification", "identification"),
+            serving(record, METRICS),
         ),
         Entry("Evaluation data", [str(data.get("name") or "not recorded")], (("data-card", "Data card"),)),
         Entry(
@@ -130,18 +125,14 @@ def model_card(record: RunRecord) -> list[Entry]:
             (),
             "all of it: the model was asked as a black box. Whether it has seen people of this audit is not known",
         ),
-        Entry("Quantitative analyses", found, _done(record, "verification", "identification", "bias")),
+        Entry("Quantitative analyses", found, serving(record, FIGURES)),
         Entry(
             "Ethical considerations",
             [
                 "Face pictures and templates are personal data of the people they show",
-                *(
-                    f"{r.title}: {r.answer}"
-                    for r in record.results
-                    if r.status == "done" and r.answer and r.name in ("leakage", "inversion", "bias")
-                ),
+                *(f"{r.title}: {r.answer}" for r in record.results if r.answer and r.name in private),
             ],
-            _done(record, "leakage", "inversion", "bias"),
+            serving(record, ETHICS),
         ),
         Entry(
             "Caveats and recommendations",
@@ -201,7 +192,7 @@ def data_card(record: RunRecord) -> list[Entry]:
         Entry(
             "Left out or lost",
             lost or ["Nothing that was found was left out"],
-            _done(record, "evidence"),
+            serving(record, LOST),
         ),
         Entry(
             "Not recorded",

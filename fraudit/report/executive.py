@@ -103,31 +103,17 @@ def limits(record: RunRecord) -> list[str]:
             f"How it does on other people, cameras and light: every figure is of these pictures{people}, and so is "
             "every interval."
         )
-    names = {result.name for result in record.results}
-    rules = {finding.rule for _, finding in record.findings()}
     said += [
         f"{finding.text}"
         for result, finding in record.findings()
         if finding.rule == f"{result.name}.unresolved" and finding.text.startswith("Not resolvable")
     ]
-    attributes = data.get("attributes") or []
-    bias = record.result("bias")
-    if bias is None or bias.status != "done":
-        said.append("Whether it is fair: no groups were compared.")
-    elif attributes:
-        said.append(
-            f"Whether it is fair to groups the set has no label for; it labels {', '.join(map(str, attributes))}."
-        )
-    if "verification.attacks" not in rules:
-        said.append(
-            "Whether it can be fooled by photographs, screens or masks: no presentation attack was tried."
-        )
-    inversion = record.result("inversion")
-    if inversion is None or inversion.status != "done":
-        said.append("Whether a face can be rebuilt from a template: no inverter was tried.")
-    else:
-        said.append("That templates are safe: an attack that fails is no proof, a better one may succeed.")
-    if "profile" not in names:
-        said.append("Whether it meets a standard or a law: no demand of one was tested (`--profile`).")
+    labels = ", ".join(map(str, data.get("attributes") or []))
+    for analysis in sorted(ANALYSES.usable(), key=lambda a: (a.order, a.name)):
+        result = record.result(analysis.name)
+        done = result is not None and result.status == "done"
+        text = analysis.unshown.ran if done else analysis.unshown.absent
+        if text and (labels or "{labels}" not in text):
+            said.append(text.replace("{labels}", labels))
     said.append("What the model was trained on, and with whose consent: a black box does not tell.")
     return said

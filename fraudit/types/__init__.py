@@ -23,6 +23,7 @@ from fraudit.types.plugins import (
     MethodCard,
     Need,
     ProtectionPlugin,
+    Unshown,
     Work,
 )
 from fraudit.types.results import (
@@ -100,6 +101,7 @@ __all__ = [
     "Table",
     "TemplatePairs",
     "Templates",
+    "Unshown",
     "Work",
     "gravity",
     "unit_rows",

@@ -63,6 +63,19 @@ class Asks:
 
 
 @dataclass(frozen=True, slots=True)
+class Unshown:
+    """What a report does not show, a sentence each; '' says nothing.
+
+    Attributes:
+        absent: where the analysis did not run. ran: where it did; one with `{labels}` is said only where the set labels
+            groups or conditions, whose names take its place.
+    """
+
+    absent: str = ""
+    ran: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Analysis:
     """An analysis plugin: a package with one of these. Nothing else of fraudit knows it by name.
 
@@ -87,6 +100,10 @@ class Analysis:
             a second model and `--other` gives one. Elsewhere the report does not mention it.
         comparison: `module:name` of its `fraudit.compare.hooks.Comparison`, imported where runs are compared; '' for
             an analysis that says nothing more about that.
+        headings: keys of headings that its section belongs under, of documents and cards
+            (`fraudit.report.standards`).
+        factor: what it varies beyond the set's own labels, a sentence for the model card; ''.
+        unshown: what the report does not show by it, or without it.
     Raises:
         PluginError: a need that fraudit does not know.
     """
@@ -107,6 +124,9 @@ class Analysis:
     on_request: bool = False
     asks: Asks | None = None
     question: str = ""
+    headings: tuple[str, ...] = ()
+    factor: str = ""
+    unshown: Unshown = Unshown()
 
     def __post_init__(self) -> None:
         for need in self.needs:

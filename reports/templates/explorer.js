@@ -229,7 +229,7 @@
     }
     var people = m.toLocaleString("en") + " enrolled", how;
     if (data.fpir) {
-      how = "From this run\u2019s searches: " + data.fpir.n + " by " + data.searchers + " people who were not enrolled, among " + data.enrolled + " enrolled people, returned somebody in " + data.fpir.v[at] + " (FPIR" + (data.fpir.i[at] ? "; 95 % interval " + data.fpir.i[at] : "") + "). ";
+      how = "From this run\u2019s searches: " + data.fpir.n + " by " + data.searchers.toLocaleString("en") + " people who were not enrolled, among " + data.enrolled.toLocaleString("en") + " enrolled people, returned somebody in " + data.fpir.v[at] + " (FPIR" + (data.fpir.i[at] ? "; 95 % interval " + data.fpir.i[at] : "") + "). ";
       if (m !== data.enrolled) {
         how += "For " + people + " that is carried over by an assumption: every enrolled person is as likely to be returned as any other, and all searchers are alike (1 \u2212 (1 \u2212 FPIR)^(" + m.toLocaleString("en") + "/" + data.enrolled + ")). ";
         how += m > data.enrolled ? "People are not alike, so this is rather too many than too few." : "People are not alike, so this is rather too few than too many.";
@@ -243,8 +243,8 @@
     var run = data.run, target = data.target[at];
     $("fix-threshold").hidden = !data.vectors || !target;
     $("threshold").textContent = "fraudit threshold --run " + run + " --fmr " + target + " --out policy.json";
-    $("gate").textContent = target ? "[rules]\n\"fnmr@fmr=" + target + "\" = { max = " + data.most[at] + " }" : "# no rule: more than half of all strangers match here";
-    $("scores").textContent = "fraudit scores " + run + "/scores.csv --threshold " + data.t[at];
+    if ($("gate")) { $("gate").textContent = target ? "[rules]\n\"fnmr@fmr=" + target + "\" = { max = " + data.most[at] + " }" : "# no rule: more than half of all strangers match here"; }
+    $("scores").textContent = "fraudit scores " + run + "/" + data.file + " --threshold " + data.t[at];
   }
 
   function show() {

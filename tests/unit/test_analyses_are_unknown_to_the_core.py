@@ -14,8 +14,7 @@ from fraudit.plugins import ANALYSES
 ROOT = Path(__file__).resolve().parents[2] / "fraudit"
 # Commands of analyses under another name, or of two (a command named as its analysis is known by that; see below);
 # the options of cli/shortcuts.py; main.py lists the modules of all commands; a function of fraudit.plots draws one
-# analysis, as a command runs one; a typed command is known by its name; headings of a standard, of a card and of the
-# first page lead to the sections that belong under them.
+# analysis, as a command runs one.
 SHORTCUTS = {
     "cli/pca.py",
     "cli/scores.py",
@@ -23,10 +22,6 @@ SHORTCUTS = {
     "cli/shortcuts.py",
     "plots/__init__.py",
     "plots/sides.py",
-    "audit/typed.py",
-    "report/cards.py",
-    "report/executive.py",
-    "report/standards.py",
 }
 # Names that are words of the field too: alone they mean the word, before a dot, colon or comma the analysis.
 WORDS = {"evidence", "quality", "conditions", "profile"}

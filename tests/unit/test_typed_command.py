@@ -21,6 +21,7 @@ from tests.fixtures.onnx_models import onnx_card, onnx_model
             "doctor --embedder c.toml --fix=d.toml --try channels",
             "fraudit doctor --embedder c.toml --try channels",
         ),
+        ("rivals --embedder dlib --overwrite", "fraudit rivals --embedder dlib"),
         ("analyze --embedder dlib", ""),
         ("", ""),
     ],

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from fraudit.analyses.bias.params import Asked, Params
 from fraudit.errors import InsufficientData, UsageError
-from fraudit.types import Analysis, AnalysisResult, Asks, KeyFigure, Work
+from fraudit.types import Analysis, AnalysisResult, Asks, KeyFigure, Unshown, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.asking import Asking, Questions
@@ -105,6 +105,23 @@ ANALYSIS = Analysis(
     order=40,
     params=Params,
     run=run,
+    headings=(
+        "nist.groups",
+        "iso.membership",
+        "iso.uncertainty",
+        "iso.thresholds",
+        "iso.equitability",
+        "iso.acquire",
+        "ai.2g",
+        "ai.3",
+        "card.factors",
+        "card.figures",
+        "card.ethics",
+    ),
+    unshown=Unshown(
+        "Whether it is fair: no groups were compared.",
+        "Whether it is fair to groups the set has no label for; it labels {labels}.",
+    ),
     needs=("attributes",),
     key_figures=(
         KeyFigure(

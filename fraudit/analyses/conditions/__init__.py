@@ -30,6 +30,7 @@ ANALYSIS = Analysis(
     order=45,
     params=Params,
     run=run,
+    headings=("iso.phenotype", "card.factors"),
     needs=("identities", "attributes", "vectors"),
     from_vectors=True,
 )

@@ -30,6 +30,7 @@ ANALYSIS = Analysis(
     order=12,
     params=Params,
     run=run,
+    headings=("card.lost",),
     needs=("vectors",),
     cosmetic=frozenset({"listed", "shown"}),
 )

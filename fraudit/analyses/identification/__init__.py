@@ -30,6 +30,7 @@ ANALYSIS = Analysis(
     order=15,
     params=Params,
     run=run,
+    headings=("nist.1-n", "ai.2g", "card.metrics", "card.figures"),
     needs=("identities", "vectors"),
     key_figures=(
         KeyFigure(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fraudit.analyses.inversion.params import NAME, TITLE, Params
-from fraudit.types import Analysis, AnalysisResult, KeyFigure, Work
+from fraudit.types import Analysis, AnalysisResult, KeyFigure, Unshown, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -41,6 +41,11 @@ ANALYSIS = Analysis(
     order=70,
     params=Params,
     run=run,
+    headings=("ai.2h", "card.ethics"),
+    unshown=Unshown(
+        "Whether a face can be rebuilt from a template: no inverter was tried.",
+        "That templates are safe: an attack that fails is no proof, a better one may succeed.",
+    ),
     needs=("inverter",),
     key_figures=(
         KeyFigure(

@@ -31,6 +31,7 @@ ANALYSIS = Analysis(
     order=50,
     params=Params,
     run=run,
+    headings=("ai.2h", "card.ethics"),
     needs=("vectors",),
     key_figures=(
         KeyFigure(

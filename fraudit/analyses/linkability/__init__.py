@@ -54,6 +54,7 @@ ANALYSIS = Analysis(
     order=97,
     params=Params,
     run=run,
+    headings=("ai.2h",),
     needs=("identities", "vectors", "other"),
     key_figures=(KeyFigure("D_sys of two models' databases", (f"{NAME}.d_sys.n=*",), "largest"),),
     from_vectors=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fraudit.analyses.profile.params import NAME, TITLE, Params
-from fraudit.types import Analysis, AnalysisResult
+from fraudit.types import Analysis, AnalysisResult, Unshown
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -31,6 +31,8 @@ ANALYSIS = Analysis(
     order=16,
     params=Params,
     run=run,
+    headings=("nist.demands",),
+    unshown=Unshown("Whether it meets a standard or a law: no demand of one was tested (`--profile`)."),
     needs=("vectors",),
     from_vectors=True,
     on_request=True,

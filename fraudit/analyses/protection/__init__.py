@@ -41,6 +41,7 @@ ANALYSIS = Analysis(
     order=85,
     params=Params,
     run=run,
+    headings=("ai.2h",),
     needs=("identities", "vectors"),
     key_figures=(
         KeyFigure(

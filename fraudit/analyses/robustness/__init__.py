@@ -146,6 +146,8 @@ ANALYSIS = Analysis(
     order=20,
     params=Params,
     run=run,
+    headings=("iso.acquire", "ai.2g", "card.factors"),
+    factor="Conditions of the picture (noise, blur, light, compression, resolution, pose, occlusion) were simulated",
     needs=("pictures",),
     key_figures=(
         KeyFigure(

@@ -30,6 +30,7 @@ ANALYSIS = Analysis(
     order=96,
     params=Params,
     run=run,
+    headings=("ai.6",),
     needs=("identities", "vectors", "other"),
     key_figures=(KeyFigure("Cosine of the same face, 1st percentile", ("twins.cosine.p1",)),),
     cosmetic=frozenset({"worst"}),

@@ -45,6 +45,7 @@ ANALYSIS = Analysis(
     order=96,
     params=Params,
     run=run,
+    headings=("ai.6",),
     needs=("identities", "vectors", "other"),
     key_figures=(KeyFigure("Pictures to translate by", (f"{NAME}.pictures_needed",)),),
     from_vectors=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fraudit.analyses.verification.params import Asked, Params
-from fraudit.types import Analysis, AnalysisResult, Asks, KeyFigure, Work
+from fraudit.types import Analysis, AnalysisResult, Asks, KeyFigure, Unshown, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.asking import Asking, Questions
@@ -44,6 +44,7 @@ def work(context: AnalysisContext, params: Params) -> Work:
     return Work(2 * len(context.faces) if mirrored else 0)
 
 
+ATTACKS = "Whether it can be fooled by photographs, screens or masks: no presentation attack was tried."
 ANALYSIS = Analysis(
     name="verification",
     title="Verification",
@@ -52,6 +53,18 @@ ANALYSIS = Analysis(
     order=10,
     params=Params,
     run=run,
+    headings=(
+        "nist.1-1",
+        "iso.uncertainty",
+        "iso.thresholds",
+        "iso.acquire",
+        "ai.2g",
+        "ai.3",
+        "ai.4",
+        "card.metrics",
+        "card.figures",
+    ),
+    unshown=Unshown(ATTACKS, ATTACKS),
     needs=("pairs",),
     key_figures=(
         KeyFigure(
