@@ -48,7 +48,33 @@ def _bias(world: World, seed: int) -> AnalysisResult:
     return run(world.context(seed=seed), Params(by=("group",), fmr=1e-2))
 
 
-AUDITS: dict[str, Callable[[World, int], AnalysisResult]] = {"verification": _verification, "bias": _bias}
+def _compression(world: World, seed: int) -> AnalysisResult:
+    from fraudit.analyses.compression import Params, run
+
+    return run(world.context({}, seed=seed), Params(far=1e-2, leak=("none",), by="none"))
+
+
+def _nonlinear(world: World, seed: int) -> AnalysisResult:
+    """A label that is readable along one axis, a bent one, and one that is not, with the nonlinear probe."""
+    from fraudit.analyses.leakage import Params, run
+
+    rng = np.random.default_rng([seed, 11])
+    axis = world.unit[:, 0] / world.unit[:, 0].std()
+    noise = rng.normal(size=(3, len(axis)))
+    labels = {
+        "yaw": axis + noise[0],
+        "pitch": np.abs(axis) + 0.5 * noise[1],
+        "smiling": (axis + noise[2] > 0).astype(float),
+    }
+    return run(world.context(labels, seed=seed), Params(measure=False, flips=99))
+
+
+AUDITS: dict[str, Callable[[World, int], AnalysisResult]] = {
+    "verification": _verification,
+    "bias": _bias,
+    "compression": _compression,
+    "nonlinear": _nonlinear,
+}
 
 
 def _curves(world: World) -> dict[str, np.ndarray]:

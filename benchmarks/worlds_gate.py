@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ from fraudit.stats.folds import fold_accuracy
 from fraudit.stats.intervals import PairClusters, interval_or_reason
 from fraudit.stats.operating import ScoredPairs
 from fraudit.stats.pairs import make_pairs, pair_cosines
-from fraudit.types import Interval, Metric
+from fraudit.types import Interval, Metric, PairList
 from tests.fixtures.wilson import wilson
 
 STATED_SHARE = 0.05
@@ -79,7 +80,7 @@ def side_of(
         return with_points(
             _bare(label, seed, "verification", {}, {}, evidence_of(stored, None, {}, seed, {})), names
         )
-    made = make_pairs(subjects, 3000, 3000, seed)
+    made = _pairs(subjects.astype(np.int64).tobytes(), seed)
     scores = pair_cosines(unit, made.left, made.right)
     people = subjects.astype(str)
     pairs = ScoreSet(
@@ -108,6 +109,11 @@ def side_of(
         add("auc", v.auc(scored.genuine, scored.impostor), lambda: scored.auc()[1], "higher")
     bare = _bare(label, seed, "verification", {}, metrics, evidence_of(stored, pairs, metrics, seed, {}))
     return with_points(bare, names)
+
+
+@lru_cache(maxsize=4)
+def _pairs(subjects: bytes, seed: int) -> PairList:
+    return make_pairs(np.frombuffer(subjects, np.int64), 3000, 3000, seed)
 
 
 def _bare(

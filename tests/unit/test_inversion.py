@@ -356,14 +356,23 @@ def test_memory_is_seen_and_nearness_to_everybody_is_not() -> None:
         return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
 
     training, strangers, real = (unit(rng.normal(size=(n, 32))) for n in (300, 300, 200))
+    pools = ((training, np.arange(300)), (strangers, np.arange(300)))
     copies = unit(training[:200] + 0.05 * rng.normal(size=(200, 32)))
-    excess, size = memory_excess(copies, real, training, strangers, np.random.default_rng(1))
+    excess, size, variance = memory_excess(copies, real, np.arange(200), *pools, np.random.default_rng(1))
     assert size == 300
     assert excess.mean() > 0.3
+    assert 0 <= variance < 0.01
     # generic faces: between everybody and the mean of both pools, yet no copies
     generic = unit(real + 2 * (training.mean(0) + strangers.mean(0)))
-    excess, _ = memory_excess(generic, real, training, strangers, np.random.default_rng(1))
+    excess, _, _ = memory_excess(generic, real, np.arange(200), *pools, np.random.default_rng(1))
     assert abs(excess.mean()) < 0.03
+
+
+def test_the_interval_of_memory_holds_the_chance_of_both_pools() -> None:
+    from benchmarks.worlds_memory import estimate
+
+    found = [estimate(seed, 60, "mild").interval for seed in range(40)]
+    assert sum(i is not None and i.low <= 0 <= i.high for i in found) >= 35  # 80 % without the pools' part
 
 
 def test_sampling_takes_as_many_people_as_it_can_and_those_with_another_picture_first() -> None:
