@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import fraudit.types
 from fraudit.errors import PluginError, suggest
-from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin, Need, ProtectionPlugin, ScorerPlugin
+
+if TYPE_CHECKING:
+    from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin, Need, ProtectionPlugin, ScorerPlugin
 
 T = TypeVar("T")
 
@@ -22,10 +25,10 @@ class Registry(Generic[T]):
     Args:
         group: entry-point group.
         kind: the word for one of them in messages, such as `embedder`.
-        type_: class every plugin must be an instance of; checked when it is loaded.
+        type_: class of `fraudit.types` that every plugin must be an instance of; checked when it is loaded.
     """
 
-    def __init__(self, group: str, kind: str, type_: type[T]) -> None:
+    def __init__(self, group: str, kind: str, type_: str) -> None:
         self.group = group
         self.kind = kind
         self._type = type_
@@ -111,20 +114,21 @@ class Registry(Generic[T]):
             ) from error
 
     def _checked(self, name: str, plugin: Any) -> T:
-        if not isinstance(plugin, self._type):
+        kind = getattr(fraudit.types, self._type)
+        if not isinstance(plugin, kind):
             raise PluginError(
-                f"the {self.kind} '{name}' is a {type(plugin).__name__}; expected {self._type.__name__}",
+                f"the {self.kind} '{name}' is a {type(plugin).__name__}; expected {self._type}",
                 "see CONTRIBUTING.md for a one-file example",
             )
         return plugin
 
 
-EMBEDDERS: Registry[EmbedderPlugin] = Registry("fraudit.embedders", "embedder", EmbedderPlugin)
-INVERTERS: Registry[InverterPlugin] = Registry("fraudit.inverters", "inverter", InverterPlugin)
-ANALYSES: Registry[Analysis] = Registry("fraudit.analyses", "analysis", Analysis)
-SCORERS: Registry[ScorerPlugin] = Registry("fraudit.scorers", "scorer", ScorerPlugin)
+EMBEDDERS: Registry[EmbedderPlugin] = Registry("fraudit.embedders", "embedder", "EmbedderPlugin")
+INVERTERS: Registry[InverterPlugin] = Registry("fraudit.inverters", "inverter", "InverterPlugin")
+ANALYSES: Registry[Analysis] = Registry("fraudit.analyses", "analysis", "Analysis")
+SCORERS: Registry[ScorerPlugin] = Registry("fraudit.scorers", "scorer", "ScorerPlugin")
 PROTECTIONS: Registry[ProtectionPlugin] = Registry(
-    "fraudit.protections", "protection scheme", ProtectionPlugin
+    "fraudit.protections", "protection scheme", "ProtectionPlugin"
 )
 
 

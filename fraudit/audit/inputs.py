@@ -10,7 +10,7 @@ import numpy as np
 from fraudit.audit.context import AnalysisContext
 from fraudit.audit.pair_scores import NEEDS_VECTORS
 from fraudit.embedding.runtime import EmbedderRuntime
-from fraudit.faces.sources import KNOWN
+from fraudit.faces.known import KNOWN
 from fraudit.scorers.loading import ScorerRuntime
 
 

@@ -12,10 +12,7 @@ if TYPE_CHECKING:
 
 def describe() -> list[dict[str, Any]]:
     """One plain dictionary a known set: name, title, present, path, pictures, people, pairs, terms, how."""
-    import numpy as np
-
-    from fraudit.errors import DataError
-    from fraudit.faces.sources import KNOWN, find_known, open_faces
+    from fraudit.faces.known import KNOWN, find_known
 
     rows = []
     for name, known in KNOWN.items():
@@ -34,19 +31,33 @@ def describe() -> list[dict[str, Any]]:
             "terms": known.terms,
             "how": known.how,
         }
-        if path:
-            try:
-                faces = open_faces(name, digest=False)
-            except DataError as error:
-                row["problem"] = error.message
-            else:
-                row["pictures"] = len(faces)
-                row["people"] = len(np.unique(faces.subjects)) if faces.identified else None
-                row["pairs"] = len(faces.pairs) if faces.pairs else None
-                row["attributes"] = list(faces.attributes)
-                row["left_out"] = dict(faces.left_out)
+        if path and known.counts is not None:
+            row["pictures"], row["people"], row["pairs"], attributes = known.counts
+            row["attributes"] = list(attributes)
+        elif path:
+            row |= _counted(name)
         rows.append(row)
     return rows
+
+
+def _counted(name: str) -> dict[str, Any]:
+    """What opening the set shows, or what is wrong with it."""
+    import numpy as np
+
+    from fraudit.errors import DataError
+    from fraudit.faces.sources import open_faces
+
+    try:
+        faces = open_faces(name, digest=False)
+    except DataError as error:
+        return {"problem": error.message}
+    return {
+        "pictures": len(faces),
+        "people": len(np.unique(faces.subjects)) if faces.identified else None,
+        "pairs": len(faces.pairs) if faces.pairs else None,
+        "attributes": list(faces.attributes),
+        "left_out": dict(faces.left_out),
+    }
 
 
 def datasets(
@@ -64,7 +75,7 @@ def datasets(
         return
     from rich.table import Table
 
-    from fraudit.faces.sources import data_folder
+    from fraudit.faces.known import data_folder
     from fraudit.progress.terminal import show_table
 
     cells = []

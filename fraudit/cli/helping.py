@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import Any
 
@@ -56,3 +57,14 @@ class App(typer.Typer):
     def command(self, name: str | None = None, **options: Any) -> Any:
         """Register a command."""
         return super().command(name, cls=Command, **options)
+
+    def of(self, arguments: list[str]) -> App:
+        """This app with the command alone that `arguments` begin with, since typer reads every signature of those it
+        has; all of them where the first argument names none."""
+        named = [c for c in self.registered_commands if c.name == arguments[0]]
+        groups = [g for g in self.registered_groups if g.name == arguments[0]]
+        if not named and not groups:
+            return self
+        alone = copy.copy(self)
+        alone.registered_commands, alone.registered_groups = named, groups
+        return alone

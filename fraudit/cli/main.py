@@ -206,7 +206,7 @@ def run(arguments: list[str]) -> int:
     with guard(), typed(arguments), _signals() as came:
         try:
             settle()
-            code = app(arguments, prog_name="fraudit", standalone_mode=False)
+            code = app.of(arguments)(arguments, prog_name="fraudit", standalone_mode=False)
             if came:  # typer turns an interrupt into an exit without a word
                 return interrupted(arguments[0], came[0])
             return code if isinstance(code, int) else 0

@@ -48,7 +48,7 @@ def runs(
     rows: list[dict[str, Any]] = []
     for path in sorted(folder.glob("*/run.json")):
         try:
-            record = RunRecord.load(path.parent)
+            record = RunRecord.load(path.parent, shown=False)
         except FrauditError as error:
             rows.append({"run": str(path.parent), "status": f"unreadable: {error.message}"})
             continue
@@ -119,7 +119,7 @@ def show(
     from fraudit.errors import UsageError, suggest
     from fraudit.report.record import RunRecord
 
-    record = RunRecord.load(run)
+    record = RunRecord.load(run, shown=False)
     wanted = [name.strip() for name in only.split(",") if name.strip()]
     known = [result.name for result in record.results]
     for name in wanted:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from fraudit.faces.celeba import find_file, looks_like_celeba, read_celeba
 from fraudit.faces.draft import Draft
 from fraudit.faces.ffhq import looks_like_ffhq, read_ffhq
 from fraudit.faces.ijb import IJB, read_ijb
+from fraudit.faces.known import KNOWN, data_folder, find_known
 from fraudit.faces.members import Members, open_members
 from fraudit.faces.pairing import given_pairs, own_pairs, with_pairs
 from fraudit.faces.picking import picked
@@ -32,74 +33,7 @@ from fraudit.faces.readers import (
 from fraudit.faces.templates import part_of
 from fraudit.types import FaceSet, PairList
 
-
-@dataclass(frozen=True, slots=True)
-class KnownSet:
-    """A set that has a name.
-
-    Attributes:
-        files: names of files or folders looked for in $FRAUDIT_DATA, in this order.
-        kind: its reader.
-        terms: under which it may be used, one line.
-        how: how to get it, one line.
-    """
-
-    name: str
-    title: str
-    kind: str
-    files: tuple[str, ...]
-    terms: str
-    how: str
-
-
-KNOWN: dict[str, KnownSet] = {
-    known.name: known
-    for known in (
-        KnownSet(
-            "sample", "60 synthetic people x 6 pictures that show nobody", "manifest", (),
-            "synthetic, MIT like the package", "bundled with the package",
-        ),
-        KnownSet(
-            "lfw", "Labeled Faces in the Wild with its 6,000 pairs", "lfw",
-            ("lfw-deepfunneled-pairs.zip", "lfw.zip", "lfw", "lfw-deepfunneled"),
-            "research use; pictures from the news, rights stay with their owners",
-            "http://vis-www.cs.umass.edu/lfw/ : put the pictures and pairs.txt into $FRAUDIT_DATA/lfw",
-        ),
-        KnownSet(
-            "celeba", "CelebFaces Attributes", "celeba",
-            ("celeba-10k.zip", "celeba.zip", "celeba", "CelebA"),
-            "non-commercial research only",
-            "https://mmlab.ie.cuhk.edu.hk/projects/CelebA.html : all of it into $FRAUDIT_DATA/celeba",
-        ),
-        KnownSet(
-            "utkface", "UTKFace: age, gender, race; no identities", "utkface",
-            ("utkface-128.zip", "utkface.zip", "utkface", "UTKFace"),
-            "non-commercial research only",
-            "https://susanqq.github.io/UTKFace/ : the aligned and cropped faces into $FRAUDIT_DATA/utkface",
-        ),
-    )
-}  # fmt: skip
-
-
 FOLDERS = (*IJB, "ffhq")  # sets that are named together with their folder, as in `ijbc:FOLDER`
-
-
-def data_folder() -> Path:
-    """Where named sets are looked for: $FRAUDIT_DATA, else the person's own data folder."""
-    named = os.environ.get("FRAUDIT_DATA")
-    if named:
-        return Path(named)
-    import platformdirs
-
-    return Path(platformdirs.user_data_dir("fraudit")) / "data"
-
-
-def find_known(name: str) -> Path | None:
-    """Where the known set `name` lies, or None."""
-    if name == "sample":
-        bundled = Path(__file__).resolve().parent.parent / "data" / "sample" / "sample.zip"
-        return bundled if bundled.is_file() else None
-    return next((data_folder() / f for f in KNOWN[name].files if (data_folder() / f).exists()), None)
 
 
 def open_faces(name_or_path: str | Path, *, digest: bool = True, **options: Any) -> FaceSet:

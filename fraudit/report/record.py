@@ -7,6 +7,7 @@ here. The keys of `plan`, `environment` and `inputs` are described in docs/schem
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import sys
@@ -16,8 +17,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-import numpy as np
 
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.files.doors import RECORD_BYTES, cause, read_file
@@ -54,16 +53,12 @@ def plain(value: Any, where: str = "value") -> Any:
     """
     if value is None or isinstance(value, str | bool):
         return value
-    if isinstance(value, np.bool_):
-        return bool(value)
-    if isinstance(value, int | np.integer):
+    if isinstance(value, int):
         return int(value)
-    if isinstance(value, float | np.floating):
+    if isinstance(value, float):
         if not math.isfinite(value):
             raise DataError(f"{where} is {value}; expected a finite number, or null where there is none")
         return float(value)
-    if isinstance(value, np.ndarray):
-        return plain(value.tolist(), where)
     if isinstance(value, list | tuple):
         return [plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
     if isinstance(value, Mapping):
@@ -71,6 +66,9 @@ def plain(value: Any, where: str = "value") -> Any:
             if not isinstance(key, str):
                 raise DataError(f"{where} has the key {key!r}; expected a string")
         return {key: plain(item, f"{where}.{key}") for key, item in value.items()}
+    np = sys.modules.get("numpy")  # where nobody loaded it, nothing is of it
+    if np is not None and isinstance(value, np.bool_ | np.number | np.ndarray):
+        return plain(value.tolist(), where)
     raise DataError(f"{where} is a {type(value).__name__}; expected plain values, lists or mappings")
 
 
@@ -89,12 +87,23 @@ def _named(hint: Any) -> str:
     return getattr(hint, "__name__", None) or str(hint)
 
 
+@functools.cache  # reading the hints anew for every metric was the larger half of reading a record
+def _fields(hint: Any) -> tuple[dict[str, dataclasses.Field[Any]], dict[str, Any]]:
+    """The fields of a dataclass, and their types, by name."""
+    return {f.name: f for f in dataclasses.fields(hint)}, typing.get_type_hints(hint)
+
+
+@functools.cache
+def _parts(hint: Any) -> tuple[Any, tuple[Any, ...]]:
+    return typing.get_origin(hint), typing.get_args(hint)
+
+
 def _decode_dataclass(hint: Any, value: Any, where: str) -> Any:
     if not isinstance(value, dict):
         raise DataError(
             f"{where} is a {type(value).__name__}; expected an object with {hint.__name__}'s fields"
         )
-    known = {f.name: f for f in dataclasses.fields(hint)}
+    known, hints = _fields(hint)
     for key in value:
         if key not in known:
             raise DataError(
@@ -104,7 +113,6 @@ def _decode_dataclass(hint: Any, value: Any, where: str) -> Any:
         needed = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
         if needed and name not in value:
             raise DataError(f"{where} lacks the field '{name}' of {hint.__name__}")
-    hints = typing.get_type_hints(hint)
     fields = {name: decode(hints[name], item, f"{where}.{name}") for name, item in value.items()}
     try:
         return hint(**fields)
@@ -118,9 +126,9 @@ def decode(hint: Any, value: Any, where: str = "value") -> Any:
     Raises:
         DataError: the value does not fit, with its path, what was expected and what was found.
     """
-    origin, args = typing.get_origin(hint), typing.get_args(hint)
-    if hint is Any:
+    if hint is Any or (type(value) is hint and hint is not float):
         return value
+    origin, args = _parts(hint)
     if origin in (typing.Union, types.UnionType):
         if value is None and type(None) in args:
             return None
@@ -144,8 +152,6 @@ def decode(hint: Any, value: Any, where: str = "value") -> Any:
         if not -_LARGEST <= value <= _LARGEST:  # false for NaN too
             raise DataError(f"{where} is no finite number")
         return float(value)
-    elif isinstance(hint, type) and type(value) is hint:
-        return value
     raise DataError(f"{where} is {value!r:.60}; expected {_named(hint)}")
 
 
@@ -200,9 +206,11 @@ class RunRecord:
         return json.dumps(document, ensure_ascii=True, allow_nan=False, indent=1) + "\n"
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> RunRecord:
+    def from_json(cls, text: str | bytes, *, shown: bool = True) -> RunRecord:
         """Read a record; older versions are brought up to date first.
 
+        Args:
+            shown: False leaves out tables, figures and galleries, for who wants findings and metrics alone.
         Raises:
             DataError: not JSON, another program's file, a newer version, or a field that does not fit.
         """
@@ -213,7 +221,12 @@ class RunRecord:
                 f"not a run record: {cause(error)}", "give a run's folder or its run.json"
             ) from error
         try:
-            return decode(cls, _tables_in(_current(document)), "run")
+            document = _tables_in(_current(document if shown else _unshown(document)))
+            results = redact_all(document.pop("results", []))
+            record = decode(cls, document, "run")
+            # What is read from JSON is what `normalise` makes, and need not go through JSON once more.
+            object.__setattr__(record, "results", decode(tuple[AnalysisResult, ...], results, "run.results"))
+            return record
         except RecursionError as error:
             raise DataError("not a run record: nested too deeply") from error
 
@@ -224,8 +237,12 @@ class RunRecord:
         return path
 
     @classmethod
-    def load(cls, path: Path | str) -> RunRecord:
-        """Read a run's folder or its file. Raises DataError where there is none or it does not fit."""
+    def load(cls, path: Path | str, *, shown: bool = True) -> RunRecord:
+        """Read a run's folder or its file; shown: as in `from_json`.
+
+        Raises:
+            DataError: there is none, or it does not fit.
+        """
         path = Path(path)
         file = path / FILE_NAME if path.is_dir() else path
         try:
@@ -236,7 +253,7 @@ class RunRecord:
                 "`fraudit runs` lists the runs that are known",
             ) from error
         try:
-            return cls.from_json(text)
+            return cls.from_json(text, shown=shown)
         except DataError as error:
             raise DataError(f"{file}: {error.message}", error.hint) from error
 
@@ -316,6 +333,16 @@ def metric_rows(result: AnalysisResult) -> list[dict[str, Any]]:
             )
         )
     return rows
+
+
+def _unshown(document: Any) -> Any:
+    """The document without what is drawn, as far as it is a record at all."""
+    results = document.get("results") if isinstance(document, dict) else None
+    drawn = ("tables", "figures", "galleries")
+    for result in results if isinstance(results, list) else ():
+        for part in drawn if isinstance(result, dict) else ():
+            result.pop(part, None)
+    return document
 
 
 def _tables_in(document: dict[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -39,9 +40,10 @@ def _fmr_of(metric: Metric) -> float:
         return 1.0
 
 
-def strip() -> list[tuple[str, KeyFigure]]:
-    """(analysis, key figure) of every installed analysis, in the order of the strip."""
-    analyses = sorted(ANALYSES.usable(), key=lambda a: (a.order, a.name))
+def strip(names: Collection[str]) -> list[tuple[str, KeyFigure]]:
+    """(analysis, key figure) of those of `names` that are installed, in the order of the strip."""
+    known = [ANALYSES.find(name) for name in names if name in ANALYSES.names()]
+    analyses = sorted((a for a in known if a is not None), key=lambda a: (a.order, a.name))
     found = [(a.order if f.place is None else f.place, a.name, f) for a in analyses for f in a.key_figures]
     return [(name, figure) for _, name, figure in sorted(found, key=lambda one: one[0])]
 
@@ -49,7 +51,7 @@ def strip() -> list[tuple[str, KeyFigure]]:
 def key_figures(record: RunRecord) -> list[KeyValue]:
     """The strip of the analyses that were asked for; each figure with a metric or a reason."""
     there = {result.name: result for result in record.results}
-    return [_key_value(there[name], figure) for name, figure in strip() if name in there]
+    return [_key_value(there[name], figure) for name, figure in strip(there)]
 
 
 def _key_value(result: AnalysisResult, figure: KeyFigure) -> KeyValue:

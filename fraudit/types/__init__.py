@@ -1,55 +1,67 @@
-"""Frozen domain types, so that importing them stays instant; what needs numpy comes when it is first named."""
+"""Frozen domain types. Each module is loaded when one of its names is first asked for.
 
+So commands that only list or show load neither numpy nor what they do not use.
+"""
+
+import importlib
 from typing import TYPE_CHECKING, Any
-
-from fraudit.types.boxes import (
-    DEFAULT_GUIDANCE,
-    DEFAULT_STEPS,
-    EmbedderSpec,
-    Embeddings,
-    Inverter,
-    LoadedEmbedder,
-    Network,
-    Preprocess,
-)
-from fraudit.types.faces import FaceSet, Located, PairList, TemplatePairs, Templates
-from fraudit.types.plugins import (
-    NEEDS,
-    Analysis,
-    Asks,
-    EmbedderPlugin,
-    InverterPlugin,
-    KeyFigure,
-    MethodCard,
-    Need,
-    ProtectionPlugin,
-    Unshown,
-    Work,
-)
-from fraudit.types.results import (
-    AT_LEAST,
-    SEVERITIES,
-    AnalysisResult,
-    Better,
-    Column,
-    Figure,
-    Finding,
-    Gallery,
-    GalleryItem,
-    GalleryRow,
-    Interval,
-    Metric,
-    Severity,
-    Status,
-    Table,
-    gravity,
-)
-from fraudit.types.scorers import BudgetSpent, LoadedScorer, Meter, ScorerPlugin, ScorerSpec
 
 if TYPE_CHECKING:
     from fraudit.types.arrays import ARCFACE_112, F32, F64, FACENET_160, I64, U8, Bool, unit_rows
+    from fraudit.types.boxes import (
+        DEFAULT_GUIDANCE,
+        DEFAULT_STEPS,
+        EmbedderSpec,
+        Embeddings,
+        Inverter,
+        LoadedEmbedder,
+        Network,
+        Preprocess,
+    )
+    from fraudit.types.faces import FaceSet, Located, PairList, TemplatePairs, Templates
+    from fraudit.types.plugins import (
+        NEEDS,
+        Analysis,
+        Asks,
+        EmbedderPlugin,
+        InverterPlugin,
+        KeyFigure,
+        MethodCard,
+        Need,
+        ProtectionPlugin,
+        Unshown,
+        Work,
+    )
+    from fraudit.types.results import (
+        AT_LEAST,
+        SEVERITIES,
+        AnalysisResult,
+        Better,
+        Column,
+        Figure,
+        Finding,
+        Gallery,
+        GalleryItem,
+        GalleryRow,
+        Interval,
+        Metric,
+        Severity,
+        Status,
+        Table,
+        gravity,
+    )
+    from fraudit.types.scorers import BudgetSpent, LoadedScorer, Meter, ScorerPlugin, ScorerSpec
 
-_ARRAYS = ("ARCFACE_112", "Bool", "F32", "F64", "FACENET_160", "I64", "U8", "unit_rows")
+_HOMES = {
+    "boxes": "DEFAULT_GUIDANCE DEFAULT_STEPS EmbedderSpec Embeddings Inverter LoadedEmbedder Network Preprocess",
+    "faces": "FaceSet Located PairList TemplatePairs Templates",
+    "plugins": "NEEDS Analysis Asks EmbedderPlugin InverterPlugin KeyFigure MethodCard Need ProtectionPlugin Unshown Work",
+    "results": "AT_LEAST SEVERITIES AnalysisResult Better Column Figure Finding Gallery GalleryItem GalleryRow "
+    "Interval Metric Severity Status Table gravity",
+    "scorers": "BudgetSpent LoadedScorer Meter ScorerPlugin ScorerSpec",
+    "arrays": "ARCFACE_112 F32 F64 FACENET_160 I64 U8 Bool unit_rows",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 
 __all__ = [
     "ARCFACE_112",
@@ -109,8 +121,8 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name in _ARRAYS:
-        from fraudit.types import arrays
-
-        return getattr(arrays, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"fraudit.types.{_HOME[name]}"), name)
+    globals()[name] = found
+    return found

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from fraudit.errors import PluginError, suggest
-from fraudit.types.boxes import EmbedderSpec, Inverter, LoadedEmbedder
-from fraudit.types.results import AnalysisResult
 
 if TYPE_CHECKING:
     from fraudit.types.arrays import F32
+    from fraudit.types.boxes import EmbedderSpec, Inverter, LoadedEmbedder
+    from fraudit.types.results import AnalysisResult
 
 Need = Literal[
     "identities", "attributes", "landmarks", "pairs", "inverter", "judge", "other", "vectors", "pictures"

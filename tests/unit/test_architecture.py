@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
+from fraudit.report.record import RunRecord
+from fraudit.types import AnalysisResult, Metric
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -200,6 +204,36 @@ def test_help_imports_neither_numpy_nor_torch() -> None:
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "analyze" in answer.stdout
     assert answer.stderr.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["embedders"], ["datasets"], ["show", "RUN"], ["show", "RUN", "--all"]]
+)
+def test_commands_that_list_or_show_import_nothing_heavy(arguments: list[str], tmp_path: Path) -> None:
+    result = AnalysisResult("verification", "Verification", metrics=(Metric("verification.eer", 0.1, n=9),))
+    inputs = {"embedder": {"name": "box"}, "dataset": {"name": "set"}}
+    RunRecord(plan={}, environment={}, inputs=inputs, results=(result,)).save(tmp_path)
+    words = [str(tmp_path) if word == "RUN" else word for word in arguments]
+    code = (
+        "import sys\n"
+        "from fraudit.cli.main import run\n"
+        f"assert run({words!r}) == 0\n"
+        "heavy = {'numpy', 'torch', 'pandas', 'cv2', 'PIL', 'scipy', 'sqlite3', 'jinja2', 'fraudit.audit.engine'}\n"
+        "plugins = {name for name in sys.modules if name.startswith('fraudit.embedders.')}\n"
+        "print(sorted(heavy & set(sys.modules) | plugins), file=sys.stderr)"
+    )
+    env = {name: value for name, value in os.environ.items() if name != "FRAUDIT_DATA"}
+    env["XDG_DATA_HOME"] = str(tmp_path)
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=env)
+    assert answer.stderr.strip() == "[]"
+
+
+def test_what_is_listed_of_an_embedder_is_what_its_plugin_says() -> None:
+    from fraudit.embedding.bundled import BUNDLED, facts_of
+    from fraudit.plugins import EMBEDDERS
+
+    ours = {name for name in EMBEDDERS.names() if EMBEDDERS.module(name).startswith("fraudit.embedders.")}
+    assert {name: facts_of(EMBEDDERS.get(name)) for name in ours} == BUNDLED
 
 
 def test_no_file_is_a_room_too_large_to_know() -> None:

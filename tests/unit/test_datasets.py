@@ -31,6 +31,13 @@ def test_absent_sets_say_how_to_get_them_and_under_which_terms(tmp_path, monkeyp
     assert "vis-www.cs.umass.edu" in text
 
 
+def test_the_bundled_set_is_listed_as_it_is_read():
+    from fraudit.cli.datasets import _counted
+
+    row = next(row for row in json.loads(run("--json")) if row["name"] == "sample")
+    assert row.items() >= _counted("sample").items()
+
+
 def test_a_damaged_set_is_shown_as_such(tmp_path, monkeypatch):
     monkeypatch.setenv("FRAUDIT_DATA", str(tmp_path))
     (tmp_path / "lfw.zip").write_bytes(b"broken")

@@ -17,13 +17,13 @@ def test_a_mistyped_name_gets_the_nearest_suggested() -> None:
 
 
 def test_a_plugin_of_the_wrong_type_is_refused_at_registration() -> None:
-    registry: Registry[int] = Registry("fraudit.nothing", "number", int)
-    with pytest.raises(PluginError, match="expected int"):
+    registry: Registry[Metric] = Registry("fraudit.nothing", "number", "Metric")
+    with pytest.raises(PluginError, match="expected Metric"):
         registry.register("one", "1")  # type: ignore[arg-type]
 
 
 def test_a_taken_name_is_refused() -> None:
-    registry: Registry[int] = Registry("fraudit.nothing", "number", int)
+    registry: Registry[Metric] = Registry("fraudit.nothing", "number", "Metric")
     registry.register("one", 1)
     with pytest.raises(PluginError, match="registered already"):
         registry.register("one", 2)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
-from fraudit.analyses.doctor.measure import measure_sanity, work
 from fraudit.analyses.doctor.params import NAME, TITLE, Params
-from fraudit.types import Analysis, AnalysisResult
+from fraudit.types import Analysis, AnalysisResult, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -17,6 +16,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     """Sanity always, wiring where it is asked for."""
     from fraudit.analyses.doctor import report
     from fraudit.analyses.doctor.figures import figures
+    from fraudit.analyses.doctor.measure import measure_sanity
 
     found = measure_sanity(context, params)
     findings = report.findings(found)
@@ -37,6 +37,13 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
         result = with_wiring(context, params, result)
     told = result.findings
     return replace(result, headline=report.headline(found, told), answer=report.answer(told, params.wiring))
+
+
+def work(context: AnalysisContext, params: Params) -> Work:
+    """What the checks and the wirings ask at most."""
+    from fraudit.analyses.doctor.measure import most_work
+
+    return most_work(context, params)
 
 
 ANALYSIS = Analysis(

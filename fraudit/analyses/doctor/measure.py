@@ -56,7 +56,7 @@ class Sanity:
     asked: int = 0
 
 
-def work(context: AnalysisContext, params: Params) -> Work:
+def most_work(context: AnalysisContext, params: Params) -> Work:
     """What the checks and the wirings ask at most."""
     loaded, extra = context.embedder.loaded, 0
     if params.wiring:
