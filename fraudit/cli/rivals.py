@@ -33,6 +33,12 @@ def rivals(
     local: Annotated[
         str | None, typer.Option(help="Model of the attacker's own, for attacks that see scores alone.")
     ] = None,
+    generator: Annotated[
+        str | None,
+        typer.Option(
+            help="Your own generator for latent search: StyleGAN2's tensors, or ONNX (z to picture)."
+        ),
+    ] = None,
     people: Annotated[int | None, typer.Option(help="Whose templates are inverted. [default: 12]")] = None,
     samples: Annotated[int | None, typer.Option(help="Pictures of each template. [default: 2]")] = None,
     max_queries: Annotated[
@@ -77,6 +83,7 @@ def rivals(
         "methods": split(methods) or None,
         "inverters": tuple(inverter) if inverter else None,
         "local": local,
+        "generator": generator,
         "people": people,
         "samples": samples,
         "questions": max_queries,

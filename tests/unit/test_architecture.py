@@ -43,7 +43,7 @@ ROWS = {
     "compare": "formatting errors types files plugins stats policy report scores",
     "diffusion": "errors types files stats weights faces embedding",
     "embedders": "redact errors threads types files weights embedding",
-    "inverters": "formatting errors progress types files plugins stats faces embedding diffusion",
+    "inverters": "formatting errors progress types files plugins stats weights faces embedding diffusion embedders",
     "scorers": "redact errors types files plugins embedding embedders",
     "audit": "__init__ formatting errors progress types files perturb plugins "
     "stats report faces embedding scores inverters scorers",

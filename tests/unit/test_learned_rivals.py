@@ -326,8 +326,8 @@ def test_a_training_that_was_stopped_before_its_last_scale_shows_the_one_it_reac
 def test_a_given_student_must_be_one_and_know_whom_it_sees(tmp_path: Path) -> None:
     from fraudit.inverters.learned.training import STUDENT, Learner
 
-    data = shards_of(200, tmp_path)
-    taught = Learner(tiny("nbnet", loss="perceptual", student_steps=60, steps=1), data, tmp_path / "a")
+    data = shards_of(100, tmp_path)
+    taught = Learner(tiny("nbnet", loss="perceptual", student_steps=40, steps=1), data, tmp_path / "a")
     taught.run()
     good = tmp_path / "a" / STUDENT
     after = Learner(tiny("nbnet", loss="perceptual", steps=1), data, tmp_path / "b", student=good)

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fraudit.analyses.rivals.methods import FIRST, Absent, Made, chosen_methods, open_local, run_all
+from fraudit.analyses.rivals.methods import (
+    FIRST,
+    Absent,
+    Made,
+    chosen_methods,
+    open_generator,
+    open_local,
+    run_all,
+)
 from fraudit.analyses.rivals.params import Params
 from fraudit.analyses.shared.counted import mean_or_none
 from fraudit.analyses.shared.reconstructions import crops_at, judging_models, shown_to, usable_rows
@@ -162,12 +170,12 @@ def choose_sources(context: AnalysisContext, params: Params) -> tuple[I64, I64]:
 def compare_methods(context: AnalysisContext, params: Params) -> Found:
     """Every method on the same vectors, by the same judges, at the same thresholds."""
     chosen_methods(params)  # a wrong name is told before anything is asked
-    local = open_local(context, params.local)
+    local, generator = open_local(context, params.local), open_generator(params.generator)
     rows, others = choose_sources(context, params)
     people, k = context.faces.subjects[rows], params.samples
     vectors = np.repeat(context.embeddings().vectors[rows], k, axis=0)
     seeds = np.tile(context.seed + np.arange(k), len(rows))
-    made, absent = run_all(context, params, vectors, seeds, local)
+    made, absent = run_all(context, params, vectors, seeds, local, generator)
     if not made:
         raise InsufficientData("; ".join(f"{a.name}: {a.reason}" for a in absent))
     sources = crops_at(context, rows, SIDE)

@@ -16,7 +16,7 @@ from fraudit.files.store import digest_of
 from fraudit.inverters.inverting import guidance_of, invert_in_pieces
 from fraudit.inverters.loading import bundled, load_inverter
 from fraudit.inverters.rivals.attack import Attempt, Setting
-from fraudit.inverters.rivals.generators import kin_of
+from fraudit.inverters.rivals.generators import Generator, kin_of
 from fraudit.plugins import INVERTERS
 from fraudit.progress import Progress
 from fraudit.types import F32, F64, I64, U8, Inverter, InverterPlugin, MethodCard
@@ -170,6 +170,7 @@ def by_attack(
             "method": plugin.name,
             "box": box.fingerprint,
             "local": setting.local.fingerprint if setting.local else "",
+            **({"generator": setting.generator.key} if setting.generator else {}),
             "sizes": [setting.questions, setting.pool, setting.pictures, setting.seed],
             "vectors": digest_of(vectors),
             "seeds": digest_of(seeds),
@@ -219,8 +220,20 @@ def open_local(context: AnalysisContext, name: str | None) -> EmbedderRuntime | 
     return box
 
 
+def open_generator(path: str | None) -> Generator | None:
+    """The generator that the attacker brings. Raises ArtifactError, see `given_generator`."""
+    from fraudit.inverters.rivals.given_generator import given_generator
+
+    return None if path is None else given_generator(Path(path))
+
+
 def run_all(
-    context: AnalysisContext, params: Params, vectors: F32, seeds: I64, local: EmbedderRuntime | None = None
+    context: AnalysisContext,
+    params: Params,
+    vectors: F32,
+    seeds: I64,
+    local: EmbedderRuntime | None = None,
+    generator: Generator | None = None,
 ) -> tuple[list[Made], list[Absent]]:
     """Every chosen method on f32[M,D] vectors, and those that could not be run.
 
@@ -236,6 +249,7 @@ def run_all(
         context.store,
         local,
         params.pictures,
+        generator,
         context.seed,
         _teller(context),
     )

@@ -20,6 +20,7 @@ class Params:
         pictures: that an attack may draw with a diffusion network in all; each takes tenths of a second.
         fmrs: operating points. steps: of ID3PM's sampler, its own by default.
         local: model of the attacker's own, a name or card, for attacks that see scores alone.
+        generator: file of a generator of the attacker's own, for latent search.
         shown: people on the contact sheet.
     """
 
@@ -33,6 +34,7 @@ class Params:
     fmrs: tuple[float, ...] = (1e-2, 1e-3)
     steps: int | None = None
     local: str | None = None
+    generator: str | None = None
     shown: int = 6
 
     def __post_init__(self) -> None:

@@ -32,64 +32,24 @@ from fraudit.diffusion.training.student import (
 )
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData
-from fraudit.files.store import digest_of, file_sha256, write_atomic
+from fraudit.files.store import digest_of, file_sha256
 from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
 from fraudit.inverters.learned import losses
 from fraudit.inverters.learned.flow import ClassPrior, Flow, flow_loss
 from fraudit.inverters.learned.gan import FIRST, Critic
 from fraudit.inverters.learned.inverter import load, network_of, save
+from fraudit.inverters.learned.pool import Pool, generator_of, read_state, write_state
 from fraudit.inverters.learned.presets import Recipe
-from fraudit.types import F32
+from fraudit.types import unit_rows
 
 STATE, FLOW, STUDENT = "state.safetensors", "flow.safetensors", "student.safetensors"
 SAVE_EVERY, SAY_EVERY = 200, 20  # steps
 MOMENTS = ("exp_avg", "exp_avg_sq")
 PROBE = 64  # people held out who judge the result
-FEWEST = 20  # faces
 PERCEPTUAL = 0.3  # weight of the student's loss beside the absolute one: their gradients are then of one size
 SETTLING = 20  # batches from which the averaged network's batch norms learn their statistics anew
 
 Say = Callable[[str], None]
-
-
-class Pool:
-    """Pictures and standardised vectors of the people that are trained on.
-
-    Attributes:
-        mean, scale: f32[D] by which vectors of norm sqrt(D) are standardised. people: i64[N], 0..K-1. codes: f32[K,D].
-    """
-
-    def __init__(self, data: Shards) -> None:
-        rows = np.flatnonzero(~data.held_out)
-        if len(rows) < FEWEST:
-            raise InsufficientData(
-                f"expected at least {FEWEST} faces to train on, found {len(rows)}", "add pictures"
-            )
-        self.pictures = data.pictures[rows]
-        dim = data.vectors.shape[1]
-        plain = scaled_identity(data.vectors[rows], dim, True)
-        mirrored = scaled_identity(data.vectors_mirror[rows], dim, True)
-        both = np.concatenate([plain, mirrored]).astype(np.float64)
-        self.mean = both.mean(0).astype(np.float32)
-        spread = both.std(0)
-        self.scale = np.where(spread > 1e-6, spread, 1.0).astype(np.float32)
-        self.vectors = [(v - self.mean) / self.scale for v in (plain, mirrored)]
-        self.people = np.unique(data.subjects[rows], return_inverse=True)[1].astype(np.int64)
-        counts = np.bincount(self.people).astype(np.float32)
-        self.codes = np.zeros((len(counts), dim), np.float32)
-        np.add.at(self.codes, self.people, self.vectors[0])
-        self.codes /= counts[:, None]
-
-    def batch(self, key: list[int], count: int) -> tuple[Tensor, Tensor, Tensor]:
-        """f32[B,3,S,S] pictures, f32[B,D] vectors, i64[B] people; rows 2i and 2i+1 are a picture and its mirror."""
-        rng = np.random.default_rng(key)
-        rows = np.repeat(rng.integers(0, len(self.pictures), (count + 1) // 2), 2)[:count]
-        mirror = np.arange(count) % 2 == 1
-        x = self.pictures[rows]
-        x = np.where(mirror[:, None, None, None], x[:, :, ::-1], x)
-        y = np.where(mirror[:, None], self.vectors[1][rows], self.vectors[0][rows])
-        pictures = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).float() / 127.5 - 1
-        return pictures, torch.from_numpy(y.astype(np.float32)), torch.from_numpy(self.people[rows])
 
 
 class Learner:
@@ -185,7 +145,7 @@ class Learner:
         wanted = (scaled_identity(self.data.vectors[rows], self.dim, True) - self.pool.mean) / self.pool.scale
         with torch.inference_mode():
             answer = student(x).numpy()
-        told = paired_and_shuffled(_unit(answer), _unit(wanted), np.ones(len(rows), bool))
+        told = paired_and_shuffled(unit_rows(answer), unit_rows(wanted), np.ones(len(rows), bool))
         if told["own"]["low"] <= told["other"]["high"]:
             raise ArtifactError(
                 f"{path}: its answers are no nearer to a picture's own vector than to another's "
@@ -201,13 +161,13 @@ class Learner:
         flow = Flow(side)
         prior = ClassPrior(torch.from_numpy(self.pool.codes), 3 * side * side, self.seed)
         path, about = self.folder / FLOW, {**self.about, "steps": str(recipe.flow_steps)}
-        kept = _read(path, about)
+        kept = read_state(path, about)
         if kept is None:
             optimizer = torch.optim.Adam([*flow.parameters(), *prior.parameters()], lr=1e-3)
             for step in range(recipe.flow_steps):
                 x, _, people = self.pool.batch([self.seed, 32, step], recipe.batch)
                 x = F.interpolate(x, (side, side), mode="area")
-                x = x + torch.rand(x.shape, generator=_generator(self.seed, 33, step)) / 127.5
+                x = x + torch.rand(x.shape, generator=generator_of(self.seed, 33, step)) / 127.5
                 loss = flow_loss(flow, prior, x, people)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -217,7 +177,7 @@ class Learner:
                     self.say(f"flow {step + 1}/{recipe.flow_steps}  {loss.item():.4f} nats a number")
             state = {f"flow/{k}": v for k, v in flow.state_dict().items()}
             state |= {f"prior/{k}": v for k, v in prior.state_dict().items()}
-            _write(path, state, about)
+            write_state(path, state, about)
         else:
             flow.load_state_dict({k[5:]: v for k, v in kept.items() if k.startswith("flow/")})
             prior.load_state_dict({k[6:]: v for k, v in kept.items() if k.startswith("prior/")})
@@ -282,7 +242,7 @@ class Learner:
         x, y, people = self.pool.batch([self.seed, 34, self.step], count)
         side = FIRST * 2 ** (stage - 1)
         real = F.interpolate(x, (side, side), mode="area")
-        draws = _generator(self.seed, 35, self.step)
+        draws = generator_of(self.seed, 35, self.step)
         noise = self.network.drawn(count, draws)  # type: ignore[operator]
         critic = self.critic
 
@@ -355,11 +315,11 @@ class Learner:
                         tensors[f"{moment}/{name}/{key}"] = state[parameter][moment]
                 if parameter in state:
                     tensors[f"step/{name}/{key}"] = torch.as_tensor(state[parameter]["step"]).float()
-        _write(self.folder / STATE, tensors, {**self.about, "step": str(self.step)})
+        write_state(self.folder / STATE, tensors, {**self.about, "step": str(self.step)})
 
     def resume(self) -> None:
         """Go on from the folder's state where it is of this recipe, data and seed; else begin."""
-        kept = _read(self.folder / STATE, self.about)
+        kept = read_state(self.folder / STATE, self.about)
         if kept is None:
             return
         self.step = int(kept.pop("__step__"))
@@ -445,37 +405,3 @@ def heeds_condition(found: dict[str, Any]) -> bool | None:
     if "missing" in found:
         return None
     return bool(found["own"]["low"] > found["other"]["high"])
-
-
-def _unit(rows: F32) -> F32:
-    return (rows / np.linalg.norm(rows, axis=1, keepdims=True)).astype(np.float32)
-
-
-def _generator(*key: int) -> torch.Generator:
-    seed = int(np.random.SeedSequence(list(key)).generate_state(1, np.uint32)[0])
-    return torch.Generator().manual_seed(seed)
-
-
-def _write(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:
-    from safetensors.torch import save_file
-
-    stored = {name: value.detach().contiguous().cpu().clone() for name, value in tensors.items()}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, lambda temporary: save_file(stored, temporary, metadata=about))
-
-
-def _read(path: Path, about: dict[str, str]) -> dict[str, Any] | None:
-    """Tensors of `path`, with `__step__` where it states one; None where it is missing, damaged or of other data."""
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        return None
-    try:
-        with safe_open(path, "pt") as stored:
-            found = dict(stored.metadata() or {})
-            step = found.pop("step", "0")
-            if found != about:
-                return None
-            return {"__step__": step, **{key: stored.get_tensor(key) for key in stored.keys()}}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError):
-        return None

@@ -15,6 +15,7 @@ from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import UsageError
 from fraudit.files.store import Store
 from fraudit.inverters.inverting import reembed
+from fraudit.inverters.rivals.generators import Generator
 from fraudit.types import F32, F64, I64, U8, Embeddings, unit_rows
 
 SIDE = 64  # pixels of the pictures that attacks make, in the inverters' geometry
@@ -38,6 +39,7 @@ class Setting:
         store: where drawn pools are kept, or None.
         local: a model of the attacker's own, for attacks that need one, or None.
         pictures: a diffusion network may draw at most while it searches.
+        generator: that the attacker brings, for latent search, or None.
         seed: of what all faces share. told: (part, done, in all).
     """
 
@@ -47,6 +49,7 @@ class Setting:
     store: Store | None = None
     local: EmbedderRuntime | None = None
     pictures: int = 1000
+    generator: Generator | None = None
     seed: int = 0
     told: Told = quiet
 

@@ -13,6 +13,7 @@ from functools import partial
 
 import numpy as np
 
+from fraudit.errors import InsufficientData
 from fraudit.files.store import digest_of
 from fraudit.inverters.inverting import reembed
 from fraudit.inverters.rivals.attack import Attempt, Setting, Track, ask, likeness
@@ -112,6 +113,14 @@ def search(
     return track.attempt(shared=len(latents), seconds_shared=shared, kin=generator.kin, note=note)
 
 
+def search_given(setting: Setting, vectors: F32, seeds: I64) -> Attempt:
+    """`search` in the generator that the setting names. Raises InsufficientData where it names none."""
+    generator = setting.generator
+    if generator is None:
+        raise InsufficientData("it searches a generator of your own: --generator FILE (StyleGAN2 or ONNX)")
+    return search(lambda: generator, False, setting, vectors, seeds)
+
+
 def _places(vectors: F32) -> I64:
     """i64[N]: how many rows before this one are the same vector."""
     seen: dict[str, int] = {}
@@ -145,6 +154,11 @@ DIFFUSION = _card(
     f"a 64 px network in {LATENT_STEPS} steps for StyleGAN, a small pool for 160,000 latents",
 )
 
+GIVEN = _card(
+    "a generator of the attacker's own",
+    "the generator as it is given, brought to 64 px, a small pool for 160,000 latents",
+)
+
 GREEDY = InverterPlugin(
     name="latent",
     load=None,
@@ -165,4 +179,11 @@ UNCONDITIONAL = InverterPlugin(
     summary="latent search over the noise of the unconditional ID3PM, greedy",
     attack=partial(search, diffusion_generator, False),
     method=DIFFUSION,
+)
+OWN = InverterPlugin(
+    name="latent-given",
+    load=None,
+    summary="latent search over a generator of your own (StyleGAN2 or ONNX), greedy",
+    attack=search_given,
+    method=GIVEN,
 )
