@@ -8,7 +8,7 @@ PEERS  ?= build/peers
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: setup demo test docs lint bench clean
+.PHONY: setup demo test suite docs lint bench clean
 
 setup: $(STAMP)
 
@@ -28,9 +28,14 @@ lint: setup
 	$(BIN)/ruff format --check fraudit embedders tests benchmarks docs/fraudit_docs
 	$(BIN)/mypy
 
-# One process a core, one thread each: torch and BLAS otherwise fight over the same cores.
-test: lint
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
+# mypy keeps one core busy for most of a minute: it runs beside the tests.
+test: setup
+	$(MAKE) --no-print-directory -j2 lint suite
+
+# One process a core, one thread each: torch and BLAS otherwise fight over the same cores. Files in the order of their
+# names: the long ones (tests/e2e) come first, and at the end no core waits for one of them.
+suite: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 docs: setup
 	NO_MKDOCS_2_WARNING=1 OMP_NUM_THREADS=1 $(BIN)/python -m mkdocs build --quiet --strict

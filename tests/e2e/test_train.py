@@ -14,7 +14,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fraudit.diffusion.training.options import TrainOptions
 from fraudit.diffusion.training.state import read_losses
+from fraudit.diffusion.training.workflow import Plan, run_training
+from fraudit.errors import UsageError
+from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
+from tests.fixtures.training import SMALL, black_box, drawn_faces
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -110,7 +115,16 @@ def test_the_report_and_card_of_a_training_are_written(straight: Path) -> None:
 
 
 def test_an_existing_training_is_not_overwritten(straight: Path) -> None:
-    again = _start(straight, "straight", 24)
-    _, errors = again.communicate(timeout=120)
-    assert again.returncode != 0
-    assert "holds a training already" in errors
+    before = (straight / "straight" / "loss.jsonl").read_bytes()
+    plan = Plan(
+        out=straight / "straight",
+        shards=straight / "shards",
+        sets=[drawn_faces()],
+        preset=SMALL,
+        options=TrainOptions(steps=24, batch=4, device="cpu"),
+        points=landmarks_of(16),
+        template_name=TEMPLATE_NAME,
+    )
+    with pytest.raises(UsageError, match="holds a training already"):
+        run_training(plan, black_box())
+    assert (straight / "straight" / "loss.jsonl").read_bytes() == before
