@@ -55,7 +55,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "boxes": "DEFAULT_GUIDANCE DEFAULT_STEPS EmbedderSpec Embeddings Inverter LoadedEmbedder Network Preprocess",
     "faces": "FaceSet Located PairList TemplatePairs Templates",
-    "plugins": "NEEDS Analysis Asks EmbedderPlugin InverterPlugin KeyFigure MethodCard Need ProtectionPlugin Unshown Work",
+    "plugins": "NEEDS Analysis Asks EmbedderPlugin InverterPlugin KeyFigure MethodCard Need ProtectionPlugin "
+    "Unshown Work",
     "results": "AT_LEAST SEVERITIES AnalysisResult Better Column Figure Finding Gallery GalleryItem GalleryRow "
     "Interval Metric Severity Status Table gravity",
     "scorers": "BudgetSpent LoadedScorer Meter ScorerPlugin ScorerSpec",
