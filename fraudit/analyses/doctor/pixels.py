@@ -1,8 +1,8 @@
 """Does the model tell people apart at all? Its separation beside that of the pictures' own pixels.
 
-A network with random weights keeps much of what its pictures look like: on 120 faces it separates people about as well
-as small pictures do, and on synthetic faces of one colour a person that is far from nothing. Of such a network some
-wiring is always a little better than another, which says nothing of how it was trained.
+A network with random weights keeps much of what its pictures look like: it separates people at most about as well as
+small pictures do, which on synthetic faces of one colour a person is far from nothing. Of such a network some wiring is
+always a little better than another, and that says nothing of how it was trained.
 """
 
 from __future__ import annotations

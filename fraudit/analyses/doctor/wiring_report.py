@@ -176,8 +176,9 @@ def _unjudged(found: Wiring, pixels: Pixels) -> Finding:
     evidence = ("doctor.wiring.over_pixels", "doctor.wiring.d_prime")
     if pixels.told == "no":
         text = (
-            f"This model does not tell people apart, in none of {found.screened} wirings: {_beside(found, pixels)}. "
-            "How it is wired can therefore not be judged: it was not trained, or something is wrong that no card mends."
+            f"This model does not tell people apart, in none of {len(found.tried) + 1} wirings tested: "
+            f"{_beside(found, pixels)}. How it is wired can therefore not be judged: it was not trained, or something "
+            "is wrong that no card mends."
         )
         return Finding("high", text, evidence, "doctor.unseparated", UNTRAINED)
     text = (
