@@ -7,6 +7,7 @@ import zlib
 import numpy as np
 
 from fraudit.errors import DataError, UsageError, suggest
+from fraudit.stats.axes import qr
 from fraudit.types import F32, F64
 
 KEYS = 2**63  # keys are whole numbers in [0, KEYS)
@@ -26,7 +27,7 @@ def key_rng(key: int, scheme: str) -> np.random.Generator:
 
 def orthonormal(dim: int, count: int, rng: np.random.Generator) -> F64:
     """f64[dim,count], count <= dim: orthonormal columns, distributed as Haar's (Gram-Schmidt of Gaussian vectors)."""
-    q, r = np.linalg.qr(rng.standard_normal((dim, count)))
+    q, r = qr(rng.standard_normal((dim, count)))
     return np.asarray(q * np.where(np.diag(r) < 0, -1.0, 1.0))
 
 

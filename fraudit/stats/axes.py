@@ -1,4 +1,4 @@
-"""Eigenvalues of symmetric matrices on one thread.
+"""Eigenvalues of symmetric matrices, and orthonormal columns, on one thread.
 
 A matrix of a few hundred rows is done in milliseconds. On several threads OpenBLAS meets at a barrier for every
 column, and on a machine that does other work each of them waits for a core: 128 x 128 took 380 ms on two threads and
@@ -35,3 +35,10 @@ def eigvalsh(matrix: NDArray[Any]) -> F64:
     """f64[D] rising eigenvalues of a symmetric matrix [D,D]."""
     with _libraries().limit(limits=1, user_api="blas"):
         return np.asarray(np.linalg.eigvalsh(matrix))
+
+
+def qr(matrix: NDArray[Any]) -> tuple[F64, F64]:
+    """(f64[D,K] orthonormal columns, f64[K,K] upper triangle) of f64[D,K], K <= D."""
+    with _libraries().limit(limits=1, user_api="blas"):
+        q, r = np.linalg.qr(matrix)
+    return q, r

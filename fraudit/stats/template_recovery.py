@@ -15,7 +15,6 @@ import numpy as np
 from fraudit.errors import InsufficientData
 from fraudit.types import F32, F64, I64, unit_rows
 
-PENALTIES = (1e-3, 1e-1, 1e1)  # of ridge regression (`fraudit.stats.ridge`): few, since each may take seconds
 SHRUNK = 0.1  # of the covariance of other people's vectors, towards the even one
 
 

@@ -15,10 +15,9 @@ from fraudit.protections.choosing import protected
 from fraudit.stats.estimates import Estimate
 from fraudit.stats.intervals import clopper_pearson
 from fraudit.stats.inversion import excess, mean_of, other_pairs, tally
-from fraudit.stats.ridge import fit_ridge
+from fraudit.stats.ridge import MANY_RIDGES, fit_ridge
 from fraudit.stats.strangers import Trials
 from fraudit.stats.template_recovery import (
-    PENALTIES,
     Prior,
     least_squares,
     linear_map,
@@ -95,7 +94,7 @@ def _learnt(
     asked = features(seen)
     both = np.concatenate([x, y]), np.concatenate([train, check])
     choosing = np.arange(len(both[0])) >= len(x)
-    ridge = fit_ridge(*both, choosing, ridges=PENALTIES, lengthened=False)
+    ridge = fit_ridge(*both, choosing, ridges=MANY_RIDGES, lengthened=False)
     best = ridge.cosine
     found: F64 | F32 = ridge(asked)
     how = "ridge regression"
