@@ -15,6 +15,9 @@ from pathlib import Path
 import pytest
 import typer
 
+from fraudit.errors import ArtifactError
+from fraudit.report.pdf import find_browser
+
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
@@ -265,3 +268,26 @@ def test_no_page_asks_anything_outside(built):
     for path in built.rglob("*.css"):
         text = re.sub(r"/\*.*?\*/", "", path.read_text(encoding="utf-8"), flags=re.S)
         assert not re.findall(r"url\([\"']?(?:https?:)?//", text), path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark")])
+def test_pages_have_no_serious_fault_and_no_sideways_scroll(built, width, scheme):
+    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
+    from playwright.sync_api import sync_playwright
+
+    try:
+        browser = find_browser()
+    except ArtifactError as error:
+        pytest.skip(error.message)
+    with sync_playwright() as tool:
+        tab = tool.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page(
+            viewport={"width": width, "height": 900}, color_scheme=scheme
+        )
+        for name in ("index.html", "how-to/threshold.html", "reference/metrics.html"):
+            tab.goto((built / name).as_uri())
+            assert tab.evaluate("document.documentElement.scrollWidth") <= width, name
+            found = axe.run(tab).response["violations"]
+            bad = [v for v in found if v["impact"] in ("serious", "critical")]
+            assert [(v["id"], v["nodes"][0]["html"][:200]) for v in bad] == [], name
