@@ -34,7 +34,9 @@ POWER = 0.8
 # Planned above what is promised, since the plan is itself an estimate from one run.
 PLANNED = 0.87
 
-Planted = Callable[[np.random.Generator, float, Damage], Difference]
+# (rng, mean size, damage, what other people would give by chance as a standard normal deviate) -> a candidate
+Planted = Callable[[np.random.Generator, float, Damage, float], Difference]
+Equal = Callable[[np.random.Generator, float, Damage], Difference]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,13 +114,13 @@ def _damaged(rng: np.random.Generator, left: I64, right: I64, size: float, damag
     return _hit(rng, left, right, size, damage) if size else np.zeros(len(left), bool)
 
 
-def _by_chance(equal: Planted) -> Planted:
+def _by_chance(equal: Equal) -> Planted:
     """Candidates whose change varies as it would on other people, by the standard error of one without damage."""
     first = equal(np.random.default_rng([0, 7]), 0.0, "all").interval
     error = (first.high - first.low) / 2 / z_value(first.level)
 
-    def plant(rng: np.random.Generator, size: float, damage: Damage) -> Difference:
-        moved = float(rng.normal(0, error))
+    def plant(rng: np.random.Generator, size: float, damage: Damage, chance: float) -> Difference:
+        moved = error * chance
         found = equal(rng, size, damage)
         ends = found.interval
         return Difference(
@@ -200,7 +202,7 @@ def planted_sums(
         own = np.sqrt(least / n * shares)
     far = None if tail is None else np.asarray(tail, np.float64)
 
-    def plant(rng: np.random.Generator, size: float, damage: Damage) -> Difference:
+    def plant(rng: np.random.Generator, size: float, damage: Damage, chance: float) -> Difference:
         prone, most = rng.exponential(size=len(own)), 1.0
         if damage == "tenth":
             prone, most = (rng.random(len(own)) < TENTH) / TENTH, TENTH ** (2 if paired else 1)
@@ -216,13 +218,13 @@ def planted_sums(
         # Errors that one model makes and the other does not, more of them where there are more errors.
         own_share, grown = 2 * (1 - SHARED), mean / least
         away = np.sqrt(own_share + grown) * own * rng.choice([-1.0, 1.0], len(own))
-        chance = float(away @ away)
+        variance = float(away @ away)
         found = sums_difference(rate, rate + moved, 0 * own, away + by_person - moved * of, n, level, known)
         if far is not None:
             beyond = np.sqrt(own_share * (1 + grown) + grown**2) * far
-            chance += float(beyond @ beyond)
+            variance += float(beyond @ beyond)
             found = with_tails(found, 0 * far, beyond)
-        by = float(rng.normal(0, np.sqrt(chance)))
+        by = chance * float(np.sqrt(variance))
         ends = found.interval
         return Difference(found.value + by, Interval(ends.low + by, ends.high + by, ends.level, ends.method))
 
@@ -238,11 +240,15 @@ def _codes(left: ArrayLike, right: ArrayLike) -> tuple[I64, I64]:
 def outcomes(
     plant: Planted, clear: Planted, size: float, damage: Damage, draws: int, seed: int = 0
 ) -> Outcomes:
-    """`draws` planted candidates of damage `size`: `plant` gives the accusing, `clear` the clearing intervals."""
+    """`draws` planted candidates of damage `size`: `plant` gives the accusing, `clear` the clearing intervals.
+
+    Chance is dealt in equal steps of probability: a few dozen random draws miss its mean and spread by a fifth.
+    """
     rows = []
-    for at in range(draws):
-        harsh = plant(np.random.default_rng([seed, at]), size, damage)
-        usual = harsh if clear is plant else clear(np.random.default_rng([seed, at]), size, damage)
+    chances = special.ndtri((np.random.default_rng([seed, 8]).permutation(draws) + 0.5) / draws)
+    for at, chance in enumerate(chances.tolist()):
+        harsh = plant(np.random.default_rng([seed, at]), size, damage, chance)
+        usual = harsh if clear is plant else clear(np.random.default_rng([seed, at]), size, damage, chance)
         rows.append((harsh.value, harsh.interval.low, usual.interval.high))
     table = np.array(rows, np.float64)
     return Outcomes(table[:, 0], table[:, 1], table[:, 2])
