@@ -6,6 +6,7 @@ import pytest
 
 from fraudit.errors import PluginError
 from fraudit.plugins import EMBEDDERS, Registry
+from fraudit.types import Metric
 
 
 def test_a_mistyped_name_gets_the_nearest_suggested() -> None:
@@ -24,7 +25,7 @@ def test_a_plugin_of_the_wrong_type_is_refused_at_registration() -> None:
 
 def test_a_taken_name_is_refused() -> None:
     registry: Registry[Metric] = Registry("fraudit.nothing", "number", "Metric")
-    registry.register("one", 1)
+    registry.register("one", Metric("a", 1.0))
     with pytest.raises(PluginError, match="registered already"):
-        registry.register("one", 2)
-    assert registry.get("one") == 1
+        registry.register("one", Metric("a", 2.0))
+    assert registry.get("one").value == 1
