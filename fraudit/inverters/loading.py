@@ -89,7 +89,7 @@ def bundled(embedder: LoadedEmbedder, kinds: tuple[str, ...] = PREFERENCE) -> Pa
 
 
 def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | None, str]:
-    """(inverter, '') for `auto`, a bundled kind (`id3pm`, `linear`) or a folder, or (None, why there is none).
+    """(inverter, '') for `auto`, a bundled kind (`id3pm`, `linear`, `nbnet`) or a folder, or (None, why there is none).
 
     Raises:
         UsageError: the folder does not exist.
@@ -114,6 +114,9 @@ def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | Non
                 f"--inverter {choice}: it has no folder and is made to be compared",
                 f"fraudit rivals --methods {choice}",
             )
+        kept = bundled(embedder, (choice,))
+        if kept is not None:
+            return load_inverter(kept, embedder), ""
         raise UsageError(
             f"--inverter {choice}: none is bundled", plugin.method.get if plugin.method else "give its folder"
         )

@@ -117,7 +117,7 @@ def dlib() -> LoadedEmbedder:
 
 
 @pytest.mark.parametrize("seed", range(20))
-@pytest.mark.parametrize("kind", ["linear-dlib", "id3pm-dlib"])
+@pytest.mark.parametrize("kind", ["linear-dlib", "id3pm-dlib", "nbnet-dlib"])
 def test_an_inverters_fuzzed_card(tmp_path: Path, seed: int, kind: str, dlib: LoadedEmbedder) -> None:
     source = Path(str(files("fraudit") / "data" / "inverters" / kind))
     card = json.loads((source / "card.json").read_text())

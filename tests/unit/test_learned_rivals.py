@@ -344,3 +344,30 @@ def test_a_given_student_must_be_one_and_know_whom_it_sees(tmp_path: Path) -> No
     torn.write_bytes(good.read_bytes()[:100])
     with pytest.raises(ArtifactError, match="expected a student's safetensors file"):
         Learner(tiny("nbnet", loss="perceptual"), data, tmp_path / "e", student=torn).run()
+
+
+def test_the_bundled_nbnet_opens_within_its_size_and_shows_two_vectors_differently() -> None:
+    from importlib.resources import files
+
+    folder = Path(str(files("fraudit") / "data" / "inverters" / "nbnet-dlib"))
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 6_000_000
+    inverter = load(folder)
+    vectors = np.random.default_rng(0).normal(size=(2, 128)).astype(np.float32)
+    pictures = inverter.invert(vectors, np.zeros(2, np.int64)).astype(float)
+    assert np.abs(pictures[0] - pictures[1]).mean() > 5
+    assert inverter.card["evaluation"]["heeds_condition"] is True
+    assert inverter.card["pictures_seen"] == inverter.card["steps"] * inverter.card["recipe"]["batch"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("channels", 10**9), ("blocks", 0), ("depth", "16")])
+def test_a_card_with_absurd_sizes_is_refused_before_anything_is_built(
+    key: str, value: object, tmp_path: Path
+) -> None:
+    import json
+
+    made("nbnet", tmp_path)
+    card = json.loads((tmp_path / "card.json").read_text())
+    card["recipe"][key] = value
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ArtifactError, match=f"recipe.{key} is"):
+        load(tmp_path)

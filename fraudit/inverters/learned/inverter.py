@@ -78,6 +78,39 @@ class LearnedInverter:
         return [torch.cat(parts) for parts in zip(*rows, strict=True)]
 
 
+MOST = {"size_px": 1024, "channels": 1024, "depth": 64, "blocks": 8, "noise": 4096, "layers": 32}
+MOST_WIDTH, MOST_STAGES = 2048, 9
+
+
+def checked(card: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The recipe of a card, whose sizes are such that the network can be built.
+
+    Raises:
+        ArtifactError: a size is missing, no whole number, or out of range.
+    """
+    recipe = card.get("recipe")
+    if not isinstance(recipe, dict) or recipe.get("kind") != card["kind"]:
+        raise ArtifactError(
+            f"{folder / 'card.json'}: 'recipe' is not that of a {card['kind']} network", AGAIN
+        )
+    for key, most in MOST.items():
+        value = recipe.get(key)
+        if type(value) is not int or not 1 <= value <= most:
+            raise ArtifactError(
+                f"{folder / 'card.json'}: recipe.{key} is {value!r:.40}; expected 1 to {most}", AGAIN
+            )
+    widths = recipe.get("widths")
+    if (
+        not isinstance(widths, list)
+        or len(widths) > MOST_STAGES
+        or not all(type(w) is int and 1 <= w <= MOST_WIDTH for w in widths)
+    ):
+        raise ArtifactError(f"{folder / 'card.json'}: recipe.widths is {widths!r:.60}", AGAIN)
+    if type(card.get("size_px")) is not int or card["size_px"] != recipe["size_px"]:
+        raise ArtifactError(f"{folder / 'card.json'}: size_px is not that of its recipe", AGAIN)
+    return recipe
+
+
 def network_of(recipe: Mapping[str, Any], dim: int) -> nn.Module:
     """The untrained generator that a recipe (as plain values) describes."""
     from fraudit.inverters.learned.gan import Generator
@@ -135,10 +168,11 @@ def load(folder: Path) -> LearnedInverter:
         raise ArtifactError(f"{path} is missing", AGAIN)
     if file_sha256(path) != card.get("weights_sha256"):
         raise ArtifactError(f"{path} does not match its card", AGAIN)
+    recipe = checked(card, folder)
     with entering(f"{path} cannot be read", AGAIN, ArtifactError, RuntimeError):
         tensors = load_file(path)
         mean, scale = (tensors.pop(f"identity.{k}").numpy() for k in ("mean", "scale"))
-        network = network_of(card["recipe"], len(mean))
+        network = network_of(recipe, len(mean))
         network.load_state_dict({k: v.float() if v.is_floating_point() else v for k, v in tensors.items()})
         return LearnedInverter(card, network, mean, scale)
 
