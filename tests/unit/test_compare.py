@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -64,7 +65,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory, vectors: np.ndarray) -> dict[
     return made
 
 
+@functools.cache
 def _by_name(base: Path, new: Path) -> dict:
+    """Differences of two runs; no test writes into the runs."""
     return {(d.name, d.group): d for d in deltas(run_side(base), run_side(new))}
 
 

@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import re
-import threading
 import tomllib
 from collections.abc import Iterator
 from email.parser import BytesParser
@@ -20,6 +19,7 @@ from PIL import Image
 
 from fraudit.embedding.loading import load_embedder
 from fraudit.scorers.loading import load_scorer
+from tests.fixtures.http_server import serve
 from tests.fixtures.known_secrets import forget
 
 CARDS = Path(__file__).parents[2] / "docs" / "cards"
@@ -194,7 +194,7 @@ def card(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
                 pass
 
         server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        serve(server)
         servers.append(server)
         text = (CARDS / f"{name}.toml").read_text()
         text = re.sub(

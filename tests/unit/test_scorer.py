@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import sys
-import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from fraudit.report.record import RunRecord
 from fraudit.scorers.loading import BudgetSpent, ScoreCache, ScorerRuntime, load_scorer
 from fraudit.types import LoadedScorer, ScorerSpec
 from tests.fixtures.boxes import identity_faces, luma_pattern
+from tests.fixtures.http_server import serve
 
 PEOPLE, EACH = 72, 3
 MODULE = '''
@@ -277,7 +277,7 @@ def service():
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    serve(server)
     yield f"http://127.0.0.1:{server.server_port}/compare", seen
     server.shutdown()
     server.server_close()

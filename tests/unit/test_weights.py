@@ -7,7 +7,6 @@ import hashlib
 import http.server
 import json
 import re
-import threading
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +20,7 @@ from fraudit.errors import ArtifactError, UsageError, WeightsError
 from fraudit.weights import catalogue as weights
 from fraudit.weights import fetch as weights_fetch
 from fraudit.weights.catalogue import KnownWeights
+from tests.fixtures.http_server import serve
 
 CONTENT = np.random.default_rng(5).bytes(3_000_000)
 
@@ -78,8 +78,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 def server() -> Iterator[Server]:
     found = Server(("127.0.0.1", 0), Handler)
     found.ranges = []
-    thread = threading.Thread(target=found.serve_forever, daemon=True)
-    thread.start()
+    serve(found)
     yield found
     found.shutdown()
     found.server_close()
