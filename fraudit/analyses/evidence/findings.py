@@ -73,7 +73,7 @@ def answer(told: Sequence[Finding], judged: int) -> str:
         return "A few pictures may carry another person's name; of none is it beyond doubt."
     if told and told[0].text.startswith("Wrong labels cannot"):
         return "Not known: wrong names cannot be looked for here."
-    none = f"o wrong name was seen among the {judged:,} pictures that can be judged."
+    none = f"o picture under another person's name was seen among the {judged:,} pictures that can be judged."
     twice = next((f for f in told if f.rule == f"{NAME}.names"), None)
     if twice is not None:
         pairs = re.split(" (?:is|are) as alike", twice.text)[0]

@@ -202,6 +202,12 @@ def rule_words(e: Enrolment) -> str:
     return pictures if e.pictures == 1 else f"{pictures}, {RULE_WORDS[e.rule]}"
 
 
+def _enrol(e: Enrolment) -> str:
+    """What to do by a rule."""
+    pictures, _, rule = rule_words(e).partition(", ")
+    return f"Enrol {pictures} of each person{f', and keep the {rule}' if rule else ''}."
+
+
 def findings(found: Found, params: Params) -> list[Finding]:
     """The headline first; severities by the rules of docs/severity.md."""
     out: list[Finding] = []
@@ -369,7 +375,7 @@ def _enrolment(found: Found) -> Finding | None:
         f"for {best.tests} rules at once) to {percent(best.fnir.value)} at the same FPIR.{tail}",
         (f"{NAME}.enrolment.{best.rule}.{best.pictures}.fnir",),
         f"{NAME}.enrolment",
-        f"Enrol {rule_words(best)}, of each person.",
+        _enrol(best),
     )
 
 
