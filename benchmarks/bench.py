@@ -21,7 +21,7 @@ from typing import Any
 from benchmarks.bench_frame import HERE, Bench, PeerMissing, Row, machine
 
 # Each has ROWS. Add yours here.
-MODULES = ("bench_pairs", "bench_intervals", "bench_perturb", "bench_start")
+MODULES = ("bench_pairs", "bench_intervals", "bench_perturb", "bench_files", "bench_start")
 STORED = HERE / "results" / "bench.json"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
 

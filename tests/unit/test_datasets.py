@@ -31,9 +31,10 @@ def test_absent_sets_say_how_to_get_them_and_under_which_terms(tmp_path, monkeyp
     assert "vis-www.cs.umass.edu" in text
 
 
-def test_the_bundled_set_is_listed_as_it_is_read():
+def test_the_bundled_set_is_listed_as_it_is_read(tmp_path, monkeypatch):
     from fraudit.cli.datasets import _counted
 
+    monkeypatch.setenv("FRAUDIT_DATA", str(tmp_path))
     row = next(row for row in json.loads(run("--json")) if row["name"] == "sample")
     assert row.items() >= _counted("sample").items()
 
