@@ -22,6 +22,9 @@ from tests.fixtures.boxes import face_set, identity_faces, luma_pattern
 
 QUICK: dict[str, dict[str, Any]] = {
     "robustness": {"corruptions": ("grey", "jpeg"), "severities": (1, 5), "probes": 8},
+    # What a set lacks meets the comparison, not the methods: two that attack quickly, and one that nothing is bundled
+    # for. By default all of them ask 400 questions a picture: a minute and more for each of these sets.
+    "rivals": {"methods": ("id3pm", "gaussian", "latent"), "people": 4, "questions": 8, "pool": 40},
 }
 # name -> people, pictures of each, attributes
 SETS: dict[str, tuple[int, int, dict[str, Any]]] = {
