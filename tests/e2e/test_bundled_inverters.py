@@ -11,7 +11,7 @@ import pytest
 from fraudit.api import open_inverter
 from fraudit.cli.main import run
 from fraudit.diffusion.data.shards import is_held_out
-from fraudit.embedders import dlib
+from fraudit.embedding.bundled import dlib_unavailable
 from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.faces.detect import Locator, open_detector
@@ -25,8 +25,8 @@ PEOPLE = 32
 
 @pytest.fixture(autouse=True)
 def _installed() -> None:
-    if dlib.unavailable():
-        pytest.skip(dlib.unavailable())
+    if dlib_unavailable():
+        pytest.skip(dlib_unavailable())
 
 
 def test_auto_takes_the_network_and_the_closed_form_is_there_by_name() -> None:

@@ -11,7 +11,7 @@ import pytest
 from fraudit.api import open_inverter
 from fraudit.cli.main import run
 from fraudit.diffusion.training.upscaler_evaluate import error_levels, made_large, made_small
-from fraudit.embedders import dlib
+from fraudit.embedding.bundled import dlib_unavailable
 from fraudit.faces.sources import open_faces, take
 from fraudit.inverters.inverting import cosine, reembed
 from fraudit.inverters.upscaling import bundled, find_upscaler
@@ -21,8 +21,8 @@ FACES = 6
 
 @pytest.fixture(autouse=True)
 def _installed() -> None:
-    if dlib.unavailable():
-        pytest.skip(dlib.unavailable())
+    if dlib_unavailable():
+        pytest.skip(dlib_unavailable())
 
 
 def test_it_is_small_and_names_its_training() -> None:

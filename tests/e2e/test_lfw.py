@@ -66,10 +66,10 @@ def test_mobilefacenet_reaches_992_in_1000_on_all_pairs(lfw, locator, shared_wei
 
 @pytest.mark.slow
 def test_dlib_reaches_98_in_100_on_two_folds(lfw, locator):
-    from fraudit.embedders import dlib
+    from fraudit.embedding.bundled import dlib_unavailable
 
-    if dlib.unavailable():
-        pytest.skip(dlib.unavailable())
+    if dlib_unavailable():
+        pytest.skip(dlib_unavailable())
     folds = accuracy(first_folds(lfw, 2), load_embedder("dlib"), locator)
     assert len(folds.correct) == 1200
     assert folds.mean >= 0.98
