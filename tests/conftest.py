@@ -6,9 +6,12 @@ import functools
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from fraudit.errors import ArtifactError
+from fraudit.report.pdf import find_browser
 from tests.fixtures.known_secrets import forget
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,6 +42,20 @@ def shared_weights() -> Path:
 def shared_parity() -> Path:
     """Folder of the official networks' answers."""
     return _folder("FRAUDIT_PARITY", "parity")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Headless Chromium of this machine; one for a process, which can hold one only."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    try:
+        chromium = find_browser()
+    except ArtifactError as error:
+        pytest.skip(error.message)
+    with playwright.sync_playwright() as driver:
+        started = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield started
+        started.close()
 
 
 @pytest.fixture(scope="session", autouse=True)

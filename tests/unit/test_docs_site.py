@@ -15,9 +15,6 @@ from pathlib import Path
 import pytest
 import typer
 
-from fraudit.errors import ArtifactError
-from fraudit.report.pdf import find_browser
-
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
 sys.path.insert(0, str(DOCS))
@@ -272,19 +269,10 @@ def test_no_page_asks_anything_outside(built):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "scheme"), [(1440, "light"), (360, "dark")])
-def test_pages_have_no_serious_fault_and_no_sideways_scroll(built, width, scheme):
-    pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+def test_pages_have_no_serious_fault_and_no_sideways_scroll(built, browser, width, scheme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe is not installed").Axe()
-    from playwright.sync_api import sync_playwright
-
-    try:
-        browser = find_browser()
-    except ArtifactError as error:
-        pytest.skip(error.message)
-    with sync_playwright() as tool:
-        tab = tool.chromium.launch(executable_path=browser, args=["--no-sandbox"]).new_page(
-            viewport={"width": width, "height": 900}, color_scheme=scheme
-        )
+    with browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme) as context:
+        tab = context.new_page()
         for name in ("index.html", "how-to/threshold.html", "reference/metrics.html"):
             tab.goto((built / name).as_uri())
             assert tab.evaluate("document.documentElement.scrollWidth") <= width, name

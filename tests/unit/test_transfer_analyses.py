@@ -56,7 +56,8 @@ def test_old_enrolments_that_a_rotation_carries_over_lose_nothing():
     assert finding(found, "upgrade.pictures").severity == "good"
     assert value(found, "upgrade.pictures_needed") >= 50
     assert re.search(
-        r"(above|below) enrolling again \(95 % interval [^;]*points;", finding(found, "upgrade.loss").text
+        r"(above|below) enrolling again \(95 % interval [^;]*points, for this draw[^;]*;",
+        finding(found, "upgrade.loss").text,
     )
     assert "points of FNMR" in finding(found, "upgrade.pictures").text
     assert abs(value(found, "upgrade.translated.n=480.loss@fmr=1e-2")) < 0.01
