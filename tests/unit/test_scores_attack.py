@@ -130,7 +130,7 @@ def test_the_command_prints_its_table_and_keeps_it(faces, capsys: pytest.Capture
         ([], "scores alone need a model of the attacker's own"),
         (["--local", "dlib", "--methods", "gaussian"], "every other method needs its vectors"),
         (["--local", "dlib", "--embedder", "dlib"], "--embedder does not go with --scorer"),
-        (["--local", "dlib", "--samples", "3"], "does not take .samples."),
+        (["--local", "dlib", "--samples", "3"], "does not take 'samples'"),
     ],
 )
 def test_what_a_scorer_cannot_do_is_refused_in_one_line(
