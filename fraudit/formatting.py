@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 MISSING = "—"
-_LOOSE_PERCENT = re.compile(r"(?<=\d) %")
+_LOOSE_PERCENT = re.compile(r"(?<=\d) ?%(?!\w)")
 # A formula for a spreadsheet, also the full-width signs, or such a text that is quoted already.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 # XML 1.0 cannot carry these, and lone surrogates (undecodable file names) cannot be encoded.
@@ -57,6 +57,14 @@ def short(value: float | None) -> str:
     return text
 
 
+def plain(value: float) -> str:
+    """As `short`, without a power of ten down to 1e-9: a percent sign behind one would be misread."""
+    text = short(value)
+    if "e" not in text or not 1e-9 <= abs(value) < 1:
+        return text
+    return _minus(f"{value:.{2 - math.floor(math.log10(abs(value)))}f}".rstrip("0"))
+
+
 def decimals_for(values: Iterable[float | None], extra: int = 2) -> int:
     """Decimals that tell values apart: a hundredth of their spread, at most six."""
     usable = [float(v) for v in values if v is not None]
@@ -73,7 +81,9 @@ def percent(value: float | None, digits: int | None = None) -> str:
     scaled = 100 * value
     if digits is None:
         near = min(abs(scaled), abs(100 - scaled))
-        digits = 1 if near >= 1 else 2 if near >= 0.01 or near == 0 else 4
+        digits = (
+            1 if near >= 1 else 2 if near >= 0.01 or near == 0 else max(4, 1 - math.floor(math.log10(near)))
+        )
         if scaled in (0.0, 100.0):
             digits = 0
     return f"{_minus(f'{scaled:,.{digits}f}')}\u202f%"
@@ -84,10 +94,14 @@ def points(value: float | None, digits: int | None = None) -> str:
     return percent(value, digits).replace("%", "points")
 
 
-def with_unit(value: float | None, unit: str = "", *, as_percent: bool = False) -> str:
-    """A value with its unit; ratios as percent where asked for."""
+def with_unit(
+    value: float | None, unit: str = "", *, as_percent: bool = False, as_points: bool = False
+) -> str:
+    """A value with its unit; ratios as percent, and differences of ratios in points, where asked for."""
     if value is None:
         return MISSING
+    if unit == "" and as_points:
+        return points(value)
     if unit == "" and as_percent:
         return percent(value)
     if unit == "%":
@@ -97,17 +111,26 @@ def with_unit(value: float | None, unit: str = "", *, as_percent: bool = False) 
     return number(value) + (f"\u202f{unit}" if unit else "")
 
 
-def interval(low: float | None, high: float | None, unit: str = "", *, as_percent: bool = False) -> str:
+def interval(
+    low: float | None,
+    high: float | None,
+    unit: str = "",
+    *,
+    as_percent: bool = False,
+    as_points: bool = False,
+) -> str:
     """`1.4 to 3.0`, the unit said once; '' where there is no interval."""
     if low is None or high is None:
         return ""
     if unit in ("bytes", "B"):
         return f"{size_bytes(low)} to {size_bytes(high)}"
-    scale, sign = (100.0, "%") if unit == "" and as_percent else (1.0, unit)
+    scale, sign = (
+        (100.0, "points" if as_points else "%") if unit == "" and (as_percent or as_points) else (1.0, unit)
+    )
     ends = [scale * low, scale * high]
     width = max(abs(ends[1] - ends[0]), 1e-12)
     if max(map(abs, ends)) < 1e-3 and any(ends):
-        words = [number(end) for end in ends]
+        words = [plain(end) if sign in ("%", "points") else number(end) for end in ends]
     else:
         # two digits of the interval's width say all there is to say
         digits = min(6, max(0, 1 - math.floor(math.log10(width))))
@@ -174,7 +197,7 @@ def group_words(groups: Iterable[str]) -> dict[str, str]:
 
 
 def unbroken(text: str) -> str:
-    """The text with every percent sign kept on the line of its number."""
+    """The text with every percent sign a narrow space behind its number, on the same line."""
     return _LOOSE_PERCENT.sub("\u202f%", text)
 
 

@@ -18,6 +18,7 @@ from fraudit.audit.runner import read_faces
 from fraudit.errors import UsageError
 from fraudit.faces.detect import Locator
 from fraudit.files.store import Store, cache_root
+from fraudit.formatting import percent
 from fraudit.progress import Reporter, silent
 from fraudit.report.record import RunRecord
 from fraudit.scorers.loading import ScorerRuntime, load_scorer
@@ -102,7 +103,7 @@ def budget_text(prepared: Prepared) -> str:
         if spec.cost_per_query
         else ", no price stated in the card"
     )
-    cut = f" ({found.share:.0%} of the full plan, to keep --max-queries)" if found.share < 1 else ""
+    cut = f" ({percent(found.share, 0)} of the full plan, to keep --max-queries)" if found.share < 1 else ""
     return "\n".join([*lines, f"  together: {found.total_new:,} new queries{price}{cut}"])
 
 

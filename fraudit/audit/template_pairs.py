@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudit.scores import ScoreSet
+from fraudit.scores.run import TEMPLATE_FILE
 from fraudit.stats.gallery import fuse
 from fraudit.stats.templates import template_scores
 from fraudit.types import F64, I64
@@ -14,7 +15,7 @@ from fraudit.types import F64, I64
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
-FILE = "template-scores.csv"  # in the run's folder
+FILE = TEMPLATE_FILE
 MOST_PAIRS = 1_000_000  # that the run keeps: all genuine ones, and impostor ones drawn at random
 
 

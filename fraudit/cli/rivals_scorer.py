@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
+from fraudit.formatting import interval, percent
+
 if TYPE_CHECKING:
     from fraudit.audit.scores_attack import Outcome
     from fraudit.stats.estimates import Estimate
@@ -91,8 +93,8 @@ def rivals_scorer(
 
 def _words(found: Estimate) -> str:
     if found.interval is None:
-        return f"{found.value:.1%} ({found.reason})"
-    return f"{found.value:.1%} ({found.interval.low:.0%} to {found.interval.high:.0%})"
+        return f"{percent(found.value, 1)} ({found.reason})"
+    return f"{percent(found.value, 1)} ({interval(found.interval.low, found.interval.high, as_percent=True)})"
 
 
 def lines_of(found: Outcome) -> list[str]:

@@ -53,11 +53,11 @@ def _figure(value: KeyValue) -> str:
     metric = value.metric
     if metric is None:
         return f"{formatting.MISSING} {one_line(value.reason)}"
-    as_percent = value.figure.as_percent
-    text = formatting.with_unit(metric.value, metric.unit, as_percent=as_percent)
+    shown = {"as_percent": value.figure.as_percent, "as_points": value.figure.as_points}
+    text = formatting.with_unit(metric.value, metric.unit, **shown)
     if metric.interval is not None:
         ends = metric.interval.low, metric.interval.high
-        text += f" ({formatting.interval(*ends, metric.unit, as_percent=as_percent)})"
+        text += f" ({formatting.interval(*ends, metric.unit, **shown)})"
     size = f", n = {metric.n:,} {metric.n_unit}".rstrip() if metric.n is not None else ""
     return one_line(f"{text}{size}; {value.note}")
 

@@ -186,6 +186,9 @@ def _fitting(document: dict[str, Any], found: Evidence) -> str:
         if document["scores"] is not None:
             document["scores"] |= {"people": None, "same": None, "fold": None}
         text = _dump(document)
+    if len(text) > MAX_BYTES and found.templates:  # up to a million pairs: rules then go by the intervals
+        document["scores"] = None
+        text = _dump(document)
     if len(text) > MAX_BYTES:
         raise DataError(
             f"the baseline would take {len(text):,} bytes; at most {MAX_BYTES:,} are meant for a repository",

@@ -21,6 +21,7 @@ from fraudit.errors import DataError, InsufficientData
 from fraudit.files.doors import entering
 from fraudit.files.vectors import Vectors, read_vectors
 from fraudit.scores import ScoreSet, read_run_scores
+from fraudit.scores.run import TEMPLATE_FILE
 from fraudit.stats.calibration import (
     UNKNOWN,
     Calibration,
@@ -34,6 +35,10 @@ from fraudit.stats.same_face import projections, sketched_rows
 from fraudit.types import F32, F64, I64, Bool, Metric, PairList
 
 TOLERANCE = 1e-9
+TEMPLATES = (
+    f"verification compares templates of several pictures: it is judged by the pairs of {TEMPLATE_FILE}, and has no "
+    "rate at a threshold of other people"
+)
 SKETCHED = 2_000  # faces of a sketch
 
 
@@ -57,6 +62,7 @@ def read_evidence(
     pairs = read_run_scores(scores) if scores.is_file() else None
     if pairs is None:
         notes.append("no scores.csv: nothing is compared pair by pair")
+    of_templates = folder / TEMPLATE_FILE
     vectors = None
     if (folder / "vectors.npz").is_file():
         vectors = read_vectors(folder / "vectors.npz")
@@ -70,7 +76,11 @@ def read_evidence(
             "no vectors.npz: error rates at thresholds of other people are compared by their intervals"
         )
     with entering(f"{folder}: its scores.csv and vectors.npz do not fit its run.json", "run the audit again"):
-        return evidence_of(vectors, pairs, metrics, seed, params, notes)
+        if not of_templates.is_file():
+            return evidence_of(vectors, pairs, metrics, seed, params, notes)
+        notes.append(TEMPLATES)
+        found = evidence_of(vectors, read_run_scores(of_templates), metrics, seed, params, notes)
+        return replace(found, templates=True)
 
 
 def evidence_of(

@@ -66,6 +66,7 @@ class Evidence:
         pairs_digest, people_digest: sha256 of which pairs and which faces of whom they are, '' without any.
         events, sums: by (metric, group). notes: what could not be used and why.
         vectors: all of them, None in a baseline. sketch: what a baseline keeps of them.
+        templates: whether the pairs, and with them all figures of verification, are of templates of several pictures.
     """
 
     pairs: ScoreSet | None = None
@@ -76,6 +77,7 @@ class Evidence:
     notes: tuple[str, ...] = ()
     vectors: Vectors | None = None
     sketch: Sketch | None = None
+    templates: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,10 +58,11 @@ def _input(preprocess: Any) -> str:
 def _quantity(key: KeyValue) -> str:
     if key.metric is None:
         return f"{key.figure.label}: missing ({key.reason})"
-    value = formatting.with_unit(key.metric.value, key.metric.unit, as_percent=key.figure.as_percent)
+    shown = {"as_percent": key.figure.as_percent, "as_points": key.figure.as_points}
+    value = formatting.with_unit(key.metric.value, key.metric.unit, **shown)
     i = key.metric.interval
     around = (
-        f"95\u202f% interval {formatting.interval(i.low, i.high, key.metric.unit, as_percent=key.figure.as_percent)}"
+        f"95\u202f% interval {formatting.interval(i.low, i.high, key.metric.unit, **shown)}"
         if i
         else "no interval"
     )

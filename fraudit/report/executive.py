@@ -109,11 +109,11 @@ def limits(record: RunRecord) -> list[str]:
         if finding.rule == f"{result.name}.unresolved" and finding.text.startswith("Not resolvable")
     ]
     labels = ", ".join(map(str, data.get("attributes") or []))
+    done = {result.name for result in record.results if result.status == "done"}
     for analysis in sorted(ANALYSES.usable(), key=lambda a: (a.order, a.name)):
-        result = record.result(analysis.name)
-        done = result is not None and result.status == "done"
-        text = analysis.unshown.ran if done else analysis.unshown.absent
-        if text and (labels or "{labels}" not in text):
+        unshown = analysis.unshown
+        text = unshown.ran if analysis.name in done else "" if done & {*unshown.instead} else unshown.absent
+        if text and text not in said and (labels or "{labels}" not in text):
             said.append(text.replace("{labels}", labels))
     said.append("What the model was trained on, and with whose consent: a black box does not tell.")
     return said

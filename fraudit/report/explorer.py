@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from fraudit.errors import DataError
 from fraudit.files.doors import BROKEN, MB, read_file
-from fraudit.formatting import fmr_words, interval, number, percent, printable, short
+from fraudit.formatting import fmr_words, interval, number, percent, plain, printable
 from fraudit.report.record import RunRecord, decode
 
 SCHEMA, VERSION = "fraudit-explorer", 1
@@ -267,7 +267,7 @@ def mark_name(name: str) -> str:
     if name == "eer":
         return "equal errors"
     try:
-        return f"FMR {short(100 * float(name.removeprefix('fmr=')))}\u202f%"
+        return f"FMR {plain(100 * float(name.removeprefix('fmr=')))}\u202f%"
     except ValueError:
         return printable(name)
 
@@ -277,7 +277,7 @@ def mark_words(name: str) -> str:
     if name == "eer":
         return "both errors are equally frequent (EER)"
     try:
-        return f"chosen for FMR {short(100 * float(name.removeprefix('fmr=')))}\u202f% on other people"
+        return f"chosen for FMR {plain(100 * float(name.removeprefix('fmr=')))}\u202f% on other people"
     except ValueError:
         return printable(name)
 

@@ -214,17 +214,19 @@ def note_of(column: Column, row: Mapping[str, Any], notes: Mapping[str, int]) ->
     return notes.get(str(missing.get(column.key)))
 
 
-def metric_value(metric: Metric, as_percent: bool = False) -> str:
+def metric_value(metric: Metric, as_percent: bool = False, as_points: bool = False) -> str:
     """A metric's value with its unit."""
-    return formatting.with_unit(metric.value, metric.unit, as_percent=as_percent)
+    return formatting.with_unit(metric.value, metric.unit, as_percent=as_percent, as_points=as_points)
 
 
-def metric_interval(metric: Metric, as_percent: bool = False, words: bool = True) -> str:
+def metric_interval(
+    metric: Metric, as_percent: bool = False, as_points: bool = False, words: bool = True
+) -> str:
     """`0.015 to 0.029`, with `at least this certain` where that is known and `words` asks for it; or ''."""
     ends = metric.interval
     if ends is None:
         return ""
-    text = formatting.interval(ends.low, ends.high, metric.unit, as_percent=as_percent)
+    text = formatting.interval(ends.low, ends.high, metric.unit, as_percent=as_percent, as_points=as_points)
     return f"{text}, {AT_LEAST}" if words and ends.wide else text
 
 

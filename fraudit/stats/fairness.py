@@ -213,13 +213,13 @@ def worst_over_best(groups: tuple[GroupRate, ...], level: float = 0.95) -> Ratio
     if best.errors == 0:
         why = (
             f"no error in {best.n:,} pairs of '{best.group}': the ratio has no upper end; "
-            f"it is at least {at_least:.3g} ({level:.0%} confidence)"
+            f"it is at least {at_least:.3g} ({100 * level:.0f} % confidence)"
         )
         return Ratio(None, None, at_least, worst.group, best.group, why, left_out)
     value = worst.rate / best.rate
     bounded = [high for high in highs if high is not None]
     if len(bounded) < len(highs):
-        why = f"not bounded above: too few errors; at least {at_least:.3g} ({level:.0%} confidence)"
+        why = f"not bounded above: too few errors; at least {at_least:.3g} ({100 * level:.0f} % confidence)"
         return Ratio(value, None, at_least, worst.group, best.group, why, left_out)
     interval = Interval(min(at_least, value), max(*bounded, value), level, method)
     return Ratio(value, interval, at_least, worst.group, best.group, "", left_out)

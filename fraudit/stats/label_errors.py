@@ -214,8 +214,8 @@ def misplaced(
     far = judged & (own <= far_below)
     if far.sum() > MOST_FAR * judged.sum():
         raise InsufficientData(
-            f"{far.sum() / judged.sum():.0%} of the pictures fit their own person no better than strangers: this model "
-            "separates too little here to tell wrong labels from hard pictures"
+            f"{100 * far.sum() / judged.sum():.0f} % of the pictures fit their own person no better than strangers: "
+            "this model separates too little here to tell wrong labels from hard pictures"
         )
     usual = judged & ~far
     reached = _tail(near, person, usual & ~np.isnan(near))

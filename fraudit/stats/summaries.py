@@ -205,7 +205,7 @@ def _summary(
     shared = Interval(usual[0], usual[1], level, "draws of equal groups of these sizes")
     known = (show(median), shared, show(joint.middle))
     if high is None and most is None:
-        why = f"not bounded above: too few errors; at least {show(joint.low):.3g} ({level:.0%} confidence)"
+        why = f"not bounded above: too few errors; at least {show(joint.low):.3g} ({100 * level:.0f} % confidence)"
         return Summary(show(observed), "", None, why, *known)
     top = float(most or 0.0) if high is None else max(high, observed)
     top = top if most is None else min(top, most)

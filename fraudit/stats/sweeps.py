@@ -20,6 +20,7 @@ from fraudit.stats.estimates import Estimate, estimated
 from fraudit.stats.intervals import PairClusters, interval_or_reason
 from fraudit.types import F64, I64, Bool, Interval
 
+BEYOND = 0.005  # of the scores' spread
 EVEN, LEVELS = 250, 60  # thresholds at equal steps, and along each error rate, of a sweep
 MOST_WORK = 200_000_000  # pairs times thresholds: with more pairs there are fewer thresholds
 LEAST_EVEN, LEAST_LEVELS = 40, 20
@@ -43,13 +44,14 @@ def plain_threshold(value: float, ordered: F64) -> float:
     """The shortest decimal that parts the scores as `value` does, f64[P] `ordered` being all of them, sorted.
 
     That is, above every score below `value` and at or below every other one. Where there is no score on a side, the
-    decimal lies within the scores' spread of `value`.
+    decimal lies within a `BEYOND` of the scores' spread of it, or at `value` where that is farther away: a slider ends
+    beside the last score, not at a round number far from it.
     """
     at = int(np.searchsorted(ordered, value, "left"))
     spread = float(ordered[-1] - ordered[0]) if len(ordered) else 0.0
     spread = spread or max(abs(value), 1.0)
-    low = float(ordered[at - 1]) if at else value - spread
-    high = float(ordered[at]) if at < len(ordered) else value + spread
+    low = float(ordered[at - 1]) if at else value - spread * BEYOND
+    high = float(ordered[at]) if at < len(ordered) else max(value, low + spread * BEYOND)
     exact = Decimal(repr(high))
     for digits in range(18):
         found = float(exact.quantize(Decimal(1).scaleb(-digits), ROUND_FLOOR))

@@ -28,7 +28,7 @@ class KeyFigure:
         label: what the reader sees.
         patterns: metric names (`*` allowed) in order of preference; the first that matches decides.
         choose: among metrics of that pattern: the first, the largest, or the one at the lowest FMR.
-        as_percent: show a plain ratio as percent.
+        as_percent: show a plain ratio as percent. as_points: show a difference of two ratios in points.
         place: position in the strip, by default the `order` of its analysis.
     """
 
@@ -36,6 +36,7 @@ class KeyFigure:
     patterns: tuple[str, ...]
     choose: Literal["first", "largest", "lowest_fmr"] = "first"
     as_percent: bool = False
+    as_points: bool = False
     place: int | None = None
 
 
@@ -68,11 +69,13 @@ class Unshown:
 
     Attributes:
         absent: where the analysis did not run. ran: where it did; one with `{labels}` is said only where the set labels
-            groups or conditions, whose names take its place.
+            groups or conditions, whose names take its place. instead: analyses that show the same; `absent` is not
+            said where one of them ran.
     """
 
     absent: str = ""
     ran: str = ""
+    instead: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,7 +58,7 @@ def test_a_wrong_card_is_named_line_by_line_and_the_card_that_is_written_passes(
     assert "[high] The model is wired otherwise" in told
     assert "in the place of mean = 0 and std = 1 in the card" in told
     assert (
-        "As good as that, d' within 5% (1.5% where the channels alone differ) at both bounds: normalisation"
+        "As good as that, d' within 5\u202f% (1.5\u202f% where the channels alone differ) at both bounds: normalisation"
         in told
     )
     assert f"card: {fixed}" in told
@@ -180,7 +180,9 @@ def test_a_paid_service_is_asked_the_wirings_that_are_named_and_equal_ones_are_t
     assert run(["doctor", "--embedder", card, "--quiet", "--try", "channels", "--out", str(out)]) in (0, 1)
     told = capsys.readouterr().out
     assert "Other wirings were not tried" not in told
-    assert "[info] These faces cannot tell from the stated wiring, d' within 5% (1.5% where" in told
+    assert (
+        "[info] These faces cannot tell from the stated wiring, d' within 5\u202f% (1.5\u202f% where" in told
+    )
     assert "at both bounds: channels BGR (" in told
     (record,) = [json.loads(path.read_text()) for path in out.rglob("run.json")]
     (result,) = [r for r in record["results"] if r["name"] == "doctor"]

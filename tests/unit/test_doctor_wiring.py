@@ -143,8 +143,10 @@ def test_what_cannot_be_told_apart_is_said_in_one_line() -> None:
     none, equal = wiring_parts(found)[2]
     assert none.rule == "doctor.wiring_none"
     assert equal.severity == "info"
-    assert equal.text.startswith("These faces cannot tell from the stated wiring, d' within 5% (1.5% where")
-    assert "channels RGB (+1.0%, " in equal.text
+    assert equal.text.startswith(
+        "These faces cannot tell from the stated wiring, d' within 5\u202f% (1.5\u202f% where"
+    )
+    assert "channels RGB (+1.0\u202f%, " in equal.text
     assert equal.text.endswith("Better, but by less than that: channels RGB.")
     assert wiring_parts(found)[1][0].rows[1]["verdict"] == "as good"
 
@@ -174,7 +176,7 @@ def test_scales_that_a_network_hardly_notices_are_as_good_as_each_other(wrong: b
     assert {best.hypothesis, double.hypothesis} == set(made)
     assert abs(double.gain.low) < 0.05
     assert (
-        "As good as that, d' within 5% (1.5% where the channels alone differ) at both bounds: "
+        "As good as that, d' within 5\u202f% (1.5\u202f% where the channels alone differ) at both bounds: "
         in finding.text
     )
     assert f"{double.hypothesis.words} (" in finding.text
@@ -186,7 +188,9 @@ def test_too_few_people_to_tell_is_said() -> None:
     found = judged(Hypothesis(), 1)
     few = replace(found.tried[0], gain=Gain(0.01, -0.1, 0.12, 0.4))
     texts = [f.text for f in wiring_parts(replace(found, tried=(few,)))[2]]
-    assert texts[1].startswith(f"Too few people to tell whether it is better: {few.hypothesis.words} (+1.0%")
+    assert texts[1].startswith(
+        f"Too few people to tell whether it is better: {few.hypothesis.words} (+1.0\u202f%"
+    )
 
 
 def test_the_wider_faces_hold_those_of_the_test_and_nobody_who_screened() -> None:

@@ -79,6 +79,14 @@ def test_limits_follow_what_ran() -> None:
     bare = " ".join(executive.limits(record_of(dataset={"n_subjects": 1234})))
     assert "no groups were compared" in bare
     assert "of 1,234 people" in bare
+    assert "no inverter was tried" in bare
+    tried = executive.limits(record_of(AnalysisResult("rivals", "Rivals")))
+    assert "no inverter was tried" not in " ".join(tried)
+    assert sum("an attack that fails is no proof" in line for line in tried) == 1
+    both = executive.limits(
+        record_of(AnalysisResult("rivals", "Rivals"), AnalysisResult("inversion", "Inversion"))
+    )
+    assert sum("an attack that fails is no proof" in line for line in both) == 1
 
 
 def test_headings_link_to_sections_that_ran_alone() -> None:

@@ -15,7 +15,7 @@ from fraudit.errors import ArtifactError, InsufficientData, UsageError
 from fraudit.inverters.learned import losses
 from fraudit.inverters.learned.flow import ClassPrior, Flow, flow_loss
 from fraudit.inverters.learned.gan import Critic, Generator, spread_of_batch
-from fraudit.inverters.learned.inverter import LearnedInverter, load, network_of, save
+from fraudit.inverters.learned.inverter import LearnedInverter, load, network_of, pictures_drawn, save
 from fraudit.inverters.learned.nbnet import NbNet
 from fraudit.inverters.learned.presets import ROWS, recipe_named
 
@@ -371,3 +371,11 @@ def test_a_card_with_absurd_sizes_is_refused_before_anything_is_built(
     (tmp_path / "card.json").write_text(json.dumps(card))
     with pytest.raises(ArtifactError, match=f"recipe.{key} is"):
         load(tmp_path)
+
+
+def test_what_a_network_was_shown_is_told_from_its_card() -> None:
+    nbnet = {"steps": 800, "recipe": {"steps": 4000, "batch": 32, "least": 4, "widths": []}}
+    assert pictures_drawn(nbnet) == 25_600
+    growing = {"steps": 25, "recipe": {"steps": 10, "batch": 8, "least": 3, "widths": [4, 4, 4]}}
+    assert pictures_drawn(growing) == 10 * 8 + 10 * 4 + 5 * 3  # the batch halves with every scale
+    assert pictures_drawn({"steps": 5}) == pictures_drawn({**nbnet, "steps": "800"}) == 0

@@ -61,7 +61,7 @@ def test_thresholds_reach_every_corner_and_read_back_as_they_are_written() -> No
 
 @pytest.mark.parametrize(
     ("value", "others", "plain"),
-    [(0.41237, [0.4, 0.41237], 0.41), (-3.2, [-3.25, -3.2], -3.2), (0.5, [0.5], 0.0), (7.0, [7.0, 8.0], 7.0)],
+    [(0.41237, [0.4, 0.41237], 0.41), (-3.2, [-3.25, -3.2], -3.2), (0.5, [0.5], 0.5), (7.0, [7.0, 8.0], 7.0)],
 )
 def test_a_threshold_becomes_the_shortest_decimal_that_parts_the_scores_alike(
     value: float, others: list[float], plain: float
@@ -70,6 +70,17 @@ def test_a_threshold_becomes_the_shortest_decimal_that_parts_the_scores_alike(
     found = plain_threshold(value, ordered)
     assert ((ordered >= found) == (ordered >= value)).all()
     assert len(repr(found)) <= len(repr(plain))
+
+
+def test_a_sweep_ends_beside_the_last_score_not_at_a_round_number_far_away() -> None:
+    rng = np.random.default_rng(3)
+    for scale, shift in ((0.2, 0.3), (20.0, 400.0), (0.2, -3.0)):
+        genuine, impostor = rng.normal(0, scale, 300) + shift, rng.normal(-scale, scale, 900) + shift
+        beyond = float(max(genuine.max(), impostor.max()) + 1e-12)
+        found = sweep_thresholds(genuine, impostor, [beyond])
+        low, high = float(min(genuine.min(), impostor.min())), float(max(genuine.max(), impostor.max()))
+        assert 0 < found[-1] - high <= 0.01 * (high - low)
+        assert 0 <= low - found[0] <= 0.01 * (high - low)
 
 
 def test_no_score_of_a_kind_is_said() -> None:

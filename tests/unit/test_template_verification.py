@@ -11,9 +11,13 @@ import pytest
 from fraudit.audit import template_pairs
 from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.cli.main import run
+from fraudit.compare.deltas import Pairing
+from fraudit.compare.sides import run_side
 from fraudit.report.explorer import explorer, rate_text
 from fraudit.report.record import RunRecord
 from fraudit.report.render import render
+from fraudit.scores import read_scores
+from fraudit.stats.operating import tar_difference
 from fraudit.types import AnalysisResult, TemplatePairs, Templates
 
 PEOPLE, EACH = 120, 2
@@ -102,3 +106,55 @@ def test_the_explorer_shows_what_scores_says_of_the_kept_pairs_of_templates(
     assert "The model gives every pair of templates a score." in page
     assert "template-scores.csv" in page
     assert 'id="x-gate"' not in page
+
+
+def shared_error(share: float, name: str) -> tuple:
+    """Templates of four pictures whose noise is alike within a template by `share`: alone each is as good as ever."""
+    faces, model = planted(2.0, 4)
+    rng, templates = np.random.default_rng(9), faces.templates
+    shape = model.vectors.shape
+    own, common = rng.normal(size=shape), rng.normal(size=(len(templates), shape[1]))[templates.template]
+    noise = 2.0 * (np.sqrt(1 - share) * own + np.sqrt(share) * common)
+    centres = np.random.default_rng(5).normal(size=(PEOPLE, 32))[faces.subjects]
+    return faces, StoredVectors(name, (centres + noise).astype(np.float32), model.ok)
+
+
+def test_the_gate_judges_templates_by_the_pairs_of_templates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, share in (("old", 0.0), ("new", 0.9)):
+        run_vectors(*shared_error(share, name), tmp_path / name, only=("verification",))
+    old, new = (run_side(tmp_path / name) for name in ("old", "new"))
+    key = ("verification.tar@far=1e-2", "")
+    found = Pairing(old.evidence, new.evidence).difference(key)
+    assert found is not None
+    pairs = [read_scores(tmp_path / name / template_pairs.FILE, "pairs-csv") for name in ("old", "new")]
+    left, right, _ = pairs[0].people()
+    wanted = tar_difference(pairs[0].score, pairs[1].score, pairs[0].same, left, right, 1e-2)
+    assert found.interval == wanted.interval
+    assert found.value == pytest.approx(
+        new.metrics[key].value - old.metrics[key].value
+    )  # what the record says
+    assert found.value < -0.2
+    singles = [read_scores(tmp_path / name / "scores.csv", "pairs-csv") for name in ("old", "new")]
+    left, right, _ = singles[0].people()
+    alone = tar_difference(singles[0].score, singles[1].score, singles[0].same, left, right, 1e-2)
+    assert alone.value > found.interval.high  # single pictures would have told another story
+
+    sides = [
+        "--base",
+        str(tmp_path / "old"),
+        "--new",
+        str(tmp_path / "new"),
+        "--rules",
+        str(tmp_path / "r.toml"),
+    ]
+    (tmp_path / "r.toml").write_text('[rules]\n"tar@far=1e-2" = { max_decrease = 0.1 }\n')
+    assert run(["gate", *sides]) == 1
+    assert "note: verification compares templates of several pictures" in capsys.readouterr().out
+    (tmp_path / "r.toml").write_text('[rules]\n"fnmr@fmr=1e-2" = { max_increase = 0.1 }\n')
+    assert run(["gate", *sides]) == 2
+    assert (
+        "the run compares templates, which have no rate at a threshold of other people"
+        in capsys.readouterr().err
+    )

@@ -9,7 +9,7 @@ from fraudit.analyses.bias.limits import HIGH, MEDIUM
 from fraudit.analyses.bias.measure import Audit
 from fraudit.analyses.bias.metrics import slug
 from fraudit.analyses.bias.params import Params
-from fraudit.formatting import fmr_words
+from fraudit.formatting import fmr_words, percent
 from fraudit.types import Figure, Interval
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Threshold) -> li
     worst = max((r for a in audits for r in a.fmr), key=lambda r: r.rate, default=None)
     alt = "Error rate of every group at one threshold."
     if worst is not None:
-        alt += f" The highest false-match rate is {worst.rate:.2%}, of '{worst.group}'."
+        alt += f" The highest false-match rate is {percent(worst.rate)}, of '{worst.group}'."
     drawn.append(
         Figure(
             "rates",

@@ -12,7 +12,7 @@ from fraudit.analyses.bias.measure import Audit
 from fraudit.analyses.bias.metrics import metrics, slug
 from fraudit.analyses.bias.params import Params
 from fraudit.analyses.bias.tables import tables
-from fraudit.formatting import fmr_words
+from fraudit.formatting import fmr_words, percent
 from fraudit.stats.estimates import GroupEstimate
 from fraudit.stats.fairness import Gap, GroupRate, Ratio, clearest_gap, detectable_ratio, holm
 from fraudit.types import AnalysisResult, Finding, Interval, Severity, gravity
@@ -152,7 +152,7 @@ def answer(audits: Sequence[Audit], told: Sequence[Finding]) -> str:
 
 
 def _share(rate: GroupRate) -> str:
-    return f"{rate.rate:.2%} of {rate.n:,} pairs" if rate.errors else f"none of {rate.n:,} pairs"
+    return f"{percent(rate.rate)} of {rate.n:,} pairs" if rate.errors else f"none of {rate.n:,} pairs"
 
 
 def _gap_words(side: str, gap: Gap) -> str:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from fraudit.analyses.doctor.judging import MATERIAL, MATERIAL_CHANNELS, Tried, Wiring
 from fraudit.analyses.doctor.pixels import SIDE, Pixels
+from fraudit.formatting import percent
+from fraudit.stats.separations import Gain
 from fraudit.types import Column, Figure, Finding, Interval, Metric, Table
 
+_MATERIAL, _CHANNELS = percent(MATERIAL, 0), percent(MATERIAL_CHANNELS, 1)
 METHOD = (
     "Wirings are screened on some people and tested on others, all pairs of their faces the same for each. d' is "
     "compared person by person (jackknife pseudo-values, sign flips, max-t over all that were tested). Another wiring "
-    f"is called better at p at most 0.001 and a d' at least {MATERIAL:.0%} higher, {MATERIAL_CHANNELS:.1%} for "
+    f"is called better at p at most 0.001 and a d' at least {_MATERIAL} higher, {_CHANNELS} for "
     "channels alone; as good where its d' differs by less at both bounds of a simultaneous 95 % interval (two "
     "one-sided tests). Where the first faces leave open whether "
     "one is better, the leading ones are judged on more, and each of the two tests has half of the level. Adding the "
@@ -21,7 +24,7 @@ METHOD = (
 
 
 SHOWN = 4  # wirings in a sentence; the table has all
-MARGIN = f"d' within {MATERIAL:.0%} ({MATERIAL_CHANNELS:.1%} where the channels alone differ) at both bounds"
+MARGIN = f"d' within {_MATERIAL} ({_CHANNELS} where the channels alone differ) at both bounds"
 SYNTHETIC = (
     "On synthetic faces swapped channels may cost too little to be found, so silence here does not clear them: use "
     "photographs of people with two pictures or more (--dataset)"
@@ -154,8 +157,9 @@ def _findings(found: Wiring) -> tuple[Finding, ...]:
         return (none, *_alike(found))
     gain = found.best.gain
     text = (
-        f"The model is wired otherwise than it was trained: d' rises by {gain.share:.1%} ({gain.low:.1%} to "
-        f"{gain.high:.1%}; {found.best.people} people) {change_words(found, found.best)}."
+        f"The model is wired otherwise than it was trained: d' rises by {percent(gain.share, 1)} "
+        f"({percent(gain.low, 1)} to {percent(gain.high, 1)}; {found.best.people} people) "
+        f"{change_words(found, found.best)}."
     )
     if found.equal:
         text += f" As good as that, {MARGIN}: {_listed(found.equal)}."
@@ -188,11 +192,19 @@ def _unjudged(found: Wiring, pixels: Pixels) -> Finding:
     return Finding("info", text, evidence, "doctor.unseparated_open")
 
 
+def _gained(gain: Gain, digits: int) -> str:
+    """`+1.0 %, -0.2 % to +2.1 %`."""
+    share, low, high = (
+        f"{'+' if s >= 0 else ''}{percent(s, digits)}" for s in (gain.share, gain.low, gain.high)
+    )
+    return f"{share}, {low} to {high}"
+
+
 def _beside(found: Wiring, pixels: Pixels) -> str:
     gain, name = pixels.gain, pixels.wiring.words
     return (
         f"at best ({name}) d' is {pixels.value:.2f}, that of {SIDE} x {SIDE} pixels of the same faces "
-        f"{pixels.d_prime:.2f} ({gain.share:+.0%}, {gain.low:+.0%} to {gain.high:+.0%}; {found.people} people)"
+        f"{pixels.d_prime:.2f} ({_gained(gain, 0)}; {found.people} people)"
     )
 
 
@@ -212,10 +224,7 @@ def _alike(found: Wiring) -> tuple[Finding, ...]:
 
 
 def _listed(tried: Sequence[Tried]) -> str:
-    parts = [
-        f"{t.hypothesis.words} ({t.gain.share:+.1%}, {t.gain.low:+.1%} to {t.gain.high:+.1%}; {t.people} people)"
-        for t in tried[:SHOWN]
-    ]
+    parts = [f"{t.hypothesis.words} ({_gained(t.gain, 1)}; {t.people} people)" for t in tried[:SHOWN]]
     return "; ".join(parts) + (f"; and {len(tried) - SHOWN} more" if len(tried) > SHOWN else "")
 
 

@@ -45,6 +45,7 @@ ANALYSIS = Analysis(
     unshown=Unshown(
         "Whether a face can be rebuilt from a template: no inverter was tried.",
         "That templates are safe: an attack that fails is no proof, a better one may succeed.",
+        instead=("rivals",),
     ),
     needs=("inverter",),
     key_figures=(

@@ -48,7 +48,7 @@ ANALYSIS = Analysis(
             "Recovered without the key, above chance",
             ("protection.*.vector_attack2_excess_without_key",),
             "largest",
-            as_percent=True,
+            as_points=True,
         ),
     ),
     work=work,

@@ -31,7 +31,7 @@ def _bounds(s: Success) -> str:
     if s.over.interval is None:
         return f"no interval: {s.over.reason}"
     i = s.over.interval
-    return f"above chance by {interval_words(i.low, i.high, as_percent=True)}"
+    return f"above chance by {interval_words(i.low, i.high, as_points=True)}"
 
 
 def _reversed(m: Measured, attack: Attack, fmr: float) -> str:

@@ -43,6 +43,6 @@ ANALYSIS = Analysis(
     params=Params,
     run=run,
     needs=("identities", "vectors"),
-    key_figures=(KeyFigure("FNMR change at the quality cut", ("quality.cut.change",), as_percent=True),),
+    key_figures=(KeyFigure("FNMR change at the quality cut", ("quality.cut.change",), as_points=True),),
     work=work,
 )

@@ -121,7 +121,7 @@ def _curve_metrics(key: str, words: str, curve: DiscardCurve) -> Iterator[Metric
     )
     for share in TOLD:
         k = int(abs(curve.shares - share).argmin())
-        name, label = f"{key}.fnmr@discard={share:g}", f"FNMR, worst {share:.0%} discarded by {words}"
+        name, label = f"{key}.fnmr@discard={share:g}", f"FNMR, worst {100 * share:.0f} % discarded by {words}"
         if not curve.pairs[k]:
             yield Metric(name, None, missing="no genuine pair is left", better="lower", label=label)
             continue

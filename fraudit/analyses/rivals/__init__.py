@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from fraudit.analyses.rivals.params import NAME, QUESTIONS, TITLE, Params
-from fraudit.types import Analysis, AnalysisResult, KeyFigure, Work
+from fraudit.types import Analysis, AnalysisResult, KeyFigure, Unshown, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -58,6 +58,9 @@ ANALYSIS = Analysis(
     question="Which inversion method gets furthest?",
     params=Params,
     run=run,
+    unshown=Unshown(
+        ran="That templates are safe: an attack that fails is no proof, a better one may succeed."
+    ),
     needs=("identities", "vectors", "pictures"),
     key_figures=(KeyFigure("Best inversion method", (f"{NAME}.best@*",), "lowest_fmr", as_percent=True),),
     work=work,

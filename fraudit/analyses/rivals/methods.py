@@ -14,6 +14,7 @@ from fraudit.analyses.rivals.params import NAME, QUESTIONS, Params
 from fraudit.errors import FrauditError, InsufficientData, UsageError, suggest
 from fraudit.files.store import digest_of
 from fraudit.inverters.inverting import guidance_of, invert_in_pieces
+from fraudit.inverters.learned.inverter import pictures_drawn
 from fraudit.inverters.loading import bundled, load_inverter
 from fraudit.inverters.rivals.attack import Attempt, Setting
 from fraudit.inverters.rivals.generators import Generator, kin_of
@@ -122,7 +123,7 @@ def by_inverter(
     count = own.get("trained_on", {}).get("faces") or sum(
         d.get("used", d["faces"]) for d in own.get("data", [])
     )
-    note = f"{side} px" + (f", trained on {count:,} faces" if count else "")
+    note = f"{side} px" + _trained_words(count, pictures_drawn(own))
     return Made(
         name,
         card,
@@ -136,6 +137,17 @@ def by_inverter(
         0.0,
         kin,
         note,
+    )
+
+
+def _trained_words(faces: int, drawn: int) -> str:
+    """`, trained on 25,600 pictures drawn from 33,688 faces`, as far as it is known."""
+    if not faces:
+        return ""
+    return (
+        f", trained on {drawn:,} pictures drawn from {faces:,} faces"
+        if drawn
+        else f", trained on {faces:,} faces"
     )
 
 

@@ -43,8 +43,8 @@ def _not_printed(side: Side, names: Iterable[str]) -> tuple[list[float], list[fl
 def points(side: Side, names: Iterable[str]) -> Side:
     """The side with the operating points that rules name and its run did not print, as far as it stored enough.
 
-    FNMR and FMR at a threshold of other people need the vectors; TAR at FAR needs the scores of the pairs. What the
-    data cannot resolve, or a baseline no longer holds, stays unknown.
+    FNMR and FMR at a threshold of other people need the vectors; TAR at FAR needs the scores of the pairs. Templates
+    have TAR alone. What the data cannot resolve, or a baseline no longer holds, stays unknown.
     """
     fmrs, fars = _not_printed(side, names)
     metrics = dict(side.metrics)
@@ -68,7 +68,12 @@ def points(side: Side, names: Iterable[str]) -> Side:
                     better="higher",
                     label=f"TAR at FAR {_spelt(far)}",
                 )
-    if not fmrs or evidence.vectors is None or evidence.vectors.declared is not None:
+    if (
+        not fmrs
+        or evidence.templates  # vectors of single pictures say nothing of theirs
+        or evidence.vectors is None
+        or evidence.vectors.declared is not None
+    ):
         return replace(side, metrics=metrics)
     events, sums = dict(evidence.events), dict(evidence.sums)
     seed = int(side.plan.get("seed") or 0)

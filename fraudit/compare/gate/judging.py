@@ -15,7 +15,7 @@ from typing import Literal
 from fraudit.compare.deltas import LEVEL, Pairing, delta
 from fraudit.compare.gate.rules import SAME_FACE, Key, Rule, resolve, unknown
 from fraudit.compare.hooks import owner
-from fraudit.compare.points import with_points
+from fraudit.compare.points import point_of, with_points
 from fraudit.compare.sameness import same_face, same_model
 from fraudit.compare.sides import require_comparable
 from fraudit.compare.values import Delta, Side
@@ -120,7 +120,7 @@ def shared_words(tested: int) -> str:
     each = f"{100 * each_of(tested):.2g} %"
     if tested < 2:
         return f"The rule accuses an equally good model in at most {each} of cases."
-    return f"{tested} rules share {BUDGET:.0%}".replace("%", " %") + f": each is tested at {each}."
+    return f"{tested} rules share {100 * BUDGET:.0f} %: each is tested at {each}."
 
 
 def decide(
@@ -268,6 +268,11 @@ def _judge(rule: Rule, gate: Gate) -> list[Judgement]:
     keys = resolve(rule, new.metrics)
     if not keys:
         why = _not_run(rule, new)
+        if not why and new.evidence.templates and point_of(rule.name):
+            raise UsageError(
+                f"rule '{rule.name}': the run compares templates, which have no rate at a threshold of other people",
+                'name what it has: "tar@far=1e-3", "eer"',
+            )
         if not why:
             raise unknown(rule, new.metrics)
         checks = tuple(

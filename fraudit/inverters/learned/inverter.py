@@ -111,6 +111,26 @@ def checked(card: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return recipe
 
 
+def pictures_drawn(card: Mapping[str, Any]) -> int:
+    """How many pictures a training has shown its network, repetitions included; 0 where its card does not tell."""
+    recipe = card.get("recipe")
+    if not isinstance(recipe, Mapping):
+        return 0
+    found = [card.get("steps"), *(recipe.get(key) for key in ("batch", "least", "steps"))]
+    left, batch, least, each = (n if type(n) is int and 0 < n < 2**31 else 0 for n in found)
+    if not (left and batch and least and each):
+        return 0
+    stages = len(recipe.get("widths") or ())
+    if not stages:
+        return left * batch
+    drawn = 0
+    for stage in range(stages):
+        here = left if stage + 1 == stages else min(left, each)
+        drawn += here * max(least, batch >> stage)
+        left -= here
+    return drawn
+
+
 def network_of(recipe: Mapping[str, Any], dim: int) -> nn.Module:
     """The untrained generator that a recipe (as plain values) describes."""
     from fraudit.inverters.learned.gan import Generator

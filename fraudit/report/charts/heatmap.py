@@ -10,7 +10,7 @@ from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from fraudit.formatting import MISSING, number, printable, short
+from fraudit.formatting import MISSING, number, plain, printable, short
 from fraudit.report.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
 from fraudit.report.charts.spots import rate_words, titled
 from fraudit.report.charts.svgtext import MUTED, PAPER, RULE
@@ -203,4 +203,11 @@ def _colour_bar(
     sign = "\u202f%" if unit == "%" else ""
     ends = ((x, "left", norm.vmin), (x + width, "right", norm.vmax))
     for at, align, value in ends:
-        canvas.text(at, y + 19, short(factor * float(value)) + sign, size=SMALL_PX, colour=MUTED, align=align)
+        canvas.text(
+            at,
+            y + 19,
+            (plain if sign else short)(factor * float(value)) + sign,
+            size=SMALL_PX,
+            colour=MUTED,
+            align=align,
+        )

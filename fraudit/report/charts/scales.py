@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from fraudit.formatting import decimals_for, number, percent, short
+from fraudit.formatting import decimals_for, number, percent, plain, short
 
 _NORMAL = NormalDist()
 _PROBIT_TICKS = (
@@ -84,7 +84,8 @@ class Scale:
         """How this axis says values beside rows: the same decimals for all, two digits each on a log axis."""
         scale, sign = (100.0, "\u202f%") if self.as_percent else (1.0, "")
         if self.kind != "linear":
-            return lambda value: short(float(f"{scale * value:.2g}")) + sign
+            said = plain if self.as_percent else short
+            return lambda value: said(float(f"{scale * value:.2g}")) + sign
         digits = decimals_for(
             scale * v for row in rows for v in (row.get("value"), row.get("low")) if v is not None
         )
@@ -124,7 +125,7 @@ class Scale:
 
     def _power(self, value: float) -> str:
         if self.as_percent:
-            return f"{short(100 * value)}\u202f%"
+            return f"{plain(100 * value)}\u202f%"
         return short(value)
 
 
