@@ -67,7 +67,7 @@ class Id3pm:
         self.temperature = float(card.get("temperature", 1.0))
         self.steps = int(card.get("sampling_steps", DEFAULT_STEPS))
         self.chunk = 32 if self.device.type == "cuda" else 2 * CHUNK if light else CHUNK
-        self._network = channels_last(network, self.device)
+        self._network = channels_last(network, self.device).requires_grad_(False)
         self._process = GaussianDiffusion(card["schedule"], learn_sigma=network.config.learn_sigma)
 
     @property

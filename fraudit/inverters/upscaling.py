@@ -50,7 +50,7 @@ class Upscaler:
         from fraudit.diffusion.sampling.samplers import upscale
 
         device = device_name()
-        network = channels_last(self.network, device)
+        network = channels_last(self.network, device).requires_grad_(False)
         return upscale(
             network,
             pictures,

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -183,6 +183,21 @@ def _zeroed(module: Part) -> Part:
     return module
 
 
+# Rows: taps of a transposed kernel of 4 (stride 2, padding 1); columns: taps of the kernel of 3 that each gathers.
+GATHERED = ((0.0, 0.0, 1.0), (0.0, 1.0, 1.0), (1.0, 1.0, 0.0), (1.0, 0.0, 0.0))
+
+
+def enlarging_kernel(weight: Tensor) -> Tensor:
+    """[O,I,3,3] -> [I,O,4,4]: repeating pixels 2 x 2 and then convolving, as one transposed convolution.
+
+    Every output pixel is multiplied with four pixels of the small map instead of with nine copies of them; the sums
+    are the same up to rounding.
+    """
+    gathered = torch.tensor(GATHERED, dtype=weight.dtype, device=weight.device)
+    kernel = torch.einsum("ka,oiab,lb->iokl", gathered, weight, gathered)
+    return kernel.contiguous(memory_format=torch.channels_last)
+
+
 class ResBlock(nn.Module):
     """Residual block whose second half is modulated by the embedding; optionally resamples by 2."""
 
@@ -198,6 +213,22 @@ class ResBlock(nn.Module):
             Norm32(out), nn.SiLU(), nn.Dropout(config.dropout), _zeroed(nn.Conv2d(out, out, 3, padding=1))
         )
         self.skip_connection = nn.Identity() if channels == out else nn.Conv2d(channels, out, 1)
+        # The weights, their version, and what `_enlarged` made of them.
+        self._kernel: tuple[Tensor, int, Tensor] | None = None
+
+    def _enlarged(self, x: Tensor) -> Tensor:
+        """`in_layers[2]` of the enlarged x; on a CPU and with weights that are not trained, in half the time."""
+        convolution = cast(nn.Conv2d, self.in_layers[2])
+        weight = convolution.weight
+        fixed = not (weight.requires_grad or weight.is_inference())
+        if not (fixed and x.device.type == "cpu" and x.dtype == torch.float32):
+            self._kernel = None
+            return convolution(self._resampled(x))
+        # Loading counts the version up. Not every optimiser does, but what it changes came by above.
+        if self._kernel is None or self._kernel[0] is not weight or self._kernel[1] != weight._version:
+            with torch.inference_mode(False):  # what is made there is refused where gradients pass later
+                self._kernel = (weight, weight._version, enlarging_kernel(weight))
+        return F.conv_transpose2d(x, self._kernel[2], convolution.bias, stride=2, padding=1)
 
     def _resampled(self, x: Tensor) -> Tensor:
         if self.resample == "down":
@@ -208,7 +239,8 @@ class ResBlock(nn.Module):
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         norm, activation, convolution = self.in_layers
-        h = convolution(self._resampled(activation(norm(x))))
+        h = activation(norm(x))
+        h = self._enlarged(h) if self.resample == "up" else convolution(self._resampled(h))
         e = self.emb_layers(embedding).to(h.dtype)[:, :, None, None]
         if self.scale_shift:
             scale, shift = e.chunk(2, dim=1)
