@@ -1,7 +1,8 @@
 """What size of damage a paired test would find, tried on the pairs and people of a run itself.
 
-A candidate is made from the run: another model of the same quality shares two thirds of its errors (or scores; models
-measured on LFW shared 0.75 to 0.97), and damage is planted on top, in all people or in one person in ten. The very
+A candidate is made from the run: another model of the same quality shares two thirds of its errors (models measured on
+LFW shared 0.75 to 0.97), and damage is planted on top, in all people or in one person in ten. Scores are dealt anew,
+with noise by person where one picture is in several pairs: the errors that models do not share cluster too. The very
 interval that judges a real candidate judges the planted one. Other people would give such candidates another change
 by chance: a normal one, of the standard error that the interval itself states. Nothing is assumed of how pairs
 cluster but that harder people are hit harder (exponential factors), so a plan is as good as the run is like those to
@@ -20,8 +21,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import special
+from scipy.optimize import brentq
 
 from fraudit.errors import InsufficientData
+from fraudit.stats import verification as v
 from fraudit.stats.intervals import Difference, paired_difference, z_value
 from fraudit.stats.operating import ScoredPairs, tar_difference
 from fraudit.stats.paired import accuracy_difference, curve_difference, sums_difference, widened, with_tails
@@ -141,12 +144,20 @@ def planted_scores(
 ) -> Planted:
     """As `planted_rates` for `eer`, `auc`, `d_prime`, `accuracy` or `tar@far=X`, from f64[P] scores of the pairs.
 
-    A pair that is hit gets the score of two strangers. Changes are turned so that worse is positive.
+    Another model deals the same scores to partly other pairs (`_Ranked`), so that its figure is the old one. A pair
+    that is hit gets the score of two strangers. Changes are turned so that worse is positive.
     """
     base, genuine = np.asarray(scores, np.float64), np.asarray(same, bool)
     one, other = _codes(left, right)
     strangers = base[~genuine]
     first = ScoredPairs(base, genuine, one, other)
+    own = _own_noise(first, float(figure.rpartition("=")[2]) if figure.startswith("tar") else None)
+    own_pairs = np.bincount(one[genuine], minlength=int(max(one.max(), other.max())) + 1)
+    pictures = np.maximum((1 + np.sqrt(1 + 8 * own_pairs)) / 2, 2.0)  # that many pairs are made of
+    kinds = [
+        _Ranked(base, np.flatnonzero(part & first.scored), one, other, pictures)
+        for part in (genuine, ~genuine)
+    ]
 
     def judge(new: F64) -> Difference:
         if figure in ("eer", "auc", "d_prime"):
@@ -159,9 +170,8 @@ def planted_scores(
 
     def equal(rng: np.random.Generator, size: float, damage: Damage) -> Difference:
         new = base.copy()
-        for part in (genuine, ~genuine):
-            swapped = np.flatnonzero(part & (rng.random(len(base)) < 1 - SHARED))
-            new[swapped] = new[rng.permutation(swapped)]
+        for kind in kinds:
+            new[kind.at] = kind.again(rng, own)
         hit = np.flatnonzero(genuine & _damaged(rng, one, other, size, damage))
         new[hit] = rng.choice(strangers, len(hit))
         found = judge(new)
@@ -171,6 +181,55 @@ def planted_scores(
         return Difference(-found.value, Interval(-ends.high, -ends.low, ends.level, ends.method))
 
     return _by_chance(equal)
+
+
+class _Ranked:
+    """Scores of one kind of pair as another model of the same quality would deal them: to partly other pairs.
+
+    Models differ in what they make of a picture, and a picture is in several pairs: of c pictures of a person two pairs
+    share one in 4 / (c + 1) of the cases, and then half of their noise. So 2 / (c + 1) of it is the person's.
+    """
+
+    def __init__(self, scores: F64, at: I64, left: I64, right: I64, pictures: F64) -> None:
+        self.at, self._left, self._right = at, left[at], right[at]
+        common = np.sqrt(2 / (pictures + 1))
+        self._mine, self._theirs = common[self._left], common[self._right]
+        self._alone = np.sqrt(1 - (self._mine**2 + self._theirs**2) / 2)
+        self._people = len(pictures)
+        self._sorted = np.sort(scores[at])
+        ranks = np.argsort(np.argsort(scores[at], kind="stable"), kind="stable")
+        self._deviate = special.ndtri((ranks + 0.5) / max(len(at), 1))
+
+    def again(self, rng: np.random.Generator, own: float) -> F64:
+        """f64[len(at)], the same scores dealt anew: a share `own` of what ranks them is the other model's."""
+        person = rng.normal(size=self._people)
+        both = self._mine * person[self._left] + self._theirs * person[self._right]
+        both /= np.where(self._left == self._right, 2.0, np.sqrt(2.0))
+        noise = both + self._alone * rng.normal(size=len(self.at))
+        mixed = np.sqrt(1 - own) * self._deviate + np.sqrt(own) * noise
+        out = np.empty(len(self.at))
+        out[np.argsort(mixed, kind="stable")] = self._sorted
+        return out
+
+
+def _own_noise(pairs: ScoredPairs, far: float | None) -> float:
+    """The share in [0, 1] of what ranks pairs that is a model's own, where models share `SHARED` of their misses.
+
+    Misses at the threshold of a FAR (None: of the EER). Two normal deviates of correlation r are both below h with
+    probability p - 2 T(h, sqrt((1 - r) / (1 + r))), p that of one, T Owen's function (Annals of Mathematical
+    Statistics 27, 1956).
+    """
+    point = (
+        v.eer(pairs.genuine, pairs.impostor)
+        if far is None
+        else v.tar_at_far(pairs.genuine, pairs.impostor, far)
+    )
+    n = int((pairs.same & pairs.scored).sum())
+    missed = float((pairs.scores[pairs.same & pairs.scored] < point.threshold).sum())
+    rate = min(max(missed, 1.0) / (n + 1), 0.5)
+    h = float(special.ndtri(rate))
+    a = float(brentq(lambda x: special.owens_t(h, x) - rate * (1 - SHARED) / 2, 0.0, 1.0))
+    return 1 - ((1 - a * a) / (1 + a * a)) ** 2
 
 
 def planted_sums(

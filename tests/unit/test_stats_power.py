@@ -5,7 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fraudit.stats.power import Damage, detected, outcomes, planted_sums
+from fraudit.stats import verification as v
+from fraudit.stats.operating import tar_difference
+from fraudit.stats.pairs import make_pairs, pair_cosines
+from fraudit.stats.power import Damage, detected, outcomes, planted_scores, planted_sums
+from tests.fixtures.planted import unit_rows
 
 RATE = 0.01
 
@@ -58,3 +62,51 @@ def test_no_match_at_all_leaves_the_doubt_of_one_match() -> None:
     found = outcomes(plant, plant, 0.0, "all", 50)
     assert found.change.std() > 1e-5
     assert (found.clearing > found.accusing).all()
+
+
+@pytest.mark.parametrize(("each", "own"), [(2, 0.52), (5, 0.47)])
+def test_a_plan_is_as_wide_as_the_gate_with_a_model_that_shares_two_thirds_of_its_misses(
+    each: int, own: float
+) -> None:
+    planned, judged, shared = [], [], []
+    for seed in range(6):
+        rng = np.random.default_rng([seed, each])
+        subjects = np.repeat(np.arange(400), each)
+        people, pictures, *noise = (rng.normal(size=(n, 64)) / 8 for n in (400, *[len(subjects)] * 3))
+        hard = np.exp(rng.normal(0, 0.3, (400, 1)))[subjects]
+        pairs = make_pairs(subjects, 2000, 2000, seed)
+        first, second = (
+            pair_cosines(
+                unit_rows(people[subjects] + hard * (0.9 * pictures + own * more)).astype(np.float32),
+                pairs.left,
+                pairs.right,
+            )
+            for more in noise
+        )
+        left, right = subjects[pairs.left], subjects[pairs.right]
+        real = tar_difference(first, second, pairs.same, left, right, 1e-2).interval
+        plant = planted_scores(first, pairs.same, left, right, None, "tar@far=1e-2", 0.95)
+        ends = plant(np.random.default_rng(seed), 0.0, "all", 0.0).interval
+        missed = [
+            s[pairs.same] < v.tar_at_far(s[pairs.same], s[~pairs.same], 1e-2).threshold
+            for s in (first, second)
+        ]
+        shared.append(2 * (missed[0] & missed[1]).sum() / (missed[0].sum() + missed[1].sum()))
+        judged.append(real.high - real.low)
+        planned.append(ends.high - ends.low)
+    assert np.mean(shared) == pytest.approx(2 / 3, abs=0.05)
+    assert np.mean(planned) == pytest.approx(np.mean(judged), rel=0.15)
+
+
+def test_another_model_of_the_same_quality_has_the_same_rates() -> None:
+    rng = np.random.default_rng(5)
+    who = np.repeat(np.arange(200), 3)
+    same = np.arange(1200) < 600
+    left, right = np.tile(who, 2), np.where(same, np.tile(who, 2), rng.permutation(np.tile(who, 2)) + 200)
+    scores = rng.normal(np.where(same, 2.0, 0.0))
+    scores[:5] = np.nan  # no vector
+    for figure in ("eer", "auc", "d_prime", "tar@far=5e-2"):
+        plant = planted_scores(scores, same, left, right, None, figure, 0.95)
+        found = plant(np.random.default_rng(1), 0.0, "all", 0.0)
+        assert found.value == pytest.approx(0.0, abs=1e-9)
+        assert found.interval.low < 0 < found.interval.high
