@@ -55,7 +55,7 @@ def _changes(found: Found) -> Figure | None:
         "(95 %), and cells without one are in the table.",
         "; ".join(f"{r['group']}, {r['label']}: {percent(r['value'])}" for r in told) + ".",
         {
-            "x": {"label": "change of FNMR", "scale": "linear", "percent": True},
+            "x": {"label": "change of FNMR", "scale": "linear", "percent": True, "unit": "points"},
             "rows": rows,
             "marks": [{"axis": "x", "value": 0.0, "label": "no change"}],
         },

@@ -63,12 +63,12 @@ def _growth(found: Found) -> Figure:
                 }
             )
     axis = {"label": "people enrolled", "scale": "log"}
+    fitted = " The prediction was fitted on a quarter of them." if any(g.test for g in found.growth) else ""
     return Figure(
         "identification_growth",
         "lines",
         "What happens as the gallery grows",
-        f"FPIR and FNIR at the threshold for FPIR {at} against the number of enrolled people. The prediction "
-        "was fitted on a quarter of them.",
+        f"FPIR and FNIR at the threshold for FPIR {at} against the number of enrolled people.{fitted}",
         "; ".join(said) + ".",
         {"x": axis, "y": {"label": "rate", "scale": "linear", "percent": True}, "series": series},
         main=True,

@@ -44,7 +44,8 @@ def _curves(found: Found) -> Figure:
         series.append(line)
         said.append(f"{line['name']}: {percent(line['y'][0])} to {percent(line['y'][-1])}")
     more = len(found.measures.curves) - len(shown)
-    rest = f" The {more} that gain least are in the table." if more else ""
+    rest = f" The {more} that gain least are in the table." if more > 1 else ""
+    rest = rest or (" The one that gains least is in the table." if more else "")
     series.append({"name": "at random", "x": [0.0, 0.2], "y": [found.fnmr, found.fnmr]})
     return Figure(
         "quality_discard",
@@ -83,7 +84,7 @@ def _gains(found: Found) -> Figure:
         "FNMR of all pairs less its mean over 0 to 20 % of the pictures discarded, with 95 % intervals.",
         "; ".join(f"{r['label']}: {percent(r['value'])}" for r in rows) + ".",
         {
-            "x": {"label": "FNMR gained", "scale": "linear", "percent": True},
+            "x": {"label": "FNMR gained", "scale": "linear", "percent": True, "unit": "points"},
             "rows": rows,
             "marks": [{"axis": "x", "value": 0.0, "label": "random quality"}],
         },

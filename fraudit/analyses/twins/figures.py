@@ -77,7 +77,7 @@ def _fnmr(m: Measured) -> Figure:
         "Paired 95 % intervals; the line is the largest rise that counts as none.",
         said + ".",
         {
-            "x": {"label": "new less old FNMR", "scale": "linear", "percent": True},
+            "x": {"label": "new less old FNMR", "scale": "linear", "percent": True, "unit": "points"},
             "rows": rows,
             "marks": [{"axis": "x", "value": m.lost.limit, "label": "limit"}],
         },

@@ -54,7 +54,7 @@ def forest(new: Side, deltas: Sequence[Delta]) -> Figure | None:
         "New minus base on the same pairs, in percentage points. An interval that crosses 0 shows no difference.",
         "; ".join(shown) + ".",
         {
-            "x": {"label": "new minus base", "scale": "linear", "percent": True},
+            "x": {"label": "new minus base", "scale": "linear", "percent": True, "unit": "points"},
             "rows": rows,
             "marks": [{"axis": "x", "value": 0.0, "label": "no change"}],
         },

@@ -202,7 +202,9 @@ def _draw_row(
         if compare is not None and value is not None
         else ""
     )
-    canvas.spot(spot_x, top + y, f"{name}{rate_words(row, scale.as_percent)}{against}")
+    canvas.spot(
+        spot_x, top + y, f"{name}{rate_words(row, scale.as_percent, as_points=scale.points)}{against}"
+    )
     if value is None:
         reason = printable(row.get("missing") or "no figure")
         lines = fit(f"— {reason}", width, SMALL_PX, 2)

@@ -17,7 +17,7 @@ import numpy as np
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from fraudit.formatting import decimals_for, number, percent, plain, short
+from fraudit.formatting import decimals_for, number, plain, short
 
 _NORMAL = NormalDist()
 _PROBIT_TICKS = (
@@ -46,9 +46,15 @@ _PROBIT_TICKS = (
 )
 
 
+MOST_LETTERS, LETTER_PX = 6, 6.0  # of a tick at an exact value
+
+
 @dataclass(frozen=True)
 class Scale:
-    """An axis of docs/figures.md: where values go and which ticks they get."""
+    """An axis of docs/figures.md: where values go and which ticks they get.
+
+    `points`: with `as_percent`, values are differences of rates, and the label says that they are in points.
+    """
 
     kind: str
     label: str
@@ -56,6 +62,12 @@ class Scale:
     low: float
     high: float
     at: tuple[float, ...] = ()
+    points: bool = False
+
+    @property
+    def sign(self) -> str:
+        """What follows a number."""
+        return "\u202f%" if self.as_percent and not self.points else ""
 
     def place(self, values: Any, *, clip: bool = False) -> NDArray[np.float64]:
         """Values on the drawn (linear) axis; NaN where there is none, or none on this scale.
@@ -82,7 +94,7 @@ class Scale:
 
     def words(self, rows: Sequence[dict[str, Any]]) -> Callable[[float], str]:
         """How this axis says values beside rows: the same decimals for all, two digits each on a log axis."""
-        scale, sign = (100.0, "\u202f%") if self.as_percent else (1.0, "")
+        scale, sign = 100.0 if self.as_percent else 1.0, self.sign
         if self.kind != "linear":
             said = plain if self.as_percent else short
             return lambda value: said(float(f"{scale * value:.2g}")) + sign
@@ -95,7 +107,10 @@ class Scale:
         """Values with ticks, inside the axis; at its exact values where their texts fit `length_px`."""
         if self.at:
             per_px = (self.span[1] - self.span[0]) / max(length_px, 1.0)
-            if min(np.diff(self.place(list(self.at)))) / per_px >= 26:
+            longest = max(map(len, self.tick_texts(self.at)))
+            if longest <= MOST_LETTERS and min(np.diff(self.place(list(self.at)))) / per_px >= max(
+                26, LETTER_PX * longest + 4
+            ):
                 return list(self.at)
         if self.kind == "log":
             found = _log_ticks(self.low, self.high, most)
@@ -121,11 +136,11 @@ class Scale:
         decimals = next((d for d in range(7) if abs(round(step, d) - step) < 1e-6 * step), 6)
         if max(map(abs, scaled)) >= 1e6 or (step < 1e-4):
             return [number(t) for t in ticks]
-        return [percent(t, decimals) if self.as_percent else number(t, decimals) for t in ticks]
+        return [number(t, decimals) + self.sign for t in scaled]
 
     def _power(self, value: float) -> str:
         if self.as_percent:
-            return f"{plain(100 * value)}\u202f%"
+            return plain(100 * value) + self.sign
         return short(value)
 
 
@@ -162,7 +177,8 @@ def scale_of(
     unit = axis.get("unit")
     if unit and unit != "%":
         label = f"{label} ({unit})" if label else str(unit)
-    return Scale(kind, label, bool(axis.get("percent")), low, high, tuple(few) if 1 < len(few) <= 10 else ())
+    at = tuple(few) if 1 < len(few) <= 10 else ()
+    return Scale(kind, label, bool(axis.get("percent")), low, high, at, unit == "points")
 
 
 def _drawable(kind: str, value: float) -> bool:

@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 
 import numpy as np
 
-from fraudit.formatting import interval, number, percent, printable, short
+from fraudit.formatting import interval, number, percent, points, printable, short
 from fraudit.report.charts.scales import Scale
 
 MOST_SPOTS = 40  # of one series
@@ -47,17 +47,22 @@ def sample(count: int) -> np.ndarray:
 
 def value_words(value: float, axis: Scale) -> str:
     """A value as its axis counts."""
-    return percent(value) if axis.as_percent else short(value)
+    return (points if axis.points else percent)(value) if axis.as_percent else short(value)
 
 
-def rate_words(row: dict[str, Any], as_percent: bool, unit: str = "") -> str:
-    """`2.1 % (95 % interval 1.4 to 3.0 %)`, `n 450` of what has one."""
+def rate_words(row: dict[str, Any], as_percent: bool, unit: str = "", as_points: bool = False) -> str:
+    """`2.1 % (95 % interval 1.4 to 3.0 %)`, `n 450` of what has one; with `as_points` in points."""
     value = row.get("value")
     if value is None:
         return printable(row.get("missing") or "no figure")
-    said = percent(value) if as_percent else short(value) + (f"\u202f{unit}" if unit else "")
+    as_points = as_points and as_percent
+    said = (
+        (points if as_points else percent)(value)
+        if as_percent
+        else short(value) + (f"\u202f{unit}" if unit else "")
+    )
     if row.get("low") is not None and row.get("high") is not None:
-        said += f" ({interval(row['low'], row['high'], as_percent=as_percent)})"
+        said += f" ({interval(row['low'], row['high'], as_percent=as_percent, as_points=as_points)})"
     return f"{said}{n_words(row)}"
 
 

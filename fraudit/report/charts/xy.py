@@ -118,7 +118,7 @@ def _line_spots(canvas: Canvas, one: Series, x: Scale, y: Scale, box: Box) -> No
     name = titled(one.name, data.get("panel") or "")
     for k in seen[keep]:
         rate = {"value": data["y"][k], "low": lows[k], "high": highs[k], "n": data.get("n")}
-        words = f"{name}{y.label} {rate_words(rate, y.as_percent)}"
+        words = f"{name}{y.label} {rate_words(rate, y.as_percent, as_points=y.points)}"
         canvas.spot(*_at(xs[k], ys[k], x, y, box), f"{words}; {x.label} {value_words(data['x'][k], x)}")
 
 
@@ -234,7 +234,7 @@ def _bin_spots(canvas: Canvas, one: Series, x: Scale, box: Box, ceiling: float) 
         share = float(heights[k] * (edges[k + 1] - edges[k]))
         middle = (edges[k] + edges[k + 1]) / 2
         low, high = (float(end) for end in one.data["edges"][k : k + 2])
-        ends = interval(low, high, as_percent=x.as_percent)
+        ends = interval(low, high, as_percent=x.as_percent, as_points=x.as_percent and x.points)
         canvas.spot(
             left + width * float((middle - x.span[0]) / (x.span[1] - x.span[0])),
             top + height * float(1 - heights[k] / ceiling),
