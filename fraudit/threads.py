@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
 
 from fraudit.errors import UsageError
 
+if TYPE_CHECKING:
+    from concurrent.futures import Future
+
+T = TypeVar("T")
 VARIABLE = "FRAUDIT_THREADS"
 # Read by a library when it is loaded: OpenMP (torch, scikit-learn), OpenBLAS, MKL and OpenCV.
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
@@ -61,3 +67,23 @@ def settle() -> None:
         torch.set_num_threads(count)
     if cv2 is not None:
         cv2.setNumThreads(count)
+
+
+def ahead(work: Callable[[int], T], count: int, workers: int, window: int) -> Iterator[T]:
+    """work(0), work(1), ... in order, done by `workers` threads, at most `window` of them under way or waiting."""
+    from collections import deque
+    from concurrent.futures import ThreadPoolExecutor
+
+    pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="fraudit-faces")
+    pending: deque[Future[T]] = deque()
+    issued = 0
+    try:
+        while issued < count or pending:
+            while issued < count and len(pending) < window:
+                pending.append(pool.submit(work, issued))
+                issued += 1
+            yield pending.popleft().result()
+    finally:
+        for future in pending:
+            future.cancel()
+        pool.shutdown(wait=True, cancel_futures=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import cv2
@@ -12,12 +13,14 @@ from fraudit.errors import InsufficientData
 from fraudit.faces.align import as_shown
 from fraudit.perturb.base import Corruption, eye_distance
 from fraudit.stats.probe_pairs import ProbeVectors
+from fraudit.threads import ahead
 from fraudit.types import F32, I64, U8
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
 CHUNK = 16
+AHEAD = 4  # cells of one chunk that wait for the model
 # A larger face is reduced to this inter-eye distance: 2.4 times what the largest known model input resolves.
 LARGEST_EYE_PX = 120.0
 WINDOW_EYES = 3.5
@@ -62,10 +65,10 @@ def show_corrupted(
         InsufficientData: a probe's face has no landmarks, though it was embedded (it cannot be placed).
     """
     dim = context.embedder.dim()
+    cells = list({(c.name, s): (c, s) for c in corruptions for s in severities}.values())
     answers = {
         (c.name, s): ProbeVectors(np.zeros((len(probes), dim), np.float32), np.zeros(len(probes), bool))
-        for c in corruptions
-        for s in severities
+        for c, s in cells
     }
     points, reasons = context.landmarks()
     lost = [context.faces.ids[int(i)] for i in probes if reasons[int(i)]]
@@ -79,11 +82,12 @@ def show_corrupted(
         chunk = [int(i) for i in probes[start : start + CHUNK]]
         copies = [working_copy(context.picture(i), points[i], redetect or whole) for i in chunk]
         crops = context.aligned(chunk)[0]
-        for corruption in corruptions:
-            for severity in severities:
-                shown = _worse(context, corruption, severity, chunk, copies, crops, where, redetect, label)
-                batches.add(answers[corruption.name, severity], start, shown)
-                told.add(len(chunk))
+        worse = partial(_worse, context, cells, chunk, copies, crops, where, redetect, label)
+        # While the model answers, other threads make the next cells' faces.
+        made = ahead(worse, len(cells), context.embedder.workers, AHEAD)
+        for answer, shown in zip(answers.values(), made, strict=True):
+            batches.add(answer, start, shown)
+            told.add(len(chunk))
     batches.ask(last=True)
     return answers
 
@@ -135,16 +139,17 @@ def _rng(context: AnalysisContext, corruption: Corruption, face: int, label: str
 
 def _worse(
     context: AnalysisContext,
-    corruption: Corruption,
-    severity: int,
+    cells: Sequence[tuple[Corruption, int]],
     chunk: Sequence[int],
     copies: Sequence[tuple[U8, F32]],
     crops: U8,
     where: str,
     redetect: bool,
     label: str,
+    at: int,
 ) -> list[U8 | None]:
-    """Aligned faces u8[h,w,3] under the corruption; None where no face was found."""
+    """Aligned faces u8[h,w,3] in cell `at`; None where no face was found."""
+    corruption, severity = cells[at]
     rngs = [_rng(context, corruption, face, label) for face in chunk]
     if corruption.domain == "landmarks":
         moved = [

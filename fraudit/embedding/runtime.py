@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -20,7 +18,7 @@ from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.decode import room_for
 from fraudit.files.store import Store
 from fraudit.files.tables import VectorCache
-from fraudit.threads import thread_count
+from fraudit.threads import ahead, thread_count
 from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder, Located, unit_rows
 
 Flip = Literal["none", "sum", "concat"]
@@ -179,7 +177,7 @@ class EmbedderRuntime:
                 batch = []
 
         window = 4 * self.loaded.batch_size
-        for done, item in enumerate(_ahead(prepare, len(order), workers or self.workers, window), start=1):
+        for done, item in enumerate(ahead(prepare, len(order), workers or self.workers, window), start=1):
             if item.vector is not None:
                 self._take(item.index, item.vector, vectors, reasons)
             elif item.crop is None:
@@ -330,20 +328,3 @@ class EmbedderRuntime:
         head = f"{how}/{flip}/".encode()
         place = b"" if points is None else np.round(points, 3).astype("<f4").tobytes()
         return hashlib.sha256(head + place + data).hexdigest()
-
-
-def _ahead(work: Callable[[int], Prepared], count: int, workers: int, window: int) -> Iterator[Prepared]:
-    """work(0), work(1), ... in order, at most `window` of them under way or waiting."""
-    pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="fraudit-faces")
-    pending: deque[Future[Prepared]] = deque()
-    issued = 0
-    try:
-        while issued < count or pending:
-            while issued < count and len(pending) < window:
-                pending.append(pool.submit(work, issued))
-                issued += 1
-            yield pending.popleft().result()
-    finally:
-        for future in pending:
-            future.cancel()
-        pool.shutdown(wait=True, cancel_futures=True)

@@ -45,7 +45,7 @@ ROWS = {
     "embedders": "redact errors threads types files weights embedding",
     "inverters": "formatting errors progress types files plugins stats weights faces embedding diffusion embedders",
     "scorers": "redact errors types files plugins embedding embedders",
-    "audit": "__init__ formatting errors progress types files perturb plugins "
+    "audit": "__init__ formatting errors progress threads types files perturb plugins "
     "stats report faces embedding scores inverters scorers",
     "cluster": "errors progress threads types files perturb stats faces embedding inverters audit",
     "deployment": "__init__ formatting errors progress types files stats policy report faces embedding compare audit",
