@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,11 +12,13 @@ from fraudit.stats.jackknife import LEAST_GROUPS
 from fraudit.stats.operating import ScoredPairs, tar_difference
 from fraudit.stats.pca import UNFITTED, Variant
 from fraudit.stats.verification import OperatingPoint
-from fraudit.types import F64, I64, Interval, PairList
+from fraudit.types import AT_LEAST, F64, I64, Interval, PairList
 
 # Where a code has so few different scores that more than this part of the FAR is one and the same score, the
 # threshold jumps from sample to sample and no interval is given.
 COARSE = 0.5
+# Of fewer than this part of the axes the interval of the accuracy covered every world (benchmarks/results/power.md).
+FEW_AXES = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,8 @@ class Loss:
         accuracy, tar: with intervals. fmr: achieved at the threshold of `tar`.
         tar_loss: full minus variant over the same pairs; positive is worse. strict: its interval at `strict_level`.
         All intervals are identity-clustered and include the fitting of axes, means and scales; None where `reason`
-        says why.
+        says why. That of the accuracy of few axes says that it is too wide: one kind of pair errs far more than the
+        other, and how many there are of each is counted as chance.
     """
 
     accuracy: tuple[float, Interval | None]
@@ -133,6 +136,8 @@ def loss_of(
             groups,
             (0.0, 1.0),
         )
+        if variant.d < FEW_AXES * full.d:
+            accuracy_interval = replace(accuracy_interval, method=f"{accuracy_interval.method}, {AT_LEAST}")
         whole = ScoredPairs(full.scores, same, left, right).tar_at_far(far)[1]
         room = (whole.low - 1.0, whole.high)
         ends = [

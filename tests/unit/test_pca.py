@@ -286,6 +286,16 @@ def test_losses_cannot_exceed_what_there_is_to_lose(faces) -> None:
         assert loss.strict.low <= loss.tar_loss.interval.low
 
 
+def test_only_the_accuracy_of_few_axes_says_that_its_interval_is_too_wide(faces) -> None:
+    unit, subjects = faces
+    pairs = make_pairs(subjects, 400, 800, 1)
+    variants = sweep(unit, np.ones(320, bool), subjects, pairs, 0.05, [4, 12, 24])
+    losses = {name: loss_of(variants[name], variants["float32"], pairs, subjects, 0.05) for name in variants}
+    wide = {name for name, loss in losses.items() if loss.accuracy[1] is not None and loss.accuracy[1].wide}
+    assert variants["float32"].d == 24
+    assert wide == {"pca-4", "pca-4-int8"}
+
+
 def test_fewer_than_five_folds_and_short_codes_have_no_interval_but_a_reason(faces) -> None:
     unit, subjects = faces
     few = make_pairs(subjects, 400, 800, 1, folds=4)
