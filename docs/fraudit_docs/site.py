@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from fraudit_docs import analyses, api, commands, gallery, metrics, others, pictures
@@ -17,6 +18,7 @@ GROWING = {
 }
 
 
+@cache
 def pages() -> dict[str, str]:
     """Path on the site -> Markdown."""
     return {
@@ -29,6 +31,7 @@ def pages() -> dict[str, str]:
     }
 
 
+@cache
 def generated() -> dict[str, str | bytes]:
     """Path on the site -> Markdown, or the bytes of a picture."""
     return {**pages(), **pictures.files(), **gallery.files()}

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import entry_points
@@ -230,21 +228,23 @@ def test_steps_to_try_leave_out_what_needs_files_of_the_reader():
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory) -> Path:
-    """The site as `make docs` builds it."""
+def built(tmp_path_factory, generated) -> Path:
+    """The site as `make docs` builds it; in this process, which has made the pages and pictures already."""
     for name in ("mkdocs", "material", "mkdocstrings_handlers.python"):
         pytest.importorskip(
             name, reason="the documentation's tools are not installed (pip install -e .[docs])"
         )
-    folder = tmp_path_factory.mktemp("site")
-    answer = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(folder)],
-        cwd=ROOT,
-        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
-        capture_output=True,
-        text=True,
-    )
-    assert answer.returncode == 0, answer.stdout + answer.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NO_MKDOCS_2_WARNING", "1")
+        patch.chdir(ROOT)
+        from mkdocs.commands.build import build
+        from mkdocs.config import load_config
+
+        folder = tmp_path_factory.mktemp("site")
+        settings = load_config(str(ROOT / "mkdocs.yml"), strict=True, site_dir=str(folder))
+        settings.plugins.on_startup(command="build", dirty=False)
+        build(settings)  # raises where anything warns
+        settings.plugins.on_shutdown()
     return folder
 
 
