@@ -18,7 +18,7 @@ from markupsafe import Markup, escape
 from fraudit import formatting
 from fraudit.errors import DataError
 from fraudit.files.doors import check_regular, entering, read_file
-from fraudit.files.store import write_bytes_atomic
+from fraudit.files.store import write_bytes_atomic, write_files_atomic
 from fraudit.report import cards, charts, executive, standards, summary
 from fraudit.report.charts import kept
 from fraudit.report.charts.spots import Reading
@@ -428,8 +428,7 @@ def render(run_dir: Path | str) -> Path:
     ):
         page = html_text(record, run_dir / "artifacts")
         files = _files(record)
-    for name, text in files.items():
-        write_bytes_atomic(out / name, text.encode())
+    write_files_atomic({out / name: text.encode() for name, text in files.items()})
     index = out / "index.html"
     write_bytes_atomic(index, page.encode())
     return index
