@@ -18,6 +18,15 @@ def slug(text: str) -> str:
     return "".join(c if c.isalnum() else "_" for c in text).strip("_").lower()
 
 
+RATES = {"fmr": "FMR", "fnmr": "FNMR", "fnmr_acquired": "FNMR, failures to acquire left out,"}
+FAIRNESS = {
+    "max_over_geomean_fmr": "Worst FMR over geometric mean",
+    "fdr": "FDR",
+    "ir": "IR",
+    "garbe": "GARBE",
+}
+
+
 def _rate_metric(base: str, name: str, rate: GroupRate) -> Metric:
     return Metric(
         f"{base}.{name}",
@@ -27,7 +36,7 @@ def _rate_metric(base: str, name: str, rate: GroupRate) -> Metric:
         group=rate.group,
         better="lower",
         interval_missing=rate.missing,
-        label=f"{name.upper()} of {rate.group}",
+        label=f"{RATES[name]} of {rate.group}",
         n_unit="pairs",
     )
 
@@ -133,7 +142,7 @@ def _summary_metrics(audit: Audit, base: str) -> list[Metric]:
     """Each figure, what equal groups would show, and the estimate without the upward bias of a maximum."""
     rows = []
     for name, found in audit.summaries.items():
-        words = f"{name.replace('_', ' ')} by {audit.attribute}"
+        words = f"{FAIRNESS[name]} by {audit.attribute}"
         better: Any = "higher" if name == "fdr" else "lower"
         if found.value is None:
             rows.append(Metric(f"{base}.{name}", None, missing=found.missing, better=better))

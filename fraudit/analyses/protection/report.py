@@ -9,7 +9,7 @@ from fraudit.analyses.protection.attacks import WITH, WITHOUT, Success
 from fraudit.analyses.protection.measure import Attack, Found, Measured
 from fraudit.analyses.protection.metrics import attacker_key, prefix
 from fraudit.analyses.protection.tables import told_by
-from fraudit.formatting import fmr_words, number, percent
+from fraudit.formatting import fmr_words, percent, points
 from fraudit.formatting import interval as interval_words
 from fraudit.stats.linkability import Linkability
 from fraudit.types import Finding, Severity
@@ -124,8 +124,9 @@ def _accuracy_finding(m: Measured, fmr: float) -> Finding | None:
     change, i = m.same.missed_change, m.same.missed_change.interval
     text = (
         f"{m.name}: with one key for all FNMR at FMR {fmr_words(fmr)} is {percent(m.same.missed.value)}, "
-        f"{number(100 * change.value, 2)} points above that of the plain vectors (95 % interval {100 * i.low:.1f} to "
-        f"{100 * i.high:.1f}; {change.n:,} genuine pairs of {change.people} people)."
+        f"{points(abs(change.value), 2)} {'below' if change.value < 0 else 'above'} that of the plain vectors (95 % "
+        f"interval of the change {interval_words(i.low, i.high, as_points=True)}; {change.n:,} genuine pairs of "
+        f"{change.people} people)."
     )
     names = (f"{prefix(m)}.fnmr_same_key", f"{prefix(m)}.fnmr_change_same_key")
     return Finding("info", text, names, "protection.accuracy")
