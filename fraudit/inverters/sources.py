@@ -125,7 +125,7 @@ def conditions(inverter: Inverter, condition: str) -> tuple[list[float], Any]:
     if encode is None:
         raise UsageError(
             f"the inverter '{inverter.name}' is not conditioned on attributes",
-            "train one with fraudit train --attributes set3",
+            "the bundled id3pm for dlib is; or train one with fraudit train --attributes set3",
         )
     return values, encode(name, values)
 
