@@ -233,6 +233,17 @@ def test_histograms_have_area_one():
     assert densities({"counts": [0, 0]}, edges).tolist() == [0, 0]
 
 
+def test_names_of_peaks_at_one_place_stand_above_each_other():
+    series = [{"name": f"same place {k}", "edges": [-0.1, 0.0, 0.1], "counts": [1, 1]} for k in range(3)]
+    text = charts.svg(figure("histogram", {"x": {"label": "cosine"}, "series": series}))
+    heights = []
+    for node in ElementTree.fromstring(text).iter():
+        if node.tag.endswith("text") and "same place" in "".join(node.itertext()):
+            heights.append(float(node.attrib["y"]))
+    assert len(heights) == 3
+    assert np.diff(sorted(heights)).min() >= 14
+
+
 def test_cell_texts_contrast_with_their_cell():
     assert ink_on((1.0, 0.9, 0.2, 1)) == "#111111"
     assert ink_on((0.0, 0.13, 0.3, 1)) == "#ffffff"

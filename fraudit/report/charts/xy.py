@@ -16,6 +16,7 @@ from fraudit.report.charts.spots import MOST_SPOTS, rate_words, sample, titled, 
 from fraudit.report.charts.svgtext import INK, MUTED
 
 MOST_POINTS = 240
+PEAK_LINE_PX = 15.0  # between the names of peaks that lie above each other
 
 
 def _on(marks: list[dict[str, Any]], axis: str) -> list[float]:
@@ -213,15 +214,30 @@ def draw_histogram(data: dict[str, Any], width: int) -> Canvas:
         ax.set_ylim(0, ceiling)
         ax.axhline(0, color=INK, linewidth=1)
         if not layout.key and len(members) > 1:
-            for one, (middle, top) in zip(members, tops, strict=True):
-                at = box[0] + box[2] * (middle - x.span[0]) / (x.span[1] - x.span[0])
-                room = text_px(one.name) / 2
-                at = min(max(at, box[0] + room), box[0] + box[2] - room)
-                y = box[1] + box[3] * (1 - top / ceiling) - 11
-                canvas.text(at, y, one.name, colour=one.colour, align="center", weight=700)
+            peaks = [
+                (
+                    box[0] + box[2] * (middle - x.span[0]) / (x.span[1] - x.span[0]),
+                    box[1] + box[3] * (1 - top / ceiling),
+                )
+                for middle, top in tops
+            ]
+            _peak_labels(canvas, members, peaks, box)
     if not series:
         canvas.text(0, 8, "no data", size=SMALL_PX, colour=MUTED)
     return canvas
+
+
+def _peak_labels(canvas: Canvas, members: list[Series], peaks: list[tuple[float, float]], box: Box) -> None:
+    """The name of each series above its peak (px, px); one that would cover another stands above that."""
+    placed: list[tuple[float, float, float]] = []
+    for one, (at, top) in sorted(zip(members, peaks, strict=True), key=lambda pair: -pair[1][1]):
+        room, y = text_px(one.name) / 2, top - 11
+        at = min(max(at, box[0] + room), box[0] + box[2] - room)
+        for left, other, height in sorted(placed, key=lambda p: -p[2]):
+            if abs(at - left) < room + other and abs(y - height) < PEAK_LINE_PX:
+                y = height - PEAK_LINE_PX
+        placed.append((at, room, y))
+        canvas.text(at, y, one.name, colour=one.colour, align="center", weight=700)
 
 
 def _bin_spots(canvas: Canvas, one: Series, x: Scale, box: Box, ceiling: float) -> None:
