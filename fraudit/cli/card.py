@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -35,7 +37,7 @@ def card(
         write_text_atomic(out, _pointing(drawn.text, model, out.parent) + "\n")
         typer.echo(f"card: {out}")
     else:
-        typer.echo(drawn.text)
+        typer.echo(_pointing(drawn.text, model, None))
     todo = [line.split(" =")[0] for line in drawn.text.splitlines() if "..." in line.split("#")[0]]
     if todo:
         typer.echo(
@@ -58,7 +60,9 @@ def _examined(text: str, model: Path, out: Path | None, dataset: str, quiet: boo
             toml.write_text(_pointing(text, model, None))
         plan = doctor_plan({"embedder": str(toml), "dataset": dataset}, wiring=True)
         record, _ = examine(plan, None, False, quiet)
-    return say(record)
+    # A card that is printed is the output alone, so that it can be sent into a file.
+    with contextlib.nullcontext() if out is not None else contextlib.redirect_stdout(sys.stderr):
+        return say(record)
 
 
 def _pointing(text: str, model: Path, folder: Path | None) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -198,10 +199,9 @@ def parse_card(path: Path) -> Card:
     needed += ["mean", "std", "channels"] if kind == "onnx" else []
     for key in needed:
         if key not in found:
-            near = suggest(key, [k for k in found if k not in _COMMON])
-            raise UsageError(
-                f"{where}: the key '{key}' is missing", f"{near}a card needs {', '.join(needed)}"
-            )
+            near = get_close_matches(key, [k for k in found if k not in _COMMON], 1, 0.5)
+            odd = f"'{near[0]}' is no key of a card: write '{key}'; " if near else ""
+            raise UsageError(f"{where}: the key '{key}' is missing", f"{odd}a card needs {', '.join(needed)}")
     for key in ("kind", "name", "channels", "licence", "source", "distance"):
         if key in found and (not isinstance(found[key], str) or not found[key].strip()):
             raise UsageError(f"{where}: '{key}' must be text, found {short(found[key])}")

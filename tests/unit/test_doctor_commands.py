@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from fraudit.cli.main import run
+from fraudit.embedding.loading import load_embedder
 from tests.fixtures.http_server import Server, http_card, server, waits  # noqa: F401
 from tests.fixtures.onnx_models import FLOAT, SIDE, graph_value, onnx, onnx_card, onnx_model
 
@@ -139,6 +140,13 @@ def test_the_way_of_somebody_who_has_a_file_alone(tmp_path: Path, capsys: pytest
     capsys.readouterr()
     assert run(["doctor", "--embedder", str(card), "--sanity-only", "--limit", "60", "--quiet"]) in (0, 1)
     assert "[high] The model fails" not in capsys.readouterr().out
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    run(["card", str(model), "--quiet"])
+    told = capsys.readouterr()
+    (elsewhere / "printed.toml").write_text(told.out)  # the card alone: what the check says went to stderr
+    assert load_embedder(str(elsewhere / "printed.toml")).spec.dim == DIM
+    assert "1 thing to mend" in told.err
 
 
 def test_what_a_file_does_not_tell_is_left_to_the_person(

@@ -184,8 +184,9 @@ def headline(found: Found) -> str:
         return f"{len(names)} ({', '.join(names)})" if names else "none"
 
     return (
-        f"Of {seen.claimed} schemes that are meant to protect, {named(seen.with_key)} can be reversed beyond doubt "
-        f"with the key, {named(seen.without)} without it, and {named(seen.linked)} linked across keys."
+        f"Of {seen.claimed} schemes that are meant to protect, {named(seen.with_key)} can be reversed with the key, "
+        f"{named(seen.without)} without it (beyond doubt, and for at least {100 * CLEAR:.0f} points of people more "
+        f"than by chance), and {named(seen.linked)} linked across keys."
     )
 
 
