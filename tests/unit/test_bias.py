@@ -8,7 +8,8 @@ import pytest
 from benchmarks.worlds_bias import COMMON, DIM, context_of, true_fmr, world
 from fraudit.analyses.bias import Params, run
 from fraudit.analyses.bias.measure import attribute_groups
-from fraudit.analyses.bias.tables import FAIR, SUMMARIES, meaning
+from fraudit.analyses.bias.metrics import FAIRNESS
+from fraudit.analyses.bias.tables import FAIR, meaning
 from fraudit.errors import DataError, UsageError
 from fraudit.report.record import normalise
 from fraudit.stats.calibration import calibrate
@@ -233,4 +234,4 @@ def test_an_interval_that_ends_at_the_fair_value_is_said_in_words(
 ) -> None:
     assert meaning(name, Interval(low, high)) == words
     assert meaning(name, None) is None
-    assert set(FAIR) == set(SUMMARIES)
+    assert set(FAIR) == set(FAIRNESS)

@@ -21,8 +21,8 @@ def slug(text: str) -> str:
 RATES = {"fmr": "FMR", "fnmr": "FNMR", "fnmr_acquired": "FNMR, failures to acquire left out,"}
 FAIRNESS = {
     "max_over_geomean_fmr": "Worst FMR over geometric mean",
-    "fdr": "FDR",
-    "ir": "IR",
+    "fdr": "FDR (fairness discrepancy rate)",
+    "ir": "IR (inequity rate)",
     "garbe": "GARBE",
 }
 

@@ -6,16 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from fraudit.analyses.bias.measure import Audit
-from fraudit.analyses.bias.metrics import slug
+from fraudit.analyses.bias.metrics import FAIRNESS, slug
 from fraudit.types import Column, Interval, Table
-
-SUMMARIES = {
-    "max_over_geomean_fmr": "Worst FMR over geometric mean (1 is fair)",
-    "fdr": "FDR, fairness discrepancy rate (1 is fair)",
-    "garbe": "GARBE (0 is fair)",
-    "ir": "IR, inequity rate (1 is fair)",
-}
-
 
 FAIR = {"max_over_geomean_fmr": 1.0, "fdr": 1.0, "garbe": 0.0, "ir": 1.0}  # what equal groups have
 
@@ -101,7 +93,7 @@ def tables(audits: Sequence[Audit]) -> list[Table]:
 def _summary_table(audit: Audit) -> list[Table]:
     rows = tuple(
         {
-            "figure": SUMMARIES[name],
+            "figure": f"{FAIRNESS[name]}, {FAIR[name]:g} is fair",
             "value": found.value,
             "interval": _pair(found.interval),
             "expected": found.expected,

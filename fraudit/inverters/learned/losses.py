@@ -14,14 +14,6 @@ ALPHA, BETA, LAMBDA_J, LAMBDA_A = 0.001, 1.0, 1.0, 10.0  # section 4
 PENALTY = 10.0  # of the gradient (Gulrajani et al. 2017)
 
 
-def wasserstein(mean_a: Tensor, cov_a: Tensor, mean_b: Tensor, cov_b: Tensor) -> Tensor:
-    """Equation 4: squared 2-Wasserstein distance of two Gaussians, f[D] means and f[D,D] covariances."""
-    values, axes = torch.linalg.eigh(cov_a)
-    root = (axes * values.clamp(min=0).sqrt()) @ axes.T
-    cross = torch.linalg.eigvalsh(root @ cov_b @ root).clamp(min=0).sqrt().sum()
-    return (mean_a - mean_b).square().sum() + torch.trace(cov_a) + torch.trace(cov_b) - 2 * cross
-
-
 def wasserstein_round(mean_a: Tensor, sigma_a: Tensor, mean_b: Tensor, sigma_b: Tensor) -> Tensor:
     """f[B]: equation 4 for N(mean, sigma^2 I), divided by the number of dimensions so that a margin means the same.
 
