@@ -35,29 +35,35 @@ def describe() -> list[dict[str, Any]]:
             row["pictures"], row["people"], row["pairs"], attributes = known.counts
             row["attributes"] = list(attributes)
         elif path:
-            row |= _counted(name)
+            from fraudit.faces.counted import counts
+
+            row |= counts(name, path)
         rows.append(row)
     return rows
 
 
-def _counted(name: str) -> dict[str, Any]:
-    """What opening the set shows, or what is wrong with it."""
-    import numpy as np
+def _table(rows: list[dict[str, Any]]) -> list[str]:
+    """Lines of a table as wide as the terminal; what a set is and its terms are wrapped in the last column."""
+    import shutil
+    import textwrap
 
-    from fraudit.errors import DataError
-    from fraudit.faces.sources import open_faces
-
-    try:
-        faces = open_faces(name, digest=False)
-    except DataError as error:
-        return {"problem": error.message}
-    return {
-        "pictures": len(faces),
-        "people": len(np.unique(faces.subjects)) if faces.identified else None,
-        "pairs": len(faces.pairs) if faces.pairs else None,
-        "attributes": list(faces.attributes),
-        "left_out": dict(faces.left_out),
-    }
+    head = ("set", "here", "pictures", "people", "pairs", "what")
+    lines = [head]
+    for row in rows:
+        here = "damaged" if row["problem"] else ("yes" if row["present"] else "no")
+        counts = ["-" if row[key] is None else f"{row[key]:,}" for key in head[2:5]]
+        lines.append((row["name"], here, *counts, row["title"]))
+    widths = [max(len(line[i]) for line in lines) for i in range(5)]
+    before = sum(widths) + 2 * len(widths)
+    room = max(24, shutil.get_terminal_size((80, 24)).columns - before)
+    found = []
+    terms = ["", *(f"terms: {row['terms']}" for row in rows)]
+    for line, on_terms in zip(lines, terms, strict=True):
+        cells = [line[0].ljust(widths[0]), line[1].ljust(widths[1])]
+        cells += [cell.rjust(width) for cell, width in zip(line[2:5], widths[2:], strict=True)]
+        told = [*textwrap.wrap(line[5], room), *textwrap.wrap(on_terms, room)]
+        found += ["  ".join([*cells, told[0]]), *(" " * before + more for more in told[1:])]
+    return found
 
 
 def datasets(
@@ -73,17 +79,11 @@ def datasets(
 
         typer.echo(json.dumps(rows, indent=2))
         return
-    from rich.table import Table
-
     from fraudit.faces.known import data_folder
-    from fraudit.progress.terminal import show_table
 
-    cells = []
-    for row in rows:
-        here = "damaged" if row["problem"] else ("yes" if row["present"] else "no")
-        counts = ["-" if row[key] is None else f"{row[key]:,}" for key in ("pictures", "people", "pairs")]
-        cells.append([row["name"], row["title"], here, *counts, row["terms"]])
-    show_table(Table("set", "what", "here", "pictures", "people", "pairs", "terms", title="Face sets"), cells)
+    for line in _table(rows):
+        typer.echo(line)
+    typer.echo()
     for row in rows:
         if row["problem"]:
             typer.echo(f"{row['name']}: {row['problem']}")

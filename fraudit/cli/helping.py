@@ -58,13 +58,9 @@ class App(typer.Typer):
         """Register a command."""
         return super().command(name, cls=Command, **options)
 
-    def of(self, arguments: list[str]) -> App:
-        """This app with the command alone that `arguments` begin with, since typer reads every signature of those it
-        has; all of them where the first argument names none."""
-        named = [c for c in self.registered_commands if c.name == arguments[0]]
-        groups = [g for g in self.registered_groups if g.name == arguments[0]]
-        if not named and not groups:
-            return self
+    def only(self, command: str) -> App:
+        """This app with one of its commands or groups alone."""
         alone = copy.copy(self)
-        alone.registered_commands, alone.registered_groups = named, groups
+        alone.registered_commands = [c for c in self.registered_commands if c.name == command]
+        alone.registered_groups = [g for g in self.registered_groups if g.name == command]
         return alone

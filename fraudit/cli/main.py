@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import gc
 import importlib
 import importlib.util
 import os
@@ -11,7 +12,7 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any
 
 import typer
@@ -22,46 +23,37 @@ from fraudit.errors import ArtifactError, FrauditError
 from fraudit.progress.terminal import guard
 from fraudit.threads import settle
 
-TOPICS = (
-    "analyze",
-    "doctor",
-    "card",
-    "embedders",
-    "weights",
-    "datasets",
-    "corruptions",
-    "embed",
-    "scores",
-    "pca",
-    "bias",
-    "compare",
-    "gate",
-    "protection",
-    "twins",
-    "threshold",
-    "train",
-    "train_upscaler",
-    "train_rival",
-    "adapt",
-    "invert",
-    "train_linear",
-    "rivals",
-    "upgrade",
-    "linkability",
-    "runs",
-    "figures",
-    "report",
-)
-
-app = App(
-    name="fraudit",
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help=(
-        "Audit a face recognition model as a black box: verification, robustness, compression, bias, "
-        "leakage, inversion.\n\nExample: fraudit analyze --embedder dlib --dataset sample"
-    ),
-)
+# module of fraudit.cli -> the commands that it registers, so that the one that is asked for is imported alone
+TOPICS: dict[str, tuple[str, ...]] = {
+    "analyze": ("analyze", "analyses"),
+    "doctor": ("doctor",),
+    "card": ("card",),
+    "embedders": ("embedders",),
+    "weights": ("weights",),
+    "datasets": ("datasets",),
+    "corruptions": ("corruptions",),
+    "embed": ("embed",),
+    "scores": ("scores",),
+    "pca": ("pca",),
+    "bias": ("bias",),
+    "compare": ("compare",),
+    "gate": ("gate", "baseline"),
+    "protection": ("protection",),
+    "twins": ("twins",),
+    "threshold": ("threshold",),
+    "train": ("train", "export-inverter"),
+    "train_upscaler": ("train-upscaler",),
+    "train_rival": ("train-rival",),
+    "adapt": ("adapt",),
+    "invert": ("invert", "interpolate", "traverse"),
+    "train_linear": ("train-linear",),
+    "rivals": ("rivals",),
+    "upgrade": ("upgrade",),
+    "linkability": ("linkability",),
+    "runs": ("runs", "show"),
+    "figures": ("figures",),
+    "report": ("report", "render"),
+}
 
 # Newer typer carries click inside, older ones depend on it: the base of its errors has one name in both.
 CLICK_ERROR: Any = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
@@ -73,7 +65,6 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def options(
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
@@ -85,8 +76,35 @@ def options(
     """Options of every command."""
 
 
-for topic in TOPICS:
-    importlib.import_module(f"fraudit.cli.{topic}").register(app)
+def app_of(topics: Iterable[str]) -> App:
+    """The command line with the commands of `topics`."""
+    made = App(
+        name="fraudit",
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        help=(
+            "Audit a face recognition model as a black box: verification, robustness, compression, bias, "
+            "leakage, inversion.\n\nExample: fraudit analyze --embedder dlib --dataset sample"
+        ),
+    )
+    made.callback()(options)
+    for topic in topics:
+        importlib.import_module(f"fraudit.cli.{topic}").register(made)
+    return made
+
+
+def __getattr__(name: str) -> Any:
+    """`app`, the command line with every command, made when it is first asked for."""
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals().setdefault("app", app_of(TOPICS))
+
+
+def _app_for(command: str) -> App:
+    """The command line with that command alone, since typer reads every signature of those it has; all of them where
+    the word names none."""
+    topics = [topic for topic, names in TOPICS.items() if command in names]
+    return app_of(topics).only(command) if topics else app_of(TOPICS)
 
 
 # command -> (what of its work outlasts an interruption, how to go on); the vectors and scores of a black box are kept
@@ -206,7 +224,7 @@ def run(arguments: list[str]) -> int:
     with guard(), typed(arguments), _signals() as came:
         try:
             settle()
-            code = app.of(arguments)(arguments, prog_name="fraudit", standalone_mode=False)
+            code = _app_for(arguments[0])(arguments, prog_name="fraudit", standalone_mode=False)
             if came:  # typer turns an interrupt into an exit without a word
                 return interrupted(arguments[0], came[0])
             return code if isinstance(code, int) else 0
@@ -237,6 +255,7 @@ def run(arguments: list[str]) -> int:
 
 def main() -> None:
     """Entry point of the `fraudit` command."""
+    gc.freeze()  # modules live to the end: looking through them again and again is 10 ms of a start, and of its end
     sys.exit(run(sys.argv[1:]))
 
 

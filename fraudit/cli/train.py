@@ -315,5 +315,5 @@ def export_inverter(
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this topic."""
-    app.command()(train)
+    app.command("train")(train)
     app.command("export-inverter")(export_inverter)

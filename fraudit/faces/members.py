@@ -18,6 +18,7 @@ from typing import IO, Protocol
 from fraudit.errors import DataError
 from fraudit.faces.decode import MAX_BYTES, TOO_LARGE
 from fraudit.faces.walking import walk
+from fraudit.faces.watching import look
 from fraudit.files.doors import BROKEN, cause, check_regular, read_file
 from fraudit.files.store import cache_root
 
@@ -138,12 +139,14 @@ class FolderMembers:
 
     def _place(self, name: str) -> Path:
         """Where a file lies: below what its nearest linked folder leads to, else below this folder."""
-        above = name
+        place, above = self.path / name, name
         while self._linked and "/" in above:
             above = above.rpartition("/")[0]
             if above in self._linked:
-                return Path(self._linked[above]) / name[len(above) + 1 :]
-        return self.path / name
+                place = Path(self._linked[above]) / name[len(above) + 1 :]
+                break
+        look(place)
+        return place
 
     def head(self, name: str, size: int = 64) -> bytes:
         try:
@@ -242,6 +245,7 @@ def _content_hash(path: Path, db: sqlite3.Connection | None) -> str:
 
 def open_members(path: Path) -> Members:
     """The files of a folder or a zip. Raises DataError."""
+    look(path)
     if path.is_dir():
         return FolderMembers(path)
     check_regular(path, "pass a folder, a zip, a .bin or a manifest .csv")

@@ -8,6 +8,8 @@ import re
 from collections import Counter
 from pathlib import Path
 
+from fraudit.faces.watching import look
+
 MAX_DEPTH = 40
 HIDDEN = "files in hidden folders or with hidden names"
 THUMBNAILS = "files in folders of thumbnails"
@@ -64,6 +66,7 @@ def walk(path: Path) -> tuple[tuple[str, ...], dict[str, int], dict[str, str]]:
         stack = [(folder, prefix, depth)]
         while stack:
             here, before, level = stack.pop()
+            look(here)
             try:
                 entries = sorted(os.scandir(here), key=lambda entry: entry.name)
             except OSError:
@@ -85,6 +88,7 @@ def walk(path: Path) -> tuple[tuple[str, ...], dict[str, int], dict[str, str]]:
                     stack.append((entry.path, f"{name}/", level + 1))
 
     def _link(place: str, name: str, level: int) -> None:
+        look(place)
         if os.path.isdir(place):
             links.append((place, name, level))
         elif os.path.exists(place) or os.path.splitext(name)[1]:
@@ -109,17 +113,19 @@ def walk(path: Path) -> tuple[tuple[str, ...], dict[str, int], dict[str, str]]:
 
 def _stub(entry: os.DirEntry[str]) -> str:
     """The folder that a small file names and nothing else: what a link is where links cannot be kept; or ''."""
+    if entry.name.lower().endswith(_NO_STUB):
+        return ""
+    look(entry.path)
     try:
-        if (
-            entry.name.lower().endswith(_NO_STUB)
-            or not 0 < entry.stat().st_size <= 300
-            or not entry.is_file()
-        ):
+        if not 0 < entry.stat().st_size <= 300 or not entry.is_file():
             return ""
         with open(entry.path, "rb") as file:
             target = os.fsdecode(file.read(301))
         place = os.path.join(os.path.dirname(entry.path), target)
-        return place if not os.path.isabs(target) and "\n" not in target and os.path.isdir(place) else ""
+        if os.path.isabs(target) or "\n" in target:
+            return ""
+        look(place)
+        return place if os.path.isdir(place) else ""
     except (OSError, ValueError):
         return ""
 

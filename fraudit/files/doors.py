@@ -10,7 +10,6 @@ import contextlib
 import json
 import os
 import stat
-import tomllib
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -122,6 +121,8 @@ def parse_toml(
     data: bytes | str, path: Path, hint: str = "", kind: type[FrauditError] = DataError
 ) -> dict[str, Any]:
     """A TOML document. Raises `kind` where it is none."""
+    import tomllib  # milliseconds that commands without a card need not spend
+
     try:
         return tomllib.loads(_marked_text(data) if isinstance(data, bytes) else data)
     except BROKEN as error:

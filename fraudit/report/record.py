@@ -88,9 +88,24 @@ def _named(hint: Any) -> str:
 
 
 @functools.cache  # reading the hints anew for every metric was the larger half of reading a record
-def _fields(hint: Any) -> tuple[dict[str, dataclasses.Field[Any]], dict[str, Any]]:
-    """The fields of a dataclass, and their types, by name."""
-    return {f.name: f for f in dataclasses.fields(hint)}, typing.get_type_hints(hint)
+def _fields(hint: Any) -> tuple[dict[str, Any], tuple[str, ...], dict[str, frozenset[Any]]]:
+    """Of a dataclass: its fields' types by name, which of them a document must have, and the types of plain values
+    that `decode` gives back as they are (floats where finite), so that it need not be asked about each of thousands.
+    """
+    fields, hints = dataclasses.fields(hint), typing.get_type_hints(hint)
+    none = dataclasses.MISSING
+    needed = tuple(f.name for f in fields if f.default is none and f.default_factory is none)
+    return hints, needed, {name: _as_they_are(one) for name, one in hints.items()}
+
+
+def _as_they_are(hint: Any) -> frozenset[Any]:
+    """Types of which `decode` gives back every value as it is (floats where finite), where `hint` is asked for."""
+    if hint in (str, int, float, bool, type(None)):
+        return frozenset([hint])
+    origin, args = _parts(hint)
+    if origin in (typing.Union, types.UnionType) and type(None) in args and len(args) == 2:
+        return frozenset[Any]().union(*map(_as_they_are, args))
+    return frozenset()
 
 
 @functools.cache
@@ -103,17 +118,21 @@ def _decode_dataclass(hint: Any, value: Any, where: str) -> Any:
         raise DataError(
             f"{where} is a {type(value).__name__}; expected an object with {hint.__name__}'s fields"
         )
-    known, hints = _fields(hint)
+    hints, needed, kept = _fields(hint)
     for key in value:
-        if key not in known:
+        if key not in hints:
             raise DataError(
-                f"{where} has the unknown field '{key}'", suggest(key, known) or f"known: {', '.join(known)}"
+                f"{where} has the unknown field '{key}'", suggest(key, hints) or f"known: {', '.join(hints)}"
             )
-    for name, spec in known.items():
-        needed = spec.default is dataclasses.MISSING and spec.default_factory is dataclasses.MISSING
-        if needed and name not in value:
+    for name in needed:
+        if name not in value:
             raise DataError(f"{where} lacks the field '{name}' of {hint.__name__}")
-    fields = {name: decode(hints[name], item, f"{where}.{name}") for name, item in value.items()}
+    fields = {
+        name: item
+        if type(item) in kept[name] and (type(item) is not float or -_LARGEST <= item <= _LARGEST)
+        else decode(hints[name], item, f"{where}.{name}")
+        for name, item in value.items()
+    }
     try:
         return hint(**fields)
     except (ValueError, TypeError, ArithmeticError, AttributeError, LookupError) as error:

@@ -19,19 +19,8 @@ if TYPE_CHECKING:
         Preprocess,
     )
     from fraudit.types.faces import FaceSet, Located, PairList, TemplatePairs, Templates
-    from fraudit.types.plugins import (
-        NEEDS,
-        Analysis,
-        Asks,
-        EmbedderPlugin,
-        InverterPlugin,
-        KeyFigure,
-        MethodCard,
-        Need,
-        ProtectionPlugin,
-        Unshown,
-        Work,
-    )
+    from fraudit.types.models import EmbedderPlugin, InverterPlugin, MethodCard, ProtectionPlugin
+    from fraudit.types.plugins import NEEDS, Analysis, Asks, KeyFigure, Need, Unshown, Work
     from fraudit.types.results import (
         AT_LEAST,
         SEVERITIES,
@@ -55,8 +44,8 @@ if TYPE_CHECKING:
 _HOMES = {
     "boxes": "DEFAULT_GUIDANCE DEFAULT_STEPS EmbedderSpec Embeddings Inverter LoadedEmbedder Network Preprocess",
     "faces": "FaceSet Located PairList TemplatePairs Templates",
-    "plugins": "NEEDS Analysis Asks EmbedderPlugin InverterPlugin KeyFigure MethodCard Need ProtectionPlugin "
-    "Unshown Work",
+    "models": "EmbedderPlugin InverterPlugin MethodCard ProtectionPlugin",
+    "plugins": "NEEDS Analysis Asks KeyFigure Need Unshown Work",
     "results": "AT_LEAST SEVERITIES AnalysisResult Better Column Figure Finding Gallery GalleryItem GalleryRow "
     "Interval Metric Severity Status Table gravity",
     "scorers": "BudgetSpent LoadedScorer Meter ScorerPlugin ScorerSpec",

@@ -32,11 +32,11 @@ def test_absent_sets_say_how_to_get_them_and_under_which_terms(tmp_path, monkeyp
 
 
 def test_the_bundled_set_is_listed_as_it_is_read(tmp_path, monkeypatch):
-    from fraudit.cli.datasets import _counted
+    from fraudit.faces.counted import counted
 
     monkeypatch.setenv("FRAUDIT_DATA", str(tmp_path))
     row = next(row for row in json.loads(run("--json")) if row["name"] == "sample")
-    assert row.items() >= _counted("sample").items()
+    assert row.items() >= counted("sample").items()
 
 
 def test_a_damaged_set_is_shown_as_such(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ import pytest
 import typer
 
 from fraudit.cli.helping import taken_apart
-from fraudit.cli.main import app, run
+from fraudit.cli.main import TOPICS, app, app_of, run
 from fraudit.progress import Reporter
 from fraudit.report.pdf import find_browser
 from tests.fixtures.run_record import build_run
@@ -148,3 +148,10 @@ def test_without_a_browser_one_line_says_so(
     capsys.readouterr()
     assert run(["report", str(folder), "--pdf"]) != 0
     assert "gave no PDF" in capsys.readouterr().err
+
+
+def test_a_topic_registers_the_commands_that_the_table_says_so_that_it_is_found():
+    for topic, names in TOPICS.items():
+        made = app_of([topic])
+        found = [c.name for c in made.registered_commands] + [g.name for g in made.registered_groups]
+        assert tuple(found) == names, topic

@@ -19,7 +19,7 @@ from fraudit.report.charts.heatmap import draw_heatmap
 from fraudit.report.charts.kept import Drawn
 from fraudit.report.charts.rows import draw_bars, draw_dots
 from fraudit.report.charts.spots import Reading
-from fraudit.report.charts.svgtext import clean
+from fraudit.report.charts.svgtext import element
 from fraudit.report.charts.xy import draw_histogram, draw_lines, draw_scatter
 from fraudit.types import Figure
 
@@ -57,11 +57,11 @@ def svg(
         blob = json.dumps([figure.name, figure.title, figure.data], sort_keys=True, default=str)
         uid = f"f{hashlib.sha256(blob.encode()).hexdigest()[:8]}-{width_px}"
     more = reading.attributes(uid, spots) if reading else ""
-    return clean(text, uid=uid, title=figure.title, description=figure.alt, attributes=more)
+    return element(text, uid=uid, title=figure.title, description=figure.alt, attributes=more)
 
 
 def draw(figure: Figure, width_px: int) -> Drawn:
-    """(matplotlib's SVG file, places that can be read) of a figure.
+    """(the drawing, places that can be read) of a figure.
 
     Raises:
         DataError: the figure's kind is unknown or its data does not follow docs/figures.md.

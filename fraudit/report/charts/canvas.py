@@ -8,13 +8,15 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.axes import Axes
+from matplotlib.backend_bases import RendererBase
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as MplFigure
 from matplotlib.lines import Line2D
+from matplotlib.text import Text
 
 from fraudit.formatting import printable
-from fraudit.report.charts.svgtext import INK, PAPER
+from fraudit.report.charts.plot import Plot
+from fraudit.report.charts.svgtext import INK, PAPER, body, written
 
 RC: dict[Any, Any] = {
     "svg.fonttype": "none",
@@ -54,6 +56,21 @@ def fit(text: str, room_px: float, size: float = TEXT_PX, lines: int = 2) -> lis
     return wrapped
 
 
+class _Paper(Text):
+    """Paper that covers what lies behind a text, without the text."""
+
+    def __init__(self, *place: Any, **look: Any) -> None:
+        super().__init__(*place, **look)
+        self.set_bbox({"facecolor": PAPER, "edgecolor": "none", "boxstyle": "square,pad=0.15"})
+
+    def draw(self, renderer: RendererBase) -> None:
+        """Matplotlib asks for it."""
+        self.update_bbox_position_size(renderer)
+        box = self.get_bbox_patch()
+        if box is not None:
+            box.draw(renderer)
+
+
 class Canvas:
     """A figure of `width` x `height` CSS pixels."""
 
@@ -62,19 +79,13 @@ class Canvas:
         self.spots: list[
             tuple[float, float, str]
         ] = []  # what a pointer or the keyboard reads (charts/spots.py)
+        self._texts: list[str] = []  # above everything else
         self.figure = MplFigure(figsize=(width / 72, height / 72), dpi=72)
         FigureCanvasSVG(self.figure)
 
-    def axes(self, x: float, y: float, width: float, height: float) -> Axes:
-        """Bare axes (no frame, no ticks) at a box measured from the top left."""
-        box = (x / self.width, 1 - (y + height) / self.height, width / self.width, height / self.height)
-        ax = self.figure.add_axes(box)
-        for spine in ax.spines.values():
-            spine.set_visible(False)
-        ax.patch.set_visible(False)
-        ax.set_xticks([])
-        ax.set_yticks([])
-        return ax
+    def plot(self, x: float, y: float, width: float, height: float) -> Plot:
+        """A plot in a box measured from the top left."""
+        return Plot(self.figure, (x, self.height - y - height, width, height))
 
     def spot(self, x: float, y: float, words: str) -> None:
         """A place that can be read, in pixels from the top left."""
@@ -95,20 +106,16 @@ class Canvas:
         cover: bool = False,
     ) -> None:
         """One line of text; `y` is its baseline's middle, measured from the top; `cover` hides lines behind it."""
-        self.figure.text(
-            x / self.width,
-            1 - (y + 0.36 * size) / self.height,
-            printable(text),
-            fontsize=size,
-            color=colour,
-            ha=align,
-            va="baseline",
-            fontweight=weight,
-            fontstyle=style,
-            rotation=rotation,
-            rotation_mode="anchor",
-            bbox={"facecolor": PAPER, "edgecolor": "none", "boxstyle": "square,pad=0.15"} if cover else None,
-        )
+        text = printable(text)
+        if not text:
+            return
+        y += 0.36 * size
+        look: dict[str, Any] = {"align": align, "weight": weight, "style": style, "rotation": rotation}
+        self._texts.append(written(text, x, y, size, colour, **look))
+        if cover:
+            font = {"fontsize": size, "fontweight": weight, "fontstyle": style, "ha": align, "va": "baseline"}
+            place = x / self.width, 1 - y / self.height
+            self.figure.add_artist(_Paper(*place, text, transform=self.figure.transFigure, **font))
 
     def lines(
         self, x: float, y: float, lines: Sequence[str], *, size: float = TEXT_PX, **kwargs: Any
@@ -143,7 +150,7 @@ class Canvas:
         self.figure.add_artist(line)
 
     def to_svg(self) -> str:
-        """Matplotlib's SVG file, without dates."""
+        """The drawing as `svgtext.element` takes it."""
         stream = io.StringIO()
         self.figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
-        return stream.getvalue()
+        return body(stream.getvalue(), self._texts)

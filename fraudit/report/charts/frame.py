@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from matplotlib.axes import Axes
-
 from fraudit.formatting import printable
 from fraudit.report.charts.canvas import SMALL_PX, Canvas, fit, text_px
+from fraudit.report.charts.plot import Plot
 from fraudit.report.charts.scales import Scale
 from fraudit.report.charts.svgtext import INK, MUTED, RULE
 
@@ -17,7 +16,7 @@ Box = tuple[float, float, float, float]
 
 def grid(
     canvas: Canvas,
-    ax: Axes,
+    plot: Plot,
     x: Scale | None,
     y: Scale | None,
     box: Box,
@@ -26,11 +25,11 @@ def grid(
     """Limits, hairlines, ticks and labels of axes that cover `box` (x, y, width, height in pixels)."""
     left, top, width, height = box
     if x is not None:
-        ax.set_xlim(*x.span)
+        plot.xlim(*x.span)
         ticks = x.ticks(max(2, min(8, int(width / 62))), width)
         for tick, label in zip(ticks, x.tick_texts(ticks), strict=True):
             at = (x.one(tick) - x.span[0]) / (x.span[1] - x.span[0])
-            ax.axvline(x.one(tick), color=RULE, linewidth=1, zorder=0)
+            plot.upright(x.one(tick), color=RULE, linewidth=1, zorder=0)
             canvas.text(
                 left + at * width, top + height + 12, label, size=SMALL_PX, colour=MUTED, align="center"
             )
@@ -40,11 +39,11 @@ def grid(
                 left + width / 2, top + height + 30, text, size=SMALL_PX, colour=MUTED, align="center"
             )
     if y is not None:
-        ax.set_ylim(*y.span)
+        plot.ylim(*y.span)
         ticks = y.ticks(max(2, min(7, int(height / 27))))
         for tick, label in zip(ticks, y.tick_texts(ticks), strict=True):
             at = (y.one(tick) - y.span[0]) / (y.span[1] - y.span[0])
-            ax.axhline(y.one(tick), color=RULE, linewidth=1, zorder=0)
+            plot.level(y.one(tick), color=RULE, linewidth=1, zorder=0)
             canvas.text(left - 7, top + height * (1 - at), label, size=SMALL_PX, colour=MUTED, align="right")
 
 
@@ -66,7 +65,7 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
 
 def draw_marks(
     canvas: Canvas,
-    ax: Axes,
+    plot: Plot,
     marks: Sequence[dict[str, Any]],
     x: Scale | None,
     y: Scale | None,
@@ -79,7 +78,7 @@ def draw_marks(
         label, value = printable(mark.get("label", "")), mark["value"]
         if mark["axis"] == "x" and x is not None and x.low <= value <= x.high:
             at = left + width * (x.one(value) - x.span[0]) / (x.span[1] - x.span[0])
-            ax.axvline(x.one(value), color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1.5)
+            plot.upright(x.one(value), color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1.5)
             label = fit(label, 0.9 * width, SMALL_PX, 1)[0]
             room = text_px(label, SMALL_PX)
             start = at + 4 if at + 4 + room <= left + width + 8 or at < left + width / 2 else at - 4 - room
@@ -91,5 +90,5 @@ def draw_marks(
             canvas.text(px, top - 8 - 14 * level, label, size=SMALL_PX, align=align)
         elif mark["axis"] == "y" and y is not None and y.low <= value <= y.high:
             at = top + height * (1 - (y.one(value) - y.span[0]) / (y.span[1] - y.span[0]))
-            ax.axhline(y.one(value), color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1.5)
+            plot.level(y.one(value), color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1.5)
             canvas.text(left + 4, at - 8, fit(label, 0.9 * width, SMALL_PX, 1)[0], size=SMALL_PX)

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.colors import LogNorm, Normalize, TwoSlopeNorm
-from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from fraudit.formatting import MISSING, number, plain, printable, short
 from fraudit.report.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
+from fraudit.report.charts.plot import Plot
 from fraudit.report.charts.spots import rate_words, titled
 from fraudit.report.charts.svgtext import MUTED, PAPER, RULE
 
@@ -101,9 +101,9 @@ def draw_heatmap(data: dict[str, Any], width: int) -> Canvas:
 
     height = y + (6 if legible else 40)
     canvas = Canvas(width, height)
-    ax = canvas.axes(0, 0, width, height)
-    ax.set_xlim(0, width)
-    ax.set_ylim(height, 0)
+    plot = canvas.plot(0, 0, width, height)
+    plot.xlim(0, width)
+    plot.ylim(height, 0)
     norm = colour_norm(data, values)
     cmap = colormaps["RdBu_r" if data.get("scale") == "diverging" else "cividis"]
     unit = "%" if data.get("percent") else printable(data.get("unit") or "")
@@ -144,7 +144,7 @@ def draw_heatmap(data: dict[str, Any], width: int) -> Canvas:
             canvas.spot(x + cell / 2, tops[i] + row_px / 2, f"{titled(row, columns[j])}{words}")
             colour = None if absent else cmap(norm(value))
             look: dict[str, Any] = {"facecolor": colour or "none", "edgecolor": RULE if absent else PAPER}
-            ax.add_patch(Rectangle((x, tops[i]), cell, row_px, linewidth=1, **look))
+            plot.rectangle(x, tops[i], cell, row_px, linewidth=1, **look)
             if legible:
                 shown = (np.nan, np.nan)
                 if intervals and lows is not None and highs is not None:
@@ -157,7 +157,7 @@ def draw_heatmap(data: dict[str, Any], width: int) -> Canvas:
                     (x + cell / 2, tops[i] + row_px / 2, cell),
                 )
     if not legible:
-        _colour_bar(canvas, ax, cmap, norm, (label, y + 10, min(180.0, width - label)), factor, unit)
+        _colour_bar(canvas, plot, cmap, norm, (label, y + 10, min(180.0, width - label)), factor, unit)
     return canvas
 
 
@@ -191,15 +191,19 @@ def _cell_text(canvas: Canvas, text: str, words: str, ink: str, place: tuple[flo
 
 
 def _colour_bar(
-    canvas: Canvas, ax: Any, cmap: Any, norm: Any, place: tuple[float, float, float], factor: float, unit: str
+    canvas: Canvas,
+    plot: Plot,
+    cmap: Any,
+    norm: Any,
+    place: tuple[float, float, float],
+    factor: float,
+    unit: str,
 ) -> None:
     x, y, width = place
     steps = 48
     for k in range(steps):
         colour = cmap(norm(norm.inverse((k + 0.5) / steps)))
-        ax.add_patch(
-            Rectangle((x + k * width / steps, y), width / steps + 0.4, 9, facecolor=colour, linewidth=0)
-        )
+        plot.rectangle(x + k * width / steps, y, width / steps + 0.4, 9, facecolor=colour, linewidth=0)
     sign = "\u202f%" if unit == "%" else ""
     ends = ((x, "left", norm.vmin), (x + width, "right", norm.vmax))
     for at, align, value in ends:

@@ -20,7 +20,7 @@ from fraudit.files.store import Store, digest_of
 from fraudit.types import Figure
 
 Spot = tuple[float, float, str]
-Drawn = tuple[str, list[Spot]]  # matplotlib's SVG file, and the places that can be read
+Drawn = tuple[str, list[Spot]]  # as `svgtext.element` takes it, and the places that can be read
 
 
 @functools.cache

@@ -11,6 +11,7 @@ from matplotlib.lines import Line2D
 from fraudit.formatting import number, printable
 from fraudit.report.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
 from fraudit.report.charts.frame import Box, draw_marks, grid
+from fraudit.report.charts.plot import Plot
 from fraudit.report.charts.scales import Scale, scale_of
 from fraudit.report.charts.spots import rate_words, titled, value_words
 from fraudit.report.charts.svgtext import ACCENT, INK, MUTED, RULE, SERIES
@@ -125,8 +126,8 @@ def _draw_rows(data: dict[str, Any], panels: list[Panel], width: int, *, bars: b
     for index, (name, rows) in enumerate(panels):
         left = label_px + index * room
         box = (left, float(head), room - words_px - (16 if len(panels) > 1 else 4), layout.height)
-        ax = canvas.axes(*box)
-        ax.set_ylim(layout.height, 0)
+        plot = canvas.plot(*box)
+        plot.ylim(layout.height, 0)
         if name:
             canvas.text(
                 left,
@@ -134,17 +135,17 @@ def _draw_rows(data: dict[str, Any], panels: list[Panel], width: int, *, bars: b
                 fit(printable(name), room, TEXT_PX, 1)[0],
                 weight=700,
             )
-        grid(canvas, ax, scale, None, box, x_label=index == 0 or len(panels) == 1)
-        ax.set_ylim(layout.height, 0)
+        grid(canvas, plot, scale, None, box, x_label=index == 0 or len(panels) == 1)
+        plot.ylim(layout.height, 0)
         mine = [m for m in marks if m.get("panel", name) == name]
-        draw_marks(canvas, ax, mine, scale, None, box)
+        draw_marks(canvas, plot, mine, scale, None, box)
         for mark in marks:
             if mark["axis"] == "x" and mark not in mine:
-                _draw_partial_mark(canvas, ax, mark, rows, scale, layout, box)
+                _draw_partial_mark(canvas, plot, mark, rows, scale, layout, box)
         for row in rows:
             _draw_row(
                 canvas,
-                ax,
+                plot,
                 row,
                 scale,
                 layout,
@@ -160,7 +161,7 @@ def _draw_rows(data: dict[str, Any], panels: list[Panel], width: int, *, bars: b
 
 def _draw_partial_mark(
     canvas: Canvas,
-    ax: Any,
+    plot: Plot,
     mark: dict[str, Any],
     rows: Sequence[dict[str, Any]],
     scale: Scale,
@@ -173,14 +174,16 @@ def _draw_partial_mark(
         return
     _, top, width, _ = box
     x, first = scale.one(mark["value"]), min(at) - ROW_PX / 2
-    ax.plot([x, x], [first, max(at) + ROW_PX / 2], color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1.5)
+    plot.line(
+        [x, x], [first, max(at) + ROW_PX / 2], color=INK, linewidth=1, linestyle=(0, (3, 2)), zorder=1.5
+    )
     words = fit(f"dashed: {printable(mark.get('label', ''))}", 0.9 * width, SMALL_PX, 1)[0]
     canvas.text(canvas.width, top + first - GROUP_PX / 2 + 2, words, size=SMALL_PX, align="right")
 
 
 def _draw_row(
     canvas: Canvas,
-    ax: Any,
+    plot: Plot,
     row: dict[str, Any],
     scale: Scale,
     layout: RowLayout,
@@ -221,10 +224,12 @@ def _draw_row(
     at = scale.one(value, clip=True)
     if bars:
         start = scale.one(0.0, clip=True) if scale.kind == "linear" else scale.span[0]
-        ax.barh([y], [at - start], left=start, height=ROW_PX * 0.5, color=colour, alpha=0.85, linewidth=0)
+        plot.rectangle(
+            start, y - ROW_PX / 4, at - start, ROW_PX / 2, facecolor=colour, alpha=0.85, linewidth=0
+        )
     if row.get("low") is not None and row.get("high") is not None:
         ends = [scale.one(row[key], clip=True) for key in ("low", "high")]
-        ax.plot(
+        plot.line(
             ends,
             [y, y],
             color=INK if bars else colour,
@@ -236,17 +241,28 @@ def _draw_row(
     if not bars:
         if row.get("compare") is not None:
             other = scale.one(row["compare"], clip=True)
-            ax.plot(
+            plot.line(
                 [other],
                 [y],
-                "o",
+                marker="o",
+                linestyle="",
                 markersize=6.5,
                 markerfacecolor="none",
                 markeredgecolor=SERIES[0],
                 markeredgewidth=1.5,
                 clip_on=False,
             )
-        ax.plot([at], [y], "o", markersize=7, color=colour, markeredgewidth=0, clip_on=False, zorder=3)
+        plot.line(
+            [at],
+            [y],
+            marker="o",
+            linestyle="",
+            markersize=7,
+            color=colour,
+            markeredgewidth=0,
+            clip_on=False,
+            zorder=3,
+        )
     words = say(row) if say else plain(value)
     canvas.text(left + width + 10, top + y, words, size=SMALL_PX, colour=MUTED)
 
@@ -289,11 +305,11 @@ def _draw_sizes(
             sizes[y] = max(sizes.get(y, 0), int(row["n"]))
     most = max(sizes.values(), default=0) or 1
     canvas.text(left, top - 12, "n", size=SMALL_PX, colour=MUTED)
-    ax = canvas.axes(left, top, 74, layout.height)
-    ax.set_xlim(0, most)
-    ax.set_ylim(layout.height, 0)
+    plot = canvas.plot(left, top, 74, layout.height)
+    plot.xlim(0, most)
+    plot.ylim(layout.height, 0)
     for y, n in sizes.items():
-        ax.barh([y + 8], [n], height=4, color=RULE, linewidth=0)
+        plot.rectangle(0, y + 6, n, 4, facecolor=RULE, linewidth=0)
         canvas.text(left, top + y - 2, number(float(n), 0), size=SMALL_PX, colour=MUTED)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
@@ -28,30 +29,67 @@ _CSS = {
         )
     },
 }
+_ANCHORS = {"left": "start", "right": "end", "center": "middle"}
+UID = "\x01"  # stands for the prefix of ids; no text of a chart holds it, since XML cannot
 _NUMBER = re.compile(r"-?\d+\.\d+")
 _KEPT = ("d", "style", "x", "y", "width", "height", "transform", "clip-path", "points", "cx", "cy", "r")
 _DROPPED_STYLE = ("font-family", "stroke-linejoin", "stroke-linecap", "stroke-miterlimit")
 
 
-def clean(text: str, *, uid: str, title: str, description: str, attributes: str = "") -> str:
-    """Matplotlib's SVG file as an accessible inline element; ids all begin with `uid`.
+def written(
+    text: str,
+    x: float,
+    y: float,
+    size: float,
+    colour: str,
+    *,
+    align: str = "left",
+    weight: int = 400,
+    style: str = "normal",
+    rotation: float = 0,
+) -> str:
+    """A line of text as matplotlib's SVG file has it after `body`; x and y in pixels, y of its baseline.
+
+    Matplotlib would measure each letter of its own font first, which a text that the browser sets needs nothing of.
+    """
+    rules = [f"font-style:{style}"] if style != "normal" else []
+    rules += [f"font-weight:{weight}"] if weight != 400 else []
+    fill = _CSS.get(colour.lower(), colour)
+    rules += [f"font-size:{_short(f'{size:f}')}px", f"text-anchor:{_ANCHORS[align]}", f"fill:{fill}"]
+    px, py = _short(f"{x:f}"), _short(f"{y:f}")
+    turned = f' transform="rotate({-rotation:g} {px} {py})"' if rotation else ""
+    return f'<text style="{";".join(rules)}" x="{px}" y="{py}"{turned}>{escape(text)}</text>'
+
+
+def body(text: str, texts: Sequence[str] = ()) -> str:
+    """What `element` makes an inline element of: size and content of matplotlib's SVG file, ids begin with `UID`.
 
     Args:
-        attributes: further ones of the element, escaped.
+        texts: elements that lie above all others, as `written` gives them.
     """
     root = ElementTree.fromstring(text)
     width, height = root.get("viewBox", "0 0 0 0").split()[2:]
     names: dict[str, str] = {}
-    for element in root.iter():
-        if element.tag in (f"{SVG}clipPath", f"{SVG}path") and element.get("id"):
-            names[element.get("id", "")] = f"{uid}-{len(names)}"
-    body = "".join(_write(child, names) for child in root)
+    for one in root.iter():
+        if one.tag in (f"{SVG}clipPath", f"{SVG}path") and one.get("id"):
+            names[one.get("id", "")] = f"{UID}-{len(names)}"
+    parts = [_write(child, names) for child in root]
+    return f"{_short(width)} {_short(height)} {''.join([*parts, *texts])}"
+
+
+def element(drawn: str, *, uid: str, title: str, description: str, attributes: str = "") -> str:
+    """What `body` gave as an accessible inline element; ids all begin with `uid`.
+
+    Args:
+        attributes: further ones of the element, escaped.
+    """
+    width, height, content = drawn.split(" ", 2)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img"{attributes} aria-labelledby="{uid}-t {uid}-d" '
-        f'viewBox="0 0 {_short(width)} {_short(height)}" width="{_short(width)}" height="{_short(height)}" '
+        f'viewBox="0 0 {width} {height}" width="{width}" height="{height}" '
         f'style="max-width:100%;height:auto;font-family:system-ui,sans-serif" stroke-linejoin="round" '
         f'fill="currentColor"><title id="{uid}-t">{escape(printable(title))}</title>'
-        f'<desc id="{uid}-d">{escape(printable(description))}</desc>{body}</svg>'
+        f'<desc id="{uid}-d">{escape(printable(description))}</desc>{content.replace(UID, uid)}</svg>'
     )
 
 

@@ -11,6 +11,7 @@ from fraudit.formatting import interval, number, percent, printable
 from fraudit.report.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
 from fraudit.report.charts.frame import Box, draw_marks, grid, spread
 from fraudit.report.charts.panels import Layout, Series, panels_of, styled
+from fraudit.report.charts.plot import Plot
 from fraudit.report.charts.scales import Scale, scale_of
 from fraudit.report.charts.spots import MOST_SPOTS, rate_words, sample, titled, value_words
 from fraudit.report.charts.svgtext import INK, MUTED
@@ -54,13 +55,13 @@ def draw_lines(data: dict[str, Any], width: int) -> Canvas:
     for index, (name, members) in enumerate(panels):
         x, y = (_line_scale(data, axis, name, series, marks) for axis in ("x", "y"))
         box = layout.box(index)
-        ax = canvas.axes(*box)
+        plot = canvas.plot(*box)
         layout.title(canvas, name, box)
         layout.y_label(canvas, y.label, box)
-        grid(canvas, ax, x, y, box)
-        draw_marks(canvas, ax, _marks_of(marks, name), x, y, box)
+        grid(canvas, plot, x, y, box)
+        draw_marks(canvas, plot, _marks_of(marks, name), x, y, box)
         for one in members:
-            _draw_line(ax, one, x, y)
+            _draw_line(plot, one, x, y)
             _line_spots(canvas, one, x, y, box)
         if layout.direct:
             _label_ends(canvas, members, x, y, box, max(60.0, layout.label_px))
@@ -83,7 +84,7 @@ def thinned(xs: NDArray[np.float64], ys: NDArray[np.float64], most: int = MOST_P
     return np.unique(np.concatenate([[0], chosen.clip(0, count - 1), gaps, [count - 1]]))
 
 
-def _draw_line(ax: Any, one: Series, x: Scale, y: Scale) -> None:
+def _draw_line(plot: Plot, one: Series, x: Scale, y: Scale) -> None:
     data = one.data
     xs, ys = x.place(data["x"]), y.place(data["y"])
     keep = thinned(xs, ys)
@@ -92,11 +93,11 @@ def _draw_line(ax: Any, one: Series, x: Scale, y: Scale) -> None:
     if data.get("low") and data.get("high"):
         lows, highs = (y.place(data[key], clip=True)[keep] for key in ("low", "high"))
         if dotted and len(keep) <= 40:
-            ax.vlines(xs, lows, highs, color=one.colour, linewidth=1.4, alpha=0.7)
+            plot.bars(xs, lows, highs, color=one.colour, linewidth=1.4, alpha=0.7)
         else:
-            ax.fill_between(xs, lows, highs, color=one.colour, alpha=0.16, linewidth=0)
+            plot.band(xs, lows, highs, color=one.colour, alpha=0.16, linewidth=0)
     marker = one.marker if dotted else ""
-    ax.plot(
+    plot.line(
         xs,
         ys,
         color=one.colour,
@@ -159,10 +160,10 @@ def draw_scatter(data: dict[str, Any], width: int) -> Canvas:
         for axis in ("x", "y")
     )
     box = layout.box(0)
-    ax = canvas.axes(*box)
+    plot = canvas.plot(*box)
     layout.y_label(canvas, y.label, box)
-    grid(canvas, ax, x, y, box)
-    draw_marks(canvas, ax, marks, x, y, box)
+    grid(canvas, plot, x, y, box)
+    draw_marks(canvas, plot, marks, x, y, box)
     for one in series:
         xs, ys = x.place(one.data["x"]), y.place(one.data["y"])
         many = len(xs) > 60
@@ -171,7 +172,7 @@ def draw_scatter(data: dict[str, Any], width: int) -> Canvas:
             "alpha": 0.6 if many else 1,
             "markeredgewidth": 0,
         }
-        ax.plot(xs, ys, linestyle="", marker=one.marker, color=one.colour, clip_on=False, **look)
+        plot.line(xs, ys, linestyle="", marker=one.marker, color=one.colour, clip_on=False, **look)
         names = one.data.get("labels") or [""] * len(xs)
         for k in sample(len(xs)) if len(xs) else ():
             if np.isfinite(xs[k]) and np.isfinite(ys[k]):
@@ -201,18 +202,18 @@ def draw_histogram(data: dict[str, Any], width: int) -> Canvas:
     x = scale_of(data["x"], [e for s in series for e in s.data["edges"]], _on(marks, "x"))
     for index, (name, members) in enumerate(panels):
         box = layout.box(index)
-        ax = canvas.axes(*box)
+        plot = canvas.plot(*box)
         layout.title(canvas, name, box)
         if index == 0 or layout.titled:
             layout.y_label(canvas, "density (equal areas)" if len(members) > 1 else "density", box)
-        grid(canvas, ax, x, None, box)
-        draw_marks(canvas, ax, _marks_of(marks, name), x, None, box)
-        tops = [_outline(ax, one, x) for one in members]
+        grid(canvas, plot, x, None, box)
+        draw_marks(canvas, plot, _marks_of(marks, name), x, None, box)
+        tops = [_outline(plot, one, x) for one in members]
         ceiling = 1.16 * (max((top for _, top in tops), default=0.0) or 1.0)
         for one in members:
             _bin_spots(canvas, one, x, box, ceiling)
-        ax.set_ylim(0, ceiling)
-        ax.axhline(0, color=INK, linewidth=1)
+        plot.ylim(0, ceiling)
+        plot.level(0, color=INK, linewidth=1)
         if not layout.key and len(members) > 1:
             peaks = [
                 (
@@ -258,7 +259,7 @@ def _bin_spots(canvas: Canvas, one: Series, x: Scale, box: Box, ceiling: float) 
         )
 
 
-def _outline(ax: Any, one: Series, x: Scale) -> tuple[float, float]:
+def _outline(plot: Plot, one: Series, x: Scale) -> tuple[float, float]:
     """Draws the steps; (where, how high) the peak is."""
     edges = x.place(one.data["edges"], clip=True)
     heights = densities(one.data, edges)
@@ -266,9 +267,9 @@ def _outline(ax: Any, one: Series, x: Scale) -> tuple[float, float]:
     if not len(filled):
         return float(edges[0]), 0.0
     first, last = filled[0], filled[-1] + 1
-    ax.stairs(heights, edges, color=one.colour, fill=True, alpha=0.13, linewidth=0)
-    outline = {"color": one.colour, "linewidth": 1.8, "linestyle": one.dash, "baseline": 0}
-    ax.stairs(heights[first:last], edges[first : last + 1], **outline)
+    plot.steps(heights, edges, color=one.colour, fill=True, alpha=0.13, linewidth=0)
+    outline = {"color": one.colour, "linewidth": 1.8, "linestyle": one.dash, "fill": False}
+    plot.steps(heights[first:last], edges[first : last + 1], **outline)
     peak = int(np.argmax(heights))
     return float((edges[peak] + edges[peak + 1]) / 2), float(heights[peak])
 
