@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.files.store import Store
+from fraudit.stats.all_pairs_pieces import HandOver, Pass
 from fraudit.types import I64, FaceSet, Inverter, LoadedEmbedder
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ class Engine(Protocol):
     ) -> dict[tuple[str, int], ProbeVectors]:
         """As `fraudit.audit.corrupted.show_corrupted`."""
         ...
+
+    def pairs(self, work: Pass, todo: Sequence[int], hand_over: HandOver) -> None:
+        """Pieces of a pass over all pairs, as `fraudit.stats.all_pairs_pieces.run_here`."""
 
     def close(self) -> None:
         """Release what it holds."""

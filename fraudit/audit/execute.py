@@ -20,12 +20,14 @@ from fraudit.audit.context import AnalysisContext
 from fraudit.audit.environment import environment
 from fraudit.audit.evidence import save_evidence
 from fraudit.audit.folders import claim_folder
+from fraudit.audit.long_passes import long_passes
 from fraudit.audit.pair_scores import NEEDS_VECTORS
 from fraudit.audit.plan import AuditPlan
 from fraudit.errors import FrauditError, InsufficientData, UsageError, suggest
 from fraudit.plugins import ANALYSES
 from fraudit.progress import Reporter, silent
 from fraudit.report.record import RunRecord, normalise
+from fraudit.stats.all_pairs_pieces import passes_by
 from fraudit.types import Analysis, AnalysisResult, FaceSet
 
 Chosen = Sequence[tuple[Analysis, Any]]  # analyses in report order, each with its parameters
@@ -78,7 +80,7 @@ def execute(
             model is a service and does not answer.
     """
     told, begun = report or silent(), time.monotonic() if started is None else started
-    with boxes:
+    with boxes, passes_by(long_passes(context.engine, context.part)):
         if context.other is not None:
             context.ask_service(context.other)
         claim_folder(context.run_dir, overwrite)

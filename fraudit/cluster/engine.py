@@ -14,6 +14,7 @@ from fraudit.cluster.pool import RayPool
 from fraudit.cluster.worker import Box, Job
 from fraudit.embedding.runtime import EmbedderRuntime, Progress, check_flip
 from fraudit.files.store import Store, digest_of
+from fraudit.stats.all_pairs_pieces import HandOver, Pass
 from fraudit.stats.probe_pairs import ProbeVectors
 from fraudit.threads import thread_count
 from fraudit.types import F32, I64, U8, Embeddings, FaceSet, Inverter, LoadedEmbedder, Located
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from fraudit.perturb.base import Corruption
 
 SHARD_BATCHES = 8  # batches of a black box in a shard
+TASK = 1e11  # operations of a task of all pairs, a thread: about a second
 
 
 class RemoteRuntime(EmbedderRuntime):
@@ -168,7 +170,7 @@ class RayEngine:
     """
 
     def __init__(self, job: Job, workers: int = 0, address: str = "") -> None:
-        self.pool = RayPool(job, workers, address)
+        self.pool, self.threads = RayPool(job, workers, address), job.threads
         self._digest = ""
         self._box: Box = ("", None)
 
@@ -243,6 +245,15 @@ class RayEngine:
                 context.embedder.asked_elsewhere(queries)
             told.add(len(parts[number]) * len(cells))
         return answers
+
+    def pairs(self, work: Pass, todo: Sequence[int], hand_over: HandOver) -> None:
+        """As `run_here`, some pieces a task: a worker gives their counts together, and they are summed here."""
+        each = work.operations / max(len(work.pieces), 1)
+        step = max(1, round(TASK * self.threads / each))
+        ranges = [todo[start : start + step] for start in range(0, len(todo), step)]
+        place = self.pool.share(work)
+        for number, found in self.pool.run([("pairs", (place, numbers)) for numbers in ranges]):
+            hand_over(ranges[number], found)
 
     def close(self) -> None:
         """Let the workers go."""

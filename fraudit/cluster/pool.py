@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -32,13 +33,14 @@ class Bill:
 
 
 class Counted:
-    """What a worker tells the bill by."""
+    """What a worker tells the bill by, which it finds by name: a worker that is started anew needs nothing else."""
 
-    def __init__(self, bill: Any) -> None:
-        self.bill = bill
+    def __init__(self, name: str) -> None:
+        self.name = name
 
     def __call__(self, box: Any, questions: int) -> None:
-        _ray().get(self.bill.count.remote(box, questions))
+        ray = _ray()
+        ray.get(ray.get_actor(self.name).count.remote(box, questions))
 
 
 def _ray() -> Any:
@@ -87,12 +89,17 @@ class RayPool:
             max_restarts=LOST,
             max_task_retries=LOST,
         )(Worker)
-        self._bill = self._ray.remote(num_cpus=0)(Bill).remote()
-        self.actors = [kind.remote(job, Counted(self._bill)) for _ in range(self.size)]
+        name = f"fraudit-bill-{uuid.uuid4().hex}"
+        self._bill = self._ray.remote(num_cpus=0)(Bill).options(name=name).remote()
+        self.actors = [kind.remote(job, Counted(name)) for _ in range(self.size)]
 
     def sent(self, box: Any) -> int:
         """Questions that all workers together sent to a box with a meter, those of lost workers among them."""
         return int(self._ray.get(self._bill.sent.remote(box)))
+
+    def share(self, value: Any) -> Any:
+        """A place that stands for `value` among a call's arguments: a machine fetches it once, its workers share it."""
+        return self._ray.put(value)
 
     def run(self, calls: Sequence[Call], only: int = 0) -> Iterator[tuple[int, Any]]:
         """(number of the call, its answer), as they come.

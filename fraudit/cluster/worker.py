@@ -13,6 +13,7 @@ import numpy as np
 
 from fraudit.cluster.shards import Shard, ShardStore
 from fraudit.errors import DataError
+from fraudit.stats.all_pairs_pieces import Part, Pass
 from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located
 
 if TYPE_CHECKING:
@@ -201,6 +202,10 @@ class Worker:
         context.know_landmarks(every, why)
         found = show_corrupted(context, probes, resolve(tuple(corruptions)), severities, where, label)
         return {key: (a.vectors, a.ok) for key, a in found.items()}, runtime.queries - before
+
+    def pairs(self, work: Pass, todo: Sequence[int]) -> Part:
+        """Counts and pairs of some pieces of a pass over all pairs, together."""
+        return work.done_by(todo)
 
     def invert(self, box: Box, vectors: F32, seeds: I64, options: dict[str, Any]) -> U8:
         """u8[N,S,S,3] pictures of f32[N,D] vectors by the plan's inverter."""

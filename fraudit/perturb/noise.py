@@ -9,8 +9,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 import numpy as np
-from scipy.special import ndtri
-from scipy.stats import poisson
+from scipy.special import ndtri, pdtr
 
 from fraudit.perturb.base import TEMPLATE_EYE_PX, eye_distance
 from fraudit.types import F32, U8
@@ -37,9 +36,7 @@ def _speckle_table(sigma: float) -> U8:
 @lru_cache(maxsize=32)
 def _shot_table(photons: float) -> U8:
     counts = np.arange(int(photons + 10 * np.sqrt(photons) + 20))
-    rows = [
-        np.searchsorted(poisson.cdf(counts, rate), _UNIFORM[0]) for rate in _LEVELS[:, 0] / 255.0 * photons
-    ]
+    rows = [np.searchsorted(pdtr(counts, rate), _UNIFORM[0]) for rate in _LEVELS[:, 0] / 255.0 * photons]
     return _u8(np.stack(rows) * (255.0 / photons)).ravel()
 
 

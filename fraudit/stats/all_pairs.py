@@ -1,37 +1,27 @@
 """One pass over all pairs of different people: the histogram of their cosines, and every pair at or above a floor.
 
-Rows are put in the order of people, so that pairs of one person lie near the diagonal: only the tiles there are masked,
-and what was masked is subtracted from the lowest bin. All other tiles are a product, a rounding to whole bins and a
-count, while they lie in the cache. Each core has tiles of its own (numpy and BLAS release the interpreter), or a GPU
-has them all. Memory beside the vectors: a few MB a core, and the pairs that are kept.
+Each core does pieces of the work (`fraudit.stats.all_pairs_pieces`; numpy and BLAS release the interpreter), or a GPU
+does all, or other machines do (`passes_by`). Memory beside the vectors: a few MB a core, and the pairs that are kept.
 """
 
 from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fraudit.stats.all_pairs_pieces import I32, Order, Part, Pass, joined, run_pass
 from fraudit.stats.pair_state import PairState
-from fraudit.threads import thread_count
 from fraudit.types import F32, I64, Bool
 
-I32 = NDArray[np.int32]
 ROWS, COLUMNS = 384, 1024  # of a tile: 1.5 MB of scores
-REACH = 4  # tiles in a piece of work, after which its results are handed over
 INLINE = 4_000_000  # scores below which threads cost more than they bring
-LOAD_TORCH = 2_000_000_000  # scores from which its faster count is worth the second that torch takes to load
-MASKED = np.float32(-2)  # below every cosine
-COPY = 64 * 2**20  # bytes of vectors that are copied into the order of people; more are gathered tile by tile
 
 Take = Callable[[I32, I32, F32], None]
 
@@ -52,158 +42,6 @@ class Swept:
     right: I32
     scores: F32
     floor: float
-
-
-class _Order:
-    """Usable rows in the order of people, so that one person's rows lie side by side."""
-
-    def __init__(self, unit: NDArray[Any], subjects: ArrayLike, ok: Bool | None) -> None:
-        keep = np.arange(len(unit)) if ok is None else np.flatnonzero(ok)
-        codes = np.unique(np.asarray(subjects)[keep], return_inverse=True)[1].ravel()
-        order = np.argsort(codes, kind="stable")
-        self.at: I64 = keep[order]
-        self.person: I64 = codes[order]
-        sizes = np.bincount(codes) if len(codes) else np.zeros(0, np.int64)
-        self.end: I64 = np.cumsum(sizes)[self.person] if len(codes) else self.person
-        self.pairs = int((len(codes) ** 2 - (sizes.astype(np.int64) ** 2).sum()) // 2)
-        in_order = len(self.at) == len(unit) and bool((np.diff(self.at) == 1).all())
-        plain = unit.dtype == np.float32 and unit.flags.c_contiguous
-        self._source = unit
-        self._rows: NDArray[Any] | None = None
-        if in_order and plain:
-            self._rows = unit
-        elif len(self.at) * unit.shape[1] * 4 <= COPY:
-            self._rows = np.ascontiguousarray(unit[self.at], np.float32)
-        squares = (np.einsum("nd,nd->n", r, r) for r in self._strips())
-        self.unit = all(float(s.max()) <= 1 + 1e-5 for s in squares)  # then no cosine is a bin beyond [-1, 1]
-
-    def __len__(self) -> int:
-        return len(self.at)
-
-    def _strips(self) -> Iterator[NDArray[np.float32]]:
-        return (self.rows(i, min(i + COLUMNS, len(self))) for i in range(0, len(self), COLUMNS))
-
-    def rows(self, start: int, stop: int) -> NDArray[np.float32]:
-        """f32[stop - start,D] in the order of people."""
-        if self._rows is not None:
-            return self._rows[start:stop]
-        return np.ascontiguousarray(self._source[self.at[start:stop]], np.float32)
-
-    def tiles(self, a: slice, b: slice, width: int) -> Iterator[slice]:
-        """Columns of the tiles of a piece: first those of the rows' own people, which are masked."""
-        band = min(max(a.stop, int(self.end[a.stop - 1])), b.stop)
-        cuts = [*range(b.start, band, width), *range(max(band, b.start), b.stop, width), b.stop]
-        for start, stop in pairwise(cuts):
-            yield slice(start, stop)
-
-    def masked(self, a: slice, b: slice) -> Bool | None:
-        """bool[m,n], pairs of the tile that are not wanted; None where all are."""
-        if b.start >= max(a.stop, int(self.end[a.stop - 1])):
-            return None
-        bad: Bool = self.person[a, None] == self.person[None, b]
-        bad |= np.arange(b.start, b.stop)[None] <= np.arange(a.start, a.stop)[:, None]
-        return bad
-
-
-def _pieces(n: int, tile: tuple[int, int]) -> Iterator[tuple[slice, slice]]:
-    """Rows and columns of each piece of work: the upper triangle in strips, cut every `REACH` tiles."""
-    height, width = tile[0], tile[1] * REACH
-    for i in range(0, n, height):
-        for j in range(i, n, width):
-            yield slice(i, min(i + height, n)), slice(j, min(j + width, n))
-
-
-@contextmanager
-def _one_blas_thread(workers: int) -> Iterator[None]:
-    """BLAS works with one thread in each of ours."""
-    if workers == 1:
-        yield
-        return
-    from threadpoolctl import threadpool_limits
-
-    with threadpool_limits(1, user_api="blas"):
-        yield
-
-
-def _counter(scores: float) -> Callable[[NDArray[Any], int], I64]:
-    """Counts whole numbers in [0, bins): torch needs no wider copy of them, which is half of numpy's time."""
-    if "torch" not in sys.modules and scores < LOAD_TORCH:
-        return lambda at, bins: np.bincount(at, minlength=bins).astype(np.int64)
-    import torch
-
-    return lambda at, bins: torch.bincount(torch.from_numpy(at), minlength=bins).numpy()
-
-
-class _Worker:
-    """The buffers of one core."""
-
-    def __init__(
-        self,
-        order: _Order,
-        bins: int,
-        floor: np.float32,
-        tile: tuple[int, int],
-        count: Callable[[Any, int], I64],
-    ) -> None:
-        self.order, self.bins, self.floor, self.width, self.count = order, bins, floor, tile[1], count
-        size = min(tile[0], len(order)) * min(tile[1], len(order))
-        self.scores = np.empty(size, np.float32)
-        self.whole = np.empty(size, np.int16 if bins < np.iinfo(np.int16).max - 2 else np.int32)
-        self.over = np.empty(size, bool)
-
-    def piece(self, a: slice, b: slice) -> tuple[I64, I32, I32, F32]:
-        """(i64[bins] counts, rows and columns i32[K] of pairs at or above the floor, their scores f32[K])."""
-        counts = np.zeros(self.bins, np.int64)
-        found: list[tuple[I32, I32, F32]] = []
-        left = self.order.rows(a.start, a.stop)
-        for columns in self.order.tiles(a, b, self.width):
-            shape = (a.stop - a.start, columns.stop - columns.start)
-            size = shape[0] * shape[1]
-            flat = self.scores[:size]
-            tile = flat.reshape(shape)
-            np.matmul(left, self.order.rows(columns.start, columns.stop).T, out=tile)
-            bad = self.order.masked(a, columns)
-            if bad is not None:
-                np.copyto(tile, MASKED, where=bad)
-            if self.floor < np.inf:
-                self._over(flat, a.start, columns.start, shape[1], found)
-            if self.bins:
-                clip = bad is not None or not self.order.unit or self.bins > 100_000
-                counts += self._binned(flat, self.whole[:size], clip)
-                if bad is not None:
-                    counts[0] -= np.count_nonzero(bad)
-        none = np.empty(0, np.int32)
-        one, two, scores = (
-            (np.concatenate(part) for part in zip(*found, strict=True))
-            if found
-            else (none, none, none.astype(np.float32))
-        )
-        return counts, one, two, scores
-
-    def _over(self, flat: F32, row: int, column: int, width: int, found: list[tuple[I32, I32, F32]]) -> None:
-        over = np.greater_equal(flat, self.floor, out=self.over[: len(flat)])
-        if len(flat) % 8:
-            at = np.flatnonzero(over)
-        else:  # few are over: eight are passed by at a time
-            words = np.flatnonzero(over.view(np.uint64))
-            word, byte = np.nonzero(over.reshape(-1, 8)[words])
-            at = words[word] * 8 + byte
-        if not len(at):
-            return
-        a, b = np.divmod(at.astype(np.int32), np.int32(width))
-        found.append((a + np.int32(row), b + np.int32(column), flat[at]))
-
-    def _binned(self, flat: F32, whole: NDArray[Any], clip: bool) -> I64:
-        """Counts of f32 cosines, which are overwritten; beyond [-1, 1] is in the outermost bins."""
-        flat += np.float32(1)
-        flat *= np.float32(self.bins / 2)
-        if clip:
-            np.clip(flat, np.float32(0), np.float32(self.bins - 1), out=flat)
-        np.copyto(whole, flat, casting="unsafe")
-        counts = self.count(whole, self.bins)
-        if len(counts) > self.bins:  # a cosine of 1, or a rounding above it
-            counts[self.bins - 1] += counts[self.bins :].sum()
-        return counts[: self.bins]
 
 
 def sweep(
@@ -238,31 +76,27 @@ def sweep(
     """
     if state is not None and take is not None:
         raise ValueError("pairs that are handed on cannot be resumed; give 'state' or 'take'")
-    order = _Order(unit, subjects, ok)
+    order = Order(unit, subjects, ok)
     n = len(order)
     floor = max(float(floor), -1.5)
-    low = np.float32(floor)
     small = n * (n + 1) / 2 <= INLINE
     on = _device(device, small)
     if tile is None:
-        tile = (ROWS, COLUMNS) if on == "numpy" else _torch().TILE
-    pieces = list(_pieces(n, tile))
+        tile = (ROWS, COLUMNS) if on == "numpy" else _torch_tile()
+    work = Pass(order, bins, np.float32(floor), tile, on, 1 if small else workers or 0)
     counts = np.zeros(bins, np.int64)
     kept: list[tuple[I32, I32, F32]] = []
     saved = (
-        PairState(state, (order.rows, n, order.person, (bins, float(low), *tile)), len(pieces))
+        PairState(state, (order.rows, n, order.person, (bins, float(work.floor), *tile)), len(work.pieces))
         if state
         else None
     )
     if saved is not None:
         counts, kept = saved.read(counts)
-    threads = 1 if small else min(workers or thread_count(), max(len(pieces), 1))
     lock = threading.Lock()
-    todo = iter([i for i in range(len(pieces)) if saved is None or not saved.done[i]])
     at = order.at.astype(np.int32)
 
-    def hand_over(number: int, part: tuple[I64, I32, I32, F32]) -> None:
-        a, b = pieces[number]
+    def hand_over(numbers: Sequence[int], part: Part) -> None:
         here, one, two, scores = part
         with lock:
             np.add(counts, here, out=counts)
@@ -274,39 +108,26 @@ def sweep(
                 else:
                     kept.append(pair)
             if saved is not None:
-                saved.finished(number, counts, kept)
+                saved.finished(numbers, counts, kept)
             if progress is not None:
-                progress((a.stop - a.start) * (b.stop - b.start))
-
-    def work(worker: Any) -> None:
-        while True:
-            with lock:
-                number = next(todo, None)
-            if number is None:
-                return
-            hand_over(number, worker.piece(*pieces[number]))
+                progress(sum(map(work.pieces.scores, numbers)))
 
     if n > 1:
-        if on != "numpy":
-            work(_torch().TorchWorker(order, bins, low, tile, on))
-        else:
-            count = _counter(n * n / 2)
-            with _one_blas_thread(threads):
-                if threads == 1:
-                    work(_Worker(order, bins, low, tile, count))
-                else:
-                    with ThreadPoolExecutor(threads) as pool:
-                        list(pool.map(work, [_Worker(order, bins, low, tile, count) for _ in range(threads)]))
+        run_pass(
+            work,
+            range(len(work.pieces)) if saved is None else np.flatnonzero(~saved.done).tolist(),
+            hand_over,
+        )
     if saved is not None:
         saved.remove()
     left, right, scores = _ordered(kept)
     return Swept(counts, order.pairs, left, right, scores, floor)
 
 
-def _torch() -> Any:
-    from fraudit.stats import all_pairs_torch
+def _torch_tile() -> tuple[int, int]:
+    from fraudit.stats.all_pairs_torch import TILE
 
-    return all_pairs_torch
+    return TILE
 
 
 def _device(wanted: str, small: bool) -> str:
@@ -318,10 +139,7 @@ def _device(wanted: str, small: bool) -> str:
 
 def _ordered(kept: list[tuple[I32, I32, F32]]) -> tuple[I32, I32, F32]:
     """The highest first; equal scores by row, so that the order does not depend on which core was first."""
-    if not kept:
-        none = np.empty(0, np.int32)
-        return none, none, none.astype(np.float32)
-    left, right, scores = (np.concatenate(part) for part in zip(*kept, strict=True))
+    left, right, scores = joined(kept)
     kept.clear()
     by = np.lexsort((right, left, -scores))
     return left[by], right[by], scores[by]

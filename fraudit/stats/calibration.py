@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
 from fraudit.stats.pairs import count_matches, linked_people, pair_cosines
-from fraudit.stats.verification import fmr_threshold
+from fraudit.stats.verification import ascending, fmr_threshold
 from fraudit.types import F32, F64, I64, Bool, PairList
 
 CALIBRATION_FACES = 4000  # all pairs among them: 8 million scores, 64 MB
@@ -64,8 +64,8 @@ class Calibration:
     """Impostor scores among the calibration half.
 
     Attributes:
-        rows: i64[M] faces. people: i64[M] their subjects. impostor: f64[P] cosines of all their impostor pairs, or
-            of those that the set declares.
+        rows: i64[M] faces. people: i64[M] their subjects. impostor: f64[P] cosines of all their impostor pairs,
+            ascending, or of those that the set declares, in its order.
         unit: f32[M,D]. left, right: i64[P] people of each pair where pairs are declared, else None (all pairs).
     """
 
@@ -179,7 +179,7 @@ def calibrate(
     people = labels[rows]
     chosen = unit[rows]
     upper = np.triu(people[:, None] != people[None, :], k=1)
-    impostor: F64 = (chosen @ chosen.T)[upper].astype(np.float64)
+    impostor = ascending((chosen @ chosen.T)[upper])
     if len(impostor) == 0:
         raise InsufficientData("no impostor pair in the calibration half", "use a set with more people")
     return Calibration(rows, people, impostor, chosen)

@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudit.errors import InsufficientData, UsageError
-from fraudit.stats.pairs import BLOCK
-from fraudit.types import F64, I64, Bool
+from fraudit.stats.all_pairs import sweep
+from fraudit.stats.all_pairs_pieces import I32
+from fraudit.stats.pairs import count_impostor_pairs
+from fraudit.types import F32, F64, I64, Bool
 
 NEAR = 0.99  # cosine at or above which two pictures are taken for the same
 MOST_LISTED = 20_000  # pairs
@@ -77,10 +79,33 @@ def expected_nearer(near_counts: tuple[int, int]) -> float:
     return (inner + 1) / (grown - 1) if grown > 1.05 else float("nan")
 
 
-def near_copies(
-    unit: NDArray[Any], subjects: I64, ok: Bool | None = None, *, near: float = NEAR, block: int = BLOCK
-) -> Copies:
-    """All pairs with a cosine at or above `near`, by tiles: memory is block x block and the pairs found.
+class _Near:
+    """Pairs near enough, of one person and of two, counted as they are handed over; the nearest are kept.
+
+    Args:
+        people: i64[N]. ends: f64[3] cosines, the highest first.
+    """
+
+    def __init__(self, people: I64, ends: F64) -> None:
+        self._people, self.ends = people, ends
+        self.counts = np.zeros((2, 3), np.int64)
+        none = np.empty(0, np.int64)
+        self.found: list[tuple[I64, I64, F64]] = [(none, none, none.astype(np.float64))] * 2
+
+    def take(self, left: I32, right: I32, scores: F32) -> None:
+        """Rows i32[K] of pairs."""
+        own = self._people[left] == self._people[right]
+        values = scores.astype(np.float64)
+        for kind, part in enumerate((own, ~own)):
+            self.counts[kind] += [(values[part] >= end).sum() for end in self.ends]
+            hit = np.flatnonzero(part & (values >= self.ends[0]))
+            if len(hit):
+                new = (left[hit].astype(np.int64), right[hit].astype(np.int64), values[hit])
+                self.found[kind] = _nearest([self.found[kind], new])
+
+
+def near_copies(unit: NDArray[Any], subjects: I64, ok: Bool | None = None, *, near: float = NEAR) -> Copies:
+    """All pairs with a cosine at or above `near`, in one pass over all pairs (`fraudit.stats.all_pairs`).
 
     Args:
         unit: f32[N,D] unit vectors. subjects: i64[N]. ok: bool[N], whether there is a vector.
@@ -89,31 +114,18 @@ def near_copies(
     """
     if not 0.9 < near < 1:
         raise UsageError(f"near copies have a cosine between 0.9 and 1; found {near:g}")
-    keep = np.arange(len(unit)) if ok is None else np.flatnonzero(ok)
-    if len(keep) < 2:
-        raise InsufficientData(f"copies need two pictures or more; found {len(keep)}")
-    rows, people = np.ascontiguousarray(unit[keep], np.float32), np.asarray(subjects, np.int64)[keep]
-    distance = 1 - near
-    ends = 1 - distance * np.array([1, _STEP, _STEP**2], np.float64)
-    found: list[list[tuple[I64, I64, F64]]] = [[], []]
-    counts, pairs = np.zeros((2, 3), np.int64), np.zeros(2, np.int64)
-    for i in range(0, len(rows), block):
-        for j in range(i, len(rows), block):
-            cosines = rows[i : i + block] @ rows[j : j + block].T
-            same = people[i : i + block, None] == people[None, j : j + block]
-            use = np.tri(len(cosines), k=-1, dtype=bool).T if i == j else np.ones(cosines.shape, bool)
-            for kind, mask in enumerate((same & use, ~same & use)):
-                pairs[kind] += int(mask.sum())
-            a, b = np.nonzero((cosines >= ends[2]) & use)
-            values, own = cosines[a, b].astype(np.float64), same[a, b]
-            for kind, part in enumerate((own, ~own)):
-                counts[kind] += [(values[part] >= end).sum() for end in ends]
-                hit = part & (values >= ends[0])
-                found[kind].append((keep[a[hit] + i], keep[b[hit] + j], values[hit]))
-                found[kind] = [_nearest(found[kind])]
+    people = np.asarray(subjects, np.int64)
+    used = people if ok is None else people[ok]
+    if len(used) < 2:
+        raise InsufficientData(f"copies need two pictures or more; found {len(used)}")
+    taken = _Near(people, 1 - (1 - near) * np.array([1, _STEP, _STEP**2], np.float64))
+    # Every picture stands for itself, so that pairs of one person are compared too.
+    every = sweep(unit, np.arange(len(people)), ok, floor=float(taken.ends[2]), take=taken.take).pairs
+    across = count_impostor_pairs(used)
+    counts, found, pairs = taken.counts, taken.found, (every - across, across)
     kinds = []
     for kind in (0, 1):
-        left, right, cosine = found[kind][0]
+        left, right, cosine = found[kind]
         count, inner, outer = (int(c) for c in counts[kind])
         expected = expected_nearer((inner - count, outer - count))
         missing = (

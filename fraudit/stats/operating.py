@@ -42,7 +42,8 @@ class ScoredPairs:
         self.scores, self.same = np.asarray(scores, np.float64), np.asarray(same, bool)
         self.left, self.right = np.asarray(left), np.asarray(right)
         self.scored: Bool = ~np.isnan(self.scores)
-        self.genuine, self.impostor = v.split(self.scores, self.same)
+        self.genuine, impostor = v.split(self.scores, self.same)  # the genuine ones in the order of `left`
+        self.impostor = v.ascending(impostor)  # many, looked at for many thresholds
         for what, part in (("genuine", self.genuine), ("impostor", self.impostor)):
             if not (~np.isnan(part)).any():
                 raise InsufficientData(

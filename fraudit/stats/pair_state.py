@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -66,9 +66,9 @@ class PairState:
             self.done[:] = False
             return counts, []
 
-    def finished(self, piece: int, counts: I64, kept: Kept) -> None:
-        """Note a piece; written where the last write is long ago."""
-        self.done[piece] = True
+    def finished(self, pieces: Sequence[int], counts: I64, kept: Kept) -> None:
+        """Note some pieces; written where the last write is long ago."""
+        self.done[np.asarray(pieces)] = True
         if time.monotonic() - self._last < EVERY:
             return
         if len(kept) > 1:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
-from fraudit.stats.all_pairs import I32, sweep
+from fraudit.stats.all_pairs import sweep
+from fraudit.stats.all_pairs_pieces import I32
 from fraudit.types import F32, F64, I64, Bool, PairList
 
 BLOCK = 2048

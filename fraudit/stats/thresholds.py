@@ -58,7 +58,7 @@ def enough_for_threshold(people: ArrayLike) -> tuple[bool, str]:
 def threshold_interval(impostor: ArrayLike, fmr: Interval, method: str = "") -> Interval:
     """Thresholds at which the share of f64[P] `impostor` scores is at the ends of the interval `fmr`."""
     scores = np.asarray(impostor, np.float64)
-    scores = scores[~np.isnan(scores)]
+    scores = v.ascending(scores[~np.isnan(scores)])
     low, high = (float(v.fmr_threshold(scores, max(end, 0.5 / len(scores)))) for end in (fmr.high, fmr.low))
     return Interval(low, high, fmr.level, method or f"FMR interval turned around ({fmr.method})")
 

@@ -156,10 +156,10 @@ def two_names(
     kept: list[tuple[I64, I64, F64, Bool]] = []
     for start in range(0, count, block):
         part = np.arange(start, min(start + block, count))
-        apart = flat[part] @ flat.T >= np.maximum(fences[part][:, None], fences[None])
-        apart &= part[:, None] < np.arange(count)[None]
+        apart = flat[part] @ flat[start:].T >= np.maximum(fences[part][:, None], fences[None, start:])
+        apart &= part[:, None] < np.arange(start, count)[None]
         i, j = np.nonzero(apart)
-        i = part[i]
+        i, j = part[i], j + start
         cosine = np.einsum("kd,kd->k", people.means[i], people.means[j], dtype=np.float64)
         likeness = cosine / (root[i] * root[j])
         stratum = _stratum(np.minimum(people.sizes[i], people.sizes[j]))

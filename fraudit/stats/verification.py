@@ -22,14 +22,25 @@ Resolution = Literal["rule of thirty", "rule of three", "no"]
 
 
 def _scored(scores: ArrayLike, what: str) -> F64:
-    """Sorted finite scores; NaN (no score) is dropped. Raises InsufficientData where none is left."""
+    """Sorted scores; NaN (no score) is dropped. Raises InsufficientData where none is left.
+
+    Those that `ascending` gave are not sorted again: a million of them are looked at for many thresholds.
+    """
     array = np.asarray(scores, np.float64).ravel()
-    array = np.sort(array[~np.isnan(array)])
-    if not len(array):
+    count = len(array) - int(np.isnan(array).sum())
+    if np.isnan(array[:count]).any() or (array[1:count] < array[: count - 1]).any():
+        array = ascending(array)
+    array = array[:count]
+    if not count:
         raise InsufficientData(
             f"no {what} pair has a score", "check the identities and the failures to acquire"
         )
     return array
+
+
+def ascending(scores: ArrayLike) -> F64:
+    """f64[P] scores from the lowest to the highest, NaN last: what the functions here need not sort again."""
+    return np.sort(np.asarray(scores, np.float64).ravel())
 
 
 def fmr(impostor: ArrayLike, thresholds: ArrayLike) -> F64:
@@ -93,15 +104,16 @@ def fmr_threshold(impostor: ArrayLike, target_fmr: float, observed: ArrayLike | 
     """
     ordered = _scored(impostor, "impostor")
     n = len(ordered)
-    candidates = ordered
-    if observed is not None:
-        more = np.asarray(observed, np.float64).ravel()
-        candidates = np.sort(np.concatenate([ordered, more[~np.isnan(more)]]))
     # Matches allowed, as an integer: 1e-3 of 3,000 is 3 although 3000 * 1e-3 may round below it.
     allowed = min(n, int(np.floor(target_fmr * n * (1 + 1e-12))))
-    first = 0 if allowed == n else int(np.searchsorted(candidates, ordered[n - 1 - allowed], "right"))
-    found = first < len(candidates)
-    value = float(candidates[first]) if found else float(np.nextafter(ordered[-1], np.inf))
+    above, more = ordered, np.empty(0) if observed is None else np.asarray(observed, np.float64).ravel()
+    more = more[~np.isnan(more)]
+    if allowed < n:
+        too_low = ordered[n - 1 - allowed]
+        above, more = ordered[np.searchsorted(ordered, too_low, "right") :], more[more > too_low]
+    above = np.append(above[:1], more)
+    found = len(above) > 0
+    value = float(above.min()) if found else float(np.nextafter(ordered[-1], np.inf))
     achieved = float((n - np.searchsorted(ordered, value, "left")) / n)
     return FmrThreshold(value, target_fmr, achieved, n, resolution(n, target_fmr), found)
 

@@ -13,13 +13,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from fraudit.errors import InsufficientData
+from fraudit.stats.all_pairs import guessed_floor, sweep
+from fraudit.stats.all_pairs_pieces import I32
 from fraudit.stats.intervals import clustered_rate, interval_or_reason
-from fraudit.stats.pairs import BLOCK
+from fraudit.stats.pairs import count_impostor_pairs
 from fraudit.stats.rate_changes import Change, rate_change
-from fraudit.types import F64, I64, Bool, Interval
+from fraudit.types import F32, F64, I64, Bool, Interval
 
 CHANCE_DRAWS = 1000
-_ROOM = 20  # times as many pairs as are listed, looked at first
+_ROOM = 20  # times as many pairs as are listed, above the floor that is guessed first
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,28 @@ def worst_genuine(scores: ArrayLike, left: I64, right: I64, count: int = 20) -> 
     return Extremes(left[order], right[order], s[order], len(s), len(s) - len(known))
 
 
+class _Closest:
+    """The `count` highest of the pairs that are handed over; of two people once where `people` i64[N] are given."""
+
+    def __init__(self, count: int, people: I64 | None) -> None:
+        self._count, self._people = count, people
+        none = np.empty(0, np.int64)
+        self.left, self.right, self.score = none, none, none.astype(np.float64)
+
+    def take(self, left: I32, right: I32, scores: F32) -> None:
+        """Rows i32[K] of pairs."""
+        floor = self.score[-1] if len(self.score) == self._count else -np.inf
+        high = np.flatnonzero(scores >= floor)
+        one: I64 = np.concatenate([self.left, left[high]])
+        two: I64 = np.concatenate([self.right, right[high]])
+        merged: F64 = np.concatenate([self.score, scores[high]])
+        order = np.lexsort((two, one, -merged))
+        if self._people is not None:
+            order = _first_of_people(self._people[one[order]], self._people[two[order]], order)
+        order = order[: self._count]
+        self.left, self.right, self.score = one[order], two[order], merged[order]
+
+
 def closest_strangers(
     unit: NDArray[Any],
     subjects: I64,
@@ -53,9 +77,8 @@ def closest_strangers(
     *,
     count: int = 20,
     once_a_pair_of_people: bool = True,
-    block: int = BLOCK,
 ) -> Extremes:
-    """The `count` pairs of different people with the highest cosines, of all pairs, by tiles.
+    """The `count` pairs of different people with the highest cosines, of all pairs (`fraudit.stats.all_pairs`).
 
     Args:
         unit: f32[N,D] unit vectors. subjects: i64[N]. ok: bool[N], whether there is a vector.
@@ -63,36 +86,17 @@ def closest_strangers(
     Raises:
         InsufficientData: no pair of different people.
     """
-    keep = np.arange(len(unit)) if ok is None else np.flatnonzero(ok)
-    rows, people = np.ascontiguousarray(unit[keep], np.float32), np.asarray(subjects, np.int64)[keep]
-    left, right, score = np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0)
-    total = 0
-    for i in range(0, len(rows), block):
-        for j in range(i, len(rows), block):
-            cosines = rows[i : i + block] @ rows[j : j + block].T
-            use = people[i : i + block, None] != people[None, j : j + block]
-            if i == j:
-                use &= np.tri(len(cosines), k=-1, dtype=bool).T
-            total += int(use.sum())
-            floor = score[-1] if len(score) == count else -np.inf
-            a, b = np.nonzero(use & (cosines > floor))
-            values = cosines[a, b].astype(np.float64)
-            wide = _ROOM * count
-            while True:  # the nearest ones decide, unless they are of fewer people than are wanted
-                top = np.argpartition(-values, wide)[:wide] if len(values) > wide else np.arange(len(values))
-                one, two = np.append(left, a[top] + i), np.append(right, b[top] + j)
-                merged = np.append(score, values[top])
-                order = np.lexsort((two, one, -merged))
-                if once_a_pair_of_people:
-                    order = _first_of_people(people[one[order]], people[two[order]], order)
-                if len(order) >= count or len(top) == len(values):
-                    break
-                wide *= _ROOM
-            order = order[:count]
-            left, right, score = one[order], two[order], merged[order]
+    people = np.asarray(subjects, np.int64)
+    total = count_impostor_pairs(people if ok is None else people[ok])
     if not total:
         raise InsufficientData("no pair of different people")
-    return Extremes(keep[left], keep[right], score, total, 0)
+    # A floor is guessed; a second pass follows where fewer people than are wanted lie above it.
+    for floor in (guessed_floor(unit, people, min(1.0, _ROOM * count / total), ok, 0), -np.inf):
+        closest = _Closest(count, people if once_a_pair_of_people else None)
+        sweep(unit, people, ok, floor=floor, take=closest.take)
+        if len(closest.score) == count:
+            break
+    return Extremes(closest.left, closest.right, closest.score, total, 0)
 
 
 def _first_of_people(one: I64, two: I64, order: I64) -> I64:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from fraudit.stats import all_pairs, pair_state
+from fraudit.stats import all_pairs, all_pairs_pieces, pair_state
 from fraudit.stats import pairs as p
 from fraudit.stats.all_pairs import highest, sweep
 from fraudit.stats.tails import tail_of_pairs, tail_of_vectors
@@ -102,7 +102,7 @@ def test_rounded_products_differ_from_one_matrix_by_their_last_digit_alone():
 def test_vectors_too_many_to_copy_are_gathered_tile_by_tile(monkeypatch):
     unit, subjects, ok = world()
     one = sweep(unit, subjects, ok, bins=1000, floor=0.2)
-    monkeypatch.setattr(all_pairs, "COPY", 0)
+    monkeypatch.setattr(all_pairs_pieces, "COPY", 0)
     two = sweep(unit.astype(np.float64), subjects, ok, bins=1000, floor=0.2)
     for name in ("counts", "left", "right", "scores"):
         assert np.array_equal(getattr(one, name), getattr(two, name))

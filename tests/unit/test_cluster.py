@@ -1,6 +1,7 @@
 """Workers answer as this process does, to the last bit; Ray itself is tested in test_cluster_ray.py."""
 
 import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,9 @@ class Here:
     def __init__(self, job, size=2):
         self.size, self.workers = size, [Worker(job) for _ in range(size)]
         self.asked = []
+
+    def share(self, value):
+        return pickle.loads(pickle.dumps(value))
 
     def sent(self, box):
         return sum(worker._boxes[box].queries for worker in self.workers if box in worker._boxes)
@@ -214,3 +218,75 @@ def test_corrupted_faces_of_workers_are_those_of_this_process(few, tmp_path):
         np.testing.assert_array_equal(found[key].ok, cell.ok)
     assert len(pool.asked) == 2
     assert box.queries == len(probes) * len(plain)
+
+
+@pytest.fixture
+def passes(few, monkeypatch):
+    """What makes long passes on two workers of this process, the ranges they were given, and what was told."""
+    from fraudit.audit import long_passes as long
+    from fraudit.cluster.engine import RayEngine
+    from fraudit.progress import Progress
+
+    monkeypatch.setattr("fraudit.cluster.engine.TASK", 2e5)
+    monkeypatch.setattr(long, "LONG", 1e6)
+    engine, told = RayEngine.__new__(RayEngine), []
+    engine.pool, engine.threads = Here(Job(few, 1)), 1
+    made = long.long_passes(
+        engine, lambda label, total: Progress(label, total, lambda *now: told.append(now))
+    )
+    return made, engine.pool.asked, told
+
+
+@pytest.mark.parametrize("tile", [None, (64, 32)])
+def test_all_pairs_by_workers_are_those_of_this_process(passes, tile):
+    from fraudit.stats.all_pairs import sweep
+    from fraudit.stats.all_pairs_pieces import passes_by
+
+    made, asked, told = passes
+    rng = np.random.default_rng(3)
+    unit = rng.standard_normal((700, 40))
+    unit = (unit / np.linalg.norm(unit, axis=1, keepdims=True)).astype(np.float32)
+    people, ok = rng.integers(0, 90, 700), rng.random(700) < 0.9
+    how = {"bins": 5000, "floor": 0.3, "tile": tile}
+    here = sweep(unit, people, ok, **how)
+    assert not asked
+    with passes_by(made):
+        there = sweep(unit, people, ok, **how)
+        asked_for_long = len(asked)
+        sweep(unit[:100], people[:100], **how)
+    assert asked_for_long == len(asked) >= (1 if tile is None else 20)  # a short pass is made here
+    assert told[0][1] == 0
+    assert told[-1][1] == told[-1][2]
+    for name in ("counts", "left", "right", "scores", "pairs"):
+        np.testing.assert_array_equal(getattr(there, name), getattr(here, name))
+
+
+def test_a_pass_on_workers_that_was_cut_off_goes_on_where_it_was(passes, tmp_path, monkeypatch):
+    from fraudit.stats import pair_state
+    from fraudit.stats.all_pairs import sweep
+    from fraudit.stats.all_pairs_pieces import passes_by
+    from tests.fixtures.plain_pairs import exact_rows
+
+    made, asked, _ = passes
+    monkeypatch.setattr(pair_state, "EVERY", 0.0)
+    unit, people = exact_rows(700, 90)
+    how = {"bins": 5000, "floor": 0.3, "tile": (64, 32), "state": tmp_path / "pairs.npz"}
+
+    class Stop(Exception):
+        pass
+
+    def stop(scores):
+        if len(asked) == 15:
+            raise Stop
+
+    with passes_by(made):
+        with pytest.raises(Stop):
+            sweep(unit, people, progress=stop, **how)
+        asked.clear()
+        found = sweep(unit, people, **how)
+        rest = len(asked)
+        asked.clear()
+        whole = sweep(unit, people, **(how | {"state": None}))
+        assert rest == len(asked) - 15
+    for name in ("counts", "left", "right", "scores"):
+        np.testing.assert_array_equal(getattr(found, name), getattr(whole, name))

@@ -9,11 +9,17 @@ import time
 import numpy as np
 import pytest
 
+from fraudit.audit.long_passes import long_passes
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.runner import run_plan
 from fraudit.cluster.engine import RayEngine
+from fraudit.cluster.pool import RayPool
 from fraudit.cluster.shards import ShardStore
-from fraudit.cluster.worker import Worker
+from fraudit.cluster.worker import Job, Worker
+from fraudit.progress import Progress
+from fraudit.stats.all_pairs import sweep
+from fraudit.stats.all_pairs_pieces import passes_by
+from fraudit.stats.groups import impostor_rates
 
 ray = pytest.importorskip("ray", reason="the extra ray is not installed (pip install 'fraudit[ray]')")
 
@@ -28,6 +34,29 @@ class Slow(Worker):
             log.write(f"{os.getpid()}\n")
         time.sleep(1.5)
         return super().embed(*arguments)
+
+    def pairs(self, *arguments):
+        with open(os.environ["FRAUDIT_TEST_LOG"] + "-pairs", "a") as log:
+            log.write(f"{os.getpid()}\n")
+        return super().pairs(*arguments)
+
+
+class Asking(Worker):
+    """Tells the bill what it would ask."""
+
+    def ask(self, box, questions):
+        self._bill(box, questions)
+        return os.getpid()
+
+
+class SlowPairs(Worker):
+    """The same for pieces of a pass over all pairs."""
+
+    def pairs(self, *arguments):
+        with open(os.environ["FRAUDIT_TEST_LOG"], "a") as log:
+            log.write(f"{os.getpid()}\n")
+        time.sleep(0.3)
+        return super().pairs(*arguments)
 
 
 @pytest.fixture
@@ -50,6 +79,48 @@ def figures(folder):
     return kept
 
 
+def kill_one(log, begun):
+    """Kills the worker that began last once `begun` tasks have begun; (the thread, who was killed)."""
+    killed = []
+
+    def kill():
+        while not killed:
+            time.sleep(0.02)
+            lines = log.read_text().split() if log.exists() else []
+            if len(lines) >= begun:  # some are done, others are under way
+                os.kill(int(lines[-1]), signal.SIGKILL)
+                killed.append(lines[-1])
+
+    thread = threading.Thread(target=kill, daemon=True)
+    thread.start()
+    return thread, killed
+
+
+def test_all_pairs_with_a_worker_killed_in_the_middle_have_the_counts_of_this_process(cluster, monkeypatch):
+    rng = np.random.default_rng(5)
+    people = rng.integers(0, 900, 3000)
+    unit = rng.standard_normal((900, 64))[people] + rng.standard_normal((3000, 64))
+    unit = (unit / np.linalg.norm(unit, axis=1, keepdims=True)).astype(np.float32)
+    ok, told = rng.random(3000) < 0.9, []
+    groups = rng.choice(["f", "m"], 3000)
+    monkeypatch.setattr("fraudit.cluster.pool.Worker", SlowPairs)
+    monkeypatch.setattr("fraudit.cluster.engine.TASK", 5e7)
+    monkeypatch.setattr("fraudit.audit.long_passes.LONG", 1e8)
+    here = sweep(unit, people, ok, bins=20_000, floor=0.4), impostor_rates(unit, people, groups, 0.3, ok)
+    engine = RayEngine.of(AuditPlan("dlib"), workers=2)
+    thread, killed = kill_one(cluster / "log", 4)
+    with passes_by(long_passes(engine, lambda *part: Progress(*part, lambda *now: told.append(now)))):
+        there = sweep(unit, people, ok, bins=20_000, floor=0.4), impostor_rates(unit, people, groups, 0.3, ok)
+    thread.join(5)
+    asked = (cluster / "log").read_text().split()
+    assert killed
+    assert len(set(asked)) >= 3  # two workers, and the one that took the place of the one killed
+    assert told[-1][1] == told[-1][2]
+    for name in ("counts", "left", "right", "scores", "pairs"):
+        np.testing.assert_array_equal(getattr(there[0], name), getattr(here[0], name))
+    assert repr(there[1]) == repr(here[1])
+
+
 def test_a_run_with_a_worker_killed_in_the_middle_has_the_figures_of_a_local_one(cluster, monkeypatch):
     grid = {"corruptions": ("jpeg", "gaussian_noise"), "severities": (3,), "probes": 24}
     plan = AuditPlan(
@@ -62,18 +133,9 @@ def test_a_run_with_a_worker_killed_in_the_middle_has_the_figures_of_a_local_one
     )
     monkeypatch.setattr("fraudit.cluster.pool.Worker", Slow)
     monkeypatch.setattr("fraudit.cluster.engine.SHARD_BATCHES", 2)
-    log, killed = cluster / "log", []
-
-    def kill():
-        while not killed:
-            time.sleep(0.05)
-            begun = log.read_text().split() if log.exists() else []
-            if len(begun) >= 3:  # one shard is done, others are under way
-                os.kill(int(begun[-1]), signal.SIGKILL)
-                killed.append(begun[-1])
-
-    thread = threading.Thread(target=kill, daemon=True)
-    thread.start()
+    monkeypatch.setattr("fraudit.audit.long_passes.LONG", 1e5)  # else these passes are made here
+    log = cluster / "log"
+    thread, killed = kill_one(log, 3)
     run_plan(
         plan,
         cluster / "ray",
@@ -83,9 +145,22 @@ def test_a_run_with_a_worker_killed_in_the_middle_has_the_figures_of_a_local_one
     assert killed
     asked = log.read_text().split()
     assert len(set(asked)) >= 3  # two workers, and the one that took the place of the one killed
+    assert (cluster / "log-pairs").read_text()  # all pairs of verification were theirs too
     monkeypatch.setenv("FRAUDIT_CACHE", str(cluster / "here"))
     run_plan(plan, cluster / "local")
     assert figures(cluster / "ray") == figures(cluster / "local")
+
+
+def test_questions_of_all_workers_are_on_one_bill_those_of_a_lost_one_too(cluster, monkeypatch):
+    box = ("dlib", None)
+    monkeypatch.setattr("fraudit.cluster.pool.Worker", Asking)
+    pool = RayPool(Job(AuditPlan("dlib"), 1), 2)
+    pids = [pid for _, pid in pool.run([("ask", (box, count)) for count in (3, 4, 5)])]
+    os.kill(pids[0], signal.SIGKILL)
+    again = [pid for _, pid in pool.run([("ask", (box, count)) for count in (6, 7)])]
+    assert pids[0] not in again
+    assert pool.sent(box) == 3 + 4 + 5 + 6 + 7
+    pool.close()
 
 
 def test_vectors_go_to_an_object_store_and_come_from_there(cluster, monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 from benchmarks.worlds import make
 from benchmarks.worlds_quality import split_people, swapped_labels
 from fraudit.errors import InsufficientData, UsageError
+from fraudit.stats import all_pairs
 from fraudit.stats.duplicates import equal_files, expected_nearer, near_copies, one_picture_people
 from fraudit.stats.label_errors import misplaced, own_fits, upper_half
 from fraudit.stats.two_names import two_names
@@ -124,7 +125,9 @@ def test_relatives_are_seldom_taken_for_one_person_and_then_the_flags_are_called
     assert sum(expected) >= 0.8 * sum(flags)
 
 
-def test_copies_are_found_within_and_across_people_whatever_the_tiles() -> None:
+def test_copies_are_found_within_and_across_people_whatever_the_tiles(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     world = make(150, "equal", 4, dim=128)
     rows = world.unit.copy()
     clean = near_copies(rows, world.subjects)
@@ -141,7 +144,8 @@ def test_copies_are_found_within_and_across_people_whatever_the_tiles() -> None:
     assert found.across.expected_false < 0.5
     assert found.within.pairs == 150 * 6
     assert found.across.pairs == 600 * 599 // 2 - 900
-    small = near_copies(rows, world.subjects, block=77)
+    monkeypatch.setattr(all_pairs, "ROWS", 77)
+    small = near_copies(rows, world.subjects)
     assert np.array_equal(np.sort(small.within.left), np.sort(found.within.left))
     assert (small.across.count, small.across.pairs) == (found.across.count, found.across.pairs)
 

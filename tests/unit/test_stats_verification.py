@@ -143,3 +143,18 @@ def test_the_histogram_is_a_density_on_common_bins() -> None:
     table = v.score_histogram(g, i, 50)
     width = np.diff(table["edges"])
     assert (np.array(table["genuine"]) @ width, np.array(table["impostor"]) @ width) == pytest.approx((1, 1))
+
+
+def test_scores_that_are_in_order_give_the_threshold_of_those_that_are_not():
+    rng = np.random.default_rng(8)
+    for n in (1, 2, 30):
+        scores = rng.integers(-3, 8, n) / 4.0
+        mixed = np.insert(scores, rng.integers(0, n + 1, 3), np.nan)
+        before = mixed.copy()
+        for target in (1e-9, 0.1, 0.5, 1.0):
+            for observed in (None, mixed[::-1] + 0.1):
+                found = [
+                    v.fmr_threshold(s, target, observed) for s in (mixed, v.ascending(mixed), np.sort(scores))
+                ]
+                assert found[0] == found[1] == found[2]
+        np.testing.assert_array_equal(mixed, before)

@@ -19,6 +19,7 @@ from fraudit.errors import InsufficientData, UsageError
 from fraudit.formatting import fmr_words
 from fraudit.scores import ScoreSet, write_scores
 from fraudit.stats.folds import ten_folds
+from fraudit.stats.intervals import PairClusters
 from fraudit.types import AnalysisResult, Metric
 from tests.fixtures.contexts import vectors_context
 
@@ -69,6 +70,20 @@ def test_the_figures_of_known_worlds_lie_in_their_intervals() -> None:
             covered[name] += found.low <= value <= found.high
     for name, count in covered.items():
         assert count / worlds >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / worlds), name
+
+
+def test_the_band_of_the_det_counts_the_people_of_the_genuine_pairs() -> None:
+    plain = _evidence(4, 2.0)
+    hard = np.random.default_rng(4).normal(0, 2, 300)[plain.left]  # both pairs of a person are alike
+    evidence = replace(plain, scores=plain.scores + plain.same * hard)
+    det = next(f for f in result_of(evidence, Params()).figures if f.name == "verification_det")
+    series = det.data["series"][0]
+    own, clusters = evidence.scores[evidence.same], PairClusters(*[evidence.left[evidence.same]] * 2)
+    for at in range(0, len(series["y"]), 25):
+        rejected = own < np.sort(own)[round(series["y"][at] * len(own))]
+        band = clusters.rate_interval(rejected)
+        assert rejected.mean() == pytest.approx(series["y"][at])
+        assert (series["low"][at], series["high"][at]) == pytest.approx((band.low, band.high))
 
 
 def test_a_rate_that_cannot_be_resolved_has_a_reason_in_its_place() -> None:

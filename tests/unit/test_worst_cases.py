@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.worlds import make
 from fraudit.errors import InsufficientData, UsageError
+from fraudit.stats import all_pairs
 from fraudit.stats.hard_pairs import fnmr_by_years, hard_fmr, nearest_strangers, years_between
 from fraudit.stats.pairs import genuine_pairs, impostor_pairs, pair_cosines
 from fraudit.stats.worst_cases import (
@@ -27,7 +28,9 @@ def test_the_lowest_genuine_scores_are_listed_and_missing_ones_counted() -> None
 
 
 @pytest.mark.parametrize("once", [True, False])
-def test_the_closest_strangers_of_all_pairs_are_found_whatever_the_tiles(once: bool) -> None:
+def test_the_closest_strangers_of_all_pairs_are_found_whatever_the_tiles(
+    once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     world = make(60, "mild", 1)
     a, b = impostor_pairs(world.subjects, 10**9, np.random.default_rng(0))
     scores = pair_cosines(world.unit, a, b)
@@ -35,15 +38,31 @@ def test_the_closest_strangers_of_all_pairs_are_found_whatever_the_tiles(once: b
     if once:
         people = [tuple(sorted((world.subjects[a[k]], world.subjects[b[k]]))) for k in order]
         order = order[sorted({p: k for k, p in reversed(list(enumerate(people)))}.values())]
-    for block in (50, 4096):
-        found = closest_strangers(
-            world.unit, world.subjects, count=15, once_a_pair_of_people=once, block=block
-        )
+    for rows in (50, 384):
+        monkeypatch.setattr(all_pairs, "ROWS", rows)
+        found = closest_strangers(world.unit, world.subjects, count=15, once_a_pair_of_people=once)
         assert np.allclose(found.score, scores[order[:15]], atol=1e-6)
         assert (found.left < found.right).all()
         assert found.pairs == len(a)
     with pytest.raises(InsufficientData):
         closest_strangers(world.unit[:3], np.zeros(3, np.int64))
+
+
+def test_people_whose_pictures_are_all_close_do_not_hide_the_next_closest() -> None:
+    rng = np.random.default_rng(2)
+    people = np.repeat(np.arange(6), 60)
+    rows = rng.normal(size=(6, 16))
+    rows[1] = rows[0] + 0.1 * rng.normal(size=16)  # two people alike, in 3,600 pairs of pictures
+    unit = rows[people] + 0.01 * rng.normal(size=(360, 16))
+    unit = (unit / np.linalg.norm(unit, axis=1, keepdims=True)).astype(np.float32)
+    ok = rng.random(360) < 0.9
+    found = closest_strangers(unit, people, ok, count=20)
+    assert len(found.score) == 15  # every pair of the six people, once
+    assert ok[found.left].all()
+    assert ok[found.right].all()
+    cosines = np.where((people[:, None] != people[None]) & ok[:, None] & ok[None], unit @ unit.T, -2)
+    best = [cosines[np.ix_(people == a, people == b)].max() for a in range(6) for b in range(a)]
+    assert np.allclose(found.score, np.sort(best)[::-1], atol=1e-6)
 
 
 def test_one_person_who_makes_most_errors_is_named_and_beyond_chance() -> None:

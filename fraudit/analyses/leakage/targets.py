@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fraudit.analyses.shared.measured import picture_quality, pose_parameters
+from fraudit.analyses.shared.measured import face_measures
 from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.attributes import spellings
 from fraudit.types import F64, I64
@@ -164,18 +164,16 @@ def measured_targets(
     network = pose3d.open_pose3d() if not reason and set(need) & {*POSE, *EXPRESSIONS} else None
     values: dict[str, F64] = {}
 
-    if network is not None:
-        context.progress("pose and expression by 3DDFA_V2")
-        found = pose_parameters(context, network, rows, points, "leakage: pose")
-        values |= dict(zip(POSE, pose3d.angles(found).T, strict=True))
-        values |= dict(zip(EXPRESSIONS, pose3d.expression(found).T, strict=True))
-    else:
-        values |= {"yaw_proxy": pose3d.yaw_proxy(points), "roll_proxy": pose3d.roll_proxy(points)}
-    if set(need) & set(QUALITY):
-        context.progress("blur, brightness and contrast")
-        stored = picture_quality(context, rows, points, "leakage: quality")
-        values |= dict(zip(("blur", "brightness", "contrast"), stored.T, strict=True))
+    if network is not None or set(need) & set(QUALITY):
+        context.progress("light" if network is None else "light, pose and expression (3DDFA_V2)")
+        found = face_measures(context, rows, points, network, "leakage: pictures measured")
+        values |= dict(zip(("blur", "brightness", "contrast"), found.light.T, strict=True))
         values["resolution"] = quality.eye_distance(points)
+        if found.pose is not None:
+            values |= dict(zip(POSE, pose3d.angles(found.pose).T, strict=True))
+            values |= dict(zip(EXPRESSIONS, pose3d.expression(found.pose).T, strict=True))
+    if network is None:
+        values |= {"yaw_proxy": pose3d.yaw_proxy(points), "roll_proxy": pose3d.roll_proxy(points)}
     words = {**POSE, **EXPRESSIONS, **PROXIES, **QUALITY}
     targets = []
     for name in need:

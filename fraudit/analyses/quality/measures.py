@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from fraudit.analyses.quality.params import Params
-from fraudit.analyses.shared.measured import detector_scores, picture_quality, pose_parameters
+from fraudit.analyses.shared.measured import detector_scores, face_measures
 from fraudit.errors import InsufficientData, UsageError, suggest
 from fraudit.faces.attributes import DEMOGRAPHIC, require_attributes
 from fraudit.files.doors import MB, read_file
@@ -204,8 +204,9 @@ def _measured(context: AnalysisContext, rows: I64, take: Take) -> None:
     if not len(rows):
         raise InsufficientData("no face was found in a picture")
     points, own = where[rows], "measured in the picture"
-    found = picture_quality(context, rows, points, "quality: sharpness and light")
-    for name, values in zip(("sharpness", "brightness", "contrast"), found.T, strict=True):
+    network = None if pose3d.missing() else pose3d.open_pose3d()
+    found = face_measures(context, rows, points, network, "quality: light and pose")
+    for name, values in zip(("sharpness", "brightness", "contrast"), found.light.T, strict=True):
         take(name, name, own, _full(context, rows, values))
     take(
         "resolution",
@@ -213,11 +214,10 @@ def _measured(context: AnalysisContext, rows: I64, take: Take) -> None:
         own,
         _full(context, rows, quality.eye_distance(points)),
     )
-    if pose3d.missing():
+    if found.pose is None:
         away, words = pose3d.yaw_proxy(points), "head turned away (five-point proxy)"
     else:
-        network = pose3d.open_pose3d()
-        angles = pose3d.angles(pose_parameters(context, network, rows, points, "quality: pose"))
+        angles = pose3d.angles(found.pose)
         away, words = np.hypot(angles[:, 0], angles[:, 1]), "head turned away (3DDFA_V2)"
     take("pose", words, own, _full(context, rows, np.asarray(away, np.float64)))
 
