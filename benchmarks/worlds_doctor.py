@@ -2,7 +2,7 @@
 
 A world is a draw of people of a face set without replacement, and a wiring. A face's vector in a wiring is made once:
 a planted wiring and a hypothesis about it are one wiring again. SCREENERS people of the pool screen alone, so that most
-wirings are asked of these few faces; the others judge.
+wirings are asked of these few faces; the others judge. A set of fewer than 200 people is drawn as the command draws it.
 
     FRAUDIT_DATA=... FRAUDIT_WEIGHTS=... python benchmarks/worlds_doctor.py CARD_OR_NAME DATASET [WORLDS [FACES [ONLY
         [POOL]]]]
@@ -30,6 +30,7 @@ from fraudit.analyses.doctor.hypotheses import (
 )
 from fraudit.analyses.doctor.judging import compared
 from fraudit.analyses.doctor.params import Params
+from fraudit.analyses.doctor.screening import chosen_faces
 from fraudit.analyses.doctor.wiring import SCREENED, WIDER
 from fraudit.embedding.loading import load_embedder
 from fraudit.errors import DataError
@@ -139,6 +140,8 @@ def drawn(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(rows to screen on, rows to test on, rows to test on where these leave it open) of one world, two a person."""
     people = np.unique(subjects)
+    if len(people) < 2 * SCREENERS:
+        return chosen_faces(subjects, SCREENED, faces, rng, round(WIDER * faces))
     ours, theirs = rng.permutation(people[:SCREENERS]), rng.permutation(people[SCREENERS:])
 
     def rows(chosen: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ import numpy as np
 
 from fraudit.embedders.http_answers import Shape, body, place, vectors_of
 from fraudit.embedders.http_deadline import Overdue, within
-from fraudit.embedders.http_paths import Rule, parse_path, parse_rules, says_no_face
+from fraudit.embedders.http_paths import Rule, parse_path, parse_rules, said, says_no_face
 from fraudit.embedding.bundled import BUNDLED
 from fraudit.embedding.cards import Card, parse_card, short
 from fraudit.errors import DataError, PluginError, UsageError
@@ -366,7 +366,7 @@ class Box:
                     answer = self._answer(content, len(images))
                     self._found += 1
                     return answer
-                problem = f"it answers {status}: {excerpt(content, 120)}"
+                problem = f"it answers {status}: {said(content)}"
                 if status not in _RETRIED and not later:
                     raise DataError(f"{self._where}: {problem}", self._hint(status))
                 wait = retry_after_s(headers.get("retry-after", ""), datetime.datetime.now(datetime.UTC))

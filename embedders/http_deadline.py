@@ -30,7 +30,7 @@ def within(seconds: float, call: Callable[[], T], abandon: Callable[[], None]) -
     def work() -> None:
         try:
             answers.put((call(), None))
-        except BaseException as error:
+        except BaseException as error:  # raised anew by whoever waits for the answer
             answers.put((None, error))
 
     threading.Thread(target=work, daemon=True, name="fraudit-request").start()

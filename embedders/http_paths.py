@@ -11,7 +11,7 @@ from typing import Any
 from fraudit.embedding.cards import short
 from fraudit.errors import DataError, UsageError
 from fraudit.files.doors import BROKEN
-from fraudit.redact import redact
+from fraudit.redact import LONGEST, excerpt, redact
 
 
 class Nothing:
@@ -72,12 +72,51 @@ def walk(node: Any, path: tuple[str, ...], where: str, done: str = "") -> Any:
             node = node[key]
         else:
             found = redact(", ".join(list(node)[:8])) if isinstance(node, dict) else type(node).__name__
+            said = said_in(node)
             raise DataError(
-                f"{where}: no '{key}' in the answer, found {found[:200]}",
+                f"{where}: no '{key}' in the answer, found {found[:200]}"
+                + (f"; it says {said}" if said else ""),
                 "state the path in the card: response = ...",
             )
         done = f"{done}[{key}]" if key.isdigit() else f"{done}.{key}".lstrip(".")
     return Nothing(done, None) if node is None else node
+
+
+_SAYING = ("message", "error_message", "error_description", "detail", "details", "reason", "msg", "title", "error",
+           "errors", "fault")  # fmt: skip
+SAID = 160  # letters of what a service says
+
+
+def said_in(node: Any, depth: int = 4) -> str:
+    """What a JSON answer says in words under the usual keys of an error, in quotes, or ''.
+
+    Secrets are removed before it is cut.
+    """
+    text = _text_in(node, depth)
+    return repr(" ".join(redact(text[: 200 * LONGEST]).split())[:SAID]) if text else ""
+
+
+def _text_in(node: Any, depth: int) -> str:
+    if isinstance(node, list):
+        return next((text for item in node[:8] if (text := _text_in(item, depth - 1))), "") if depth else ""
+    if not isinstance(node, dict) or not depth:
+        return ""
+    for key in (k for name in _SAYING for k in list(node)[:64] if k.lower() == name):
+        value = node[key]
+        if isinstance(value, str) and value.strip():
+            return value
+        if text := _text_in(value, depth - 1):
+            return text
+    return ""
+
+
+def said(content: bytes) -> str:
+    """What an answer of an error says, in quotes: its message where it is JSON that has one, else how it begins."""
+    try:
+        found = said_in(json.loads(content))
+    except BROKEN:
+        found = ""
+    return found or excerpt(content, 120)
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ def resolve_target(target: str) -> Any:
                 f"no module '{error.name}'", f"run from its folder, or set PYTHONPATH ({here})"
             ) from error
         raise PluginError(f"module '{module_name}' needs '{error.name}', which is not installed") from error
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # whatever a person's own module raises
         raise own_code_failed(f"module '{module_name}' cannot be imported", error, module_name) from error
     found: Any = module
     for part in attribute.split("."):
@@ -95,7 +95,7 @@ def function_answer(function: Any, images: U8, target: str) -> Any:
         return function(images)
     except FrauditError:
         raise
-    except (Exception, SystemExit) as error:
+    except (Exception, SystemExit) as error:  # whatever a person's own module raises
         module = getattr(function, "__module__", "")
         raise own_code_failed(f"python:{target} fails on {len(images)} faces", error, module) from error
 

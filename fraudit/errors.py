@@ -28,6 +28,8 @@ class FrauditError(Exception):
         self.hint = redact(hint)
         self.draft = redact(draft)
         super().__init__(self.message)
+        if self.hint:
+            self.add_note(f"hint: {self.hint}")  # shown below the message where nobody catches the error
 
 
 class UsageError(FrauditError):

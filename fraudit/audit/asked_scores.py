@@ -68,7 +68,7 @@ class Asker:
         told, before = self._told, self._told.done
         try:
             return self.runtime.score(pairs, self.pictures, lambda done, _: told(before + done, told.total))
-        except Exception as error:
+        except Exception as error:  # whatever a box's own code raises: kept, for the run to end with it
             if isinstance(error, FrauditError) and "goes on" not in error.hint:
                 error.hint = f"{error.hint}; {GOES_ON}".removeprefix("; ")
             self.broken = error

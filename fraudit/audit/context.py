@@ -381,7 +381,8 @@ class AnalysisContext:
     def _need_identities(self) -> None:
         if not self.faces.identified:
             raise InsufficientData(
-                f"the set '{self.faces.name}' names no identities, so it has no genuine pairs"
+                f"the set '{self.faces.name}' names no identities, so it has no genuine pairs",
+                "one folder a person, or a manifest with a column subject, says who is shown",
             )
 
     def calibration_mask(self) -> Bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudit.audit.plan import AuditPlan
+from fraudit.audit.typed import TYPED
 from fraudit.errors import DataError, UsageError
 from fraudit.files.doors import check_ours, leaving
 from fraudit.report.record import FILE_NAME, SCHEMA, RunRecord
@@ -64,11 +65,12 @@ def unreported(run_dir: Path, plan: Mapping[str, Any]) -> RunRecord | None:
 
 
 def default_run_dir(plan: AuditPlan) -> Path:
-    """runs/EMBEDDER-DATASET-TIME below the current folder."""
+    """runs/COMMAND-EMBEDDER-DATASET-TIME below the current folder; without COMMAND for a plain audit."""
 
     def word(text: str) -> str:
         stem = Path(text).stem if text.endswith((".toml", ".zip")) else text.split("/")[-1]
         return "".join(c if c.isalnum() else "-" for c in stem).strip("-")[:40] or "run"
 
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    return Path("runs") / f"{word(plan.embedder)}-{word(plan.dataset)}-{stamp}"
+    command = [word(typed) for typed in TYPED.get().split()[1:2]]
+    return Path("runs") / "-".join([*command, word(plan.embedder), word(plan.dataset), stamp])

@@ -19,7 +19,9 @@ def bias(
         bool,
         typer.Option("--distinct", help="State that every picture of an unnamed set shows another person."),
     ] = False,
-    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder. [default: runs/COMMAND-NAME-SET-TIME]")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
 ) -> int:
     """Error rates per demographic group at one threshold, with tests and fairness measures.

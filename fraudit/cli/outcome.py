@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from fraudit.types import AnalysisResult
 
 
+SHOWN = 6  # findings, the severest first; the report has all
+
+
 def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool) -> int:
     """Print what a run found and where its report is; the exit code.
 
@@ -34,8 +37,11 @@ def tell(record: RunRecord, folder: Path, page: Path, quiet: bool, as_json: bool
         }
         typer.echo(json.dumps(summary, indent=2))
     if not quiet and not as_json:
-        for _, finding in record.findings()[:6]:
+        findings = record.findings()
+        for _, finding in findings[:SHOWN]:
             typer.echo(f"[{finding.severity}] {finding.text}")
+        if (more := len(findings) - SHOWN) > 0:
+            typer.echo(f"and {more} more finding{'s' if more > 1 else ''} in the report")
     if not as_json:
         _tell_missing(record, quiet, alone is not None)
         typer.echo(f"report: {page}")
@@ -60,3 +66,6 @@ def _tell_missing(record: RunRecord, quiet: bool, alone: bool) -> None:
     for result in record.results:
         if result.status == "failed" or (result.status == "not_run" and nothing and quiet and not alone):
             typer.echo(f"[{result.status.replace('_', ' ')}] {result.name}: {result.reason}", err=True)
+            hint = next((f.get("hint") for f in record.failures if f.get("analysis") == result.name), "")
+            if hint:
+                typer.echo(f"hint: {hint}", err=True)

@@ -19,7 +19,9 @@ def pca(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first people, up to so many pictures.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder. [default: runs/COMMAND-NAME-SET-TIME]")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Print only the report's path.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the metrics as JSON.")] = False,

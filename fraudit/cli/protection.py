@@ -29,7 +29,9 @@ def protection(
     inverter: Annotated[str | None, typer.Option(help="auto, linear, id3pm, none, or a folder.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder. [default: runs/COMMAND-NAME-SET-TIME]")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
 ) -> int:
     """Example: fraudit protection --embedder dlib --dataset sample --scheme biohashing,iom

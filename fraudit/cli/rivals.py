@@ -54,7 +54,9 @@ def rivals(
     ] = None,
     limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
-    out: Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Run folder. [default: runs/COMMAND-NAME-SET-TIME]")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="With --scorer: say how many scores are asked, and stop.")

@@ -61,8 +61,8 @@ def threshold(
 ) -> int:
     """The lowest threshold whose error rate on people not used keeps the target, and what it costs.
 
-    Writes a policy (docs/threshold.md). Exit code 0; 3 where no target can be promised; with --profile 1 where a demand
-    fails, 3 where the evidence is too little.
+    Writes a policy (docs/threshold.md). Exit code 0; 3 where no target can be promised, and no policy is written; with
+    --profile 1 where a demand fails, 3 where the evidence is too little.
 
     Example: fraudit threshold --embedder card.toml --dataset lfw --fmr 1e-4 --out policy.json
     """
@@ -86,7 +86,7 @@ def threshold(
     from fraudit.deployment.measure import measure_thresholds
     from fraudit.deployment.record import entropy_chart, policy_of
     from fraudit.deployment.shown import Model, Reading, shown_in
-    from fraudit.deployment.words import lines_of
+    from fraudit.deployment.words import lines_of, unwritten
     from fraudit.files.doors import leaving
     from fraudit.files.store import write_text_atomic
     from fraudit.progress.console import Line
@@ -104,7 +104,8 @@ def threshold(
         found = measure_thresholds(shown, asked)
         checked = check_elsewhere(found, other) if other else None
     outcomes = demands_met(found) if profile else ()
-    policy_of(found).save(out)
+    if found.resolvable:
+        policy_of(found).save(out)
     if junit is not None:
         with leaving(junit):
             write_text_atomic(junit, junit_of(profile, outcomes))
@@ -114,7 +115,8 @@ def threshold(
 
         with leaving(chart):
             write_text_atomic(chart, svg(figure, 720, uid="ece"))
-    typer.echo("\n".join([*lines_of(found, checked, outcomes, not quiet), f"written: {out}"]))
+    last = f"written: {out}" if found.resolvable else unwritten(found, out)
+    typer.echo("\n".join([*lines_of(found, checked, outcomes, not quiet), last]))
     return _code(found.resolvable, outcomes)
 
 

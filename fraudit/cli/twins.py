@@ -135,8 +135,7 @@ def _tell(record: RunRecord, folder: Path, expect: str, junit: Path | None, quie
     if found is None:
         typer.echo(f"report: {page}")
         raise not_run(result)
-    between = f" ({found.between})" if found.between else ""
-    typer.echo(f"verdict: {found.word}{between}")
+    typer.echo(f"verdict: {found.word}{f' (known: {found.known})' if found.known else ''}")
     for finding in () if quiet else result.findings:
         typer.echo(f"[{finding.severity}] {finding.text}")
     state = told.outcome(result, expect)

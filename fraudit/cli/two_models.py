@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Limit = Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
-Out = Annotated[Path | None, typer.Option(help="Run folder. [default: runs/NAME-SET-TIME]")]
+Out = Annotated[Path | None, typer.Option(help="Run folder. [default: runs/COMMAND-NAME-SET-TIME]")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="Print only the report's path.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")]

@@ -20,6 +20,10 @@ PEOPLE = (
     "check of their own (fraudit threshold --check)"
 )
 RARE = "no sample shows a kind of person rarer than about 3 in the people of the choosing half"
+TEMPLATES = (
+    "the set compares templates of several pictures; these thresholds are of pairs of single pictures and do not hold "
+    "for templates"
+)
 CONSENT = (
     "comparing faces needs a lawful basis, and the consent of the people shown where the law asks for it; a policy "
     "gives neither"
@@ -39,6 +43,7 @@ def limits(found: Found) -> list[str]:
     said = [PEOPLE, RARE]
     promised = any(p.kind == "fpir" and p.resolvable and not p.estimate for p in found.points)
     said += [LIMIT] if promised else []
+    said += [TEMPLATES] if found.shown.templates else []
     return [*said, *found.thinned, CONSENT]
 
 

@@ -23,6 +23,7 @@ from fraudit.files.store import Store
 from fraudit.files.vectors import read_vectors
 from fraudit.progress import Reporter
 from fraudit.report.record import RunRecord
+from fraudit.scores.run import TEMPLATE_FILE
 from fraudit.stats.calibration import declared_people
 from fraudit.stats.groups import label_groups, word_groups
 from fraudit.types import F32, I64, Bool, FaceSet, PairList
@@ -45,7 +46,7 @@ class Shown:
 
     Attributes:
         faces: the set. digest: of its pictures and people. unit: f32[N,D], ok: bool[N].
-        model, fingerprint: whose vectors they are.
+        model, fingerprint: whose vectors they are. templates: whether the set compares templates of several pictures.
     """
 
     faces: FaceSet
@@ -54,6 +55,7 @@ class Shown:
     ok: Bool
     model: str
     fingerprint: str
+    templates: bool = False
 
     @property
     def declared(self) -> PairList | None:
@@ -133,7 +135,8 @@ class Model:
                 f"none of the {len(faces)} faces gave a vector; most common reason: {common}",
                 "check the pictures and the detector",
             )
-        return Shown(faces, faces.digest, found.unit(), found.ok, box.spec.name, box.fingerprint)
+        listed = faces.templates is not None and faces.templates.pairs is not None
+        return Shown(faces, faces.digest, found.unit(), found.ok, box.spec.name, box.fingerprint, listed)
 
     def close(self) -> None:
         """Let go of the model."""
@@ -167,4 +170,5 @@ def shown_in(folder: Path) -> Shown:
         stored.ok,
         str(box.get("name")),
         str(box.get("fingerprint")),
+        (folder / TEMPLATE_FILE).is_file(),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -13,7 +14,8 @@ from fraudit.deployment.record import limits
 from fraudit.formatting import interval, number, percent
 from fraudit.policy import OperatingPoint, Rate
 from fraudit.policy.profiles import Outcome, overall
-from fraudit.stats.promises import Measured, short
+from fraudit.stats.likelihood import WIDE
+from fraudit.stats.promises import Measured, short, two_digits
 
 MARKS = {"pass": "pass", "fail": "FAIL", "not enough evidence": "open"}
 NAMES = {"fmr": ("FMR", "FNMR"), "fpir": ("FPIR", "FNIR")}
@@ -27,6 +29,13 @@ VERDICTS = {
     "broken": "BROKEN: the rate is above the target",
     "": "nothing could be judged",
 }
+
+
+_FAR = ", ends more than 100 times apart: too wide to use"
+_WIDE = (
+    f"  ends more than {WIDE:g} times apart are too wide to rank models or to hold one to a limit: too few people "
+    "carry the cost, and only more people narrow it",
+)
 
 
 def exact(threshold: float) -> str:
@@ -102,11 +111,14 @@ def odds_lines(found: Found) -> list[str]:
             if cost.interval
             else f"no interval: {cost.missing}"
         )
+        if cost.too_wide:
+            inside += f", ends {cost.apart:.2g} times apart: too wide to use" if cost.apart < 100 else _FAR
         said.append(f"{name} {number(cost.value, 4)} bits ({inside})")
     lines = [
         f"score to evidence, judged on {made.n_genuine:,} genuine and {made.n_impostor:,} impostor pairs of "
         f"{made.people:,} people: {', '.join(said)}",
         f"  {made.why}",
+        *(_WIDE if made.cllr.too_wide or made.min_cllr.too_wide else ()),
         f"  minCllr is fitted and judged on the same {made.n_genuine:,} genuine pairs: with few of them it is too low",
     ]
     prior = found.asked.prior
@@ -154,6 +166,17 @@ def demand_lines(name: str, outcomes: Sequence[Outcome]) -> list[str]:
         lines.append(f"  {MARKS[o.verdict]:4}  {name_of(o)}: {o.text}")
     sources = dict.fromkeys(o.demand.source for o in outcomes)
     return [*lines, f"  {overall(outcomes)}", *(f"  source: {source}" for source in sources)]
+
+
+def unwritten(found: Found, out: Path) -> str:
+    """Why no policy was written, and which target these people could promise."""
+    least = [(p.kind, p.smallest) for p in found.points if p.smallest < 0.5]
+    ask = [
+        f"--{kind} {short(two_digits(smallest))}" for kind, smallest in sorted(least, key=lambda x: x[1])[:1]
+    ]
+    kept = f"; {out} is left as it was" if out.exists() else ""
+    ways = f"Ask for {ask[0]} or more, or bring more people" if ask else "Bring more people"
+    return f"no policy is written: no target has a threshold{kept}. {ways}"
 
 
 def lines_of(

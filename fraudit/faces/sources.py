@@ -33,6 +33,10 @@ from fraudit.faces.readers import (
 from fraudit.faces.templates import part_of
 from fraudit.types import FaceSet, PairList
 
+NOBODY = (
+    "nothing says who is shown: one folder a person does (NAME/PICTURE.jpg), or a manifest.csv with path,subject; "
+    "--pairs names pairs"
+)
 FOLDERS = (*IJB, "ffhq")  # sets that are named together with their folder, as in `ijbc:FOLDER`
 
 
@@ -69,7 +73,12 @@ def open_faces(name_or_path: str | Path, *, digest: bool = True, **options: Any)
         return _open_path(_existing(text), digest, **options)
     path = find_known(text)
     if path is None:
-        raise DataError(f"the set '{text}' is not in {data_folder()}", known.how)
+        here = (
+            f"the folder of that name here is --dataset {os.curdir}{os.sep}{text}; else "
+            if Path(text).exists()
+            else ""
+        )
+        raise DataError(f"the set '{text}' is not in {data_folder()}", here + known.how)
     faces = _open_path(path, digest, **{"kind": known.kind, **options})
     return replace(faces, name=text, licence=known.terms, synthetic=text == "sample")
 
@@ -148,7 +157,10 @@ def _drafted(
     draft = _people(members, layout, need_people) if kind == "people" else _READERS[kind](members)
     if pairs or kind not in ("people", "pictures"):
         return _with_given(draft, pairs)
-    return own_pairs(members, draft)
+    draft = own_pairs(members, draft)
+    if kind == "pictures" and draft.pairs is None:
+        return replace(draft, notes=(*draft.notes, NOBODY))
+    return draft
 
 
 def _people(members: Members, layout: str, need_people: bool) -> Draft:

@@ -239,7 +239,7 @@ class Policy:
         model: name. fingerprint: of weights and preprocessing; see `check_model`.
         data: name of the set. data_digest: of its pictures and people. pictures, people: in it.
         score: what a score is, such as `cosine of the vectors`.
-        points: operating points; the first resolvable one decides where none is named.
+        points: operating points, one with a threshold or more; the first that has one decides where none is named.
         calibration: score to log-likelihood ratio, or None. cllr, min_cllr: its cost in bits on the judged half.
         created: date and time, ISO 8601 with its zone. fraudit: version. notes: what limits it.
     """
@@ -267,6 +267,11 @@ class Policy:
         for name in names:
             if names.count(name) > 1:
                 raise DataError(f"operating point '{name[:60]}' is there twice; names are unique")
+        if not any(p.resolvable for p in self.points):
+            raise DataError(
+                f"a policy needs a threshold, and none of its targets has one: {self.points[0].reason[:200]}",
+                "make it again with fraudit threshold, for a target that can be promised or on more people",
+            )
 
     @classmethod
     def load(cls, path: str | Path) -> Policy:

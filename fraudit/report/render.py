@@ -23,7 +23,7 @@ from fraudit.report import cards, charts, executive, standards, summary
 from fraudit.report.charts import kept
 from fraudit.report.charts.spots import Reading
 from fraudit.report.explorer import explorer
-from fraudit.report.marking import ticked
+from fraudit.report.marking import ticked, whole
 from fraudit.report.record import METRIC_COLUMNS, RunRecord, metric_rows
 from fraudit.types import (
     AT_LEAST,
@@ -148,7 +148,7 @@ def cell(column: Column, row: Mapping[str, Any], before: Column | None = None) -
     """A table's cell as text; the decimals are the column's.
 
     Args:
-        before: the figure's column (`figure_before`); an interval is in its unit, so percent after percent.
+        before: the figure's column (`figure_before`); an interval is in its unit, so points after points.
     """
     value = row.get(column.key)
     if value is None:
@@ -157,10 +157,10 @@ def cell(column: Column, row: Mapping[str, Any], before: Column | None = None) -
         if isinstance(value, Mapping):
             value = [value.get("low"), value.get("high")]
         if isinstance(value, list) and len(value) == 2 and None not in value:
-            if before is not None and before.kind == "percent":
+            if before is not None and before.kind in ("percent", "points"):
                 low, high = (100 * float(end) for end in value)
-                digits = max(0, before.digits - 1)
-                return f"{formatting.number(low, digits)} to {formatting.number(high, digits)}\u202f%"
+                digits, unit = max(0, before.digits - 1), "%" if before.kind == "percent" else "points"
+                return f"{formatting.number(low, digits)} to {formatting.number(high, digits)}\u202f{unit}"
             return " to ".join(formatting.number(float(end), column.digits) for end in value)
         return formatting.MISSING if isinstance(value, list) else str(value)
     if isinstance(value, bool):
@@ -168,6 +168,8 @@ def cell(column: Column, row: Mapping[str, Any], before: Column | None = None) -
     if isinstance(value, int | float):
         if column.kind == "percent":
             return formatting.percent(value, max(0, column.digits - 1))
+        if column.kind == "points":
+            return formatting.points(value, max(0, column.digits - 1))
         if column.kind == "integer":
             return formatting.number(value, 0)
         if column.kind == "bytes":
@@ -313,6 +315,7 @@ def environment(*, autoescape: bool) -> Environment:
         metric_interval=metric_interval,
         md=md,
         ticked=ticked,
+        whole=whole,
         standard_links=standards.links,
         code_span=code_span,
     )

@@ -237,7 +237,7 @@ def load_python(target: str) -> LoadedScorer:
             answer = function(list(lefts), list(rights))
         except FrauditError:
             raise
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit) as error:  # whatever a person's own scorer raises
             module = getattr(function, "__module__", "")
             raise own_code_failed(f"python:{target} fails on {len(lefts)} pairs", error, module) from error
         if isinstance(answer, list | tuple):

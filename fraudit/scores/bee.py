@@ -43,7 +43,7 @@ def read_matrix(path: Path) -> BeeMatrix:
     data = read_file(path, TABLE_BYTES)
     head = data.split(b"\n", 3)
     if len(head) < 4 or head[0].strip() not in (b"S2", b"D2"):
-        raise DataError(f"{path}, line 1: expected 'S2' or 'D2', found {head[0][:20]!r}", "pass a BEE matrix")
+        raise DataError(f"{path}, line 1: expected 'S2' or 'D2', found something else", "pass a BEE matrix")
     words = head[3].split(b" ", 3)
     if (
         len(words) < 4

@@ -135,10 +135,12 @@ def write_scores(found: ScoreSet, path: Path | str, format: str = "pairs-csv") -
         return
     text = io.StringIO(newline="")
     if format in ("bob4", "bob5"):
-        for row in zip(*columns.values(), strict=True):
-            spaced = next((str(field) for field in row if len(str(field).split()) != 1), None)
-            if spaced is not None:
-                raise DataError(f"'{spaced}' cannot be written as one field of '{format}'", "use pairs-csv")
+        for at, row in enumerate(zip(*columns.values(), strict=True), 1):
+            if any(len(str(field).split()) != 1 for field in row):
+                raise DataError(
+                    f"a name of pair {at} is empty or holds a space: '{format}' has no field for it",
+                    "use pairs-csv",
+                )
             text.write(" ".join(map(str, row)) + "\n")
     else:
         writer = csv.writer(text, lineterminator="\n")

@@ -28,6 +28,7 @@ from fraudit.faces.tables import (
 )
 from fraudit.files.doors import TABLE_BYTES, read_file
 from fraudit.formatting import printable, sheet_meaning
+from fraudit.scores.cells import flag_cell, number_cell, whole_cell
 from fraudit.scores.scoreset import AttackScores, ScoreSet
 from fraudit.types import Bool
 
@@ -198,7 +199,11 @@ def _missing(row: Sequence[str], options: Options) -> str:
 
 
 def _shown(row: Sequence[str]) -> str:
-    return repr(printable(",".join(row))[:60])
+    """A header's names; of a row of data its shape alone."""
+    if roles_in(row):
+        return repr(printable(",".join(row))[:60])
+    numbers = sum(_all_numbers([cell]) for cell in row)
+    return f"no header, and {len(row)} field{'s' if len(row) != 1 else ''}, {numbers} of them numbers"
 
 
 # -- Bob's columns
@@ -218,7 +223,7 @@ def _read_bob(sheet: Sheet, kind: str) -> ScoreSet:
         where = f"{sheet.where}, line {number}"
         if len(fields) != wanted:
             raise DataError(f"{where}: expected {wanted} fields '{BOB_LINE[kind]}', found {len(fields)}")
-        scores.append(_number(fields[-1], where))
+        scores.append(number_cell(fields[-1], where))
     columns = np.array(sheet.rows, dtype=np.str_).reshape(len(sheet.rows), wanted)
     claimed, real, label = columns[:, 0], columns[:, -3], columns[:, -2]
     found = ScoreSet(
@@ -275,7 +280,9 @@ def from_columns(
         )
     fold_name = roles.find(columns, roles.FOLD, (*taken, score_name, same_name or ""))
     used = {*taken, score_name, same_name, fold_name}
-    score = np.array([_number(t, w) for t, w in zip(columns[score_name], places, strict=True)], np.float64)
+    score = np.array(
+        [number_cell(t, w) for t, w in zip(columns[score_name], places, strict=True)], np.float64
+    )
     left_subject, right_subject = (
         (_words(columns[people[0]]), _words(columns[people[1]])) if people else (None, None)
     )
@@ -286,7 +293,7 @@ def from_columns(
         left, right = _unnamed(len(score), "left"), _unnamed(len(score), "right")
     fold = None
     if fold_name:
-        fold = np.array([_whole(t, w) for t, w in zip(columns[fold_name], places, strict=True)], np.int64)
+        fold = np.array([whole_cell(t, w) for t, w in zip(columns[fold_name], places, strict=True)], np.int64)
     unused = [name for name in columns if name not in used]
     return ScoreSet(
         left,
@@ -327,14 +334,13 @@ def _score_column(columns: Columns, source: str, options: Options) -> tuple[str,
 def _same(columns: Columns, name: str | None, left: Any, right: Any, places: Sequence[str]) -> Bool:
     if name is None:
         return np.asarray(left == right, bool)
-    same = np.array([_flag(t, w) for t, w in zip(columns[name], places, strict=True)], bool)
+    same = np.array([flag_cell(t, w) for t, w in zip(columns[name], places, strict=True)], bool)
     if left is not None and right is not None and len(same):
         wrong = np.flatnonzero((left == right) != same)
         if len(wrong):
             k = int(wrong[0])
-            raise DataError(
-                f"{places[k]}: same is {int(same[k])}, but the people are '{left[k]}' and '{right[k]}'"
-            )
+            people = "two people" if same[k] else "one person twice"
+            raise DataError(f"{places[k]}: same is {int(same[k])}, but the columns of people name {people}")
     return same
 
 
@@ -348,7 +354,9 @@ def _bob_columns(
         return None if chosen is None else _words(by_plain[chosen])
 
     score_name, distance = _score_column(columns, source, options)
-    score = np.array([_number(t, w) for t, w in zip(columns[score_name], places, strict=True)], np.float64)
+    score = np.array(
+        [number_cell(t, w) for t, w in zip(columns[score_name], places, strict=True)], np.float64
+    )
     reference, probe = names("bio_ref_subject_id"), names("probe_subject_id")
     template = names("bio_ref_template_id", "bio_ref_key")
     sample = names("probe_template_id", "probe_key", "probe_reference_id")
@@ -380,31 +388,6 @@ def _words(cells: Sequence[str]) -> NDArray[Any]:
 
 def _unnamed(count: int, side: str) -> NDArray[Any]:
     return np.char.add(f"{side} of row ", np.arange(1, count + 1).astype(str))
-
-
-def _number(text: str, where: str) -> float:
-    """A score; an empty field, `nan`, `NA` and the like say that there is none."""
-    try:
-        return read_number(text)
-    except ValueError:
-        raise DataError(f"{where}: expected a score, found '{printable(text[:40])}'") from None
-
-
-def _flag(text: str, where: str) -> bool:
-    found = read_flag(text)
-    if found is None:
-        raise DataError(f"{where}: expected same to be 1 or 0, found '{printable(text[:40])}'")
-    return found
-
-
-def _whole(text: str, where: str) -> int:
-    try:
-        value = float(text)
-        if not value.is_integer():
-            raise ValueError
-        return int(value)
-    except (ValueError, OverflowError):
-        raise DataError(f"{where}: expected a whole number for fold, found '{text[:40]}'") from None
 
 
 # -- two files, one of genuine and one of impostor scores
@@ -451,7 +434,7 @@ def _one_kind(
     scores = []
     for number, row in zip(numbers, rows, strict=True):
         text = row[place].replace(",", ".") if sheet.delimiter != "," else row[place]
-        scores.append(_number(text, f"{where}, line {number}"))
+        scores.append(number_cell(text, f"{where}, line {number}"))
     named = bool(rows) and all(len(row) >= 3 for row in rows)
     side = "genuine" if same else "impostor"
     if named:

@@ -176,6 +176,12 @@ def fit_isotonic(pairs: ScoredPairs) -> LogOdds:
     return LogOdds("isotonic", low, high, scores=knots[0], llrs=knots[1])
 
 
+WIDE = 4.0  # upper end over lower end: the figure is known to a factor of two either way at best
+LEAST_FITTED = (
+    30  # people with genuine pairs: with fewer, minCllr's fit to them is off by more than its interval holds
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Cost:
     """A Cllr with its interval, or the reason why it has none."""
@@ -183,6 +189,18 @@ class Cost:
     value: float
     interval: Interval | None
     missing: str
+
+    @property
+    def apart(self) -> float:
+        """Upper end over lower end; 1 without an interval, infinity where the lower one is 0."""
+        if self.interval is None or self.interval.high <= 0:
+            return 1.0
+        return self.interval.high / self.interval.low if self.interval.low > 0 else float("inf")
+
+    @property
+    def too_wide(self) -> bool:
+        """Whether the interval is too wide to use the figure (`WIDE`)."""
+        return self.apart > WIDE
 
 
 def _influence(pairs: ScoredPairs, cost: F64) -> F64:
@@ -271,6 +289,14 @@ class Calibrated:
     people: int
 
 
+def _fitted(pairs: ScoredPairs, found: Cost) -> Cost:
+    """minCllr without an interval where it was fitted to so few people that an interval would not hold."""
+    people = len(np.unique(pairs.left[pairs.scored & pairs.same]))
+    if found.interval is None or people >= LEAST_FITTED:
+        return found
+    return Cost(found.value, None, f"fitted to {people} people, at least {LEAST_FITTED} are needed")
+
+
 def _part(pairs: ScoredPairs, mask: Bool) -> ScoredPairs:
     return ScoredPairs(pairs.scores[mask], pairs.same[mask], pairs.left[mask], pairs.right[mask])
 
@@ -332,7 +358,7 @@ def calibrate(choose: ScoredPairs, judge: ScoredPairs, seed: int = 0, level: flo
         why,
         held_out,
         cllr_with_interval(judge, llrs, level),
-        cllr_with_interval(judge, best, level),
+        _fitted(judge, cllr_with_interval(judge, best, level)),
         CrossEntropy(at, *curves),
         int(same.sum()),
         int((~same).sum()),

@@ -181,7 +181,7 @@ def lowest_threshold(tail: Tail, target: float, confidence: float = 0.95) -> Low
     if smallest > target:
         reason = (
             f"not resolvable: {short(target)} needs {_round_up(needed):,} {_unit(tail)}, there are {there:,}; "
-            f"the smallest that can be promised is {short(_two_digits(smallest))}"
+            f"the smallest that can be promised is {short(two_digits(smallest))}"
         )
         return Lowest(None, reason, 0, tail.n, smallest, smallest, needed, there)
     most = int(np.floor(target * tail.n * (1 + 1e-12)))
@@ -226,7 +226,7 @@ def _round_up(count: int) -> int:
     return -(-count // step) * step
 
 
-def _two_digits(rate: float) -> float:
+def two_digits(rate: float) -> float:
     """Rounded up to two digits, so that it still can be promised."""
     scale = 10.0 ** (np.floor(np.log10(rate)) - 1)
     return float(min(1.0, np.ceil(rate / scale - 1e-9) * scale))

@@ -72,11 +72,11 @@ class Metric:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A table's column: `kind` decides alignment and format."""
+    """A table's column: `kind` decides alignment and format; `points` is a difference of two shares."""
 
     key: str
     label: str
-    kind: Literal["text", "number", "percent", "integer", "interval", "bytes"] = "text"
+    kind: Literal["text", "number", "percent", "points", "integer", "interval", "bytes"] = "text"
     digits: int = 3
 
 

@@ -14,11 +14,11 @@ from fraudit.deployment.elsewhere import check_elsewhere
 from fraudit.deployment.galleries import FOUND, LIMIT, galleries
 from fraudit.deployment.measure import measure_thresholds
 from fraudit.deployment.record import entropy_chart, limits, policy_of
-from fraudit.errors import ArtifactError, InsufficientData, UsageError
+from fraudit.errors import ArtifactError, DataError, InsufficientData, UsageError
 from fraudit.policy.profiles import Evidence, judge, profile
 from fraudit.report.charts import svg
 from fraudit.stats.pairs import impostor_histogram
-from fraudit.types import PairList
+from fraudit.types import Interval, PairList
 from tests.fixtures.run_stored import shown_of
 
 
@@ -147,7 +147,23 @@ def test_a_target_beyond_the_people_says_what_can_be_promised() -> None:
     assert "1e-6 needs" in point.reason
     again = measure_thresholds(shown_of(*people(60, 0)), Asked(fmr=(point.smallest * 1.001,)))
     assert again.resolvable
-    assert policy_of(found).points == found.points
+    assert policy_of(again).points == again.points
+    with pytest.raises(DataError, match=r"none of its targets has one: not resolvable: 1e-6 needs"):
+        policy_of(found)
+
+
+def test_a_cllr_that_is_too_wide_to_use_says_so_beside_it() -> None:
+    found = measure_thresholds(shown_of(*people(60, 0)), Asked(fmr=(0.1,)))
+    made = found.calibrated
+    assert made is not None
+    assert made.cllr.interval is not None
+    wide = replace(made.cllr, interval=Interval(0.05, 0.31))
+    text = "\n".join(words.odds_lines(replace(found, calibrated=replace(made, cllr=wide))))
+    assert "(0.05 to 0.31, ends 6.2 times apart: too wide to use)" in text
+    assert "only more people narrow it" in text
+    close = replace(made.cllr, interval=Interval(0.1, 0.2))
+    plain = replace(made, cllr=close, min_cllr=close)
+    assert "too wide" not in "\n".join(words.odds_lines(replace(found, calibrated=plain)))
 
 
 def test_galleries_have_exactly_the_people_asked_for() -> None:

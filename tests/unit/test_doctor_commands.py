@@ -67,7 +67,9 @@ def test_a_wrong_card_is_named_line_by_line_and_the_card_that_is_written_passes(
     assert {key for key in old if changed[key] != old[key]} == {"mean", "std", "model"}
     assert run(["doctor", "--embedder", str(fixed), *one]) == 0
     told = capsys.readouterr().out
-    assert "note: On synthetic faces swapped channels may cost too little to be found" in told
+    assert "note: On synthetic faces some wrong wirings cost too little to be found" in told
+    for plant in ("swapped channels", "0..1 for ImageNet's", "whole pictures in the place of a template"):
+        assert plant in told
     assert "note: No wiring that was tried tells people apart: at best (" in told  # it looks at plain pixels
 
 

@@ -11,6 +11,7 @@ import pytest
 from fraudit.analyses.doctor.card_lines import changed_card
 from fraudit.analyses.doctor.hypotheses import STATED, Hypothesis, answered, options, template_points
 from fraudit.analyses.doctor.judging import Wiring, compared
+from fraudit.analyses.doctor.report import answer
 from fraudit.analyses.doctor.screening import chosen_faces
 from fraudit.analyses.doctor.wiring_report import wiring_parts
 from fraudit.errors import InsufficientData
@@ -191,6 +192,36 @@ def test_too_few_people_to_tell_is_said() -> None:
     assert texts[1].startswith(
         f"Too few people to tell whether it is better: {few.hypothesis.words} (+1.0\u202f%"
     )
+
+
+@pytest.mark.parametrize(
+    ("gain", "begins", "verdict"),
+    [
+        (
+            Gain(0.05, 0.004, 0.096, 0.004),
+            "Better, with too few people to tell beyond doubt",
+            "better; too few people",
+        ),
+        (
+            Gain(0.09, 0.06, 0.12, 0.004),
+            "Better, with too few people to tell beyond doubt",
+            "better by 5\u202f% at 95",
+        ),
+        (
+            Gain(0.05, -0.004, 0.104, 0.2),
+            "Too few people to tell whether it is better",
+            "too few people to tell",
+        ),
+    ],
+)
+def test_words_of_an_open_wiring_agree_with_its_interval(gain: Gain, begins: str, verdict: str) -> None:
+    """An interval without 0 says better; open is then only by how much, or whether beyond doubt."""
+    found = judged(Hypothesis(), 1)
+    one = replace(found.tried[0], hypothesis=Hypothesis(normalisation="0..1"), gain=gain)
+    _, (table, *_), findings, _ = wiring_parts(replace(found, tried=(one,)))
+    assert findings[1].text.startswith(begins)
+    assert table.rows[1]["verdict"].startswith(verdict)
+    assert answer(findings, wiring=True).endswith("other wirings, named below, do clearly better.")
 
 
 def test_the_wider_faces_hold_those_of_the_test_and_nobody_who_screened() -> None:

@@ -228,6 +228,51 @@ def test_malformed_answers_are_data_errors(tmp_path: Path, server: Server, conte
     assert len(caught.value.message) < 400
 
 
+@pytest.mark.parametrize(
+    ("status", "content", "says"),
+    [
+        (
+            200,
+            {"error": {"code": 7, "message": "quota of\nthis month is spent"}},
+            "'quota of this month is spent'",
+        ),
+        (200, {"errors": [{"detail": "unknown model"}], "data": {}}, "'unknown model'"),
+        (
+            400,
+            {"request": "x" * 300, "error": {"message": "images: expected a list"}},
+            "'images: expected a list'",
+        ),
+        (400, {"detail": [{"loc": ["body"], "msg": "field required"}]}, "'field required'"),
+        (400, {"status": "bad"}, "bad"),
+        (400, {"message": "m" * 5000}, "'" + "m" * 160 + "'"),
+    ],
+)
+def test_what_a_service_says_of_an_error_is_in_its_one_line(
+    tmp_path: Path, server: Server, status: int, content: dict, says: str
+) -> None:
+    """Also where it answers 200, or says it behind what 120 letters show."""
+    server.script = [(status, {}, json.dumps(content).encode())]
+    with pytest.raises(DataError) as caught:
+        load_embedder(http_card(tmp_path, server.url)).forward(random_faces(2))
+    assert says in caught.value.message
+    assert "\n" not in caught.value.message
+    assert len(caught.value.message) < 450
+    assert caught.value.hint
+    assert caught.value.__notes__ == [f"hint: {caught.value.hint}"]
+
+
+def test_a_secret_that_a_message_repeats_is_not_in_the_line(
+    tmp_path: Path, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("H10_KEY", "s3cr3t-of-the-box")
+    text = "a" * 150 + " s3cr3t-of-the-box is no key"
+    server.script = [(200, {}, json.dumps({"error": {"message": text}}).encode())]
+    with pytest.raises(DataError) as caught:
+        load_embedder(http_card(tmp_path, server.url, auth_env='"H10_KEY"')).forward(random_faces(2))
+    assert "it says 'aaa" in caught.value.message
+    assert "s3cr" not in caught.value.message
+
+
 def test_npy_answer_with_a_pickle_is_refused(tmp_path: Path, server: Server) -> None:
     out = io.BytesIO()
     np.save(out, np.array([{"a": 1}], dtype=object), allow_pickle=True)

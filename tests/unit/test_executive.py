@@ -131,7 +131,8 @@ def test_a_caption_for_a_paper_ends_once() -> None:
         ("one ` alone", "one ` alone"),
         ("`<i>`", "<code>&lt;i&gt;</code>"),
         ("FMR 1e-3 <b>", 'FMR <span class="nb">1e-3</span> &lt;b&gt;'),
-        ("`1e-3`", "<code>1e-3</code>"),
+        ("`1e-3`", '<code><span class="nb">1e-3</span></code>'),
+        ("`x --judge a`", '<code>x <span class="nb">--judge</span> a</code>'),
     ],
 )
 def test_backticks_become_code_and_nothing_else(text: str, html: str) -> None:

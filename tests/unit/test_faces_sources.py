@@ -42,6 +42,8 @@ def test_a_plain_folder_identifies_nobody(tmp_path):
     faces = open_faces(tmp_path / "p")
     assert not faces.identified
     assert len(set(faces.subjects.tolist())) == 2
+    assert faces.notes[-1].startswith("nothing says who is shown: one folder a person does")
+    assert not open_faces(lay_out(tmp_path / "team", PEOPLE)).notes
 
 
 def test_one_person_is_told_by_kind(tmp_path):
@@ -122,6 +124,19 @@ def test_a_known_set_that_is_not_here_says_how_to_get_it(tmp_path, monkeypatch):
         open_faces("lfw")
     assert str(tmp_path) in caught.value.message
     assert "vis-www.cs.umass.edu" in caught.value.hint
+
+
+def test_a_folder_named_like_a_known_set_is_told_how_to_be_passed(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRAUDIT_DATA", str(tmp_path / "nothing"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError) as without:
+        open_faces("lfw")
+    assert "--dataset" not in without.value.hint
+    lay_out(tmp_path / "lfw", PEOPLE)
+    with pytest.raises(DataError) as error:
+        open_faces("lfw")
+    assert error.value.hint.startswith("the folder of that name here is --dataset ./lfw; else http")
+    assert len(open_faces("./lfw")) == 3
 
 
 def test_unknown_options_are_refused(tmp_path):

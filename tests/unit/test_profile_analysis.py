@@ -11,7 +11,7 @@ import pytest
 
 from fraudit.analyses.profile import ANALYSIS, Params
 from fraudit.analyses.profile.measure import measure_demands
-from fraudit.analyses.profile.report import severity_of
+from fraudit.analyses.profile.report import by_reason, severity_of
 from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.cli.main import run
 from fraudit.deployment.asked import Asked
@@ -19,6 +19,7 @@ from fraudit.deployment.demands import demands_met, name_of
 from fraudit.deployment.measure import measure_thresholds
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.policy import Policy
+from fraudit.policy.profiles import Outcome, profile
 from fraudit.types import AnalysisResult
 from tests.fixtures.contexts import vectors_context
 from tests.fixtures.run_stored import shown_of
@@ -79,6 +80,20 @@ def test_a_good_model_passes_what_its_people_can_show_and_the_rest_is_open_with_
     assert few.tables[0].rows[0]["verdict"] == "not enough evidence"
     row = few.tables[1].rows[0]
     assert "not measured: 1e-4 needs" in row["why"]
+    (said,) = [f.text for f in few.findings]
+    assert said.count("not measured: 1e-4 needs") == 1
+    assert "fmr, fnmr, fmr-by-group, fnmr-by-group: not measured: 1e-4 needs" in said
+
+
+def test_a_reason_is_said_once_with_every_demand_it_is_of() -> None:
+    demands = {d.id: d for d in profile(NIST)}
+    many = [Outcome(demands["fpir"], f"group {k}", "not enough evidence", "few") for k in range(9)]
+    other = [Outcome(demands["fmr"], "", "not enough evidence", f"reason {k}") for k in range(8)]
+    names = ", ".join(f"fpir [group {k}]" for k in range(6))
+    assert by_reason(many) == f"{names} and 3 more: few"
+    said = by_reason([many[0], *other, many[1]])
+    assert said.startswith("fpir [group 0], fpir [group 1]: few; fmr: reason 0; ")
+    assert said.endswith("fmr: reason 4; and 3 more")
 
 
 def test_a_bad_model_fails_and_a_finding_says_how_severely() -> None:
@@ -172,6 +187,9 @@ def test_it_is_part_of_an_audit_only_where_it_is_asked_for(
     code = run(["threshold", "--run", str(tmp_path / "b"), "--profile", NIST, *files, "--quiet"])
     assert code in (1, 3)
     assert (tmp_path / "j.xml").read_text().count("<testcase") >= 6
+    assert not (tmp_path / "p.json").exists()  # 60 people promise no threshold for 1:10,000
+    files = ["--fmr", "0.1", "--out", str(tmp_path / "p.json")]
+    run(["threshold", "--run", str(tmp_path / "b"), "--profile", NIST, *files, "--quiet"])
     assert Policy.load(tmp_path / "p.json").points
     capsys.readouterr()
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
 from fraudit.analyses.protection import ANALYSIS, Params, run
-from fraudit.analyses.protection.attacks import success
+from fraudit.analyses.protection.attacks import Success, success
 from fraudit.analyses.protection.measure import chosen_schemes, finding_level
+from fraudit.analyses.protection.report import recovered_words
 from fraudit.cli.main import run as command
 from fraudit.errors import InsufficientData, PluginError
+from fraudit.stats.estimates import Estimate
 from fraudit.stats.template_recovery import Prior, least_squares, linear_map, to_others
-from fraudit.types import AnalysisResult, Metric, unit_rows
+from fraudit.types import AnalysisResult, Interval, Metric, unit_rows
 from tests.fixtures.contexts import vectors_context
 
 
@@ -52,9 +56,47 @@ def test_a_rotation_is_reversed_with_the_key_and_is_not_linked(found: AnalysisRe
     assert over.interval is not None
     assert over.interval.low <= 0
     assert metric(found, "projection.eer_change_same_key").value == pytest.approx(0, abs=1e-3)
-    assert rules(found, "projection")["protection.unlinked"] == "info"
-    assert rules(found, "projection")["protection.reversible"] == "medium"
-    assert rules(found, "projection")["protection.resists"] == "info"
+    assert rules(found, "projection") == {"protection.reversible": "medium"}
+    (said,) = [f.text for f in found.findings if f.text.startswith("projection:")]
+    assert "someone with the key recovers a vector" in said.partition(" Also: ")[0]
+    rest = said.partition(" Also: ")[2]
+    assert re.search(
+        r"recovered without the key \(above chance by .*, so that chance is not ruled out\)", rest
+    )
+    assert "no link across keys was found (D_sys 0." in said
+
+
+def test_a_scheme_has_one_finding_and_the_severest_scheme_is_first(found: AnalysisResult) -> None:
+    named = [f.text.split(": ")[0] for f in found.findings]
+    assert sorted(named) == sorted(["identity", "int8", "projection", "iom:m=16:q=2", "biohashing"])
+    order = [("high", "medium", "low", "info").index(f.severity) for f in found.findings]
+    assert order == sorted(order)
+    for finding in found.findings:
+        assert len(finding.text) < 750
+        assert finding.text.count("FNMR with one key") == 1
+        assert len(set(finding.evidence)) == len(finding.evidence) >= 4
+
+
+@pytest.mark.parametrize(
+    ("usual", "sure", "words"),
+    [
+        ((0.2, 0.5), (0.1, 0.6), "(above chance by 20 to 50 points)"),
+        (
+            (0.2, 0.5),
+            (-0.1, 0.6),
+            "(above chance by 20 to 50 points at 95 %, less sure than a finding takes)",
+        ),
+        ((-0.2, 0.1), (-0.3, 0.2), "points, so that chance is not ruled out)"),
+    ],
+)
+def test_words_of_an_attack_agree_with_its_interval(
+    usual: tuple[float, float], sure: tuple[float, float], words: str
+) -> None:
+    def estimate(ends: tuple[float, float]) -> Estimate:
+        return Estimate(0.3, Interval(*ends), 30, 30)
+
+    two = Success(*[estimate(ends) for ends in ((0.1, 0.9), (0.1, 0.9), usual, sure)])
+    assert words in recovered_words(two, "without the key").replace("\u202f", " ")
 
 
 def test_polyprotect_is_linked_by_who_knows_it_and_strangers_are_not() -> None:
@@ -64,9 +106,9 @@ def test_polyprotect_is_linked_by_who_knows_it_and_strangers_are_not() -> None:
     assert own.value is not None
     assert knowing.value is not None
     assert knowing.value > own.value + 0.2
-    told = next(f for f in near.findings if f.rule == "protection.linkable")
+    (told,) = near.findings
     assert "by someone who knows the scheme" in told.text
-    assert told.evidence == ("protection.polyprotect.d_sys_knowing",)
+    assert "protection.polyprotect.d_sys_knowing" in told.evidence
     vectors, subjects = people(noise=50.0)
     rng = np.random.default_rng(5)
     again = run(

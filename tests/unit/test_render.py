@@ -8,7 +8,9 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,7 @@ from fraudit.report.render import (
     md,
     metric_interval,
     render,
+    ticked,
 )
 from fraudit.types import AT_LEAST, AnalysisResult, Column, Figure, Finding, Interval, Metric, Table
 from tests.fixtures.run_record import HOSTILE, build_record, build_run
@@ -318,7 +321,7 @@ def test_number(value, text):
     assert formatting.number(value) == text
 
 
-def test_intervals_say_two_digits_of_their_width():
+def test_intervals_saytwo_digits_of_their_width():
     assert formatting.interval(0.989, 0.996, as_percent=True) == "98.9 to 99.6\u202f%"
     assert formatting.interval(1.4, 3.0) == "1.4 to 3.0"
     assert formatting.interval(None, 1.0) == ""
@@ -328,7 +331,7 @@ def test_intervals_say_two_digits_of_their_width():
 def test_the_record_carries_provenance_into_the_page(page):
     document = json.loads(build_record().to_json())
     for value in (document["environment"]["command"], "a" * 64, "d" * 64, "no face found", "Apache-2.0"):
-        assert value in page
+        assert value in page.replace('<span class="nb">--', "--").replace("</span>", "")
 
 
 def test_what_rounds_to_nothing_has_no_sign_and_is_no_certainty():
@@ -364,3 +367,64 @@ def test_each_of_two_intervals_of_a_percentage_is_in_percent() -> None:
     table = Table("t", "T", columns, (row,))
     texts = [cell(c, row, figure_before(c, table)) for c in columns]
     assert texts[1:] == ["3.00 to 8.00\u202f%", "2.00 to 10.00\u202f%"]
+
+
+def test_an_option_stays_on_one_line_wherever_it_stands() -> None:
+    """A browser breaks a line after each of its hyphens; a minus, a range and a name with hyphens are left alone."""
+    assert str(ticked("none (--judge), `fraudit x --max-queries 5`")) == (
+        'none (<span class="nb">--judge</span>), <code>fraudit x <span class="nb">--max-queries</span> 5</code>'
+    )
+    assert str(ticked("at 1e-3, a--b, 1--2, card-two <b>")) == (
+        'at <span class="nb">1e-3</span>, a--b, 1--2, card-two &lt;b&gt;'
+    )
+
+
+def test_every_option_of_a_page_stays_on_one_line(tmp_path) -> None:
+    """In findings, reasons, caveats, notes of tables and charts, and the command."""
+    said = "give one (--judge)"
+    columns = (Column("a", "A"), Column("b", "B", "number"))
+    table = Table("t", "T", columns, ({"a": said, "b": None, "missing": {"b": said}},), said)
+    metrics = (
+        Metric("x.a", None, missing=said, label="A"),
+        Metric("x.b", 1.0, n=3, n_unit="people", interval_missing=said, label="B"),
+    )
+    figure = Figure("x.f", "bars", "F", said, "alt", {"rows": []})
+    result = AnalysisResult(
+        "x", "X", headline=said, findings=(Finding("low", said, (), "x.r", said),), metrics=metrics,
+        tables=(table,), figures=(figure,), caveats=(said,), method=said,
+    )  # fmt: skip
+    absent = AnalysisResult("y", "Y", status="not_run", reason=said)
+    record = replace(build_record(), results=(result, absent))
+    record.save(tmp_path)
+    page = render(tmp_path).read_text(encoding="utf-8")
+    body = re.sub(
+        r"<(script|style)\b.*?</\1>|<[^>]*>",
+        "",
+        page.replace('<span class="nb">--judge</span>', "~"),
+        flags=re.S,
+    )
+    assert body.count("(~)") >= 10
+    assert "--judge" not in body
+
+
+def test_a_difference_of_shares_is_in_points_and_so_is_its_interval() -> None:
+    """As sentences say it: 1 % more of a rate of 5 % would be 0.05 points."""
+    columns = (
+        Column("rate", "FNMR", "percent"),
+        Column("change", "change", "points"),
+        Column("interval", "95 %", "interval"),
+    )
+    row = {"rate": 0.05, "change": -0.0213, "interval": [-0.03, 0.001]}
+    table = Table("t", "T", columns, (row,))
+    texts = [cell(c, row, figure_before(c, table)) for c in columns]
+    assert texts == ["5.00\u202f%", "\u22122.13\u202fpoints", "\u22123.00 to 0.10\u202fpoints"]
+
+
+def test_no_column_of_differences_is_in_percent() -> None:
+    """A change or loss of a share is in points, as sentences say it."""
+    wrong = []
+    for path in (Path(__file__).parents[2] / "fraudit" / "analyses").rglob("*.py"):
+        for label in re.findall(r'Column\([^,]+, f?"([^"]*)", "percent"', path.read_text(encoding="utf-8")):
+            if re.search(r"\b(change|above|less|loss|gained)\b", label, re.IGNORECASE):
+                wrong.append(f"{path.parent.name}: {label}")
+    assert wrong == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from pathlib import Path
 
@@ -118,21 +119,22 @@ def test_bob_columns_mean_what_bob_says(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("a a x 0.5\na a 0.5\n", "line 2: expected 4 fields 'claimed_id real_id test_label score', found 3"),
-        ("a a x 0.5\nb b y high\n", "line 2: expected a score, found 'high'"),
+        ("a a x 0.5\nb b y high\n", "line 2: expected a score, found 4 characters that are no number"),
         (
             "left,right,same,score\na,b,1,0.5\na,c,maybe,0.1\n",
-            "line 3: expected same to be 1 or 0, found 'maybe'",
+            "line 3: expected same to be 1 or 0, found 5 other characters",
         ),
         ("left,right,same,score\na,b,1\n", "line 2: expected 4 fields, found 3"),
         ("left,right,same,score,fold\na,b,1,0.5,x\n", "line 2: expected a whole number for fold"),
         (
             "left,right,same,score,left_subject,right_subject\na,b,1,0.5,p,p\na,c,1,0.5,p,q\n",
-            "line 3: same is 1, but the people are 'p' and 'q'",
+            "line 3: same is 1, but the columns of people name two people",
         ),
         ("left,right,score\na,b,1\n", "line 1: no known score format"),
         ("left,right,same,score\n", "no scored pair"),
         ("", "line 1: no known score format"),
         ("a a x inf\n", "is infinite"),
+        ("a a x 0,5\nb b y 0.5\n", "line 1: expected a score, found a number with a decimal comma"),
     ],
 )
 def test_a_line_that_does_not_fit_is_named(text: str, words: str, tmp_path: Path) -> None:
@@ -142,6 +144,30 @@ def test_a_line_that_does_not_fit_is_named(text: str, words: str, tmp_path: Path
         read_scores(path)
     assert words in error.value.message
     assert str(path) in error.value.message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Anna,Smith,Anna,Smith,Basel\n",
+        "Anna Smith 1 0.5\nAnna 1 Smith 1 0.5\n",
+        "left,right,same,score\n1,2,1,Anna\n",
+        "left,right,same,score\n1,2,Anna,0.1\n",
+        "left,right,same,score,fold\n1,2,1,0.1,Anna\n",
+        "left,right,same,score,left_subject,right_subject\n1,2,1,0.5,Anna,Smith\n",
+        "left;right;same;score;Anna\n1;2\n",
+    ],
+)
+def test_an_error_names_the_line_and_repeats_nothing_of_it(text: str, tmp_path: Path) -> None:
+    """Names in a score file are personal data, and a message ends in logs."""
+    path = tmp_path / "scores"
+    path.write_text(text)
+    for format in ("auto", "bob4", "pairs-csv", "bee"):
+        with pytest.raises(DataError) as error:
+            read_scores(path, format)
+        assert not {"Anna", "Smith", "Basel"} & set(
+            re.findall(r"\w+", error.value.message + error.value.hint)
+        ), format
 
 
 def test_broken_binary_files_are_refused(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from scipy import integrate, stats
 
 from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.stats.likelihood import (
+    Cost,
     best_llrs,
     calibrate,
     cllr,
@@ -21,6 +22,7 @@ from fraudit.stats.likelihood import (
 )
 from fraudit.stats.odds import LogOdds
 from fraudit.stats.operating import ScoredPairs
+from fraudit.types import Interval
 
 SPREAD = 4.0  # genuine N(m, 2m), impostor N(-m, 2m): the score is its own log-likelihood ratio
 
@@ -208,6 +210,33 @@ def test_the_interval_of_cllr_holds_where_people_differ(people: int) -> None:
         naive += abs(found.value - truth) < error
     assert hits / worlds >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / worlds)
     assert naive / worlds < 0.9
+
+
+@pytest.mark.parametrize(("people", "wide"), [(15, True), (600, False)])
+def test_too_wide_to_use_is_said_by_rule(people: int, wide: bool) -> None:
+    """Of few people, never of many; the interval holds in both."""
+    fixed = LogOdds("logistic", -20, 20, 1.5, -1.5)
+    found = [
+        cllr_with_interval(pairs, fixed.llr(pairs.scores))
+        for pairs in (clustered(np.random.default_rng([5, seed]), people) for seed in range(20))
+    ]
+    said = [cost.too_wide for cost in found if cost.interval is not None]
+    assert len(said) >= 10
+    assert np.mean(said) > 0.6 if wide else not any(said)
+    assert Cost(0.1, Interval(0.05, 0.2), "").apart == pytest.approx(4)
+    assert not Cost(0.1, Interval(0.05, 0.2), "").too_wide
+    assert Cost(0.1, Interval(0.0, 0.2), "").too_wide
+    assert not Cost(0.1, None, "few").too_wide
+
+
+def test_the_best_calibration_of_few_people_has_no_interval() -> None:
+    """Fitted to the pairs that judge it, it is lower than it is: over 15 people its interval held in 9 of 10 worlds."""
+    choose, judge = (clustered(np.random.default_rng(s), n, f) for s, n, f in ((1, 60, 0), (2, 20, 60)))
+    few = calibrate(choose, judge)
+    assert few.cllr.interval is not None
+    assert few.min_cllr.interval is None
+    assert few.min_cllr.missing == "fitted to 20 people, at least 30 are needed"
+    assert calibrate(choose, clustered(np.random.default_rng(2), 40, 60)).min_cllr.interval is not None
 
 
 def test_a_probability_needs_a_prior_and_follows_bayes() -> None:

@@ -158,3 +158,24 @@ def test_the_gate_judges_templates_by_the_pairs_of_templates(
         "the run compares templates, which have no rate at a threshold of other people"
         in capsys.readouterr().err
     )
+
+
+def test_a_policy_is_not_held_to_templates(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its thresholds are of single pictures, and templates of several score higher: in one line, rules file or not."""
+    faces, model = planted(1.5, 3)
+    folder, single, policy = (tmp_path / name for name in ("templates", "single", "policy.json"))
+    run_vectors(faces, model, folder, only=("verification",))
+    run_vectors(replace(faces, templates=None), model, single, only=("verification",))
+    assert run(["threshold", "--run", str(folder), "--fmr", "0.05", "--out", str(policy)]) == 0
+    assert (
+        "these thresholds are of pairs of single pictures and do not hold for templates"
+        in capsys.readouterr().out
+    )
+    (tmp_path / "gate.toml").write_text('[rules]\npolicy = "policy.json"\n"tar@far=1e-2" = { min = 0.1 }\n')
+    for words in (["--rules", str(tmp_path / "gate.toml")], ["--policy", str(policy)]):
+        assert run(["gate", *words, "--new", str(folder)]) == 2
+        error = capsys.readouterr().err.strip()
+        assert "compares templates of several pictures; a policy's thresholds are of pairs of single" in error
+        assert len(error.splitlines()) <= 2
+        assert run(["gate", *words, "--new", str(single)]) in (0, 3)
+        capsys.readouterr()

@@ -100,7 +100,35 @@ def test_no_target_that_can_be_promised_is_not_enough_evidence(
     )
     assert code == 3
     assert "the smallest that can be promised is" in text
-    assert not Policy.load(tmp_path / "p.json").points[0].resolvable
+    assert not (tmp_path / "p.json").exists()
+    last = text.strip().splitlines()[-1]
+    assert last.startswith("no policy is written: no target has a threshold. Ask for --fmr ")
+    asked = last.partition("--fmr ")[2].split()[0]
+    again = said(capsys, "--run", kept / "first", "--fmr", asked, "--out", tmp_path / "p.json", "--quiet")
+    assert again[0] == 0, "the target that it names can be promised"
+    before = (tmp_path / "p.json").read_bytes()
+    words = ("--run", kept / "first", "--fmr", "1e-6", "--out", tmp_path / "p.json", "--quiet", "--overwrite")
+    code, text, _ = said(capsys, *words)
+    assert code == 3
+    assert "is left as it was" in text
+    assert (tmp_path / "p.json").read_bytes() == before
+
+
+def test_a_policy_without_a_threshold_is_refused_by_the_gate(
+    kept: Path, policy: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Earlier versions wrote such files."""
+    value = json.loads(policy.read_text())
+    value["points"] = [p | {"threshold": None, "bound": None, "resolvable": False, "reason": "not resolvable: few"}
+                       for p in value["points"]]  # fmt: skip
+    old = tmp_path / "old.json"
+    old.write_text(json.dumps(value))
+    capsys.readouterr()
+    code = run(["gate", "--policy", str(old), "--new", str(kept / "second")])
+    err = capsys.readouterr().err
+    assert code == 5
+    assert "none of its targets has one: not resolvable: few" in err
+    assert len(err.strip().splitlines()) <= 2
 
 
 def test_a_set_where_the_promise_breaks_is_told(

@@ -14,11 +14,13 @@ from fraudit.analyses.linkability.params import Params as LinkParams
 from fraudit.analyses.linkability.report import severity_of
 from fraudit.analyses.upgrade.measure import Point, measure_upgrade, smallest_of
 from fraudit.analyses.upgrade.params import Params as UpgradeParams
+from fraudit.analyses.upgrade.report import answer as upgrade_answer
 from fraudit.analyses.upgrade.report import findings as upgrade_findings
 from fraudit.errors import InsufficientData
+from fraudit.stats.intervals import Difference
 from fraudit.stats.linkability import system_linkability
 from fraudit.stats.search_rates import SearchRate
-from fraudit.types import AnalysisResult
+from fraudit.types import AnalysisResult, Interval
 from tests.fixtures.contexts import vectors_context
 
 DIM = 24
@@ -184,6 +186,22 @@ def test_the_fewest_pictures_are_followed_by_none_that_lose():
     said = next(f.text for f in told if f.rule == "upgrade.pictures")
     assert "200 pictures" in said
     assert "every larger number tried" in said
+
+
+@pytest.mark.parametrize(
+    ("low", "says"),
+    [(0.09, "At a price, though less sure"), (-0.01, "Not known: these people are too few to tell")],
+)
+def test_the_answer_agrees_with_the_interval_where_severity_stays_open(low: float, says: str):
+    """An interval above the margin says that old enrolments cost something, whatever a finding takes."""
+    first, second, subjects = worlds(8, people=60)
+    found = measure_upgrade(vectors_context(first, subjects, other=second), UpgradeParams(pairs=(50,)))
+    ways = []
+    for way in found.ways:
+        loss = Difference(0.24, Interval(low, 0.39))
+        points = tuple(replace(p, loss=loss, sure=Interval(-0.2, 0.6)) if p.loss else p for p in way.points)
+        ways.append(replace(way, points=points))
+    assert upgrade_answer(replace(found, ways=tuple(ways)), UpgradeParams()).startswith(says)
 
 
 @pytest.mark.parametrize("analysis", [upgrade, linkability])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from typing import Any
 from xml.etree import ElementTree
 
@@ -141,9 +142,33 @@ def test_bounds_decide_and_what_they_leave_open_is_said() -> None:
     assert judge(False, True, [kept], [unclear]) == Verdict(1, 1)
     assert judge(False, True, [broken], [kept]).word == "needs its own threshold"
     assert judge(False, True, [broken], [broken]).word == "different"
-    assert judge(False, True, [unclear], [kept]).between == "interchangeable or needs its own threshold"
-    assert judge(False, True, [broken], [unclear]).between == "needs its own threshold or different"
+    assert judge(False, True, [unclear], [kept]).known.startswith("the old enrolments may stay")
+    assert judge(False, True, [broken], [unclear]).known.startswith("the old threshold may not stay")
+    assert judge(False, True, [unclear], [unclear]).known.startswith("the two are not numerically the same")
+    assert not judge(False, True, [kept], [unclear]).known
     assert judge(False, True, [unclear], [unclear]).outcome("interchangeable") == "open"
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "needed"),
+    [(-0.035, 0.045, 6400), (0.0, 0.03, 900), (-0.01, 0.03, 1e9)],
+    ids=["below the limit", "above the limit", "at the limit"],
+)
+def test_people_needed_shrink_the_interval_to_the_limit(low: float, high: float, needed: float) -> None:
+    """100 people; halves of the intervals are 0.04, 0.015 and 0.02, the limit lies 0.005, 0.005 and 0 away."""
+    found = change(low, high).people_needed(100)
+    assert found >= needed if needed == 1e9 else found == pytest.approx(needed)
+
+
+def test_an_open_verdict_says_what_is_known_and_what_would_decide_it() -> None:
+    u, subjects = old()
+    few = subjects < 60
+    near = (u[few] + 0.04 * np.random.default_rng(4).normal(size=u[few].shape)).astype(np.float32)
+    found = ANALYSIS.run(vectors_context(u[few], subjects[few], other=near), Params())
+    assert word(found) == "not enough evidence"
+    assert "Known: " in found.headline
+    assert re.search(r"about [\d,]+ people would decide it|far more people than the 60 here", found.headline)
+    assert " or different" not in found.headline + found.answer
 
 
 def test_crossed_counts_what_a_plain_loop_counts() -> None:

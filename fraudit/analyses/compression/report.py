@@ -196,7 +196,7 @@ def _interval_words(interval: Interval | None) -> str:
 def _points_words(difference: Difference | None) -> str:
     if difference is None:
         return "too few people"
-    return f"{100 * difference.interval.low:.2f} to {100 * difference.interval.high:.2f}"
+    return interval_words(difference.interval.low, difference.interval.high, as_points=True)
 
 
 def tables(m: Measured) -> tuple[Table, ...]:
@@ -212,7 +212,7 @@ def tables(m: Measured) -> tuple[Table, ...]:
                 "tar": loss.tar[0],
                 "tar_interval": _interval_words(loss.tar[1]),
                 "fmr": loss.fmr,
-                "loss": None if name == FULL else 100 * loss.value,
+                "loss": None if name == FULL else loss.value,
                 "loss_interval": "the reference" if name == FULL else _points_words(loss.tar_loss),
                 "cost": m.costs[name][0] if name in m.costs else None,
                 "n": m.n_genuine,
@@ -227,7 +227,7 @@ def tables(m: Measured) -> tuple[Table, ...]:
             Column("tar", tar_name(m), "percent"),
             Column("tar_interval", "95 %"),
             Column("fmr", "FMR achieved", "percent"),
-            Column("loss", "Loss, points", "number", 2),
+            Column("loss", "Loss", "points"),
             Column("loss_interval", "95 %"),
             Column("cost", "Match cost", "number", 2),
             Column("n", "Genuine pairs", "integer"),

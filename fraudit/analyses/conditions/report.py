@@ -135,7 +135,7 @@ def _fnmr_table(found: Found, label: Label) -> Table:
             Column("fnmr", "FNMR", "percent"),
             Column("interval", "95 % interval", "interval"),
             Column("pairs", "pairs / people"),
-            Column("change", "change within people", "percent"),
+            Column("change", "change within people", "points"),
             Column("change_interval", "interval for all cells", "interval"),
             Column("both", "people in both cells", "integer"),
             Column("p", "p, Holm"),

@@ -167,14 +167,22 @@ def answer(told: Sequence[Finding], wiring: bool) -> str:
     if any(f.severity in ("high", "medium", "low") for f in told):
         return "No: mend what is named below before other figures are believed."
     rules = {f.rule for f in told}
-    if "doctor.wiring_equivalent" in rules:
-        return "Nothing wrong was seen. No other wiring tried does better, and some do as well: they are named below."
     if "doctor.unseparated_open" in rules:
         return (
             "Nothing wrong was seen, but these faces are too few to say whether the model tells people apart."
         )
+    if "doctor.wiring_open" in rules:
+        return (
+            "Nothing wrong was seen. These people are too few to tell whether some other wirings, named below, do "
+            "clearly better."
+        )
+    if "doctor.wiring_equivalent" in rules:
+        return (
+            "Nothing wrong was seen. No other wiring tried does clearly better, and some do as well: they are named "
+            "below."
+        )
     if "doctor.wiring_none" in rules:
-        return "Nothing wrong was seen, and no other wiring tried does better."
+        return "Nothing wrong was seen, and no other wiring tried does clearly better."
     if wiring:
         return "Nothing wrong was seen: the same face gets the same vector. Other wirings could not be tried."
     return (

@@ -39,7 +39,8 @@ def measure_wiring(context: AnalysisContext, *, faces: int = 200, only: tuple[st
         )
     if not context.faces.identified:
         raise InsufficientData(
-            f"the set '{context.faces.name}' names no identities, so it has no genuine pairs"
+            f"the set '{context.faces.name}' names no identities, so it has no genuine pairs",
+            "one folder a person, or a manifest with a column subject, says who is shown",
         )
     rng = context.rng("doctor.wiring")
     screen, test, wider = chosen_faces(context.faces.subjects, SCREENED, faces, rng, round(WIDER * faces))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from fraudit.analyses.doctor.judging import MATERIAL, MATERIAL_CHANNELS, Tried, Wiring
+from fraudit.analyses.doctor.judging import MATERIAL, MATERIAL_CHANNELS, Tried, Wiring, material
 from fraudit.analyses.doctor.pixels import SIDE, Pixels
 from fraudit.formatting import percent
 from fraudit.stats.separations import Gain
@@ -26,8 +26,9 @@ METHOD = (
 SHOWN = 4  # wirings in a sentence; the table has all
 MARGIN = f"d' within {_MATERIAL} ({_CHANNELS} where the channels alone differ) at both bounds"
 SYNTHETIC = (
-    "On synthetic faces swapped channels may cost too little to be found, so silence here does not clear them: use "
-    "photographs of people with two pictures or more (--dataset)"
+    "On synthetic faces some wrong wirings cost too little to be found, so silence here does not clear them: swapped "
+    "channels, a normalisation near the right one (0..1 for ImageNet's) and whole pictures in the place of a template. "
+    "Grosser ones are found here too. Use photographs of people with two pictures or more (--dataset)"
 )
 
 
@@ -127,8 +128,22 @@ def verdict(found: Wiring, tried: Tried) -> str:
     if tried.equivalent:
         return "as good"
     if tried.undecided:
-        return "too few people to tell"
+        return _open_words(tried)
     return "worse" if tried.gain.high < 0 else "no better"
+
+
+def _open_words(tried: Tried) -> str:
+    """What the interval of an undecided wiring leaves open: whether it is better, or only by how much."""
+    least = material(tried.hypothesis)
+    if tried.gain.low >= least:
+        return f"better by {_least(least)} at 95\u202f%, not beyond doubt"
+    if tried.gain.low > 0:
+        return f"better; too few people to tell whether by {_least(least)}"
+    return "too few people to tell"
+
+
+def _least(share: float) -> str:
+    return _CHANNELS if share == MATERIAL_CHANNELS else _MATERIAL
 
 
 def change_words(found: Wiring, tried: Tried) -> str:
@@ -217,9 +232,18 @@ def _alike(found: Wiring) -> tuple[Finding, ...]:
         if slight := [t.hypothesis.words for t in equal[:SHOWN] if t.gain.low > 0]:
             text += f" Better, but by less than that: {'; '.join(slight)}."
         told.append(Finding("info", text, evidence, "doctor.wiring_equivalent"))
-    if unsure := [t for t in found.tried if t.undecided]:
-        text = f"Too few people to tell whether it is better: {_listed(unsure)}."
-        told.append(Finding("info", text, evidence, "doctor.wiring_open"))
+    open_ones = [t for t in found.tried if t.undecided]
+    told_better = [t for t in open_ones if t.gain.low > 0]
+    parts = []
+    if told_better:
+        parts.append(
+            "Better, with too few people to tell beyond doubt whether by as much as a finding takes "
+            f"({_MATERIAL}, {_CHANNELS} where the channels alone differ): {_listed(told_better)}."
+        )
+    if unsure := [t for t in open_ones if t.gain.low <= 0]:
+        parts.append(f"Too few people to tell whether it is better: {_listed(unsure)}.")
+    if parts:
+        told.append(Finding("info", " ".join(parts), evidence, "doctor.wiring_open"))
     return tuple(told)
 
 

@@ -148,7 +148,7 @@ def _enrolment_table(found: Found) -> Table:
             Column("fnir", "FNIR, rank 1", "percent"),
             Column("interval", "95 % interval", "interval"),
             Column("fpir", "FPIR reached", "percent"),
-            Column("change", "change of FNIR", "percent"),
+            Column("change", "change of FNIR", "points"),
             Column("change_interval", "interval for all rules", "interval"),
             Column("note", "note"),
         ),

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from fraudit.analyses.profile.measure import Found, Held
 from fraudit.analyses.profile.params import NAME, Params
 from fraudit.deployment.demands import name_of
 from fraudit.formatting import fmr_words
 from fraudit.policy import OperatingPoint
-from fraudit.policy.profiles import Evidence, Verdict
+from fraudit.policy.profiles import Evidence, Outcome, Verdict
 from fraudit.types import Finding, Interval, Metric, Severity
 
 FAIL_HIGH = 2.0  # times the limit
 WORDS = {"pass": "passes", "fail": "fails", "not enough evidence": "not enough evidence"}
-SHOWN = 6  # demands named in one finding
+SHOWN = 6  # reasons in one finding, and demands named with one
 METHOD = (
     "As fraudit threshold: half of the people choose the lowest threshold whose upper bound of the FMR (FPIR) keeps "
     "the target, the other half are judged. A demand passes where the one-sided upper bound of the rate is at most "
@@ -122,6 +122,19 @@ def answer(found: Found) -> str:
     return f"Not known: for {short} of {total} demands these people are too few to tell; none is shown to be broken."
 
 
+def by_reason(outcomes: Sequence[Outcome]) -> str:
+    """`FMR, FNMR (female): too few people; FPIR: ...`: each reason once, with the demands that it is the reason of."""
+    named: dict[str, list[str]] = {}
+    for o in outcomes:
+        named.setdefault(o.text, []).append(name_of(o))
+    said = []
+    for reason, names in list(named.items())[:SHOWN]:
+        rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        said.append(f"{', '.join(names[:SHOWN])}{rest}: {reason}")
+    left = sum(len(names) for names in list(named.values())[SHOWN:])
+    return "; ".join([*said, *([f"and {left} more"] if left else [])])
+
+
 def findings(found: Found) -> Iterator[Finding]:
     """Each demand that fails; what is open; or that all pass."""
     plan = found.thresholds.asked.profile
@@ -142,10 +155,8 @@ def findings(found: Found) -> Iterator[Finding]:
         )
     unsure = [h.outcome for h in found.held if h.outcome.verdict == "not enough evidence"]
     if unsure:
-        named = "; ".join(f"{name_of(o)}: {o.text}" for o in unsure[:SHOWN])
-        more = f"; and {len(unsure) - SHOWN} more" if len(unsure) > SHOWN else ""
         evidence = tuple(dict.fromkeys(f"{NAME}.{o.demand.id}" for o in unsure))
-        text = f"{plan}: not enough evidence for {len(unsure)} of {len(found.held)} demands: {named}{more}."
+        text = f"{plan}: not enough evidence for {len(unsure)} of {len(found.held)} demands: {by_reason(unsure)}."
         yield Finding("info", text, evidence, f"{NAME}.open")
     if found.verdict == "pass":
         every = tuple(dict.fromkeys(f"{NAME}.{h.outcome.demand.id}" for h in found.held))
@@ -153,7 +164,7 @@ def findings(found: Found) -> Iterator[Finding]:
         said = "passes" if limited else "is met, which sets no limit"
         yield Finding(
             "good" if limited else "info",
-            f"{plan} {said}: {'; '.join(f'{name_of(h.outcome)}: {h.outcome.text}' for h in found.held[:SHOWN])}.",
+            f"{plan} {said}: {by_reason([h.outcome for h in found.held])}.",
             every,
             f"{NAME}.pass",
         )

@@ -24,6 +24,8 @@ METHOD = (
     "ridge regression and a perceptron on held-out vectors; who has no key learns the same under other keys. Success: "
     "matches at the threshold of plain vectors; chance: what is recovered of other people, against the same pictures."
 )
+ORDER = ("high", "medium", "low", "info", "good")
+LESS_SURE = "less sure than a finding takes"
 CLEAR, MUCH = 0.10, 0.25  # excess of an attack; D_sys
 
 
@@ -56,8 +58,10 @@ def _reversed(m: Measured, attack: Attack, fmr: float) -> str:
 def _resisted(m: Measured, attack: Attack, fmr: float) -> str:
     two = attack.two
     assert two is not None
+    usual = two.over.interval
+    what = f"something, {LESS_SURE}," if usual is not None and usual.low > 0 else "nothing beyond doubt"
     return (
-        f"{m.name}: someone {attack.recovered.attacker} recovers nothing beyond doubt by these attacks: "
+        f"{m.name}: someone {attack.recovered.attacker} recovers {what} by these attacks: "
         f"{percent(two.rate.value)} of the recovered vectors match another picture of the person at FMR "
         f"{fmr_words(fmr)}, and {percent(two.chance.value)} one of somebody else ({_bounds(two)}; "
         f"{two.rate.people} people)."
@@ -90,8 +94,8 @@ def _linked_beyond(sure: Linkability | None) -> float:
     return sure.interval.low if sure is not None and sure.interval else 0.0
 
 
-def _link_finding(m: Measured) -> Finding | None:
-    """By the scheme's own score, or that of someone who knows the scheme, whichever is shown to link more."""
+def _shown_link(m: Measured) -> tuple[Linkability, float, str, str] | None:
+    """(link, its sure lower bound, metric, how): by the scheme's own score or that of who knows it, what links more."""
     found, sure, name, how = m.linked, m.linked_sure, "d_sys", ""
     if m.knowing is not None and _linked_beyond(m.knowing_sure) > _linked_beyond(sure):
         found, sure, name, how = (
@@ -102,9 +106,17 @@ def _link_finding(m: Measured) -> Finding | None:
         )
     if found is None or sure is None or found.interval is None:
         return None
+    return found, _linked_beyond(sure), name, how
+
+
+def _link_finding(m: Measured) -> Finding | None:
+    shown = _shown_link(m)
+    if shown is None:
+        return None
+    found, low, name, how = shown
     i = found.interval
+    assert i is not None
     words = f"D_sys {found.value:.2f} (95 % interval {i.low:.2f} to {i.high:.2f}; {found.people} people)"
-    low = _linked_beyond(sure)
     if low > 0:
         severity: Severity = "info" if not m.scheme.claims else "medium" if low >= MUCH else "low"
         text = f"{m.name}: templates of one person under different keys can be linked{how}: {words}."
@@ -115,6 +127,8 @@ def _link_finding(m: Measured) -> Finding | None:
         )
         return Finding(severity, text, (f"{prefix(m)}.{name}",), "protection.linkable", advice)
     text = f"{m.name}: no link between templates under different keys was found by its own score: {words}."
+    if i.low > 0:
+        text = f"{m.name}: templates of one person under different keys seem linked, {LESS_SURE}: {words}."
     return Finding("info", text, (f"{prefix(m)}.d_sys",), "protection.unlinked")
 
 
@@ -133,15 +147,64 @@ def _accuracy_finding(m: Measured, fmr: float) -> Finding | None:
 
 
 def findings(found: Found) -> list[Finding]:
-    """By the rules of docs/severity.md: reversible and linkable first."""
-    out: list[Finding | None] = []
-    for m in found.done:
-        out += [_attack_finding(m, a, found.fmr) for a in m.attacks]
-        out.append(_link_finding(m))
-        out.append(_accuracy_finding(m, found.fmr))
-    order = ("high", "medium", "low", "info", "good")
-    told = [f for f in out if f is not None]
-    return sorted(told, key=lambda f: order.index(f.severity))
+    """One a scheme, by the rules of docs/severity.md: the worst of what was measured leads, the rest follows in it."""
+    told = [f for m in found.done if (f := _scheme_finding(m, found.fmr)) is not None]
+    return sorted(told, key=lambda f: ORDER.index(f.severity))
+
+
+def _scheme_finding(m: Measured, fmr: float) -> Finding | None:
+    parts = [(_attack_finding(m, a, fmr), _attack_short(m, a)) for a in m.attacks]
+    parts += [(_link_finding(m), _link_short(m)), (_accuracy_finding(m, fmr), _accuracy_short(m))]
+    done = [(finding, short) for finding, short in parts if finding is not None]
+    if not done:
+        return None
+    done.sort(key=lambda part: ORDER.index(part[0].severity))
+    (lead, _), *rest = done
+    also = f" Also: {'; '.join(short for _, short in rest)}." if rest else ""
+    evidence = tuple(dict.fromkeys(name for finding, _ in done for name in finding.evidence))
+    advice = " ".join(dict.fromkeys(finding.advice for finding, _ in done if finding.advice))
+    return Finding(lead.severity, lead.text + also, evidence, lead.rule, advice)
+
+
+def _attack_short(m: Measured, attack: Attack) -> str:
+    who = attack.recovered.attacker if m.scheme.keyed else "by anybody"
+    return "" if attack.two is None else recovered_words(attack.two, who)
+
+
+def recovered_words(two: Success, who: str) -> str:
+    """`93.3 % recovered with the key (above chance by 76 to 99 points)`, with how sure that is."""
+    said, sure, usual = _bounds(two), two.sure.interval, two.over.interval
+    if sure is None or sure.low <= 0:
+        said += (
+            f" at 95 %, {LESS_SURE}"
+            if usual is not None and usual.low > 0
+            else ", so that chance is not ruled out"
+        )
+    return f"{percent(two.rate.value)} recovered {who} ({said})"
+
+
+def _link_short(m: Measured) -> str:
+    shown = _shown_link(m)
+    if shown is None:
+        return ""
+    found, low, _, how = shown
+    i = found.interval
+    assert i is not None
+    said, sure = f"linked across keys{how}", ""
+    if low <= 0 < i.low:
+        sure = f", {LESS_SURE}"
+    elif low <= 0:
+        said = "no link across keys was found"
+    return f"{said} (D_sys {found.value:.2f}, 95 % interval {i.low:.2f} to {i.high:.2f}{sure})"
+
+
+def _accuracy_short(m: Measured) -> str:
+    if m.same is None or m.same.missed_change.interval is None:
+        return ""
+    change, i = m.same.missed_change, m.same.missed_change.interval
+    away = f"{points(abs(change.value), 2)} {'below' if change.value < 0 else 'above'}"
+    ends = interval_words(i.low, i.high, as_points=True)
+    return f"FNMR with one key {away} that of plain vectors (95 % interval {ends})"
 
 
 @dataclass(frozen=True, slots=True)

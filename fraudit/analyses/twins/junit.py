@@ -41,7 +41,7 @@ def junit(result: AnalysisResult, expected: str) -> str:
     done = "failed" if result.status == "failed" else "not run"
     word = f"{done}: {result.reason}"
     if found is not None:
-        word = f"{found.word} ({found.between})" if found.between else found.word
+        word = f"{found.word} (known: {found.known})" if found.known else found.word
     cases = [
         case(
             "fraudit.twins",

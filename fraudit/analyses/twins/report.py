@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 import numpy as np
@@ -32,6 +33,7 @@ IDENTICAL = (
     "Both sides are the same model: their vectors are the same to the last bit, as of one file copied or one machine "
     "asked twice; where two machines or two formats were meant, look at what is compared."
 )
+FAR = 100  # times the people: beyond, a number would be a guess
 _PREFIX = {"kept": "", "mixed": "mixed_", "own": "own_", "mixed_own": "mixed_own_"}
 RATES = {"fnmr": "FNMR", "fmr": "FMR", "lost": "faces without a vector"}
 
@@ -107,8 +109,8 @@ def headline(m: Measured) -> str:
             )
         return f"{new} is a different model than {old}, at any threshold: {change_words(_apart(m))}."
     return (
-        f"Not enough evidence to say what {new} is to {old}: {m.verdict.between} ({n}). Open: "
-        f"{change_words(_open(m))}."
+        f"Not enough evidence what {new} is to {old}. Known: {m.verdict.known} ({n}). Farthest from being decided: "
+        f"{change_words(_open(m))}; {_needed(m)}."
     )
 
 
@@ -122,9 +124,21 @@ def _own_decisions(m: Measured) -> Change:
 
 
 def _open(m: Measured) -> Change:
-    """The condition that comes nearest to being decided against the new model, among those that are open."""
+    """Of the conditions that are open, the one that takes the most people to decide."""
     chosen = [c for c in (*m.place, *m.own) if c.state == "open"]
-    return max(chosen, key=lambda c: c.usual.interval.high / c.limit if c.usual is not None else np.inf)
+    return max(chosen, key=lambda c: c.people_needed(m.people))
+
+
+def _needed(m: Measured) -> str:
+    """What would decide it: so many people, where it is not out of reach."""
+    most = _open(m).people_needed(m.people)
+    if most > FAR * m.people:
+        return f"that takes far more people than the {m.people:,} here"
+    step = 10 ** (len(str(int(most))) - 2)
+    return (
+        f"about {math.ceil(most / step) * step:,} people would decide it if the change stays as it is "
+        f"({m.people:,} are here)"
+    )
 
 
 def _margins(m: Measured) -> str:
@@ -159,7 +173,7 @@ def answer(m: Measured) -> str:
     if word == "different":
         again = "" if m.alike else ", and templates of one cannot be compared with those of the other"
         return f"No: the new one cannot take the old one's place at any threshold{again}."
-    return f"Not known: {m.people:,} people are too few to tell ({m.verdict.between})."
+    return f"Not known: {m.people:,} people are too few to tell. Known: {m.verdict.known}."
 
 
 def findings(m: Measured) -> tuple[Finding, ...]:

@@ -6,6 +6,7 @@ all conditions share (`each_of`: the gate's budget of 5 %). Else it is open, and
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -18,6 +19,11 @@ from fraudit.stats.twins import Way
 State = Literal["kept", "broken", "open"]
 LADDER = ("same", "interchangeable", "needs its own threshold", "different")
 OPEN = "not enough evidence"
+KNOWN = {  # (best, worst) places that the evidence allows
+    (1, 2): "the old enrolments may stay; whether the old threshold may stay too is open",
+    (1, 3): "the two are not numerically the same model; whether one may take the other's place is open",
+    (2, 3): "the old threshold may not stay; whether the old enrolments may is open",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,18 @@ class Change:
             return "kept"
         return "broken" if self.accusing.interval.low > self.limit else "open"
 
+    def people_needed(self, people: int) -> float:
+        """How many people would about decide it, if the change stays what it is; `people` are there.
+
+        Intervals shrink with the root of the people: what is between value and bound has to shrink to what is between
+        value and limit. Infinity where the change lies at the limit, or nothing was measured.
+        """
+        if self.usual is None or self.accusing is None or self.usual.value == self.limit:
+            return math.inf
+        value = self.usual.value
+        end = self.usual.interval.high if value < self.limit else self.accusing.interval.low
+        return people * max(1.0, ((end - value) / (self.limit - value)) ** 2)
+
     @property
     def sure(self) -> bool:
         """Whether it is broken beyond the doubt that a finding of low or worse asks for."""
@@ -89,9 +107,9 @@ class Verdict:
         return LADDER[self.best] if self.best == self.worst else OPEN
 
     @property
-    def between(self) -> str:
-        """`interchangeable or needs its own threshold`, '' where it is decided."""
-        return "" if self.best == self.worst else " or ".join(LADDER[self.best : self.worst + 1])
+    def known(self) -> str:
+        """The one thing that is known where the evidence does not decide; '' where it does."""
+        return KNOWN.get((self.best, self.worst), "")
 
     def outcome(self, expected: str) -> State:
         """Whether at least `expected` of the ladder is shown: kept, broken or open."""

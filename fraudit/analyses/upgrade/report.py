@@ -119,7 +119,7 @@ def table(found: Found) -> Table:
         for p in found.ways[0].points
     ]
     columns += [
-        Column(f"loss{p.target}", f"less new enrolments, FMR {fmr_words(p.target)}, in points", "number", 1)
+        Column(f"loss{p.target}", f"less new enrolments, FMR {fmr_words(p.target)}", "points")
         for p in found.ways[0].points
     ]
     searched = found.ways[0].searched
@@ -130,7 +130,7 @@ def table(found: Found) -> Table:
         row: dict[str, object] = {"way": words_of(found, way), "kind": way.kind or "none"}
         for p in way.points:
             row[f"fnmr{p.target}"] = p.fnmr.value
-            row[f"loss{p.target}"] = 100 * p.loss.value if p.loss else None
+            row[f"loss{p.target}"] = p.loss.value if p.loss else None
         if way.searched is not None:
             row["fnir"] = way.searched.fnir.value
         rows.append(row)
@@ -220,6 +220,8 @@ def answer(found: Found, params: Params) -> str:
     )
     if severity == "good":
         return f"Yes, translated: they cost at most {points(params.margin)} against enrolling again."
+    if severity == "info" and p.loss.interval.low > params.margin:
+        return f"At a price, though less sure than a finding takes: {turned}."
     if severity == "info":
         return f"Not known: these people are too few to tell; {turned}."
     return f"{'No' if severity == 'high' else 'At a price'}: {turned}."

@@ -28,11 +28,17 @@ def with_policy(report: GateReport, policy: Policy, new: Side, seed: int = 0) ->
     Args:
         report: of the rules, maybe none. seed: of samples where there are many pairs.
     Raises:
-        ArtifactError: the run is of another model. UsageError: a baseline, or a policy without a threshold for a FMR.
+        ArtifactError: the run is of another model. UsageError: a baseline, a run that compares templates, or a policy
+            without a threshold for a FMR.
         InsufficientData: the run's set does not say who is shown.
     """
     policy.check_model(str(_mapping(new.inputs.get("embedder")).get("fingerprint") or ""))
     vectors = new.evidence.vectors
+    if new.evidence.templates:
+        raise UsageError(
+            f"{new.path} compares templates of several pictures; a policy's thresholds are of pairs of single pictures",
+            'judge its templates by a rule, such as "tar@far=1e-3", and hold the policy to a run over single pictures',
+        )
     if vectors is None:
         raise UsageError(
             f"{new.path} holds no vectors: a policy is held against single comparisons",

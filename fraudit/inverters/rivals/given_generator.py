@@ -109,7 +109,7 @@ def _onnx(path: Path) -> Drawn:
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:
+    except Exception as error:  # onnxruntime's errors share no base class
         raise ArtifactError(f"{path.name}: not an ONNX model that can be run: {error}"[:200]) from error
     inputs = session.get_inputs()
     shape = list(inputs[0].shape) if inputs else []
@@ -127,7 +127,7 @@ def _onnx(path: Path) -> Drawn:
 
     try:
         seen = draw(np.zeros((1, size), np.float32))
-    except Exception as error:
+    except Exception as error:  # as above, and whatever the graph's own operators raise
         raise ArtifactError(f"{path.name}: fails on a latent [1,{size}]: {error}"[:200]) from error
     if seen.ndim != 4 or seen.shape[1] != 3 or seen.shape[2] != seen.shape[3] or not np.isfinite(seen).all():
         raise ArtifactError(
