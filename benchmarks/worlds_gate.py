@@ -103,8 +103,10 @@ def side_of(
     if "accuracy" in names:
         folds = fold_accuracy(scores, made.same, made.fold)
         add("accuracy", folds.mean, lambda: PairClusters(left, right).rate_interval(folds.correct), "higher")
-    if {"eer", "auc"} & set(names):
+    if {"eer", "auc", "d_prime"} & set(names):
         scored = ScoredPairs(scores, made.same, left, right)
+        if "d_prime" in names:
+            add("d_prime", v.d_prime(scored.genuine, scored.impostor), lambda: scored.d_prime()[1], "higher")
         add("eer", v.eer(scored.genuine, scored.impostor).value, lambda: scored.eer()[1], "lower")
         add("auc", v.auc(scored.genuine, scored.impostor), lambda: scored.auc()[1], "higher")
     bare = _bare(label, seed, "verification", {}, metrics, evidence_of(stored, pairs, metrics, seed, {}))
@@ -245,7 +247,9 @@ DAMAGES = ("all", "tenth")
 def rule_of(name: str, limit: float = 0.0) -> Rule:
     """A limit on the change of `name`; `bias.group.fnmr[b]` is of the group b."""
     bare, _, group = name.partition("[")
-    worse = "max_decrease" if bare in ("auc", "accuracy") or bare.startswith("tar") else "max_increase"
+    worse = (
+        "max_decrease" if bare in ("auc", "d_prime", "accuracy") or bare.startswith("tar") else "max_increase"
+    )
     return Rule(bare, {worse: limit}, group=group.removesuffix("]") or None)
 
 

@@ -86,14 +86,16 @@ class Spectrum:
 
 
 SPECTRUM_GROUPS = 20
+SPECTRUM_SETS = "of sets of this size, their pictures as unevenly spread over people"
 
 
 def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float = 0.95) -> Spectrum:
     """Spectrum of f32[N,D] with intervals from a jackknife over groups of people.
 
-    The spectrum of few faces is flatter than that of many, so the figures meant are those expected of sets of this
-    size. Each of 20 groups of people, dealt by `rng` so that pictures are spread evenly, is left out in turn
-    (Kott, J. Official Statistics 17, 2001); Student's t with as many degrees of freedom as the people allow.
+    The spectrum of few faces is steeper than that of many, and so is that of faces of which few people have most: the
+    figures meant are those expected of sets of this size whose pictures are as unevenly spread over people. Each of
+    20 groups of people, dealt by `rng` so that pictures are spread evenly, is left out in turn (Kott, J. Official
+    Statistics 17, 2001); Student's t with as many degrees of freedom as the people allow.
 
     Raises:
         InsufficientData: vectors that are all the same.
@@ -130,7 +132,7 @@ def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float =
     freedom = min(groups - 1.0, shares.freedom)
     error = np.sqrt([jackknife_variance(column) for column in deleted.T])
     half = t_value(level, freedom) * error
-    method = f"jackknife over {groups} groups of {len(sizes)} people, t {freedom:.0f}; of sets of this size"
+    method = f"jackknife over {groups} groups of {len(sizes)} people, t {freedom:.0f}; {SPECTRUM_SETS}"
     dim = float(len(pca.variances))
 
     def interval(k: int, whole: bool = False) -> Interval:

@@ -142,7 +142,7 @@ def planted_scores(
     figure: str,
     level: float,
 ) -> Planted:
-    """As `planted_rates` for `eer`, `auc`, `d_prime`, `accuracy` or `tar@far=X`, from f64[P] scores of the pairs.
+    """As `planted_rates` for `eer`, `d_prime`, `accuracy` or `tar@far=X`, from f64[P] scores of the pairs.
 
     Another model deals the same scores to partly other pairs (`_Ranked`), so that its figure is the old one. A pair
     that is hit gets the score of two strangers. Changes are turned so that worse is positive.
@@ -160,7 +160,7 @@ def planted_scores(
     ]
 
     def judge(new: F64) -> Difference:
-        if figure in ("eer", "auc", "d_prime"):
+        if figure in ("eer", "d_prime"):
             return curve_difference(first, ScoredPairs(new, genuine, one, other), figure, level)  # type: ignore[arg-type]
         if figure == "accuracy":
             if fold is None:

@@ -309,3 +309,17 @@ def test_fewer_than_five_folds_and_short_codes_have_no_interval_but_a_reason(fac
         "too few different scores"
         in loss_of(variants["binary"], variants["float32"], pairs, subjects, 0.05).reason
     )
+
+
+def test_the_rank_is_that_of_pictures_spread_as_unevenly_over_people() -> None:
+    rng = np.random.default_rng(5)
+    people = rng.normal(size=(60, 32))
+    ranks = []
+    for each in (np.full(60, 5), np.r_[np.full(20, 11), np.full(40, 2)]):
+        of = np.repeat(np.arange(60), each)
+        x = people[of] + 0.3 * rng.normal(size=(300, 32))
+        found = spectrum(x.astype(np.float32), of, rng).participation
+        assert found[1] is not None
+        assert "as unevenly spread over people" in found[1].method
+        ranks.append(found[0])
+    assert ranks[1] < ranks[0]
