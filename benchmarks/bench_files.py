@@ -120,7 +120,7 @@ def detected(bench: Bench) -> Row:
     """JPEG to vector, with detection."""
     made = bench.best({"ours": ours(), "loop": usual_loop()})
     count = len(parts()["data"])
-    note = "Ours looks at every picture twice (mirrored too); the loop once."
+    note = "Ours looks at every picture twice (mirrored too, near the faces); the loop once."
     return Row(
         f"{count} JPEG files to vectors, with detection",
         "one at a time: imdecode, FaceDetectorYN, onnxruntime",

@@ -179,11 +179,30 @@ def decode_picture(data: bytes) -> U8:
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
     """(height, width) from the header alone, before rotation; None where it cannot be read."""
+    if (size := _jpeg_size(data)) is not None:
+        return size
     try:
         with Image.open(io.BytesIO(data), formats=formats()) as image:
             return image.size[1], image.size[0]
     except (Image.DecompressionBombError, Image.DecompressionBombWarning, *_BROKEN):
         return None
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    """(height, width) that a JPEG's frame header states; None where there is none before the pixels begin.
+
+    In a tenth of the time that Pillow takes to open it.
+    """
+    at = 2 if data.startswith(b"\xff\xd8\xff") else len(data)
+    while at + 9 <= len(data) and data[at] == 0xFF and 0xC0 <= data[at + 1] <= 0xFE:
+        marker = data[at + 1]
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return (height, width) if height and width else None
+        if marker in (0xD8, 0xD9, 0xDA) or 0xD0 <= marker <= 0xD7:
+            return None
+        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+    return None
 
 
 def _says_truncated(error: BaseException) -> bool:
@@ -227,6 +246,8 @@ def _spare_bits(brightest: int) -> int:
 def _array(image: Image.Image) -> U8:
     """u8[H,W,3] in strips: Pillow's own way holds two more copies of the whole picture."""
     width, height = image.size
+    if width * height <= _STRIP_PIXELS:
+        return np.array(image)
     pixels = np.empty((height, width, 3), np.uint8)
     step = max(1, _STRIP_PIXELS // width)
     for top in range(0, height, step):

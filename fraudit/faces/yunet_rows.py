@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import cv2
 import numpy as np
 
-from fraudit.types import F32
+from fraudit.types import F32, U8
 
 STRIDES = (8, 16, 32)
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
@@ -24,32 +24,69 @@ def padded(height: int, width: int) -> tuple[int, int]:
     return -(-height // BLOCK) * BLOCK, -(-width // BLOCK) * BLOCK
 
 
-def faces_of(maps: Mapping[str, F32], at: int, size: tuple[int, int], least: float, overlap: float) -> F32:
-    """f32[M,15]: x, y, w, h, five points (x, y), score of the faces in picture `at`, the surest first.
+def network_input(seen: U8) -> F32:
+    """f32[1,3,H,W], BGR of 0 to 255, of u8[h,w,3] RGB, with black below and to the right."""
+    height, width = seen.shape[:2]
+    made = np.empty((1, 3, *padded(height, width)), np.float32)
+    made[..., height:, :] = 0
+    made[..., width:] = 0
+    for to, plane in zip((2, 1, 0), cv2.split(seen), strict=True):
+        made[0, to, :height, :width] = plane
+    return made
+
+
+def around(rows: F32, height: int, width: int, margin: float) -> tuple[slice, slice]:
+    """(rows, columns) of a mirrored picture of this size in which the faces `rows` of the picture itself lie.
+
+    The rectangle round all of them, each with `margin` of its sides on every side, from one multiple of BLOCK to
+    another, so that the network's cells stay where they are; all of the picture where there are no faces.
+    """
+    if not len(rows):
+        return slice(0, height), slice(0, width)
+    x, y, w, h = rows[:, :4].T
+    near = np.array([(y - margin * h).min(), (width - x - w - margin * w).min()])
+    far = np.array([(y + h + margin * h).max(), (width - x + margin * w).max()])
+    first = np.maximum(np.floor(near / BLOCK), 0).astype(int) * BLOCK
+    last = np.minimum(np.ceil(far / BLOCK).astype(int) * BLOCK, (height, width))
+    if (last <= first).any():
+        return slice(0, height), slice(0, width)
+    return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))
+
+
+def faces_of(maps: Mapping[str, F32], size: tuple[int, int], least: float, overlap: float) -> F32:
+    """f32[M,15]: x, y, w, h, five points (x, y), score of the faces of one picture, the surest first.
 
     Args:
-        maps: by the names of OUTPUTS, [B,cells,...]. size: (height, width) of the padded input.
+        maps: by the names of OUTPUTS, [1,cells,...]; scores are 0 to 1. size: (height, width) of the padded input.
         least: score. overlap: intersection over union above which the less sure face goes.
     """
-    rows = []
+    enough = np.float32(
+        0.99 * least * least
+    )  # roots are taken of few: what is a little below is looked at again
+    cells, rows = [], []
     for stride in STRIDES:
-        columns = size[1] // stride
-        sure = np.clip(maps[f"cls_{stride}"][at, :, 0], 0, 1) * np.clip(maps[f"obj_{stride}"][at, :, 0], 0, 1)
-        score = np.sqrt(sure)
-        found = np.flatnonzero(score >= least)
-        if not len(found):
-            continue
-        cell = np.stack([found % columns, found // columns], axis=1).astype(np.float32)
-        box = maps[f"bbox_{stride}"][at, found]
-        middle, sides = (cell + box[:, :2]) * stride, np.exp(box[:, 2:]) * stride
-        points = (maps[f"kps_{stride}"][at, found].reshape(-1, 5, 2) + cell[:, None]) * stride
-        rows.append(
-            np.concatenate([middle - sides / 2, sides, points.reshape(-1, 10), score[found, None]], 1)
-        )
+        sure = maps[f"cls_{stride}"][0, :, 0] * maps[f"obj_{stride}"][0, :, 0]
+        found = (sure >= enough).nonzero()[0]
+        if len(found):
+            y, x = np.divmod(found, size[1] // stride)
+            cells.append(np.stack([x, y, np.full_like(x, stride)], axis=1))
+            box, points = maps[f"bbox_{stride}"][0, found], maps[f"kps_{stride}"][0, found]
+            rows.append(np.concatenate([box, points, np.sqrt(sure[found])[:, None]], axis=1))
     if not rows:
         return np.zeros((0, 15), np.float32)
-    every = np.concatenate(rows).astype(np.float32)
-    if len(every) == 1:
+    cell, every = np.concatenate(cells).astype(np.float32), np.concatenate(rows)
+    cell, every = cell[every[:, 14] >= least], every[every[:, 14] >= least]
+    corner, unit = cell[:, :2], cell[:, 2:]
+    sides = np.exp(every[:, 2:4]) * unit
+    points = (every[:, 4:14].reshape(-1, 5, 2) + corner[:, None]) * unit[:, None]
+    every[:, :2] = (corner + every[:, :2]) * unit - sides / 2
+    every[:, 2:4], every[:, 4:14] = sides, points.reshape(-1, 10)
+    return _kept(every, least, overlap)
+
+
+def _kept(every: F32, least: float, overlap: float) -> F32:
+    """The surest of each group of boxes that overlap."""
+    if len(every) < 2:
         return every
     # Whole pixels, as OpenCV does.
     boxes = every[:, :4].astype(np.int32).tolist()

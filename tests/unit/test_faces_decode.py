@@ -10,7 +10,7 @@ from PIL import Image
 
 from fraudit.errors import DataError
 from fraudit.faces import decode
-from fraudit.faces.decode import REASONS, decode_picture, picture_size
+from fraudit.faces.decode import REASONS, _jpeg_size, decode_picture, picture_size
 
 RED, GREEN = (255, 0, 0), (0, 255, 0)
 
@@ -242,3 +242,24 @@ def test_damaged_files_of_every_kind_give_a_picture_or_a_known_reason():
 def test_the_size_is_read_from_the_header():
     assert picture_size(encode(Image.fromarray(two_halves()))) == (2, 4)
     assert picture_size(b"nothing") is None
+
+
+def test_a_jpegs_size_is_read_as_pillow_reads_it_and_damage_raises_nothing():
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (37, 91, 3), dtype=np.uint8))
+    exif = Image.Exif()
+    exif[0x010E] = "a comment of some length " * 40
+    for options in ({}, {"progressive": True}, {"exif": exif}, {"subsampling": 0, "optimize": True}):
+        for image in (picture, picture.convert("L"), picture.convert("CMYK")):
+            file = io.BytesIO()
+            image.save(file, "JPEG", **options)
+            assert _jpeg_size(file.getvalue()) == Image.open(file).size[::-1] == (37, 91)
+    whole = file.getvalue()
+    rng = np.random.default_rng(1)
+    for cut in range(0, 700, 7):
+        assert _jpeg_size(whole[:cut]) in (None, (37, 91))
+    for _ in range(300):
+        damaged = bytearray(whole[:700])
+        for place in rng.integers(2, 700, 5):
+            damaged[place] = rng.integers(0, 256)
+        _jpeg_size(bytes(damaged))
+        picture_size(bytes(damaged))

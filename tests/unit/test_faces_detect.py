@@ -13,7 +13,6 @@ from fraudit.faces.boxes import Detection, choose, non_maximum_suppression
 from fraudit.faces.detect import LandmarkCache, Locator, default_detector, locate, open_detector
 from fraudit.faces.scrfd import decode_outputs
 from fraudit.faces.sources import open_faces
-from fraudit.faces.yunet import average_faces, unmirror
 from fraudit.types import ARCFACE_112, FaceSet
 
 
@@ -265,89 +264,6 @@ def test_yunet_finds_lfw_faces_with_eyes_above_the_mouth(lfw, shared_weights):
     assert (points[:, 0, 0] < points[:, 1, 0]).mean() > 0.98  # left eye first, as the viewer sees it
     assert (points[:, :2, 1].max(axis=1) < points[:, 3:, 1].min(axis=1)).all()
     assert np.median(eye_distance(points)) == pytest.approx(46, abs=8)  # deep-funneled: 42 px apart or so
-
-
-def test_yunet_follows_a_picture_that_is_enlarged_shrunk_or_padded(lfw, shared_weights):
-    import cv2
-
-    detector = yunet(shared_weights)
-    for factor in (0.3, 4.0):
-        size, apart = round(250 * factor), []
-        for index in range(12):
-            image = lfw.read(index)
-            plain = choose(detector.find(image), 250, 250).landmarks
-            moved = choose(detector.find(cv2.resize(image, (size, size))), size, size).landmarks / factor
-            apart.append(np.abs(moved - plain).max() / eye_distance(plain[None])[0])
-        assert np.median(apart) < 0.1  # the worst point; measured 0.06 and 0.09, one look alone 0.09 and 0.12
-    assert detector.find(np.zeros((200, 300, 3), np.uint8)) == []
-    assert detector.find(np.zeros((1, 1, 3), np.uint8)) == []
-
-
-def test_yunet_answers_a_mirrored_picture_with_the_mirrored_points(lfw, shared_weights):
-    detector = yunet(shared_weights)
-    for index in range(0, 40, 4):
-        image = lfw.read(index)
-        mirrored = np.ascontiguousarray(image[:, ::-1])
-        plain = choose(detector.find(image), 250, 250)
-        other = unmirror(choose(detector.find(mirrored), 250, 250), 250)
-        np.testing.assert_allclose(other.landmarks, plain.landmarks, atol=1e-3)
-        np.testing.assert_allclose(other.box, plain.box, atol=1e-3)
-        one_look = detector._looks(image)[0][0, 4:14].reshape(5, 2)
-        assert np.abs(one_look - plain.landmarks).max() > 0.05  # one look alone is not its own mirror image
-
-
-def test_yunet_says_in_onnxruntime_what_opencv_says_of_the_same_model(lfw, shared_weights):
-    import cv2
-
-    detector = yunet(shared_weights)
-    assert detector._session is not None
-    pictures = [lfw.read(index) for index in range(0, 30, 3)]
-    pictures += [
-        pictures[0][:101, :133],
-        cv2.resize(pictures[1], (900, 700)),
-        np.concatenate(pictures[:3], axis=1),
-    ]
-    for picture in pictures:
-        ours = detector._looks(picture)
-        for look, seen in zip(ours, (picture, np.ascontiguousarray(picture[:, ::-1])), strict=True):
-            theirs = detector._by_opencv(seen)
-            assert len(look) == len(theirs)
-            np.testing.assert_allclose(look, theirs, atol=5e-3)
-
-
-def square_face(x, y, side, score, turn=0.0):
-    points = np.array([[0.3, 0.4], [0.7, 0.4], [0.5, 0.6], [0.35, 0.8], [0.65, 0.8]], np.float32)
-    return Detection((x, y, side, side), (points * side + [x + turn, y]).astype(np.float32), score)
-
-
-def test_faces_of_two_looks_are_averaged_and_those_of_one_look_are_kept():
-    one = [square_face(10, 20, 100, 0.9), square_face(200, 20, 50, 0.7)]
-    other = [square_face(300, 0, 40, 0.65), square_face(14, 20, 100, 0.8, turn=2.0)]
-    both = average_faces(one, other)
-    assert [round(f.score, 3) for f in both] == [0.85, 0.7, 0.65]
-    assert both[0].box == (12, 20, 100, 100)
-    np.testing.assert_allclose(both[0].landmarks, one[0].landmarks + np.float32([3, 0]))  # half of 4 + 2
-    assert both[1:] == [one[1], other[0]]
-    assert average_faces([], other) == other
-    assert average_faces(one, []) == one
-
-
-def test_each_face_has_at_most_one_mate_the_one_it_overlaps_most():
-    one = [square_face(0, 0, 100, 0.9), square_face(30, 0, 100, 0.8)]
-    both = average_faces(one, [square_face(25, 0, 100, 0.7)])
-    assert len(both) == 2
-    assert both[0] is one[0]
-    assert both[1].box == (27.5, 0, 100, 100)
-
-
-def test_a_face_mirrored_twice_is_itself_and_left_and_right_change_places():
-    first = square_face(10, 20, 100, 0.9)
-    once = unmirror(first, 250)
-    assert once.box == (140, 20, 100, 100)
-    assert once.landmarks[0, 0] < once.landmarks[1, 0]
-    assert once.landmarks[3, 0] < once.landmarks[4, 0]
-    np.testing.assert_allclose(once.landmarks[0], [250 - first.landmarks[1, 0], first.landmarks[1, 1]])
-    np.testing.assert_allclose(unmirror(once, 250).landmarks, first.landmarks)
 
 
 def test_detectors_agree_between_threads(lfw, shared_weights):
