@@ -173,6 +173,18 @@ def _questions(args: argparse.Namespace, data: Shards) -> dict[str, np.ndarray]:
 
 def load_pack(folder: Path) -> tuple[Shards, Shards]:
     """(faces to train on, faces that are watched) of a pack."""
+    whole, watched = packed(folder)
+    return rows_of(whole, np.flatnonzero(~watched)), rows_of(whole, np.flatnonzero(watched))
+
+
+def rows_of(data: Shards, rows: np.ndarray) -> Shards:
+    """These faces alone."""
+    names = ("pictures", "visible", "vectors", "vectors_mirror", "subjects", "held_out", "attributes")
+    return replace(data, **{name: getattr(data, name)[rows] for name in names})
+
+
+def packed(folder: Path) -> tuple[Shards, np.ndarray]:
+    """All faces of a pack, none held out, and bool[N], which are watched."""
     from safetensors.numpy import load_file
 
     index = json.loads((folder / "index.json").read_text(encoding="utf-8"))
@@ -183,20 +195,17 @@ def load_pack(folder: Path) -> tuple[Shards, Shards]:
         np.float32
     )
 
-    def of(rows: np.ndarray) -> Shards:
-        return Shards(
-            pictures=pictures[rows],
-            visible=visible[rows],
-            vectors=part["vectors"][rows].astype(np.float32),
-            vectors_mirror=part["vectors_mirror"][rows].astype(np.float32),
-            subjects=part["subjects"][rows].astype(np.int64),
-            held_out=np.zeros(len(rows), bool),
-            attributes=attributes[rows],
-            index=index,
-        )
-
-    watched = part["watched"].astype(bool)
-    return of(np.flatnonzero(~watched)), of(np.flatnonzero(watched))
+    whole = Shards(
+        pictures=pictures,
+        visible=visible,
+        vectors=part["vectors"].astype(np.float32),
+        vectors_mirror=part["vectors_mirror"].astype(np.float32),
+        subjects=part["subjects"].astype(np.int64),
+        held_out=np.zeros(len(pictures), bool),
+        attributes=attributes,
+        index=index,
+    )
+    return whole, part["watched"].astype(bool)
 
 
 def load_questions(folder: Path) -> StudentQuestions:

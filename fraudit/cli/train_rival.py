@@ -9,6 +9,7 @@ import typer
 
 from fraudit.cli.train import (
     Dataset,
+    Device,
     DryRun,
     Judge,
     JudgeWeights,
@@ -27,7 +28,7 @@ def train_rival(
     embedder: Annotated[str, typer.Option(help="Registry name, card.toml, or python:module:callable.")],
     out: Annotated[Path, typer.Option(help="Folder of state and finished inverter.")],
     dataset: Dataset = "",
-    preset: Annotated[str, typer.Option(help="cpu (two cores, an hour) or paper.")] = "cpu",
+    preset: Annotated[str, typer.Option(help="cpu (two cores, an hour), gpu or paper.")] = "cpu",
     row: Annotated[
         str | None, typer.Option(help="dibigan: row A to F of Vec2Face, Table 2. [default: F]")
     ] = None,
@@ -49,6 +50,7 @@ def train_rival(
     shards: ShardsFolder = None,
     judge: Judge = "",
     judge_weights: JudgeWeights = None,
+    device: Device = "",
     dry_run: DryRun = False,
     quiet: Quiet = False,
 ) -> int:
@@ -60,6 +62,7 @@ def train_rival(
     import time
 
     from fraudit.diffusion.data.shards import load_shards, ready_shards
+    from fraudit.embedding.devices import torch_device
     from fraudit.errors import UsageError
     from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
     from fraudit.inverters.learned.presets import recipe_named
@@ -94,6 +97,7 @@ def train_rival(
 
     if (out / STATE).exists() and not resume:
         raise UsageError(f"{out} holds a training already", "go on with --resume, or choose another --out")
+    on = torch_device(device)
     sets = training_sets(names)
     runtime = runtime_of(embedder, weights)
     referee = runtime_of(judge, judge_weights) if judge else None
@@ -101,7 +105,7 @@ def train_rival(
     with Line(quiet) as line:
         points = landmarks_of(recipe.size_px)
         ready_shards(folder, sets, runtime, points, recipe.size_px, TEMPLATE_NAME, max_faces, line.progress)
-        learner = Learner(recipe, load_shards(folder), out, seed, line.say, student)
+        learner = Learner(recipe, load_shards(folder), out, seed, line.say, student, on)
         done = learner.run(minutes)
         card = learner.finish(runtime, referee, time.monotonic() - begun)
     told = card["evaluation"]

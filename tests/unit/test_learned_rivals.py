@@ -201,7 +201,8 @@ def made(kind: str, tmp_path: Path) -> LearnedInverter:
     torch.manual_seed(0)
     network = network_of(recipe, 8)
     card = {
-        "kind": kind, "recipe": recipe, "size_px": 64, "embedder": "e", "embedder_fingerprint": "f", "dim": 8,
+        "kind": kind, "form": 2, "recipe": recipe, "size_px": 64, "embedder": "e",
+        "embedder_fingerprint": "f", "dim": 8,
     }  # fmt: skip
     save(tmp_path, card, network.state_dict(), np.zeros(8, np.float32), np.ones(8, np.float32))
     return load(tmp_path)
@@ -279,6 +280,7 @@ def test_every_row_takes_a_step_and_training_goes_on_where_it_was_stopped(tmp_pa
 def test_nbnet_learns_who_is_shown_and_a_network_that_ignores_its_condition_is_found_out(
     loss: str, tmp_path: Path
 ) -> None:
+    from fraudit.inverters.learned.judging import evaluated
     from fraudit.inverters.learned.training import Learner
     from tests.fixtures.boxes import box_of, luma_pattern
 
@@ -294,7 +296,64 @@ def test_nbnet_learns_who_is_shown_and_a_network_that_ignores_its_condition_is_f
         def invert(self, vectors: np.ndarray, seeds: np.ndarray) -> np.ndarray:
             return np.random.default_rng(0).integers(0, 255, (len(vectors), 16, 16, 3), dtype=np.uint8)
 
-    assert learner.evaluate(Blind(), box_of(luma_pattern, 64), None)["heeds_condition"] is False
+    assert evaluated(Blind(), data, box_of(luma_pattern, 64), None)["heeds_condition"] is False
+
+
+def test_what_a_student_sees_is_told_by_the_averaged_weights_and_leaves_the_training_as_it_was(
+    tmp_path: Path,
+) -> None:
+    from fraudit.inverters.learned.training import Learner
+
+    data = shards_of(60, tmp_path)
+    learner = Learner(tiny("nbnet", loss="perceptual", student_steps=60, steps=40, ema=0.9), data, tmp_path)
+    learner.prepare()
+    before = learner.told()
+    for _ in range(40):
+        learner.one_step()
+    kept = [p.detach().clone() for p in learner.network.parameters()]
+    after = learner.told()
+    assert after["own"] - after["other"] > before["own"] - before["other"] + 0.1
+    assert all(torch.equal(a, b) for a, b in zip(kept, learner.network.parameters(), strict=True))
+
+
+def test_a_state_is_kept_in_time_and_weights_of_another_form_are_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import json
+
+    from fraudit.inverters.learned import training
+
+    monkeypatch.setattr(training, "SAVE_SECONDS", 0.0)
+    learner = training.Learner(tiny("dibigan", row="D", steps=2), shards_of(40, tmp_path), tmp_path)
+    saved: list[int] = []
+    monkeypatch.setattr(learner, "save_state", lambda: saved.append(learner.step))
+    learner.run()
+    assert saved == [1, 2, 3, 4, 5, 6]
+    folder = learner.export(1.0)
+    load(folder)
+    card = json.loads((folder / "card.json").read_text())
+    (folder / "card.json").write_text(json.dumps({**card, "form": 1}))
+    with pytest.raises(ArtifactError, match="expected weights of form 2, found 1"):
+        load(folder)
+
+
+def test_a_layer_keeps_a_signals_size_and_moves_by_its_share() -> None:
+    from fraudit.inverters.learned.gan import Linear
+
+    torch.manual_seed(0)
+    for width in (16, 1024):
+        layer = Linear(width, 400)
+        assert layer(torch.randn(200, width)).std().item() == pytest.approx(math.sqrt(2 / 1.04), rel=0.1)
+        before = layer.weight.detach().clone()
+        x = torch.randn(200, width)
+        answer = layer(x).detach()
+        optimizer = torch.optim.Adam(layer.parameters(), lr=1e-2)
+        (layer(x) - 1).square().mean().backward()
+        optimizer.step()
+        assert (layer.weight - before).abs().max() < 0.011
+        assert (
+            layer(x) - answer
+        ).abs().mean() < 0.3  # of any width; 1e-2 a weight would add up to some 0.3 * 4 in the wide one
 
 
 def test_too_few_faces_are_refused(tmp_path: Path) -> None:

@@ -25,6 +25,23 @@ from fraudit.cli.main import run
         (["train-rival", "nbnet", "--embedder", "dlib", "--out", "new", "--row", "F"], "no option of nbnet"),
         (["train-rival", "dibigan", "--embedder", "dlib", "--out", "new", "--row", "G"], "unknown row 'G'"),
         (["train-rival", "dibigan", "--embedder", "dlib", "--out", "new"], "nothing to train on"),
+        (
+            [
+                *[
+                    "train-rival",
+                    "nbnet",
+                    "--embedder",
+                    "dlib",
+                    "--out",
+                    "new",
+                    "--dataset",
+                    "sample",
+                    "--device",
+                    "abacus",
+                ]
+            ],
+            "device 'abacus' cannot be used",
+        ),
     ],
 )
 def test_what_cannot_work_is_refused_in_one_line(

@@ -8,6 +8,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from fraudit.embedding.devices import torch_device
+
 
 class DistributedProcesses:
     """This process among those of torchrun; alone where there is no torchrun."""
@@ -18,7 +20,7 @@ class DistributedProcesses:
         local = int(os.environ.get("LOCAL_RANK", "0"))
         if not device:
             device = f"cuda:{local}" if torch.cuda.is_available() else "cpu"
-        self.device = torch.device(device)
+        self.device = torch_device(device)
         if self.device.type == "cuda":
             torch.cuda.set_device(self.device)
         self._started = False

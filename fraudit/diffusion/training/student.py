@@ -128,6 +128,19 @@ def _shifted(x: Tensor, shift: tuple[int, int]) -> Tensor:
     return wide[:, :, down : down + side, right : right + side]
 
 
+def alike_but_for_brightness(
+    made: Tensor, real: Tensor, mask: Tensor | float, shift: tuple[int, int]
+) -> tuple[Tensor, Tensor]:
+    """Made and real pictures f32[B,3,S,S] as a student is to compare them: in the real ones' colours, moved by `shift`.
+
+    Given colours too, a network pleases the student by tints about the eyes that no face has, and which neither the
+    black box nor an independent model finds nearer (docs/adr/0013-asking-about-predictions.md).
+    """
+    brightness = torch.tensor(BRIGHTNESS, device=made.device)[:, None, None]
+    seen = real + ((made - real) * mask * brightness).sum(1, keepdim=True)
+    return _shifted(seen, shift), _shifted(real, shift)
+
+
 def recognition_loss(
     student: Student,
     made: Tensor,
@@ -144,13 +157,10 @@ def recognition_loss(
         wanted: f32[B,D] standardised ID vectors.
         shift: where both pictures are compared, see `shift_of`.
     """
-    # Brightness alone: given colours too, a network pleases the student by tints about the eyes that no face has, and
-    # which neither the black box nor an independent model finds nearer (docs/adr/0013-asking-about-predictions.md).
-    brightness = torch.tensor(BRIGHTNESS, device=made.device)[:, None, None]
-    seen = real + ((made - real) * mask * brightness).sum(1, keepdim=True)
+    seen, shown = alike_but_for_brightness(made, real, mask, shift)
     with torch.no_grad():
-        targets = student.features(_shifted(real, shift))
-    found = student.features(_shifted(seen, shift))
+        targets = student.features(shown)
+    found = student.features(seen)
     apart = torch.zeros(len(made), device=made.device)
     for mine, theirs in zip(found, targets, strict=True):
         square = (mine.float() - theirs.float()).square().flatten(1).mean(1)

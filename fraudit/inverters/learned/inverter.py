@@ -172,15 +172,26 @@ def save(
     tensors["identity.mean"], tensors["identity.scale"] = torch.from_numpy(mean), torch.from_numpy(scale)
     path = folder / WEIGHTS
     write_atomic(path, lambda p: save_file(tensors, p))
-    made = {**card, "weights_sha256": file_sha256(path), "size_bytes": path.stat().st_size}
-    write_text_atomic(folder / "card.json", json.dumps(made, indent=2) + "\n")
-    return made
+    return _written(folder, {**card, "weights_sha256": file_sha256(path), "size_bytes": path.stat().st_size})
+
+
+def amend(folder: Path, facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Add `facts` to the card of an inverter that `save` wrote; the card as written."""
+    from fraudit.inverters.loading import read_card
+
+    return _written(folder, {**read_card(folder), **facts})
+
+
+def _written(folder: Path, card: dict[str, Any]) -> dict[str, Any]:
+    write_text_atomic(folder / "card.json", json.dumps(card, indent=2) + "\n")
+    return card
 
 
 def load(folder: Path) -> LearnedInverter:
     """The inverter that `save` wrote. Raises ArtifactError where a file is missing, changed or does not fit."""
     from safetensors.torch import load_file
 
+    from fraudit.inverters.learned import gan
     from fraudit.inverters.loading import read_card
 
     card, path = read_card(folder), folder / WEIGHTS
@@ -189,6 +200,11 @@ def load(folder: Path) -> LearnedInverter:
     if file_sha256(path) != card.get("weights_sha256"):
         raise ArtifactError(f"{path} does not match its card", AGAIN)
     recipe = checked(card, folder)
+    if card["kind"] == "dibigan" and card.get("form") != gan.FORM:
+        raise ArtifactError(
+            f"{folder / 'card.json'}: expected weights of form {gan.FORM}, found {card.get('form')!r:.20}",
+            AGAIN,
+        )
     with entering(f"{path} cannot be read", AGAIN, ArtifactError, RuntimeError):
         tensors = load_file(path)
         mean, scale = (tensors.pop(f"identity.{k}").numpy() for k in ("mean", "scale"))

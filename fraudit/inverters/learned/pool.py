@@ -20,17 +20,20 @@ FEWEST = 20  # faces
 class Pool:
     """Pictures and standardised vectors of the people that are trained on.
 
+    Args:
+        device: of everything that is drawn.
     Attributes:
         mean, scale: f32[D] by which vectors of norm sqrt(D) are standardised. people: i64[N], 0..K-1. codes: f32[K,D].
     """
 
-    def __init__(self, data: Shards) -> None:
+    def __init__(self, data: Shards, device: torch.device | None = None) -> None:
         rows = np.flatnonzero(~data.held_out)
         if len(rows) < FEWEST:
             raise InsufficientData(
                 f"expected at least {FEWEST} faces to train on, found {len(rows)}", "add pictures"
             )
-        self.pictures = data.pictures[rows]
+        self.device = device or torch.device("cpu")
+        self.pictures = torch.from_numpy(data.pictures[rows]).to(self.device)
         dim = data.vectors.shape[1]
         plain = scaled_identity(data.vectors[rows], dim, True)
         mirrored = scaled_identity(data.vectors_mirror[rows], dim, True)
@@ -38,29 +41,30 @@ class Pool:
         self.mean = both.mean(0).astype(np.float32)
         spread = both.std(0)
         self.scale = np.where(spread > 1e-6, spread, 1.0).astype(np.float32)
-        self.vectors = [(v - self.mean) / self.scale for v in (plain, mirrored)]
-        self.people = np.unique(data.subjects[rows], return_inverse=True)[1].astype(np.int64)
-        counts = np.bincount(self.people).astype(np.float32)
+        standard = [((v - self.mean) / self.scale).astype(np.float32) for v in (plain, mirrored)]
+        self.vectors = torch.from_numpy(np.stack(standard, axis=1)).to(self.device)
+        people = np.unique(data.subjects[rows], return_inverse=True)[1].astype(np.int64)
+        counts = np.bincount(people).astype(np.float32)
         self.codes = np.zeros((len(counts), dim), np.float32)
-        np.add.at(self.codes, self.people, self.vectors[0])
+        np.add.at(self.codes, people, standard[0])
         self.codes /= counts[:, None]
+        self.people = torch.from_numpy(people).to(self.device)
 
     def batch(self, key: list[int], count: int) -> tuple[Tensor, Tensor, Tensor]:
         """f32[B,3,S,S] pictures, f32[B,D] vectors, i64[B] people; rows 2i and 2i+1 are a picture and its mirror."""
         rng = np.random.default_rng(key)
-        rows = np.repeat(rng.integers(0, len(self.pictures), (count + 1) // 2), 2)[:count]
-        mirror = np.arange(count) % 2 == 1
-        x = self.pictures[rows]
-        x = np.where(mirror[:, None, None, None], x[:, :, ::-1], x)
-        y = np.where(mirror[:, None], self.vectors[1][rows], self.vectors[0][rows])
-        pictures = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 3, 1, 2))).float() / 127.5 - 1
-        return pictures, torch.from_numpy(y.astype(np.float32)), torch.from_numpy(self.people[rows])
+        drawn = np.repeat(rng.integers(0, len(self.pictures), (count + 1) // 2), 2)[:count]
+        rows = torch.from_numpy(drawn).to(self.device)
+        mirror = torch.arange(count, device=self.device) % 2
+        x = self.pictures[rows].permute(0, 3, 1, 2).float() / 127.5 - 1
+        x = torch.where(mirror.bool()[:, None, None, None], x.flip(3), x).contiguous()
+        return x, self.vectors[rows, mirror], self.people[rows]
 
 
-def generator_of(*key: int) -> torch.Generator:
-    """Draws that depend on these numbers alone."""
+def generator_of(*key: int, device: torch.device | None = None) -> torch.Generator:
+    """Draws that depend on these numbers, and on the kind of device, alone."""
     seed = int(np.random.SeedSequence(list(key)).generate_state(1, np.uint32)[0])
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator(device or "cpu").manual_seed(seed)
 
 
 def write_state(path: Path, tensors: dict[str, Tensor], about: dict[str, str]) -> None:

@@ -20,10 +20,11 @@ from torch import Tensor, nn
 from fraudit.diffusion.data.shards import Shards, data_digest
 from fraudit.diffusion.model.conditioning import scaled_identity
 from fraudit.diffusion.training.ema import Ema
-from fraudit.diffusion.training.evaluate import embed_pictures, held_out_rows, paired_and_shuffled
+from fraudit.diffusion.training.evaluate import held_out_rows, paired_and_shuffled
 from fraudit.diffusion.training.student import (
     STUDENT_FORM,
     Student,
+    alike_but_for_brightness,
     fit_student,
     load_student,
     read_student,
@@ -33,19 +34,20 @@ from fraudit.diffusion.training.student import (
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import ArtifactError, InsufficientData
 from fraudit.files.store import digest_of, file_sha256
-from fraudit.inverters.geometry import TEMPLATE_NAME, landmarks_of
+from fraudit.inverters.geometry import TEMPLATE_NAME
 from fraudit.inverters.learned import losses
 from fraudit.inverters.learned.flow import ClassPrior, Flow, flow_loss
-from fraudit.inverters.learned.gan import FIRST, Critic
-from fraudit.inverters.learned.inverter import load, network_of, save
+from fraudit.inverters.learned.gan import FIRST, FORM, Critic
+from fraudit.inverters.learned.inverter import amend, load, network_of, save
+from fraudit.inverters.learned.judging import PROBE, evaluated
 from fraudit.inverters.learned.pool import Pool, generator_of, read_state, write_state
 from fraudit.inverters.learned.presets import Recipe
 from fraudit.types import unit_rows
 
 STATE, FLOW, STUDENT = "state.safetensors", "flow.safetensors", "student.safetensors"
-SAVE_EVERY, SAY_EVERY = 200, 20  # steps
+SAY_EVERY = 20  # steps
+SAVE_SECONDS = 60.0  # between two states
 MOMENTS = ("exp_avg", "exp_avg_sq")
-PROBE = 64  # people held out who judge the result
 PERCEPTUAL = 0.3  # weight of the student's loss beside the absolute one: their gradients are then of one size
 SETTLING = 20  # batches from which the averaged network's batch norms learn their statistics anew
 
@@ -58,6 +60,7 @@ class Learner:
     Args:
         recipe: see `Recipe`. data: shards at its size. folder: of state and inverter. seed: of everything random.
         student: a finished student's file, such as that of an ID3PM training on the same shards; fitted here otherwise.
+        device: where it is trained.
     Raises:
         InsufficientData: too few faces.
     """
@@ -70,13 +73,16 @@ class Learner:
         seed: int = 0,
         say: Say = lambda text: None,
         student: Path | None = None,
+        device: torch.device | None = None,
     ) -> None:
         self.recipe, self.folder, self.seed, self.say, self.data = recipe, folder, seed, say, data
-        self.pool = Pool(data)
+        self.device = device or torch.device("cpu")
+        self.pool = Pool(data, self.device)
         self.dim = data.vectors.shape[1]
         torch.manual_seed(seed)
-        self.network = network_of(recipe.as_dict(), self.dim)
-        self.critic = Critic(recipe.widths) if recipe.kind == "dibigan" else None
+        self.network = network_of(recipe.as_dict(), self.dim).to(self.device)
+        widths = recipe.critic_widths or recipe.widths
+        self.critic = Critic(widths).to(self.device) if recipe.kind == "dibigan" else None
         self.ema = Ema(self.network, recipe.ema)
         betas = (0.0, 0.99) if self.critic is not None else (0.9, 0.999)
         self.parts: dict[str, nn.Module] = {"g": self.network}
@@ -107,7 +113,8 @@ class Learner:
         recipe = self.recipe
         distill = recipe.switches[1] if recipe.kind == "dibigan" else recipe.loss == "perceptual"
         if distill:
-            self.student = self._fitted_student() if self.given is None else self._given_student(self.given)
+            found = self._fitted_student() if self.given is None else self._given_student(self.given)
+            self.student = found.to(self.device)
         if recipe.kind == "dibigan" and recipe.switches[2]:
             self._fit_flow()
 
@@ -122,14 +129,14 @@ class Learner:
 
         def batch(first: int, count: int) -> tuple[Tensor, Tensor, Tensor]:
             x, y, _ = self.pool.batch([self.seed, 31, first], count)
-            return x, y, torch.arange(first, first + count)
+            return x, y, torch.arange(first, first + count, device=self.device)
 
         found = load_student(path, about, size, self.dim, steps)
         if found is None:
             self.folder.mkdir(parents=True, exist_ok=True)
             fit_student(
                 batch, size, self.dim, steps, path=path, about=about, seed=self.seed,
-                device=torch.device("cpu"), bf16=False, say=self.say,
+                device=self.device, bf16=False, say=self.say,
             )  # fmt: skip
             found = load_student(path, about, size, self.dim, steps)
         assert found is not None
@@ -158,8 +165,8 @@ class Learner:
         recipe = self.recipe
         side = recipe.flow_px
         torch.manual_seed(self.seed + 1)
-        flow = Flow(side)
-        prior = ClassPrior(torch.from_numpy(self.pool.codes), 3 * side * side, self.seed)
+        flow = Flow(side).to(self.device)
+        prior = ClassPrior(torch.from_numpy(self.pool.codes), 3 * side * side, self.seed).to(self.device)
         path, about = self.folder / FLOW, {**self.about, "steps": str(recipe.flow_steps)}
         kept = read_state(path, about)
         if kept is None:
@@ -167,7 +174,8 @@ class Learner:
             for step in range(recipe.flow_steps):
                 x, _, people = self.pool.batch([self.seed, 32, step], recipe.batch)
                 x = F.interpolate(x, (side, side), mode="area")
-                x = x + torch.rand(x.shape, generator=generator_of(self.seed, 33, step)) / 127.5
+                draws = generator_of(self.seed, 33, step, device=self.device)
+                x = x + torch.rand(x.shape, generator=draws, device=self.device) / 127.5
                 loss = flow_loss(flow, prior, x, people)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
@@ -204,14 +212,14 @@ class Learner:
         stage, fade = self.stage_at(max(self.step - 1, 0))
         return stage if fade >= 1 or stage == 1 else stage - 1
 
-    def one_step(self) -> dict[str, float]:
-        """One step of the optimizer; what the losses were."""
+    def one_step(self) -> dict[str, Tensor]:
+        """One step of the optimizer; what the losses were, on the device: reading one waits for it."""
         terms = self._gan_step() if self.critic is not None else self._nbnet_step()
         self.ema.update(self.step)
         self.step += 1
         return terms
 
-    def _nbnet_step(self) -> dict[str, float]:
+    def _nbnet_step(self) -> dict[str, Tensor]:
         x, y, _ = self.pool.batch([self.seed, 34, self.step], self.recipe.batch)
         self.network.train()
         made = self.network(y)
@@ -222,7 +230,7 @@ class Learner:
             apart, other = recognition_loss(self.student, made, x, everywhere, y, shift)
             loss = loss + PERCEPTUAL * (apart + other).mean()
         self._apply("g", loss)
-        return {"loss": loss.item()}
+        return {"loss": loss.detach()}
 
     def _answer(self, last: Tensor) -> Tensor:
         assert self.student is not None
@@ -234,7 +242,7 @@ class Learner:
         loss.backward()
         optimizer.step()
 
-    def _gan_step(self) -> dict[str, float]:
+    def _gan_step(self) -> dict[str, Tensor]:
         recipe = self.recipe
         assert self.critic is not None
         stage, fade = self.stage_at(self.step)
@@ -242,7 +250,7 @@ class Learner:
         x, y, people = self.pool.batch([self.seed, 34, self.step], count)
         side = FIRST * 2 ** (stage - 1)
         real = F.interpolate(x, (side, side), mode="area")
-        draws = generator_of(self.seed, 35, self.step)
+        draws = generator_of(self.seed, 35, self.step, device=self.device)
         noise = self.network.drawn(count, draws)  # type: ignore[operator]
         critic = self.critic
 
@@ -250,23 +258,26 @@ class Learner:
             return critic(pictures, stage, fade)
 
         made = self.network(y, noise, stage, fade)
-        critic_loss = losses.critic_loss(judged, real, made, torch.rand(count, generator=draws))
+        share = torch.rand(count, generator=draws, device=self.device)
+        critic_loss = losses.critic_loss(judged, real, made, share)
         self._apply("d", critic_loss)
         _, distill, biject = recipe.switches
         weights = losses.weights_at(stage, len(recipe.widths), biject, distill)
         near = (made - real).abs().flatten(1).sum(1).mean()  # the paper's norms are sums over a picture
-        loss = weights.reconstruction * near + weights.adversarial * losses.adversarial(judged, made)
-        terms = {"stage": float(stage), "critic": critic_loss.item(), "l1": near.item() / made[0].numel()}
+        realism = recipe.realism * weights.adversarial
+        loss = weights.reconstruction * near + realism * losses.adversarial(judged, made)
+        terms = {"critic": critic_loss.detach(), "l1": near.detach() / made[0].numel()}
         if distill:
             assert self.student is not None
-            whole = [F.interpolate(p, (recipe.size_px,) * 2, mode="bilinear") for p in (made, real)]
+            a, b = (F.interpolate(p, (recipe.size_px,) * 2, mode="bilinear") for p in (made, real))
+            whole = alike_but_for_brightness(a, b, 1.0, shift_of(self.seed, self.step))
             apart = losses.distillation(self.student.features, self._answer, *whole)
-            loss = loss + weights.distill * apart
-            terms["distill"] = apart.item()
+            loss = loss + recipe.distilled * weights.distill * apart
+            terms["distill"] = apart.detach()
         if biject:
             metric = self._biject(made, real, people)
             loss = loss + weights.biject * metric * 3 * self.recipe.flow_px**2
-            terms["biject"] = metric.item()
+            terms["biject"] = metric.detach()
         self._apply("g", loss)
         return terms
 
@@ -278,8 +289,9 @@ class Learner:
         latent, wanted = (self.flow(F.interpolate(p, size, mode="bilinear"))[0] for p in (made, real))
         sigma = self.prior.log_sigma[people].exp()
         direct = losses.wasserstein_round(latent, sigma, wanted, sigma).mean()
-        left = torch.cat([torch.arange(0, len(made) - 1, 2), torch.arange(0, len(made))])
-        right = torch.cat([torch.arange(1, len(made), 2), torch.arange(0, len(made)).roll(-2)])
+        rows = torch.arange(len(made), device=made.device)
+        left = torch.cat([rows[: len(made) // 2 * 2 : 2], rows])
+        right = torch.cat([rows[1::2], rows.roll(-2)])
         distance = losses.wasserstein_round(latent[left], sigma[left], latent[right], sigma[right])
         return direct + losses.identity_metric(distance, people[left] == people[right], self.recipe.margin)
 
@@ -287,18 +299,23 @@ class Learner:
 
     def run(self, minutes: float = 0.0) -> bool:
         """Train to the end, or for so many minutes; whether it is at its end. The state is kept either way."""
-        begun = time.monotonic()
+        begun = saved = time.monotonic()
         self.resume()
         self.prepare()
         while self.step < self.steps:
-            terms = self.one_step()
+            found = self.one_step()
             if self.step % SAY_EVERY == 0 or self.step == self.steps:
+                terms = {key: float(value) for key, value in found.items()}
+                if self.critic is not None:
+                    terms["stage"] = float(self.stage_at(self.step - 1)[0])
                 words = "  ".join(f"{k} {v:.4g}" for k, v in terms.items())
                 self.say(f"step {self.step}/{self.steps}  {words}")
                 self.losses.append({"step": float(self.step), **terms})
-            over = minutes and time.monotonic() - begun > 60 * minutes
-            if self.step % SAVE_EVERY == 0 or self.step == self.steps or over:
+            now = time.monotonic()
+            over = minutes and now - begun > 60 * minutes
+            if now - saved > SAVE_SECONDS or self.step == self.steps or over:
                 self.save_state()
+                saved = time.monotonic()
             if over:
                 break
         return self.step >= self.steps
@@ -330,18 +347,25 @@ class Learner:
                 if f"step/{name}/{key}" in kept:
                     self.optimizers[name].state[parameter] = {
                         "step": kept[f"step/{name}/{key}"],
-                        **{moment: kept[f"{moment}/{name}/{key}"] for moment in MOMENTS},
+                        **{moment: kept[f"{moment}/{name}/{key}"].to(parameter.device) for moment in MOMENTS},
                     }
 
     def finish(
         self, runtime: EmbedderRuntime, judge: EmbedderRuntime | None, seconds: float
     ) -> dict[str, Any]:
         """Write `folder/inverter` from the averaged weights, judge it on people held out; the card as written."""
+        folder = self.export(seconds)
+        found = evaluated(load(folder), self.data, runtime, judge)
+        return amend(folder, {"evaluation": found})
+
+    def export(self, seconds: float) -> Path:
+        """Write `folder/inverter` from the averaged weights, not yet judged; its folder."""
         index = self.data.index
         state = {**self.network.state_dict(), **self.ema.state_dict()}
         licences = sorted({d["licence"] or "unknown" for d in index["datasets"]})
         card: dict[str, Any] = {
             "kind": self.recipe.kind,
+            "form": FORM,
             "preset": self.recipe.name,
             "recipe": self.recipe.as_dict(),
             "departures": list(self.recipe.departures),
@@ -349,6 +373,7 @@ class Learner:
             "steps_planned": self.steps,
             "stage": self.grown(),
             "seconds": round(seconds, 1),
+            "device": str(torch.cuda.get_device_name()) if self.device.type == "cuda" else "cpu",
             "size_px": self.recipe.size_px,
             "dim": self.dim,
             "geometry": TEMPLATE_NAME,
@@ -364,12 +389,11 @@ class Learner:
             state = self._settled(state)
         folder = self.folder / "inverter"
         save(folder, card, state, self.pool.mean, self.pool.scale)
-        card["evaluation"] = self.evaluate(load(folder), runtime, judge)
-        return save(folder, card, state, self.pool.mean, self.pool.scale)
+        return folder
 
     def _settled(self, state: dict[str, Tensor]) -> dict[str, Tensor]:
         """`state` with statistics of the batch norms that belong to its averaged weights."""
-        network = network_of(self.recipe.as_dict(), self.dim)
+        network = network_of(self.recipe.as_dict(), self.dim).to(self.device)
         network.load_state_dict(state)
         for part in network.modules():
             if isinstance(part, nn.BatchNorm2d):
@@ -380,28 +404,23 @@ class Learner:
                 network.train()(self.pool.batch([self.seed, 36, batch], self.recipe.batch)[1])
         return network.state_dict()
 
-    def evaluate(
-        self, inverter: Any, runtime: EmbedderRuntime, judge: EmbedderRuntime | None
-    ) -> dict[str, Any]:
-        """Cosines of pictures of people held out to their own and to another person's source, by each model."""
-        rows = held_out_rows(self.data, True)[:PROBE]
-        if len(rows) < 2:
-            return {"missing": f"expected at least 2 people held out, found {len(rows)}"}
-        pictures = inverter.invert(self.data.vectors[rows], np.arange(len(rows)))
-        points = landmarks_of(self.recipe.size_px)
-        found: dict[str, Any] = {}
-        for name, box in (("embedder", runtime), *((("judge", judge),) if judge is not None else ())):
-            wanted, seen = embed_pictures(box, self.data.pictures[rows], points)
-            made, ok = embed_pictures(box, pictures, points)
-            found[name] = paired_and_shuffled(made, wanted, ok & seen)
-        if judge is not None:
-            found["judge_name"] = judge.spec.name
-        found["heeds_condition"] = heeds_condition(found["embedder"])
-        return found
-
-
-def heeds_condition(found: dict[str, Any]) -> bool | None:
-    """Whether made faces are nearer to their own source than to another's beyond doubt; None: it cannot be told."""
-    if "missing" in found:
-        return None
-    return bool(found["own"]["low"] > found["other"]["high"])
+    def told(self, count: int = 256) -> dict[str, float]:
+        """What the student sees in pictures of people held out: mean cosine to the own vector and to another's."""
+        assert self.student is not None
+        rows = held_out_rows(self.data, True)[:count]
+        y = scaled_identity(self.data.vectors[rows], self.dim, True)
+        wanted = torch.from_numpy(((y - self.pool.mean) / self.pool.scale).astype(np.float32)).to(self.device)
+        live = [p.detach().clone() for p in self.network.parameters()]
+        self.network.load_state_dict({**self.network.state_dict(), **self.ema.state_dict()})
+        with torch.no_grad():
+            if self.critic is None:
+                made = self.network(wanted)
+            else:
+                noise = self.network.drawn(len(rows), generator_of(self.seed, 37, device=self.device))  # type: ignore[operator]
+                made = self.network(wanted, noise, *self.stage_at(max(self.step - 1, 0)))
+                made = F.interpolate(made, (self.recipe.size_px,) * 2, mode="bilinear")
+            answer = F.normalize(self.student(made))
+            for kept, parameter in zip(live, self.network.parameters(), strict=True):
+                parameter.copy_(kept)
+        near = answer @ F.normalize(wanted).T
+        return {"own": float(near.diagonal().mean()), "other": float(near.diagonal(1).mean())}
