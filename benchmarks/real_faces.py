@@ -1,9 +1,15 @@
 """Numbers of audits on real faces, for the repository: no picture, no name of a person, no path.
 
-    fraudit analyze --embedder dlib --dataset lfw --only verification,robustness,compression,inversion --out R/dlib-lfw
+    fraudit analyze --embedder dlib --dataset lfw --only verification,robustness,compression,inversion \\
+        --judge mobilefacenet.toml --inverter linear --out R/dlib-lfw
+    fraudit train-linear --embedder mobilefacenet.toml --dataset celeba,utkface --out R/linear
+    fraudit analyze --embedder mobilefacenet.toml --dataset lfw --only verification,robustness,compression,inversion \\
+        --judge dlib --inverter R/linear --out R/mobilefacenet-lfw
+    fraudit analyze --embedder dlib --dataset celeba --only bias,leakage,directions --out R/dlib-celeba
     fraudit analyze --embedder dlib --dataset utkface --distinct --only bias --out R/dlib-utkface
-    ...
-    python benchmarks/real_faces.py R/mobilefacenet-lfw R/dlib-lfw ... --out benchmarks/results
+    ... and the last two with mobilefacenet.toml ...
+    python benchmarks/real_faces.py R/mobilefacenet-lfw R/dlib-lfw ... --learnt benchmarks/real_faces_learnt.md \\
+        --out benchmarks/results
 
 writes one JSON a run (findings, metrics with n and interval, cost, digests) and `real_faces.html` and `.md`, which
 put the models side by side.
@@ -14,6 +20,7 @@ from __future__ import annotations
 import argparse
 import html
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +32,7 @@ QUESTIONS = (
     ("Accuracy, ten folds", "verification.accuracy", True),
     ("FNMR at FMR 1e-3", "verification.fnmr@fmr=1e-3", True),
     ("TAR at FAR 1e-3", "verification.tar@far=1e-3", True),
-    ("FNMR on clean pictures, robustness probes", "robustness.clean_fnmr", True),
+    ("FNMR on clean pictures, robustness probes", "robustness.fnmr.clean", True),
     ("Worst corruption, mean FNMR", "robustness.worst_fnmr", True),
     ("Mean FNMR over the grid", "robustness.mean_fnmr", True),
     ("Smallest safe dimension", "compression.safe_dim", False),
@@ -85,6 +92,19 @@ def cell(metric: Metric | None, percent: bool) -> str:
     )
 
 
+def paragraphs(text: str) -> list[str]:
+    """Markdown's paragraphs, lists, bold words and code as HTML; nothing else of it."""
+    found = []
+    for block in filter(None, map(str.strip, text.split("\n\n"))):
+        words = re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", html.escape(block))
+        words = re.sub(r"`(.+?)`", r"<code>\1</code>", words)
+        if words.startswith("- "):
+            found.append("<ul>" + "".join(f"<li>{item}</li>" for item in words[2:].split("\n- ")) + "</ul>")
+        else:
+            found.append(f"<p>{words}</p>")
+    return found
+
+
 def comparison(records: dict[str, RunRecord]) -> dict[str, list[list[str]]]:
     """Data set -> rows of (question, one cell a model); questions that no run asked are left out."""
     sets: dict[str, dict[str, RunRecord]] = {}
@@ -122,7 +142,7 @@ def main() -> None:
         "padding:0 1rem;color-scheme:light dark}table{border-collapse:collapse;width:100%}td,th{text-align:left;",
         "vertical-align:top;padding:.4rem .8rem;border-bottom:1px solid #8884}.f{max-width:70ch}</style>",
         "<h1>Two models on real faces</h1><div class='f'>",
-        *(f"<p>{html.escape(p.strip('- ').strip())}</p>" for p in learnt.split("\n\n") if p.strip()),
+        *paragraphs(learnt),
         "</div>",
     ]
     for name, rows in tables.items():

@@ -136,6 +136,9 @@ def interval(
         digits = min(6, max(0, 1 - math.floor(math.log10(width))))
         digits = min(digits, max(0, 2 - math.floor(math.log10(max(map(abs, ends)) or 1))))
         words = [number(end, digits) for end in ends]
+        while words[0] == words[1] and low != high and digits < 6:
+            digits += 1  # `100 to 100 %` would say that nothing is uncertain
+            words = [number(end, digits) for end in ends]
     return f"{words[0]} to {words[1]}" + (f"\u202f{sign}" if sign else "")
 
 

@@ -9,6 +9,7 @@ from benchmarks.worlds_bias import COMMON, DIM, context_of, true_fmr, world
 from fraudit.analyses.bias import Params, run
 from fraudit.analyses.bias.measure import attribute_groups
 from fraudit.analyses.bias.metrics import FAIRNESS
+from fraudit.analyses.bias.report import _span
 from fraudit.analyses.bias.tables import FAIR, meaning
 from fraudit.errors import DataError, UsageError
 from fraudit.report.record import normalise
@@ -235,3 +236,16 @@ def test_an_interval_that_ends_at_the_fair_value_is_said_in_words(
     assert meaning(name, Interval(low, high)) == words
     assert meaning(name, None) is None
     assert set(FAIR) == set(FAIRNESS)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "words"),
+    [
+        (1.0, 1.3, "1 to 1.3"),
+        (1.0235, 1.2868, "1.02 to 1.3"),
+        (1.0004, 1.04, "1.0004 to 1.04"),
+        (17.4, 271.0, "17 to 271"),
+    ],
+)
+def test_a_bound_above_one_never_reads_as_one(low: float, high: float, words: str) -> None:
+    assert _span(Interval(low, high, 0.95, "")) == words

@@ -91,6 +91,24 @@ def test_every_analysis_and_every_metric_of_finished_runs_has_its_entry(generate
     assert seen > 40
 
 
+def test_the_tables_of_real_faces_ask_for_metrics_that_exist():
+    from benchmarks.real_faces import QUESTIONS
+
+    for question, name, _ in QUESTIONS:
+        assert metrics.entry_of(name), (
+            f"{question}: no metric is called {name}, so that its row would be left out"
+        )
+
+
+def test_what_real_faces_taught_becomes_plain_html():
+    from benchmarks.real_faces import paragraphs
+
+    assert paragraphs("**A <b>.** One.\n\n- `x`: 1\n- two") == [
+        "<p><b>A &lt;b&gt;.</b> One.</p>",
+        "<ul><li><code>x</code>: 1</li><li>two</li></ul>",
+    ]
+
+
 def _written_names(analysis: str) -> Iterator[tuple[str, str]]:
     """(file, pattern) of every metric whose name begins with its analysis' in the code; `\0` is what a run decides."""
     for path in sorted((ROOT / "fraudit/analyses" / analysis).rglob("*.py")):

@@ -43,6 +43,12 @@ def test_a_difference_of_rates_is_in_points() -> None:
     assert formatting.interval(-0.02, 0.011, as_points=True) == "\u22122.0 to 1.1\u202fpoints"
 
 
+def test_the_ends_of_an_interval_that_differ_read_differently() -> None:
+    assert formatting.interval(0.9982, 1.0, as_percent=True) == "99.8 to 100.0\u202f%"
+    assert formatting.interval(0.992614, 0.993365) == "0.9926 to 0.9934"
+    assert formatting.interval(1.0, 1.0, as_percent=True) == "100 to 100\u202f%"
+
+
 def test_every_percent_sign_has_one_narrow_space() -> None:
     assert (
         formatting.unbroken("5% of 30 % (95 %), a%20b, 3%d")

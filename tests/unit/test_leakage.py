@@ -20,12 +20,14 @@ from benchmarks.worlds_leakage import (
 from fraudit.analyses.leakage import Params, run
 from fraudit.analyses.leakage.measure import choose_rows
 from fraudit.analyses.leakage.mlp import mlp_folds
+from fraudit.analyses.leakage.report import _span, _up
 from fraudit.analyses.leakage.targets import IDENTITY, NOT_IDENTITY, as_target, label_targets
 from fraudit.audit.context import AnalysisContext
 from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.report.record import normalise
+from fraudit.stats.jackknife import Jackknifed
 from fraudit.stats.probes import identity_folds, person_weights
-from fraudit.types import ARCFACE_112
+from fraudit.types import ARCFACE_112, Interval
 from tests.fixtures.boxes import identity_faces
 from tests.fixtures.contexts import planted_context, vectors_context
 
@@ -255,3 +257,12 @@ def test_wrong_parameters_are_refused() -> None:
         run(planted(), Params(folds=4))
     with pytest.raises(UsageError, match="fraction"):
         run(planted(), Params(level=5))
+
+
+def test_an_upper_bound_is_never_rounded_below_itself_and_a_narrow_interval_has_two_ends() -> None:
+    assert [_up(x) for x in (0.0, 0.0023, 0.0146, 0.05)] == ["0.00", "0.01", "0.02", "0.05"]
+    narrow = Jackknifed(
+        -0.0004, np.zeros(10), 0.001, 9.0, Interval(-0.0022, 0.0014, 0.95, ""), -np.inf, np.inf
+    )
+    assert _span(narrow) == "\u22120.002 to 0.001"
+    assert _span(replace(narrow, interval=Interval(0.04, 0.11, 0.95, ""))) == "0.04 to 0.11"

@@ -30,7 +30,12 @@ def severity_of(low: float) -> Severity:
 
 
 def _short(value: float, digits: int = 2) -> str:
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
+    """A ratio or its bound; one that is not 1 never reads `1`, which says that equal rates are not ruled out."""
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.{digits}g}"
+    while text == "1" and abs(value - 1) >= 1e-4:
+        digits += 1
+        text = f"{value:.{digits}g}"
+    return text
 
 
 def _span(interval: Interval, digits: int = 2) -> str:

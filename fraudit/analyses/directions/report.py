@@ -48,6 +48,12 @@ def bounds_words(interval: Interval | None, missing: str) -> str:
     return spread_words((interval.low, interval.high)) if interval else f"no interval: {missing}"
 
 
+def _stability_words(d: Direction) -> str:
+    """Two decimals, or the three of an interval that is narrow enough to have them."""
+    interval = d.stability_interval
+    return number(d.stability, 3 if interval and interval.high - interval.low < 0.02 else 2)
+
+
 def people_words(d: Direction) -> str:
     """`15 people with both`, or `40 and 23 people`."""
     return f"{d.count:,} people with both" if d.contrast.within else "{:,} and {:,} people".format(*d.people)
@@ -83,7 +89,7 @@ def findings(
                 "info",
                 f"{len(there)} of {m} attributes have a direction in the ID vectors ({names}; tests over people, "
                 f"Holm 5 %). Surest: '{d.contrast.name}', to be found again on other people with cosine "
-                f"{d.stability:.2f} ({bounds}; halves of {people_words(d)}).",
+                f"{_stability_words(d)} ({bounds}; halves of {people_words(d)}).",
                 tuple(f"directions.{slug(x.contrast.name)}.stability" for x in there[:6]),
                 "directions.found",
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -51,7 +52,9 @@ def _p(value: float) -> str:
 
 
 def _span(estimate: Jackknifed) -> str:
-    return f"{_number(estimate.interval.low)} to {_number(estimate.interval.high)}"
+    ends = estimate.interval.low, estimate.interval.high
+    digits = 2 if number(ends[0], 2) != number(ends[1], 2) else 3  # `0.00 to 0.00` would be no interval
+    return f"{number(ends[0], digits)} to {number(ends[1], digits)}"
 
 
 def _nonlinear(probe: Probe) -> str:
@@ -164,7 +167,7 @@ def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
         found.append(
             Finding(
                 "good",
-                f"At most {max(0.0, *map(_most, small)):.2f} above chance (0 to 1, upper bound of every probe): "
+                f"At most {_up(max(0.0, *map(_most, small)))} above chance (0 to 1, upper bound of every probe): "
                 f"{_listed(small)}.",
                 tuple(f"leakage.{p.target.name}.selectivity" for p in small),
                 "leakage.negligible",
@@ -180,6 +183,11 @@ def findings(params: Params, probes: Sequence[Probe]) -> list[Finding]:
             )
         )
     return found
+
+
+def _up(bound: float) -> str:
+    """An upper bound with two decimals, never rounded below itself."""
+    return number(math.ceil(100 * bound) / 100, 2)
 
 
 def _most(probe: Probe) -> float:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 def unresolved(target: float, n: int, unit: str) -> str:
     """Why a rate has no figure."""
-    have = f"{n:,} of them are listed" if n == MAX_IMPOSTOR else f"there are {n:,}"
+    have = f"{n:,} are drawn" if n == MAX_IMPOSTOR else f"there are {n:,}"
     return f"Not resolvable: FMR {fmr_words(target)} would need {round(3 / target):,} {unit}; {have}"
 
 
