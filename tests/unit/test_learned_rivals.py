@@ -447,4 +447,6 @@ def test_what_a_network_was_shown_is_told_from_its_card() -> None:
     assert pictures_drawn(nbnet) == 25_600
     growing = {"steps": 25, "recipe": {"steps": 10, "batch": 8, "least": 3, "widths": [4, 4, 4]}}
     assert pictures_drawn(growing) == 10 * 8 + 10 * 4 + 5 * 3  # the batch halves with every scale
+    assert pictures_drawn({**nbnet, "pictures_seen": 7}) == 7
+    assert pictures_drawn({**nbnet, "pictures_seen": "7"}) == 25_600
     assert pictures_drawn({"steps": 5}) == pictures_drawn({**nbnet, "steps": "800"}) == 0

@@ -113,7 +113,9 @@ def checked(card: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 def pictures_drawn(card: Mapping[str, Any]) -> int:
     """How many pictures a training has shown its network, repetitions included; 0 where its card does not tell."""
-    recipe = card.get("recipe")
+    recipe, told = card.get("recipe"), card.get("pictures_seen")
+    if type(told) is int and 0 < told < 2**31:  # of a training in several parts
+        return told
     if not isinstance(recipe, Mapping):
         return 0
     found = [card.get("steps"), *(recipe.get(key) for key in ("batch", "least", "steps"))]
