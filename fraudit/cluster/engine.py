@@ -11,6 +11,7 @@ import numpy as np
 
 from fraudit.audit.corrupted import CHUNK
 from fraudit.cluster.pool import RayPool
+from fraudit.cluster.shards import Shard
 from fraudit.cluster.worker import Box, Job
 from fraudit.embedding.runtime import EmbedderRuntime, Progress, check_flip
 from fraudit.files.store import Store, digest_of
@@ -102,7 +103,7 @@ class RemoteRuntime(EmbedderRuntime):
             reasons[start : start + len(shard.reasons)] = shard.reasons
             self._elsewhere += shard.queries
             done += len(shard.reasons)
-            _remember(locate, shard.keys, shard.points, shard.faces)
+            _remember(locate, shard)
             if progress:
                 progress(done, len(order))
         return self._result(vectors, reasons)
@@ -130,12 +131,15 @@ def _shard_name(fingerprint: str, about: dict[str, Any], rows: Sequence[int]) ->
     return f"vectors/{fingerprint[:32]}/{digest_of({**about, 'rows': np.asarray(rows, np.int64)})}.npz"
 
 
-def _remember(locate: Any, keys: Sequence[str], points: F32, faces: Any) -> None:
+def _remember(locate: Any, shard: Shard) -> None:
     """Tell the detector's memory here what the workers' detectors said."""
+    from fraudit.faces.detect import Remembered
+
     cache = getattr(locate, "cache", None)
-    for key, five, count in zip(keys, points, faces, strict=True):
+    for key, five, count, score in zip(shard.keys, shard.points, shard.faces, shard.scores, strict=True):
         if key and cache is not None:
-            cache.put(key, None if np.isnan(five).any() else five, int(count))
+            points = None if np.isnan(five).any() else five
+            cache.put(key, Remembered(points, int(count), float(score)))
         if key and int(count) > 1:
             locate._several.add(key)
 

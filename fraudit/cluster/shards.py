@@ -26,7 +26,8 @@ class Shard:
     Attributes:
         vectors: f32[M,D]. reasons: M strings, '' where there is a vector.
         keys: M keys of the detector's memory, '' where it was not asked; points: f32[M,5,2], NaN where it found none;
-            faces: i64[M], how many it found.
+            faces: i64[M], how many it found; scores: f64[M], its confidence in the one that is meant, NaN where it is
+            not known.
         queries: faces that were shown to the box for it, in all tries.
     """
 
@@ -35,6 +36,7 @@ class Shard:
     keys: tuple[str, ...]
     points: F32
     faces: Any
+    scores: Any
     queries: int
 
     def packed(self) -> bytes:
@@ -47,18 +49,23 @@ class Shard:
             keys=np.array(self.keys, str),
             points=self.points,
             faces=np.asarray(self.faces, np.int64),
+            scores=np.asarray(self.scores, np.float64),
         )
         return buffer.getvalue()
 
     @classmethod
     def unpacked(cls, data: bytes, count: int, dim: int) -> Shard | None:
-        """What `packed` wrote, for `count` pictures; None where it is anything else."""
+        """What `packed` wrote, for `count` pictures; None where it is anything else.
+
+        A shard from before scores were kept is whole: its vectors were paid for. Its scores are NaN.
+        """
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as pack:
                 if sum(info.file_size for info in pack.infolist()) > LARGEST:
                     return None
             with np.load(io.BytesIO(data), allow_pickle=False) as stored:
                 a = {name: stored[name] for name in ("vectors", "reasons", "keys", "points", "faces")}
+                a["scores"] = stored["scores"] if "scores" in stored.files else np.full(count, np.nan)
         except _BROKEN:
             return None
         shapes = {
@@ -67,8 +74,9 @@ class Shard:
             "keys": (count,),
             "points": (count, 5, 2),
             "faces": (count,),
+            "scores": (count,),
         }
-        kinds = {"vectors": "f", "reasons": "U", "keys": "U", "points": "f", "faces": "i"}
+        kinds = {"vectors": "f", "reasons": "U", "keys": "U", "points": "f", "faces": "i", "scores": "f"}
         if any(a[n].shape != shapes[n] or a[n].dtype.kind != kinds[n] for n in shapes):
             return None
         reasons = tuple(map(str, a["reasons"]))
@@ -81,6 +89,7 @@ class Shard:
             tuple(map(str, a["keys"])),
             a["points"].astype(np.float32),
             a["faces"],
+            a["scores"].astype(np.float64),
             0,
         )
 
@@ -120,7 +129,7 @@ class ShardStore:
             return bytes(self._files.cat_file(f"{self._root}/{name}"))
         except FileNotFoundError:
             return None
-        except Exception as error:  # each protocol has its own errors
+        except Exception as error:  # the package behind a protocol is foreign code: each has its own errors
             raise self._wrong("read", error) from error
 
     def put(self, name: str, data: bytes) -> None:
@@ -133,7 +142,7 @@ class ShardStore:
             with contextlib.suppress(Exception):  # object stores have no folders
                 self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
             self._files.pipe_file(path, data)
-        except Exception as error:
+        except Exception as error:  # the package behind a protocol is foreign code: each has its own errors
             raise self._wrong("written", error) from error
 
     def _wrong(self, what: str, error: Exception) -> ArtifactError:

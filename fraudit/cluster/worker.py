@@ -19,7 +19,7 @@ from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter, Loc
 if TYPE_CHECKING:
     from fraudit.audit.plan import AuditPlan
     from fraudit.embedding.runtime import EmbedderRuntime
-    from fraudit.faces.detect import Locator
+    from fraudit.faces.detect import Locator, Remembered
 
 Box = tuple[str, str | None]  # name, card or `python:` target, and the weights' file
 
@@ -46,19 +46,20 @@ class Recorded:
     """A detector's memory that also says what was answered, picture by picture."""
 
     def __init__(self, inner: Any) -> None:
-        self.inner, self.answers = inner, dict[str, tuple[F32 | None, int]]()
+        self.inner = inner
+        self.answers: dict[str, Remembered] = {}
 
-    def get(self, key: str) -> tuple[F32 | None, int] | None:
+    def get(self, key: str) -> Remembered | None:
         """As the memory inside has it."""
-        found = self.inner.get(key)
+        found: Remembered | None = self.inner.get(key)
         if found is not None:
             self.answers[key] = found
         return found
 
-    def put(self, key: str, points: F32 | None, faces: int) -> None:
+    def put(self, key: str, answer: Remembered) -> None:
         """Remember, and say."""
-        self.answers[key] = (points, faces)
-        self.inner.put(key, points, faces)
+        self.answers[key] = answer
+        self.inner.put(key, answer)
 
 
 class Worker:
@@ -149,14 +150,17 @@ class Worker:
             faces, rows, flip=flip, aligned=aligned, locate=find if locate else None, workers=self.job.threads
         )
         points, count = np.full((len(rows), 5, 2), np.nan, np.float32), np.zeros(len(rows), np.int64)
+        scores = np.full(len(rows), np.nan)
         keys = [asked.get(int(row), "") for row in rows]
         for at, key in enumerate(keys):
             if key and isinstance(memory, Recorded) and key in memory.answers:
-                found, count[at] = memory.answers[key]
+                found, count[at], scores[at] = memory.answers[key]
                 points[at] = np.nan if found is None else found
         if isinstance(memory, Recorded):
             memory.answers.clear()
-        shard = Shard(answer.vectors, answer.reasons, tuple(keys), points, count, runtime.queries - before)
+        shard = Shard(
+            answer.vectors, answer.reasons, tuple(keys), points, count, scores, runtime.queries - before
+        )
         if self._store is not None:
             self._store.put(name, shard.packed())
         return shard

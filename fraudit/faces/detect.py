@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import math
 import os
 import sqlite3
 import threading
@@ -17,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -136,10 +138,25 @@ def _opened(name: str, model: Path | None) -> Detector:
     return Mtcnn()
 
 
-class LandmarkCache:
-    """Answers of detectors by content: (points or none, number of faces); shared by threads and processes.
+class Remembered(NamedTuple):
+    """What a detector said of one picture.
 
-    A damaged file is begun anew; a full disk, a locked or a read-only file costs time, never the run.
+    Attributes:
+        points: f32[5,2] of the face that is meant, None where no face was found. faces: how many were found.
+        score: the detector's confidence in the face that is meant; NaN where there is none, or where a file that was
+            written before scores were kept does not know it.
+    """
+
+    points: F32 | None
+    faces: int
+    score: float = math.nan
+
+
+class LandmarkCache:
+    """Answers of detectors by content; shared by threads and processes.
+
+    A damaged file is begun anew; a full disk, a locked or a read-only file costs time, never the run. A file from
+    before scores were kept gets a column for them, empty at first.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -148,26 +165,43 @@ class LandmarkCache:
         self._db = open_table(
             self.path,
             "CREATE TABLE IF NOT EXISTS landmarks "
-            "(key TEXT PRIMARY KEY, points BLOB NOT NULL, faces INT NOT NULL)",
+            "(key TEXT PRIMARY KEY, points BLOB NOT NULL, faces INT NOT NULL, score REAL)",
         )
+        self._score = "score"
+        with contextlib.suppress(sqlite3.Error):
+            if self._db is not None and not self._has_scores(self._db):
+                self._score = "NULL"
+                with contextlib.suppress(
+                    sqlite3.OperationalError
+                ):  # another process was faster, or read-only
+                    self._db.execute("ALTER TABLE landmarks ADD COLUMN score REAL")
+                if self._has_scores(self._db):
+                    self._score = "score"
 
-    def get(self, key: str) -> tuple[F32 | None, int] | None:
-        """(f32[5,2] or None where no face was found, faces found), or None where it was never asked."""
+    @staticmethod
+    def _has_scores(db: sqlite3.Connection) -> bool:
+        return "score" in {row[1] for row in db.execute("PRAGMA table_info(landmarks)")}
+
+    def get(self, key: str) -> Remembered | None:
+        """The answer, or None where it was never asked."""
         row = None
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._db is not None:
-                row = self._db.execute("SELECT points, faces FROM landmarks WHERE key = ?", (key,)).fetchone()
+                query = f"SELECT points, faces, {self._score} FROM landmarks WHERE key = ?"
+                row = self._db.execute(query, (key,)).fetchone()
         if row is None or len(row[0]) not in (0, 40):
             return None
         points = np.frombuffer(row[0], "<f4").reshape(5, 2).astype(np.float32) if row[0] else None
-        return points, int(row[1])
+        return Remembered(points, int(row[1]), math.nan if row[2] is None else float(row[2]))
 
-    def put(self, key: str, points: F32 | None, faces: int) -> None:
+    def put(self, key: str, answer: Remembered) -> None:
         """Remember an answer."""
-        blob = b"" if points is None else np.asarray(points, "<f4").tobytes()
+        blob = b"" if answer.points is None else np.asarray(answer.points, "<f4").tobytes()
+        row = (key, blob, answer.faces, None if math.isnan(answer.score) else answer.score)
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._db is not None:
-                self._db.execute("INSERT OR REPLACE INTO landmarks VALUES (?, ?, ?)", (key, blob, faces))
+                query = "INSERT OR REPLACE INTO landmarks (key, points, faces, score) VALUES (?, ?, ?, ?)"
+                self._db.execute(query, row)
 
     def close(self) -> None:
         """Release the file."""
@@ -223,31 +257,39 @@ class Locator:
 
     def _remembered(self, key: str) -> Located | None:
         hit = self.cache.get(key) if self.cache else None
-        return None if hit is None else self._answer(key, *hit)
+        return None if hit is None else self._answer(key, hit)
 
-    def _answer(self, key: str, points: F32 | None, faces: int) -> Located:
-        if faces > 1:
+    def _answer(self, key: str, found: Remembered) -> Located:
+        if found.faces > 1:
             self._several.add(key)
-        return Located(None, NO_FACE) if points is None else Located(points)
+        return Located(None, NO_FACE) if found.points is None else Located(found.points)
 
-    def score(self, picture: U8) -> float:
-        """The detector's own confidence in the face that is meant, NaN where it finds none; not remembered."""
+    def _find(self, key: str, picture: U8) -> Remembered:
+        """Ask the detector, and remember what it says."""
         height, width = picture.shape[:2]
         found = [face for face in self.detector.find(picture) if np.isfinite(face.landmarks).all()]
-        return choose(found, height, width, self.policy).score if found else float("nan")
+        meant = choose(found, height, width, self.policy) if found else None
+        answer = Remembered(meant.landmarks, len(found), float(meant.score)) if meant else Remembered(None, 0)
+        if self.cache:
+            self.cache.put(key, answer)
+        return answer
+
+    def score(self, data: bytes, decode: Callable[[bytes], U8]) -> float:
+        """The detector's own confidence in the face that is meant in these encoded bytes, NaN where it finds none.
+
+        `decode` gives the picture, where the detector has not seen it yet.
+        """
+        key = self.key(data)
+        known = self.cache.get(key) if self.cache else None
+        if known is None or (known.points is not None and math.isnan(known.score)):
+            known = self._find(key, decode(data))
+        return known.score
 
     def __call__(self, index: int, data: bytes, picture: U8) -> Located:
         """Points f32[5,2] in pixels of `picture`, or the reason there are none. `index` is not used."""
         key = self.key(data)
         known = None if getattr(self._asked, "missed", "") == key else self._remembered(key)
-        if known is not None:
-            return known
-        height, width = picture.shape[:2]
-        found = [face for face in self.detector.find(picture) if np.isfinite(face.landmarks).all()]
-        points = choose(found, height, width, self.policy).landmarks if found else None
-        if self.cache:
-            self.cache.put(key, points, len(found))
-        return self._answer(key, points, len(found))
+        return known or self._answer(key, self._find(key, picture))
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,8 +97,9 @@ def load_http(target: str) -> LoadedScorer:
     Raises:
         DataError: no such card. UsageError: a wrong key or value, an unset secret.
     """
-    from fraudit.embedders.http import Box, read_service
+    from fraudit.embedders.http import Box
     from fraudit.embedders.http_answers import encode_picture, form, json_body, picture_text, place
+    from fraudit.embedders.http_card import read_service
     from fraudit.embedders.http_paths import parse_path, walk
     from fraudit.embedding.cards import Card
     from fraudit.types import EmbedderSpec

@@ -1,5 +1,6 @@
 """Workers answer as this process does, to the last bit; Ray itself is tested in test_cluster_ray.py."""
 
+import io
 import os
 import pickle
 from pathlib import Path
@@ -95,6 +96,39 @@ def test_a_shard_in_the_store_is_not_asked_for_again_and_a_damaged_one_is(few, t
     assert Shard.unpacked(stored.read_bytes(), len(faces), 128) is not None
 
 
+def test_what_detectors_of_workers_said_is_not_asked_again_here(tmp_path, monkeypatch):
+    monkeypatch.setenv("FRAUDIT_CACHE", str(tmp_path / "cache"))
+    from fraudit.faces.detect import LandmarkCache, Locator
+
+    sample = open_faces("sample")
+    for i in range(4):
+        person = tmp_path / "set" / f"person{sample.subjects[i]}"
+        person.mkdir(parents=True, exist_ok=True)
+        (person / f"{i}.png").write_bytes(sample.read_bytes(i))
+    plan = AuditPlan("dlib", str(tmp_path / "set"), detector="dlib")
+    box, faces, _, _ = remote(plan, tmp_path)
+    here = Locator("dlib", cache=LandmarkCache(tmp_path / "here.sqlite"))
+    assert box.embed_faces(faces, locate=here).ok.any()
+    monkeypatch.setattr(here.detector, "find", lambda _: pytest.fail("asked again"))
+    found = [here.score(faces.read_bytes(i), faces.decode) for i in range(len(faces))]
+    monkeypatch.undo()
+    plain = Locator("dlib", cache=None)
+    np.testing.assert_array_equal(found, [plain.score(faces.read_bytes(i), faces.decode) for i in range(4)])
+    assert np.isfinite(found).any()
+
+
+def test_a_shard_from_before_scores_is_whole_and_its_scores_are_unknown():
+    points = np.zeros((2, 5, 2), np.float32)
+    new = Shard(np.ones((2, 4), np.float32), ("", ""), ("a", "b"), points, [1, 2], [0.1 + 0.2, 0.5], 0)
+    np.testing.assert_array_equal(Shard.unpacked(new.packed(), 2, 4).scores, [0.1 + 0.2, 0.5])
+    with np.load(io.BytesIO(new.packed())) as stored:
+        old = io.BytesIO()
+        np.savez(old, **{name: stored[name] for name in stored.files if name != "scores"})
+    read = Shard.unpacked(old.getvalue(), 2, 4)
+    np.testing.assert_array_equal(read.scores, [np.nan, np.nan])
+    np.testing.assert_array_equal(read.vectors, new.vectors)
+
+
 def test_aligned_faces_are_shared_out_in_whole_batches(few, tmp_path):
     box, _faces, loaded, pool = remote(few, tmp_path)
     rng = np.random.default_rng(0)
@@ -162,12 +196,20 @@ def test_what_is_no_shard_is_none(broken):
 
 def test_a_shard_of_other_sizes_or_with_vectors_that_are_not_finite_is_none():
     whole = Shard(
-        np.ones((2, 4), np.float32), ("", "x"), ("", ""), np.zeros((2, 5, 2), np.float32), [0, 0], 2
+        np.ones((2, 4), np.float32),
+        ("", "x"),
+        ("", ""),
+        np.zeros((2, 5, 2), np.float32),
+        [0, 0],
+        [0.9, np.nan],
+        2,
     )
     assert Shard.unpacked(whole.packed(), 2, 4) is not None
     assert Shard.unpacked(whole.packed(), 3, 4) is None
     assert Shard.unpacked(whole.packed(), 2, 5) is None
-    bad = Shard(np.full((2, 4), np.nan, np.float32), ("", "x"), ("", ""), whole.points, [0, 0], 2)
+    bad = Shard(
+        np.full((2, 4), np.nan, np.float32), ("", "x"), ("", ""), whole.points, [0, 0], whole.scores, 2
+    )
     assert Shard.unpacked(bad.packed(), 2, 4) is None
 
 

@@ -126,6 +126,69 @@ def test_remembered_pictures_are_not_decoded_again(tmp_path):
     assert locate(broken, detector=fake, cache=cache).reasons == ("",)
 
 
+def refuse(_data):
+    pytest.fail("decoded")
+
+
+def test_scores_are_remembered_with_the_points_to_the_last_bit(tmp_path):
+    exact = 0.1 + 0.2 + 1e-16
+    fake = Fake(
+        lambda image: {0: [], 1: [face(45, 45, 10, 10, exact)]}.get(int(image[0, 0, 0]), [LARGE, CENTRAL])
+    )
+    faces = gray_set([1, 0, 2])
+    locate(faces, detector=fake, cache=LandmarkCache(tmp_path / "c.sqlite"))
+    assert fake.calls == 3
+    locator = Locator(fake, cache=LandmarkCache(tmp_path / "c.sqlite"))
+    found = [locator.score(faces.read_bytes(i), refuse) for i in range(3)]
+    np.testing.assert_array_equal(found, [exact, np.nan, CENTRAL.score])
+    assert fake.calls == 3
+
+
+def test_a_score_that_is_asked_for_first_remembers_the_points(tmp_path):
+    faces, fake = gray_set([1]), Fake(by_shade)
+    locator = Locator(fake, cache=LandmarkCache(tmp_path / "c.sqlite"))
+    assert locator.score(faces.read_bytes(0), faces.decode) == CENTRAL.score
+    known = locator.remembered(faces.read_bytes(0))
+    np.testing.assert_array_equal(known.points, CENTRAL.landmarks)
+    assert fake.calls == 1
+
+
+def test_a_memory_from_before_scores_keeps_its_points_and_learns_the_score_once(tmp_path):
+    faces, fake, path = gray_set([1, 0]), Fake(by_shade), tmp_path / "c.sqlite"
+    keys = [Locator(fake, cache=None).key(faces.read_bytes(i)) for i in range(2)]
+    old = sqlite3.connect(path)
+    old.execute("CREATE TABLE landmarks (key TEXT PRIMARY KEY, points BLOB NOT NULL, faces INT NOT NULL)")
+    rows = [(keys[0], CENTRAL.landmarks.astype("<f4").tobytes(), 1), (keys[1], b"", 0)]
+    old.executemany("INSERT INTO landmarks VALUES (?, ?, ?)", rows)
+    old.commit()
+    old.close()
+    locator = Locator(fake, cache=LandmarkCache(path))
+    np.testing.assert_array_equal(locator.remembered(faces.read_bytes(0)).points, CENTRAL.landmarks)
+    assert np.isnan(locator.score(faces.read_bytes(1), refuse))  # no face: there is no score to learn
+    assert fake.calls == 0
+    assert locator.score(faces.read_bytes(0), faces.decode) == CENTRAL.score
+    again = Locator(fake, cache=LandmarkCache(path))
+    assert again.score(faces.read_bytes(0), refuse) == CENTRAL.score
+    assert fake.calls == 1
+
+
+def test_an_old_memory_that_cannot_be_written_still_tells_its_points(tmp_path, monkeypatch):
+    faces, fake, path = gray_set([1]), Fake(by_shade), tmp_path / "c.sqlite"
+    key = Locator(fake, cache=None).key(faces.read_bytes(0))
+    old = sqlite3.connect(path)
+    old.execute("CREATE TABLE landmarks (key TEXT PRIMARY KEY, points BLOB NOT NULL, faces INT NOT NULL)")
+    old.execute("INSERT INTO landmarks VALUES (?, ?, 1)", (key, CENTRAL.landmarks.astype("<f4").tobytes()))
+    old.commit()
+    old.close()
+    monkeypatch.setattr(
+        detect, "open_table", lambda file, _: sqlite3.connect(f"file:{file}?mode=ro", uri=True)
+    )
+    locator = Locator(fake, cache=LandmarkCache(path))
+    np.testing.assert_array_equal(locator.remembered(faces.read_bytes(0)).points, CENTRAL.landmarks)
+    assert fake.calls == 0
+    assert locator.score(faces.read_bytes(0), faces.decode) == CENTRAL.score
+
+
 def test_a_damaged_cache_is_begun_anew(tmp_path):
     path = tmp_path / "c.sqlite"
     path.write_bytes(b"this is no database, but it is long enough to be taken for one" * 20)

@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.analyses.shared.measured import TOGETHER, face_measures
+from fraudit.analyses.shared.measured import TOGETHER, detector_scores, face_measures
+from fraudit.audit.context import AnalysisContext
+from fraudit.errors import InsufficientData
 from fraudit.faces import pose3d, quality
 from fraudit.faces.align import align
+from fraudit.faces.boxes import Detection
+from fraudit.faces.detect import LandmarkCache, Locator
+from fraudit.files.store import Store
+from fraudit.types import ARCFACE_112
 from tests.fixtures.contexts import planted_context
 
 N = TOGETHER + 30
@@ -66,3 +72,50 @@ def test_pose_does_not_hang_on_who_was_asked_about_before(context, monkeypatch, 
     np.testing.assert_allclose(whole.pose, plain, rtol=1e-4, atol=1e-2)
     np.testing.assert_array_equal(whole.pose[:3], few.pose)
     np.testing.assert_array_equal(whole.pose[:TOGETHER], plain[:TOGETHER])
+
+
+class Levels:
+    """A detector that is as sure as a picture is bright, finds nobody in a dark one, and counts its questions."""
+
+    name = fingerprint = "levels"
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def find(self, image: np.ndarray) -> list[Detection]:
+        self.calls += 1
+        level = float(image.mean()) / 255
+        return [Detection((0.0, 0.0, 112.0, 112.0), ARCFACE_112, level)] if level > 0.3 else []
+
+
+def test_a_detector_that_was_asked_for_landmarks_is_not_asked_for_scores(tmp_path: Path) -> None:
+    plain = planted_context(
+        [np.full((112, 112, 3), 10 + 9 * i, np.uint8) for i in range(20)],
+        np.arange(20),
+        locate=lambda _: None,
+    )
+    levels = Levels()
+    rows = np.arange(2, 20)
+    expected = [plain.picture(i).mean() / 255 for i in rows]
+
+    def scores() -> np.ndarray:
+        context = AnalysisContext(
+            plain.plan,
+            plain.faces,
+            plain.embedder,
+            store=Store(tmp_path / "store"),
+            run_dir=tmp_path,
+            locate=Locator(levels, cache=LandmarkCache(tmp_path / "landmarks.sqlite")),  # type: ignore[arg-type]
+        )
+        context.embeddings()
+        assert levels.calls == 20
+        return detector_scores(context, rows)
+
+    for _ in range(2):
+        np.testing.assert_array_equal(scores(), np.where(np.array(expected) > 0.3, expected, np.nan))
+    assert levels.calls == 20
+
+
+def test_a_set_that_declares_its_landmarks_has_no_scores(context) -> None:
+    with pytest.raises(InsufficientData, match="declares its landmarks"):
+        detector_scores(context, np.arange(3))

@@ -254,8 +254,8 @@ def test_scores_below_the_limit_of_rekognition_are_zero_not_no_face(card: Any) -
 
 
 def test_the_card_of_the_documents_names_every_key_with_its_default(tmp_path: Path) -> None:
-    from fraudit.embedders.http import Service, _fields
     from fraudit.embedders.http_answers import Shape
+    from fraudit.embedders.http_card import Service, fields_of
 
     text = (
         (CARDS.parent / "cards.md")
@@ -267,7 +267,7 @@ def test_the_card_of_the_documents_names_every_key_with_its_default(tmp_path: Pa
     (tmp_path / "documented.toml").write_text(text)
     load_embedder(str(tmp_path / "documented.toml"))
     stated = tomllib.loads(text)
-    defaults = {**_fields(Service), **_fields(Shape), "input": "aligned"}
+    defaults = {**fields_of(Service), **fields_of(Shape), "input": "aligned"}
     del defaults["url"]
     assert set(defaults) <= set(stated)
     assert {key: stated[key] or None for key in defaults} == {

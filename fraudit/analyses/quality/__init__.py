@@ -24,14 +24,12 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
 
 
 def work(context: AnalysisContext, params: Params) -> Work:
-    """Copies that the model sees, and pictures that the detector is asked about again."""
+    """Copies that the model sees; the detector's scores are remembered with the landmarks."""
     from fraudit.analyses.quality.measures import COPIES
 
     faces = len(context.faces)
     shown = min(context.max_faces(max(params.stability, 0)) if params.stability > 0 else 0, faces)
-    asked = context.has_detector and params.measure
-    located = min(context.max_faces(max(params.faces, 1)), faces) if asked else 0
-    return Work(questions=len(COPIES) * shown, located=located)
+    return Work(questions=len(COPIES) * shown)
 
 
 ANALYSIS = Analysis(
