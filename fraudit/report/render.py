@@ -26,7 +26,6 @@ from fraudit.report.explorer import explorer
 from fraudit.report.marking import ticked, whole
 from fraudit.report.record import METRIC_COLUMNS, RunRecord, metric_rows
 from fraudit.types import (
-    AT_LEAST,
     SEVERITIES,
     AnalysisResult,
     Column,
@@ -224,12 +223,12 @@ def metric_value(metric: Metric, as_percent: bool = False, as_points: bool = Fal
 def metric_interval(
     metric: Metric, as_percent: bool = False, as_points: bool = False, words: bool = True
 ) -> str:
-    """`0.015 to 0.029`, with `at least this certain` where that is known and `words` asks for it; or ''."""
+    """`0.015 to 0.029`, with `at least this certain` or `uncertain` where known and `words` asks for it; or ''."""
     ends = metric.interval
     if ends is None:
         return ""
     text = formatting.interval(ends.low, ends.high, metric.unit, as_percent=as_percent, as_points=as_points)
-    return f"{text}, {AT_LEAST}" if words and ends.wide else text
+    return f"{text}, {ends.reservation}" if words and ends.reservation else text
 
 
 def facts(value: Any, depth: int = 0) -> str:

@@ -60,10 +60,20 @@ def participation_ratio(variances: F64) -> float:
     return float(variances.sum() ** 2 / (variances**2).sum())
 
 
+def explained(variances: F64) -> F64:
+    """f64[D]: share of the variance in the first 1, 2, ..., D axes."""
+    return np.cumsum(variances) / variances.sum()
+
+
 def dims_for(variances: F64, share: float) -> int:
     """Fewest axes that hold `share` of the variance."""
-    explained = np.cumsum(variances) / variances.sum()
-    return min(int(np.searchsorted(explained, share - 1e-12)) + 1, len(variances))
+    return _fewest(explained(variances), share)
+
+
+def _fewest(held: F64, share: float) -> int:
+    """The first d from which on f64[D] `held`, the share of d axes, is `share` at least; D where it never is."""
+    below = np.flatnonzero(held < share - 1e-12)
+    return min(int(below[-1]) + 2, len(held)) if len(below) else 1
 
 
 SHARES = (0.90, 0.95, 0.99)
@@ -95,7 +105,10 @@ def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float =
     The spectrum of few faces is steeper than that of many, and so is that of faces of which few people have most: the
     figures meant are those expected of sets of this size whose pictures are as unevenly spread over people. Each of
     20 groups of people, dealt by `rng` so that pictures are spread evenly, is left out in turn (Kott, J. Official
-    Statistics 17, 2001); Student's t with as many degrees of freedom as the people allow.
+    Statistics 17, 2001); Student's t with as many degrees of freedom as the people allow. Axes for a share of the
+    variance are whole numbers, which a jackknife cannot follow: theirs are the numbers d at which the interval of the
+    share that d axes hold reaches the one asked (Woodruff, JASA 47, 1952). Meant are the fewest axes that hold it in
+    the mean over such sets.
 
     Raises:
         InsufficientData: vectors that are all the same.
@@ -106,15 +119,14 @@ def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float =
     pca = fit_pca(vectors)
     if pca.variances.sum() <= 1e-12:
         raise InsufficientData("all vectors are the same: there is no spectrum")
-    found = _figures(pca.variances)
+    found, held = _figures(pca.variances), explained(pca.variances)
+    counts = {share: dims_for(pca.variances, share) for share in SHARES}
     try:
         require_people(shares)
     except InsufficientData as few:
-        dims: dict[float, tuple[int, Interval | None]] = {
-            share: (int(found[2 + k]), None) for k, share in enumerate(SHARES)
-        }
-        rank, ratio = (float(value) for value in found[:2])
-        return Spectrum(pca.variances, (rank, None), (ratio, None), dims, len(codes), len(sizes), few.message)
+        none: dict[float, tuple[int, Interval | None]] = {share: (d, None) for share, d in counts.items()}
+        rank, ratio = (float(value) for value in found)
+        return Spectrum(pca.variances, (rank, None), (ratio, None), none, len(codes), len(sizes), few.message)
     x = np.asarray(vectors, np.float64) - pca.mean
     groups = min(SPECTRUM_GROUPS, len(sizes))
     shuffled = rng.permutation(len(sizes))
@@ -122,34 +134,34 @@ def spectrum(vectors: F32, people: I64, rng: np.random.Generator, level: float =
     group_of[shuffled[np.argsort(-sizes[shuffled], kind="stable")]] = np.arange(len(sizes)) % groups
     own = group_of[codes]
     square, total = x.T @ x, x.sum(axis=0)
-    deleted = np.empty((groups, len(found)))
+    deleted, deleted_held = np.empty((groups, len(found))), np.empty((groups, len(held)))
     for g in range(groups):
         gone = x[own == g]
         n = len(x) - len(gone)
         mean = (total - gone.sum(axis=0)) / n
         values = eigvalsh((square - gone.T @ gone) / n - np.outer(mean, mean))[::-1]
-        deleted[g] = _figures(np.maximum(values, 0.0))
+        kept = np.maximum(values, 0.0)
+        deleted[g], deleted_held[g] = _figures(kept), explained(kept)
     freedom = min(groups - 1.0, shares.freedom)
-    error = np.sqrt([jackknife_variance(column) for column in deleted.T])
-    half = t_value(level, freedom) * error
+    t = t_value(level, freedom)
+    half, half_held = (
+        t * np.sqrt([jackknife_variance(column) for column in of.T]) for of in (deleted, deleted_held)
+    )
     method = f"jackknife over {groups} groups of {len(sizes)} people, t {freedom:.0f}; {SPECTRUM_SETS}"
-    dim = float(len(pca.variances))
 
-    def interval(k: int, whole: bool = False) -> Interval:
-        ends = np.clip([found[k] - half[k], found[k] + half[k]], 1, dim)
-        if whole:
-            ends = np.array([np.floor(ends[0]), np.ceil(ends[1])])
-        return Interval(float(ends[0]), float(ends[1]), level, method)
+    def ranked(k: int) -> tuple[float, Interval]:
+        ends = np.clip([found[k] - half[k], found[k] + half[k]], 1, len(held))
+        return float(found[k]), Interval(float(ends[0]), float(ends[1]), level, method)
 
-    known = {share: (int(found[2 + k]), interval(2 + k, True)) for k, share in enumerate(SHARES)}
-    ranks = [(float(found[k]), interval(k)) for k in (0, 1)]
-    return Spectrum(pca.variances, ranks[0], ranks[1], {**known}, len(x), len(sizes))
+    dims: dict[float, tuple[int, Interval | None]] = {}
+    for share, d in counts.items():
+        low, high = (_fewest(held + half_held, share), _fewest(held - half_held, share))
+        dims[share] = (d, Interval(float(low), float(high), level, f"{method}; where the share is reached"))
+    return Spectrum(pca.variances, ranked(0), ranked(1), dims, len(x), len(sizes))
 
 
 def _figures(variances: F64) -> F64:
-    return np.array(
-        [entropy_rank(variances), participation_ratio(variances)] + [dims_for(variances, s) for s in SHARES]
-    )
+    return np.array([entropy_rank(variances), participation_ratio(variances)])
 
 
 def sweep_dims(dim: int) -> list[int]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fraudit.types.results import (
         AT_LEAST,
         SEVERITIES,
+        UNCERTAIN,
         AnalysisResult,
         Better,
         Column,
@@ -47,7 +48,7 @@ _HOMES = {
     "models": "EmbedderPlugin InverterPlugin MethodCard ProtectionPlugin",
     "plugins": "NEEDS Analysis Asks KeyFigure Need Unshown Work",
     "results": "AT_LEAST SEVERITIES AnalysisResult Better Column Figure Finding Gallery GalleryItem GalleryRow "
-    "Interval Metric Severity Status Table gravity",
+    "Interval Metric Severity Status Table UNCERTAIN gravity",
     "scorers": "BudgetSpent LoadedScorer Meter ScorerPlugin ScorerSpec",
     "arrays": "ARCFACE_112 F32 F64 FACENET_160 I64 U8 Bool unit_rows",
 }
@@ -65,6 +66,7 @@ __all__ = [
     "NEEDS",
     "SEVERITIES",
     "U8",
+    "UNCERTAIN",
     "Analysis",
     "AnalysisResult",
     "Asks",

@@ -16,6 +16,7 @@ SEVERITIES: tuple[Severity, ...] = ("high", "medium", "low", "info", "good")
 AT_LEAST = (
     "at least this certain"  # in the method of an interval that is known to hold more often than it says
 )
+UNCERTAIN = "at least this uncertain"  # in that of an interval that is known to hold less often than it says
 Status = Literal["done", "not_run", "failed"]
 
 
@@ -32,6 +33,11 @@ class Interval:
     def wide(self) -> bool:
         """Whether the method says that the truth is in it more often than `level` states."""
         return AT_LEAST in self.method
+
+    @property
+    def reservation(self) -> str:
+        """What the method says of the interval's width, in words to print beside it; or ''."""
+        return next((words for words in (UNCERTAIN, AT_LEAST) if words in self.method), "")
 
 
 @dataclass(frozen=True, slots=True)

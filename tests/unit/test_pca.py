@@ -11,11 +11,13 @@ from fraudit.stats.folds import fold_accuracy
 from fraudit.stats.intervals import Difference
 from fraudit.stats.pairs import make_pairs
 from fraudit.stats.pca import (
+    SHARES,
     Variant,
     binary_scores,
     cosine_scores,
     dims_for,
     entropy_rank,
+    explained,
     fit_pca,
     int8_scales,
     int8_scores,
@@ -29,9 +31,9 @@ from fraudit.stats.pca import (
     template_scores,
     training_faces,
 )
-from fraudit.stats.template_loss import fitting_variance, loss_of, smallest_safe
+from fraudit.stats.template_loss import FEW_PEOPLE, fitting_variance, loss_of, smallest_safe
 from fraudit.stats.verification import tar_at_far
-from fraudit.types import Interval, PairList
+from fraudit.types import UNCERTAIN, Interval, PairList
 from tests.fixtures.planted import unit
 
 
@@ -93,6 +95,15 @@ def test_the_spectrum_intervals_cover_what_sets_of_this_size_show(kind: str) -> 
         assert covered >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 100)
         width = np.median([i.high - i.low for i in intervals])
         assert width < 1.5 * np.diff(np.quantile(values, [0.025, 0.975]))[0]
+    held = np.mean([explained(f.variances) for f in found], axis=0)
+    for share in SHARES:  # whole numbers: a mean over sets is none, the fewest axes of the mean curve are
+        truth = int(np.argmax(held >= share)) + 1
+        values, intervals = zip(*(f.dims[share] for f in found), strict=True)
+        covered = np.mean([i.low <= truth <= i.high for i in intervals])
+        assert covered >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 100)
+        assert all(i.low <= v <= i.high for v, i in zip(values, intervals, strict=True))
+        width = np.median([i.high - i.low for i in intervals])
+        assert width <= max(1.5 * np.diff(np.quantile(values, [0.025, 0.975]))[0], 1)
 
 
 def test_too_few_or_equal_vectors_are_refused() -> None:
@@ -294,6 +305,20 @@ def test_only_the_accuracy_of_few_axes_says_that_its_interval_is_too_wide(faces)
     wide = {name for name, loss in losses.items() if loss.accuracy[1] is not None and loss.accuracy[1].wide}
     assert variants["float32"].d == 24
     assert wide == {"pca-4", "pca-4-int8"}
+
+
+@pytest.mark.parametrize("people", [40, 80])
+def test_losses_of_fewer_people_than_their_intervals_were_shown_to_hold_for_say_so(
+    faces, people: int
+) -> None:
+    unit, subjects = faces[0][: 4 * people], faces[1][: 4 * people]
+    pairs = make_pairs(subjects, 400, 800, 1)
+    variants = sweep(unit, np.ones(len(unit), bool), subjects, pairs, 0.05, [4, 12])
+    losses = {name: loss_of(variants[name], variants["float32"], pairs, subjects, 0.05) for name in variants}
+    for name in ("float32", "int8", "pca-4", "pca-12", "pca-4-int8", "pca-12-int8"):
+        few = people < FEW_PEOPLE and name.startswith("pca")
+        for interval in (losses[name].tar_loss.interval, losses[name].strict, losses[name].tar[1]):
+            assert interval.reservation == (UNCERTAIN if few else "")
 
 
 def test_fewer_than_five_folds_and_short_codes_have_no_interval_but_a_reason(faces) -> None:

@@ -31,7 +31,17 @@ from fraudit.report.render import (
     render,
     ticked,
 )
-from fraudit.types import AT_LEAST, AnalysisResult, Column, Figure, Finding, Interval, Metric, Table
+from fraudit.types import (
+    AT_LEAST,
+    UNCERTAIN,
+    AnalysisResult,
+    Column,
+    Figure,
+    Finding,
+    Interval,
+    Metric,
+    Table,
+)
 from tests.fixtures.run_record import HOSTILE, build_record, build_run
 
 
@@ -261,10 +271,12 @@ def test_a_missing_key_figure_gives_its_reason():
     assert reasons["leakage"] == "failed: DataError: x"
 
 
-def test_an_interval_that_is_known_to_be_too_wide_says_so():
-    plain, wide = (
-        Metric("a", 0.5, interval=Interval(0.4, 0.6, 0.95, f"t 9{said}")) for said in ("", f", {AT_LEAST}")
+def test_an_interval_that_is_known_to_be_too_wide_or_narrow_says_so():
+    plain, wide, narrow = (
+        Metric("a", 0.5, interval=Interval(0.4, 0.6, 0.95, f"t 9{said}"))
+        for said in ("", f", {AT_LEAST}", f", {UNCERTAIN}")
     )
+    assert metric_interval(narrow) == "0.40 to 0.60, at least this uncertain"
     assert metric_interval(plain) == "0.40 to 0.60"
     assert metric_interval(wide) == "0.40 to 0.60, at least this certain"
     assert metric_interval(wide, words=False) == "0.40 to 0.60"  # beside the method, which has the words
