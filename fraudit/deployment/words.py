@@ -79,7 +79,7 @@ def point_lines(point: OperatingPoint) -> list[str]:
     lines.append(f"  threshold {exact(point.threshold)}: accept at or above it")
     lines.append(
         f"  {lead}: {name}{whom} on people not used is at most {short(point.bound)}; "
-        f"the smallest that could be {lead} is {short(point.smallest)}"
+        f"the smallest that could be {lead} is {short(two_digits(point.smallest))}"
     )
     lines += [f"  {point.estimate}"] if point.estimate else []
     if point.rate is not None:

@@ -15,7 +15,7 @@ from fraudit.report.charts.canvas import fit, text_px
 from fraudit.report.charts.frame import spread
 from fraudit.report.charts.heatmap import ink_on
 from fraudit.report.charts.panels import palette, styled
-from fraudit.report.charts.scales import scale_of
+from fraudit.report.charts.scales import LOG_REACH, row_values, scale_of
 from fraudit.report.charts.svgtext import ACCENT, SERIES
 from fraudit.report.charts.xy import densities, thinned
 from fraudit.types import Figure
@@ -203,6 +203,21 @@ def test_log_axis_shows_no_zero_but_clips_an_intervals_end():
     assert np.isnan(scale.one(0.0))
     assert scale.one(0.0, clip=True) == pytest.approx(np.log10(scale.low))
     assert scale.ticks(6) == pytest.approx([0.01, 0.1, 1.0])
+
+
+def test_a_vanishing_lower_end_does_not_press_the_rates_of_a_log_axis_into_a_corner():
+    rows = [
+        {"value": 4e-4, "low": 4e-17, "high": 0.014, "compare": 0.0},
+        {"value": 0.05, "low": 0.02, "high": 0.1},
+        {"value": None, "low": None, "high": 0.02},
+    ]
+    scale = scale_of({"scale": "log", "percent": True}, row_values(rows, "log"))
+    assert 0.5 * 4e-4 / LOG_REACH < scale.low < 4e-4 / LOG_REACH
+    assert scale.high > 0.1
+    assert scale.one(4e-17, clip=True) == pytest.approx(np.log10(scale.low))  # the bar runs to the edge
+    assert row_values(rows, "linear")[1] == 4e-17
+    near = [{"value": 0.05, "low": 0.02, "high": 0.1}]
+    assert min(v for v in row_values(near, "log") if v) == 0.02
 
 
 def test_ticks_of_few_exact_values_are_those_values():

@@ -310,6 +310,10 @@ def test_the_first_figures_are_error_rates_and_the_same_face_is_shown(runs: dict
     for words in (html_text(found), markdown_text(found), json.dumps(as_dict(found))):
         assert "The same face has a mean cosine of 0.9" in words
     shown = {d.name: d for d in change.deltas if d.verdict != "unknown"}
+    forest = next(f for f in found.figures["verification"] if f.name.startswith("differences_"))
+    labels = [row["label"] for row in forest.data["rows"]]
+    assert "Equal error rate" in labels
+    assert not any("hreshold" in label for label in labels)  # a threshold is a score: no percentage points
     assert any(d.verdict == "unclear" and not d.interval.low <= 0 <= d.interval.high for d in shown.values())
 
 

@@ -229,6 +229,15 @@ def test_a_fpir_says_what_its_promise_leaves_open_and_is_an_estimate_where_hubs_
     assert "promised: FPIR" not in text
 
 
+def test_the_smallest_target_that_is_named_can_be_promised() -> None:
+    shown = shown_of(*people(60, 1))
+    point = measure_thresholds(shown, Asked(fmr=(0.1,))).points[0]
+    text = "\n".join(words.point_lines(point))
+    named = float(text.split("could be promised is ")[1].split()[0])
+    assert point.smallest <= named <= 1.1 * point.smallest
+    assert measure_thresholds(shown, Asked(fmr=(named,))).points[0].resolvable
+
+
 def test_declared_pairs_of_unnamed_pictures_are_enough_for_a_fmr() -> None:
     vectors, subjects = people(200, 6, pictures=2)
     whole = shown_of(vectors, subjects)

@@ -259,7 +259,7 @@ def test_the_resolvable_fnmr_is_the_one_at_the_lowest_fmr_that_has_a_value():
     )
     values = {k.figure.label: k for k in summary.key_figures(record_of(result))}
     assert values["FNMR at the resolvable FMR"].metric.value == 0.3
-    assert values["Accuracy, ten folds"].reason == "verification ran and gave no such figure"
+    assert values["Accuracy over folds"].reason == "verification ran and gave no such figure"
     assert "Attack success" not in values  # no section of it was asked for
 
 

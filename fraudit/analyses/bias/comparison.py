@@ -129,7 +129,8 @@ def group_rates(base: Side, new: Side) -> Figure | None:
         f"groups_{new.label}",
         "dots",
         f"Error rates by group, {new.label} against {base.label}",
-        f"Filled: {new.label} with its 95 % interval; hollow: {base.label}. Log scale: equal steps are equal ratios.",
+        f"Filled: {new.label} with its 95 % interval; hollow: {base.label}. Log scale: equal steps are equal ratios; "
+        "a line that reaches the left edge goes on beyond it.",
         alt + ".",
         {"x": {"label": "error rate", "scale": "log", "percent": True}, "rows": rows},
     )

@@ -111,7 +111,8 @@ def figures(params: Params, audits: Sequence[Audit], threshold: Threshold) -> li
             "Error rates by group at one threshold",
             f"Every dot is one group; the line is its 95 % interval; the dashed line is the target FMR "
             f"{fmr_words(params.fmr)}. "
-            "Groups whose intervals do not overlap differ; log scale, so equal steps are equal ratios.",
+            "Groups whose intervals do not overlap differ; log scale, so equal steps are equal ratios; a line that "
+            "reaches the left edge goes on beyond it.",
             alt,
             {
                 "x": {"label": "error rate", "scale": "log", "percent": True},

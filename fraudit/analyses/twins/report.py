@@ -39,14 +39,14 @@ RATES = {"fnmr": "FNMR", "fmr": "FMR", "lost": "faces without a vector"}
 
 
 def change_words(c: Change) -> str:
-    """`FNMR of ... 2.1 % to 2.4 % (change -0.1 to 0.6 points; n = 3,000 genuine pairs)`."""
+    """`FNMR of ... from 2.1 % to 2.4 % (change -0.1 to 0.6 points; n = 3,000 genuine pairs)`."""
     ends = f"no interval: {c.reason}"
     if c.usual is not None:
         low, high = c.usual.interval.low, c.usual.interval.high
         ends = f"change {interval_words(100 * low, 100 * high)} points"
     where = f" at FMR {fmr_words(c.fmr)}" if c.fmr else ""
     what = RATES[c.rate] if c.rate == "lost" else f"{RATES[c.rate]} ({WAYS[c.way]}{where})"
-    return f"{what} {percent(c.first)} to {percent(c.second)} ({ends}; n = {c.n:,} {c.unit})"
+    return f"{what} from {percent(c.first)} to {percent(c.second)} ({ends}; n = {c.n:,} {c.unit})"
 
 
 def _worst(changes: tuple[Change, ...]) -> Change:

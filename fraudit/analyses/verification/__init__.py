@@ -68,7 +68,7 @@ ANALYSIS = Analysis(
     needs=("pairs",),
     key_figures=(
         KeyFigure(
-            "Accuracy, ten folds",
+            "Accuracy over folds",
             ("verification.accuracy", "verification.accuracy.*", "verification.accuracy*"),
             as_percent=True,
         ),

@@ -32,17 +32,18 @@ def figures(sides: Sequence[Side], changes: Sequence[tuple[Side, Sequence[Delta]
 
 
 def forest(new: Side, deltas: Sequence[Delta]) -> Figure | None:
-    """Differences of the verification rates of one new run."""
+    """Differences of the verification rates of one new run: figures that are shares, no thresholds or scores."""
     rows: list[dict[str, Any]] = [
         {
-            "label": d.label.split(" (")[0],
+            "label": d.label.split(" (")[0].replace("FNMR at the threshold for FMR", "FNMR at FMR"),
             "value": d.value,
             "low": d.interval.low,
             "high": d.interval.high,
             "accent": d.verdict in ("worse", "better"),
         }
         for d in deltas
-        if d.name.startswith(HEADLINES) and not d.group and d.interval is not None and d.value is not None
+        if d.name.startswith(HEADLINES) and d.new.better != "none"
+        if not d.group and d.interval is not None and d.value is not None
     ]
     if not rows:
         return None

@@ -12,7 +12,7 @@ from fraudit.formatting import number, printable
 from fraudit.report.charts.canvas import SMALL_PX, TEXT_PX, Canvas, fit, text_px
 from fraudit.report.charts.frame import Box, draw_marks, grid
 from fraudit.report.charts.plot import Plot
-from fraudit.report.charts.scales import Scale, scale_of
+from fraudit.report.charts.scales import Scale, row_values, scale_of
 from fraudit.report.charts.spots import rate_words, titled, value_words
 from fraudit.report.charts.svgtext import ACCENT, INK, MUTED, RULE, SERIES
 
@@ -30,10 +30,6 @@ def _interval_words(row: dict[str, Any], say: Say) -> str:
         return say(row["value"])
     low, high = (say(row[key]) for key in ("low", "high"))
     return f"{say(row['value'])} ({low.removesuffix(PERCENT)} to {high})"
-
-
-def _values(rows: Sequence[dict[str, Any]]) -> list[float | None]:
-    return [row.get(key) for row in rows for key in ("value", "low", "high", "compare")]
 
 
 class RowLayout:
@@ -100,7 +96,8 @@ def _draw_rows(data: dict[str, Any], panels: list[Panel], width: int, *, bars: b
     everything = [row for _, rows in panels for row in rows]
     marks = list(data.get("marks") or [])
     at_x = [m["value"] for m in marks if m["axis"] == "x"]
-    values = [*_values(everything), *([0.0] if bars and data["x"].get("scale", "linear") == "linear" else [])]
+    kind = data["x"].get("scale", "linear")
+    values = [*row_values(everything, kind), *([0.0] if bars and kind == "linear" else [])]
     scale = scale_of(data["x"], values, at_x, zero=bars)
     say = scale.words(everything)
     label_px, words_px, sizes_px, in_words = _geometry(panels, say, width)

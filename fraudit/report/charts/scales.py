@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Any
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from fraudit.formatting import decimals_for, number, plain, short
 
+LOG_REACH = 100  # times below the smallest figure that an interval's lower end stretches a log axis
 _NORMAL = NormalDist()
 _PROBIT_TICKS = (
     (1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.05, 0.2, 0.5, 0.8, 0.95, 0.99, 0.999),
@@ -179,6 +180,24 @@ def scale_of(
         label = f"{label} ({unit})" if label else str(unit)
     at = tuple(few) if 1 < len(few) <= 10 else ()
     return Scale(kind, label, bool(axis.get("percent")), low, high, at, unit == "points")
+
+
+def row_values(
+    rows: Iterable[Mapping[str, Any]],
+    kind: str,
+    keys: Sequence[str] = ("value", "low", "high", "compare"),
+) -> list[float | None]:
+    """What `rows` of estimates with intervals draw along an axis, for `scale_of`.
+
+    The lower end of a rare event's interval may be 1e-16. On a log axis it would press all that is known of the rates
+    into a corner: there it stretches the axis `LOG_REACH` below the smallest figure, and its bar runs to the edge.
+    """
+    rows = list(rows)
+    if kind != "log":
+        return [row.get(key) for row in rows for key in keys]
+    seen = [row.get(key) for row in rows for key in keys if key != "low"]
+    least = min((float(v) for v in seen if v is not None and _drawable(kind, float(v))), default=0.0)
+    return [*seen, *(None if row.get("low") is None else max(row["low"], least / LOG_REACH) for row in rows)]
 
 
 def _drawable(kind: str, value: float) -> bool:

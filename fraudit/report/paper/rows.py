@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from fraudit.formatting import printable
-from fraudit.report.charts.scales import Scale, scale_of
+from fraudit.report.charts.scales import Scale, row_values, scale_of
 from fraudit.report.paper.axes import counted, draw_marks, marks_of, room_of, set_axis
 from fraudit.report.paper.style import COLOURS, INK, MUTED
 
@@ -50,7 +50,7 @@ def bars(data: dict[str, Any], ax: Axes, panel: str) -> None:
 def _rows(data: dict[str, Any], ax: Axes, panel: str, *, bars: bool) -> None:
     everything = list(data.get("rows", []))
     rows = [row for row in everything if (row.get("panel") or "") == panel]
-    values = [row.get(key) for row in everything for key in ("value", "low", "high", "compare")]
+    values = row_values(everything, data["x"].get("scale", "linear"))
     zero = bars and data["x"].get("scale", "linear") == "linear"
     marks = [m["value"] for m in marks_of(data, panel, "x")]
     x = scale_of(data["x"], [*values, *([0.0] if zero else [])], marks, zero=bars)

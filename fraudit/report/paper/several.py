@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from fraudit.formatting import printable
-from fraudit.report.charts.scales import scale_of
+from fraudit.report.charts.scales import row_values, scale_of
 from fraudit.report.paper.axes import draw_marks, head, room_of, set_axis
 from fraudit.report.paper.rows import LETTER_IN
 from fraudit.report.paper.style import MUTED, Look, style
@@ -34,7 +34,7 @@ def rows_of_several(
     import matplotlib
 
     everything = [row for rows in blocks.values() for row in rows]
-    values = [row.get(key) for row in everything for key in ("value", "low", "high")]
+    values = row_values(everything, axis.get("scale", "linear"), ("value", "low", "high"))
     x = scale_of(axis, values, [m["value"] for m in marks], zero=True)
     with matplotlib.rc_context(style()):
         label_in = LETTER_IN * max((len(label) for label in blocks), default=0)
