@@ -19,7 +19,7 @@ from fraudit.types import AT_LEAST, F64, I64, UNCERTAIN, Interval, PairList
 COARSE = 0.5
 # Of fewer than this part of the axes the interval of the accuracy covered every world (benchmarks/results/power.md).
 FEW_AXES = 0.5
-# With fewer people in the pairs, TAR after fitted axes and its loss are covered less often than they say: 87 to 93 %
+# With fewer people in the pairs, TAR after fitted axes and its loss are covered less often than they say: 88 to 93 %
 # with 20, 92 to 99 % with 60 (benchmarks/results/power.md).
 FEW_PEOPLE = 60
 
