@@ -131,7 +131,8 @@ def _no_weights(name: str, weights: Path | str | None) -> None:
 
 def _nearby(path: Path) -> str:
     folder = path.parent
-    cards = [p.name for p in folder.glob("*.toml")] if folder.is_dir() else []
+    tables = folder.glob("*.toml") if folder.is_dir() else ()
+    cards = [p.name for p in tables if p.name != "pyproject.toml"]  # a Python project's, and never a card
     return f"{suggest(path.name, cards)}a card is a TOML file, see docs/cards.md"
 
 
