@@ -12,7 +12,7 @@ from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.cli.main import run
 from fraudit.compare import deltas, run_side
 from fraudit.compare.baseline import MAX_BYTES, SCORE_STEP, freeze, quantised, read_side, thaw
-from fraudit.errors import DataError, InsufficientData
+from fraudit.errors import DataError, InsufficientData, UsageError
 from tests.fixtures.derived_run import derived_run
 from tests.fixtures.planted import people_vectors
 
@@ -120,12 +120,25 @@ def test_the_commands_freeze_and_gate(pair: tuple[Path, Path], tmp_path: Path, c
     assert run(["gate", "--rules", str(rules), "--plan"]) == 2
     assert run(["gate", "--suggest", str(pair[0])]) == 0
     suggested = capsys.readouterr().out
+    assert "none and none" not in suggested
     rules.write_text(suggested)
     assert run([*gate, str(pair[0])]) == 0
     assert run([*gate, str(pair[1])]) == 1  # noise of 0.3: the same face no longer looks the same
     for command in ("gate", "baseline"):
         assert run([command, "--help"]) == 0
         assert f"Example: fraudit {command}" in capsys.readouterr().out
+
+
+def test_a_rule_that_nothing_would_fail_is_not_suggested(
+    pair: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fraudit.compare.gate import suggest
+
+    side = run_side(pair[0])
+    assert '"accuracy" =' in suggest.suggest_rules(side)
+    monkeypatch.setattr(suggest, "detected", lambda ground, limit, damage, draws: None)
+    with pytest.raises(UsageError, match="no figure that a rule could rest on"):
+        suggest.suggest_rules(side)
 
 
 def test_a_baseline_knows_the_same_face_without_its_vectors(pair: tuple[Path, Path]) -> None:
