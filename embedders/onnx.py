@@ -255,7 +255,6 @@ def load_model(
             )
         ),
         batch_size=best,
-        uses_cores=not on_gpu,
         close=pool.shutdown if pool else None,
         notes=notes,
         network=Network(

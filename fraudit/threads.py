@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
@@ -69,30 +67,6 @@ def settle() -> None:
         torch.set_num_threads(count)
     if cv2 is not None:
         cv2.setNumThreads(count)
-
-
-class Turns:
-    """Two sorts of work that take turns on the same cores, so that each finds its own numbers in their caches.
-
-    While `alone()` runs, who calls `wait()` waits; what went past it before runs on.
-    """
-
-    def __init__(self) -> None:
-        self._free = threading.Event()
-        self._free.set()
-
-    def wait(self) -> None:
-        """Return as soon as nobody is inside `alone()`."""
-        self._free.wait()
-
-    @contextlib.contextmanager
-    def alone(self) -> Iterator[None]:
-        """Hold the others back while the block runs; for one thread at a time."""
-        self._free.clear()
-        try:
-            yield
-        finally:
-            self._free.set()
 
 
 def ahead(work: Callable[[int], T], count: int, workers: int, window: int) -> Iterator[T]:

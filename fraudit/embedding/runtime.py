@@ -1,13 +1,11 @@
 """Embedder runtime: align -> batch -> forward -> check, with flips fused and black-box queries counted.
 
 Decoding, detection and alignment run in worker threads ahead of the model, in a bounded window, so that
-memory stays flat in the number of faces; they rest while a model works that uses the same cores. Every batch's
-vectors are stored before the next one is asked for.
+memory stays flat in the number of faces. Every batch's vectors are stored before the next one is asked for.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
@@ -20,7 +18,7 @@ from fraudit.errors import DataError, UsageError, suggest
 from fraudit.faces.decode import room_for
 from fraudit.files.store import Store
 from fraudit.files.tables import VectorCache
-from fraudit.threads import Turns, ahead, thread_count
+from fraudit.threads import ahead, thread_count
 from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder, Located, unit_rows
 
 Flip = Literal["none", "sum", "concat"]
@@ -164,10 +162,8 @@ class EmbedderRuntime:
         vectors = np.zeros((len(order), self.dim(fusion)), np.float32)
         reasons = [""] * len(order)
 
-        turns = Turns()
-
         def prepare(row: int) -> Prepared:
-            return self._prepare(faces, order[row], row, fusion, aligned, locate, turns)
+            return self._prepare(faces, order[row], row, fusion, aligned, locate)
 
         batch: list[Prepared] = []
 
@@ -176,8 +172,7 @@ class EmbedderRuntime:
             if batch:
                 rows = [item.index for item in batch]
                 crops = np.stack([item.crop for item in batch if item.crop is not None])
-                with turns.alone() if self.loaded.uses_cores else contextlib.nullcontext():
-                    answers = self._ask(crops, fusion, [faces.ids[order[row]] for row in rows])
+                answers = self._ask(crops, fusion, [faces.ids[order[row]] for row in rows])
                 self._settle(rows, answers, [item.key for item in batch], vectors, reasons)
                 batch = []
 
@@ -204,11 +199,9 @@ class EmbedderRuntime:
         flip: Flip,
         aligned: bool,
         locate: Callable[[int, bytes, U8], Located] | None,
-        turns: Turns,
     ) -> Prepared:
         try:
             data = faces.read_bytes(index)
-            turns.wait()
             with room_for(data):
                 return self._prepare_read(faces, index, row, flip, aligned, locate, data)
         except DataError as error:

@@ -125,7 +125,6 @@ class LoadedEmbedder:
         finds_faces: whether it looks for the face itself: a row of NaN says that it found none.
         notes: what to say of it before a run, a sentence each, such as a card that looks wrong.
         network: the network alone, where its preprocessing is a card's word; None where it is part of the box.
-        uses_cores: whether `forward` keeps all cores of this machine busy, so that nothing else should run beside it.
     """
 
     spec: EmbedderSpec
@@ -139,7 +138,6 @@ class LoadedEmbedder:
     finds_faces: bool = False
     notes: tuple[str, ...] = ()
     network: Network | None = None
-    uses_cores: bool = False
 
     @property
     def fingerprint(self) -> str:

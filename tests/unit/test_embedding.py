@@ -189,31 +189,3 @@ def test_a_box_whose_weights_cannot_be_known_is_never_answered_from_memory(tmp_p
     again = EmbedderRuntime(unknown, store)
     again.embed_faces(faces)
     assert again.queries == 4
-
-
-def test_a_box_that_uses_all_cores_answers_as_one_asked_face_by_face_and_its_error_ends_the_run() -> None:
-    faces, inside, beside = dataclasses.replace(picture_set(48), landmarks=None), [0], []
-
-    def alone(images: np.ndarray) -> np.ndarray:
-        inside[0] = 1
-        time.sleep(0.05)
-        inside[0] = 0
-        return quarters(images)
-
-    def located(index: int, data: bytes, picture: np.ndarray) -> Located:
-        beside.append(inside[0])
-        time.sleep(0.003)
-        return Located(ARCFACE_112.copy())
-
-    turns = EmbedderRuntime(dataclasses.replace(box(alone, batch=12), uses_cores=True), workers=2)
-    made = turns.embed_faces(faces, locate=located)
-    plain = EmbedderRuntime(box(quarters, batch=1), workers=1).embed_faces(faces, locate=located)
-    np.testing.assert_array_equal(made.vectors, plain.vectors)
-    assert made.ok.all()
-    assert sum(beside[:48]) <= 4 * 2  # for each batch at most the faces that were under way
-
-    def fails(images: np.ndarray) -> np.ndarray:
-        raise DataError("out of order")
-
-    with pytest.raises(DataError, match="out of order"):
-        EmbedderRuntime(dataclasses.replace(box(fails), uses_cores=True)).embed_faces(faces, locate=located)

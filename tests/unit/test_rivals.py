@@ -277,3 +277,10 @@ def test_methods_on_the_bundled_inverter_say_why_they_cannot_run() -> None:
     made = translated.closed_form(Setting(dlib), np.ones((2, 128), np.float32), np.arange(2))
     assert made.questions == 0
     assert np.array_equal(made.pictures[0], made.pictures[1])
+
+
+def test_a_kind_that_is_bundled_for_another_box_alone_is_refused() -> None:
+    from fraudit.inverters.loading import find_inverter
+
+    with pytest.raises(UsageError, match="--inverter dibigan: none is bundled"):
+        find_inverter("dibigan", box_of(luma_pattern, 64).loaded)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
+from pathlib import Path
+from typing import Any
+
 import numpy as np
 import pytest
 
-from fraudit.analyses.rivals import ANALYSIS, Params, run
+from fraudit.analyses.rivals import ANALYSIS, Params, methods, run
 from fraudit.analyses.rivals.methods import known_methods
 from fraudit.audit.context import AnalysisContext
 from fraudit.errors import UsageError
+from fraudit.files.store import Store
+from fraudit.inverters.rivals.attack import Setting
+from fraudit.plugins import INVERTERS
 from fraudit.report.record import normalise
 from fraudit.types import AnalysisResult
 from tests.fixtures.boxes import identity_faces, luma_pattern
@@ -127,3 +134,29 @@ def test_a_judge_that_a_method_was_made_with_is_kin_and_not_independent() -> Non
     by_name = {m.made.name: m for m in found.methods}
     assert independent(by_name["id3pm"]) is None
     assert independent(by_name["gaussian"]) is not None
+
+
+def test_an_attack_is_remembered_until_what_is_bundled_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = world()
+    context.store = Store(tmp_path)
+    gaussian, calls = INVERTERS.get("gaussian"), []
+    assert gaussian.attack is not None
+
+    def counted(*words: Any) -> Any:
+        calls.append(1)
+        assert gaussian.attack is not None
+        return gaussian.attack(*words)
+
+    plugin = dataclasses.replace(gaussian, attack=counted)
+    setting = Setting(context.embedder, questions=16)
+    vectors, seeds = context.embeddings().vectors[:2], np.arange(2)
+    for _ in range(2):
+        methods.by_attack(context, plugin, setting, vectors, seeds)
+    assert len(calls) == 1
+    before = methods.bundled_state()
+    assert {"id3pm-dlib", "linear-dlib"} <= set(before)
+    monkeypatch.setattr(methods, "bundled_state", lambda: {**before, "id3pm-dlib": "another"})
+    methods.by_attack(context, plugin, setting, vectors, seeds)
+    assert len(calls) == 2

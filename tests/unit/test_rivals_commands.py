@@ -20,7 +20,6 @@ from fraudit.cli.main import run
         (["rivals", "--embedder", "dlib", "--inverter", "nowhere"], "holds no trained inverter"),
         (["rivals", "--embedder", "dlib", "--param", "bias.x=1"], "expected parameters of rivals"),
         (["analyze", "--embedder", "dlib", "--inverter", "gaussian"], "made to be compared"),
-        (["analyze", "--embedder", "dlib", "--inverter", "dibigan"], "none is bundled"),
         (["train-rival", "vec", "--embedder", "dlib", "--out", "new"], "unknown method 'vec'"),
         (["train-rival", "nbnet", "--embedder", "dlib", "--out", "new", "--row", "F"], "no option of nbnet"),
         (["train-rival", "dibigan", "--embedder", "dlib", "--out", "new", "--row", "G"], "unknown row 'G'"),

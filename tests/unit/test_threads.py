@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import threading
 
 import pytest
 
 from fraudit.errors import UsageError
-from fraudit.threads import Turns, settle, stated, thread_count
+from fraudit.threads import settle, stated, thread_count
 
 SHOWN = (
     "from threadpoolctl import threadpool_info\n"
@@ -54,26 +53,3 @@ def test_without_it_all_cores_of_the_process_count(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("FRAUDIT_THREADS", raising=False)
     assert stated() is None
     assert thread_count() >= 1
-
-
-def test_who_waits_for_his_turn_goes_on_when_the_block_ends_even_by_an_error() -> None:
-    turns, passed = Turns(), threading.Event()
-    turns.wait()  # nobody is inside
-
-    def other() -> None:
-        turns.wait()
-        passed.set()
-
-    waiting = threading.Thread(target=other)
-
-    def fails() -> None:
-        with turns.alone():
-            waiting.start()
-            assert not passed.wait(0.05)
-            raise ValueError("inside")
-
-    with pytest.raises(ValueError, match="inside"):
-        fails()
-    assert passed.wait(5)
-    waiting.join()
-    turns.wait()

@@ -17,7 +17,7 @@ from fraudit.inverters.inverting import guidance_of, invert_in_pieces
 from fraudit.inverters.learned.inverter import pictures_drawn
 from fraudit.inverters.loading import bundled, load_inverter
 from fraudit.inverters.rivals.attack import Attempt, Setting
-from fraudit.inverters.rivals.generators import Generator, kin_of
+from fraudit.inverters.rivals.generators import Generator, bundled_state, kin_of
 from fraudit.plugins import INVERTERS
 from fraudit.progress import Progress
 from fraudit.types import F32, F64, I64, U8, Inverter, InverterPlugin, MethodCard
@@ -183,6 +183,7 @@ def by_attack(
             "box": box.fingerprint,
             "local": setting.local.fingerprint if setting.local else "",
             **({"generator": setting.generator.key} if setting.generator else {}),
+            "bundled": bundled_state(),
             "sizes": [setting.questions, setting.pool, setting.pictures, setting.seed],
             "vectors": digest_of(vectors),
             "seeds": digest_of(seeds),

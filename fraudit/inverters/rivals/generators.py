@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from fraudit.errors import InsufficientData
+from fraudit.files.store import file_sha256
 from fraudit.inverters.linear import load as load_linear
 from fraudit.inverters.loading import read_card
 from fraudit.types import F32, U8
@@ -48,6 +49,12 @@ def bundled_folder(kind: str) -> Path:
         if read_card(path.parent)["kind"] == kind:
             return path.parent
     raise InsufficientData(f"no {kind} inverter is bundled with this installation")
+
+
+def bundled_state() -> dict[str, str]:
+    """SHA-256 of each bundled inverter's card, which names its weights: what an attack finds with them rests on it."""
+    root = Path(str(files("fraudit") / "data" / "inverters"))
+    return {path.parent.name: file_sha256(path) for path in sorted(root.glob("*/card.json"))}
 
 
 def kin_of(card: Any) -> frozenset[str]:
