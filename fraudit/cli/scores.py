@@ -167,6 +167,11 @@ def _print(result: Any, found: Any) -> None:
         typer.echo(f"[{finding.severity}] {finding.text}")
     for caveat in result.caveats:
         typer.echo(f"note: {caveat}")
+    at = next((m.value for m in result.metrics if m.name == "verification.eer_threshold"), None)
+    if found.distance and at is not None:
+        typer.echo(
+            f"note: distances are negated, here and in what --out holds: {number(at)} is a distance of {number(-at)}"
+        )
     auc = next((m.value for m in result.metrics if m.name == "verification.auc"), None)
     if auc is not None and auc < 0.5:
         other = "without --distance" if found.distance else "with --distance"

@@ -57,6 +57,7 @@ def test_distances_are_called_so_and_can_be_turned(shell: Shell) -> None:
     turned = shell.run([*command, "--distance"])
     assert "Area under the ROC: 1" in turned.out
     assert "--distance" not in turned.out
+    assert "note: distances are negated" in turned.out
 
 
 def test_lists_of_pairs_are_the_protocol(shell: Shell) -> None:
