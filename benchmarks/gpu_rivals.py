@@ -23,6 +23,7 @@ import torch
 
 from benchmarks.gpu_training import packed
 from fraudit.diffusion.data.shards import load_shards
+from fraudit.files.store import write_text_atomic
 from fraudit.inverters.learned.presets import Recipe, recipe_named
 from fraudit.inverters.learned.training import Learner
 
@@ -66,9 +67,6 @@ def _recipe(args: argparse.Namespace) -> Recipe:
         steps=args.steps or None,
         flow_steps=args.flow_steps,
     )
-    if args.distilled != 1:
-        words = f"distillation weighs {args.distilled:g} times what it does in the paper"
-        recipe = replace(recipe, distilled=args.distilled, departures=(*recipe.departures, words))
     return replace(recipe, rate=args.rate) if args.rate else recipe
 
 
@@ -95,7 +93,7 @@ def train(args: argparse.Namespace) -> None:
         recipe = replace(recipe, steps=max(MEASURED + 4, int(left / cost)))
         _say(f"{cost * 1000:.0f} ms for a step of every stage; {recipe.steps} steps each, {left:.0f} s left")
     args.work.mkdir(parents=True, exist_ok=True)
-    plan.write_text(json.dumps({"steps": recipe.steps}), encoding="utf-8")
+    write_text_atomic(plan, json.dumps({"steps": recipe.steps}) + "\n")
     learner = Learner(recipe, data, args.work, args.seed, lambda text: None, args.student, device)
     learner.resume()
     learner.prepare()
@@ -106,12 +104,9 @@ def train(args: argparse.Namespace) -> None:
         last = learner.one_step()
         if learner.step % max(1, learner.steps // (LOOKS * 5)) == 0:
             words = "  ".join(f"{key} {float(value):.4g}" for key, value in last.items())
-            seen = (
-                learner.told()
-                if learner.student is not None and learner.step % max(1, learner.steps // LOOKS) < 2
-                else {}
-            )
-            _say(f"step {learner.step}/{learner.steps}  {words}  {json.dumps(seen) if seen else ''}")
+            looks = learner.student is not None and learner.step % max(1, learner.steps // LOOKS) < 2
+            seen = json.dumps(learner.told()) if looks else ""
+            _say(f"step {learner.step}/{learner.steps}  {words}  {seen}")
         if args.keep_every and time.monotonic() - saved > args.keep_every:
             learner.save_state()
             saved = time.monotonic()
@@ -147,7 +142,6 @@ def main() -> None:
     one.add_argument("--loss")
     one.add_argument("--steps", type=int, default=0)
     one.add_argument("--flow-steps", type=int)
-    one.add_argument("--distilled", type=float, default=1.0)
     one.add_argument("--rate", type=float, default=0.0)
     one.add_argument("--seed", type=int, default=0)
     one.add_argument("--faces", type=int, default=0, help="of the pack's two ends, for a rehearsal")

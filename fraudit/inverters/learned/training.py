@@ -104,7 +104,6 @@ class Learner:
         self.flow: Flow | None = None
         self.prior: ClassPrior | None = None
         self.student: Student | None = None
-        self.losses: list[dict[str, float]] = []
 
     # -- what is fitted first
 
@@ -310,7 +309,6 @@ class Learner:
                     terms["stage"] = float(self.stage_at(self.step - 1)[0])
                 words = "  ".join(f"{k} {v:.4g}" for k, v in terms.items())
                 self.say(f"step {self.step}/{self.steps}  {words}")
-                self.losses.append({"step": float(self.step), **terms})
             now = time.monotonic()
             over = minutes and now - begun > 60 * minutes
             if now - saved > SAVE_SECONDS or self.step == self.steps or over:
