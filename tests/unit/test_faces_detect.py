@@ -14,6 +14,7 @@ from fraudit.faces.detect import LandmarkCache, Locator, default_detector, locat
 from fraudit.faces.scrfd import decode_outputs
 from fraudit.faces.sources import open_faces
 from fraudit.types import ARCFACE_112, FaceSet
+from tests.fixtures.yunet import eye_distance, yunet
 
 
 def face(x, y, w, h, score=0.9):
@@ -305,17 +306,6 @@ def test_scrfd_maps_back_to_the_picture(tmp_path):
 def lfw(shared_data, monkeypatch):
     monkeypatch.setenv("FRAUDIT_DATA", str(shared_data))
     return open_faces("lfw")
-
-
-def yunet(folder):
-    path = folder / "yunet_n_dynamic.onnx"
-    if not path.is_file():
-        pytest.skip(f"no YuNet model here: {path}")
-    return open_detector("yunet", path)
-
-
-def eye_distance(points):
-    return np.linalg.norm(points[:, 1] - points[:, 0], axis=1)
 
 
 def test_yunet_finds_lfw_faces_with_eyes_above_the_mouth(lfw, shared_weights):

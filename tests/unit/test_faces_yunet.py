@@ -4,27 +4,16 @@ import numpy as np
 import pytest
 
 from fraudit.faces.boxes import Detection, choose
-from fraudit.faces.detect import open_detector
 from fraudit.faces.sources import open_faces
 from fraudit.faces.yunet import _detections, average_faces, unmirror
 from fraudit.faces.yunet_rows import around
+from tests.fixtures.yunet import eye_distance, yunet
 
 
 @pytest.fixture
 def lfw(shared_data, monkeypatch):
     monkeypatch.setenv("FRAUDIT_DATA", str(shared_data))
     return open_faces("lfw")
-
-
-def yunet(folder):
-    path = folder / "yunet_n_dynamic.onnx"
-    if not path.is_file():
-        pytest.skip(f"no YuNet model here: {path}")
-    return open_detector("yunet", path)
-
-
-def eye_distance(points):
-    return np.linalg.norm(points[:, 1] - points[:, 0], axis=1)
 
 
 def test_yunet_follows_a_picture_that_is_enlarged_shrunk_or_padded(lfw, shared_weights):
