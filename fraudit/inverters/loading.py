@@ -74,9 +74,14 @@ def load_inverter(folder: Path, embedder: LoadedEmbedder) -> Inverter:
         return load(folder)
 
 
+def bundled_root() -> Path:
+    """The folder of the bundled inverters, one folder each."""
+    return Path(str(files("fraudit") / "data" / "inverters"))
+
+
 def bundled(embedder: LoadedEmbedder, kinds: tuple[str, ...] = PREFERENCE) -> Path | None:
     """Folder of the inverter shipped for `embedder`, of the first of `kinds` that there is, or None."""
-    root = Path(str(files("fraudit") / "data" / "inverters"))
+    root = bundled_root()
     found: dict[str, Path] = {}
     for path in sorted(root.glob("*/card.json")):
         card = read_card(path.parent)

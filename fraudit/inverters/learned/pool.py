@@ -34,7 +34,7 @@ class Pool:
             )
         self.device = device or torch.device("cpu")
         self.pictures = torch.from_numpy(data.pictures[rows]).to(self.device)
-        dim = data.vectors.shape[1]
+        self.dim = dim = data.vectors.shape[1]
         plain = scaled_identity(data.vectors[rows], dim, True)
         mirrored = scaled_identity(data.vectors_mirror[rows], dim, True)
         both = np.concatenate([plain, mirrored]).astype(np.float64)
@@ -49,6 +49,10 @@ class Pool:
         np.add.at(self.codes, people, standard[0])
         self.codes /= counts[:, None]
         self.people = torch.from_numpy(people).to(self.device)
+
+    def standardised(self, vectors: np.ndarray) -> np.ndarray:
+        """f32[M,D] of f32[M,D] raw ID vectors."""
+        return ((scaled_identity(vectors, self.dim, True) - self.mean) / self.scale).astype(np.float32)
 
     def batch(self, key: list[int], count: int) -> tuple[Tensor, Tensor, Tensor]:
         """f32[B,3,S,S] pictures, f32[B,D] vectors, i64[B] people; rows 2i and 2i+1 are a picture and its mirror."""

@@ -7,6 +7,7 @@ judge the result, and a generator that ignores its condition is found out by the
 
 from __future__ import annotations
 
+import copy
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fraudit.diffusion.data.shards import Shards, data_digest
-from fraudit.diffusion.model.conditioning import scaled_identity
 from fraudit.diffusion.training.ema import Ema
 from fraudit.diffusion.training.evaluate import held_out_rows, paired_and_shuffled
 from fraudit.diffusion.training.student import (
@@ -148,7 +148,7 @@ class Learner:
         if len(rows) < 2:
             raise InsufficientData(f"--student: expected at least 2 people held out, found {len(rows)}")
         x = torch.from_numpy(self.data.pictures[rows].transpose(0, 3, 1, 2).copy()).float() / 127.5 - 1
-        wanted = (scaled_identity(self.data.vectors[rows], self.dim, True) - self.pool.mean) / self.pool.scale
+        wanted = self.pool.standardised(self.data.vectors[rows])
         with torch.inference_mode():
             answer = student(x).numpy()
         told = paired_and_shuffled(unit_rows(answer), unit_rows(wanted), np.ones(len(rows), bool))
@@ -406,19 +406,16 @@ class Learner:
         """What the student sees in pictures of people held out: mean cosine to the own vector and to another's."""
         assert self.student is not None
         rows = held_out_rows(self.data, True)[:count]
-        y = scaled_identity(self.data.vectors[rows], self.dim, True)
-        wanted = torch.from_numpy(((y - self.pool.mean) / self.pool.scale).astype(np.float32)).to(self.device)
-        live = [p.detach().clone() for p in self.network.parameters()]
-        self.network.load_state_dict({**self.network.state_dict(), **self.ema.state_dict()})
+        wanted = torch.from_numpy(self.pool.standardised(self.data.vectors[rows])).to(self.device)
+        network = copy.deepcopy(self.network)
+        network.load_state_dict({**network.state_dict(), **self.ema.state_dict()})
         with torch.no_grad():
             if self.critic is None:
-                made = self.network(wanted)
+                made = network(wanted)
             else:
-                noise = self.network.drawn(len(rows), generator_of(self.seed, 37, device=self.device))  # type: ignore[operator]
-                made = self.network(wanted, noise, *self.stage_at(max(self.step - 1, 0)))
+                noise = network.drawn(len(rows), generator_of(self.seed, 37, device=self.device))  # type: ignore[operator]
+                made = network(wanted, noise, *self.stage_at(max(self.step - 1, 0)))
                 made = F.interpolate(made, (self.recipe.size_px,) * 2, mode="bilinear")
             answer = F.normalize(self.student(made))
-            for kept, parameter in zip(live, self.network.parameters(), strict=True):
-                parameter.copy_(kept)
         near = answer @ F.normalize(wanted).T
         return {"own": float(near.diagonal().mean()), "other": float(near.diagonal(1).mean())}

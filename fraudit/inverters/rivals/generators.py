@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 from fraudit.errors import InsufficientData
 from fraudit.files.store import file_sha256
 from fraudit.inverters.linear import load as load_linear
-from fraudit.inverters.loading import read_card
+from fraudit.inverters.loading import bundled_root, read_card
 from fraudit.types import F32, U8
 
 LATENT_STEPS = 4  # of the sampler while it is searched: a picture costs so many evaluations of the network
@@ -44,8 +43,7 @@ class Generator:
 
 def bundled_folder(kind: str) -> Path:
     """Folder of a bundled inverter of this kind, whatever its box. Raises InsufficientData where there is none."""
-    root = Path(str(files("fraudit") / "data" / "inverters"))
-    for path in sorted(root.glob("*/card.json")):
+    for path in sorted(bundled_root().glob("*/card.json")):
         if read_card(path.parent)["kind"] == kind:
             return path.parent
     raise InsufficientData(f"no {kind} inverter is bundled with this installation")
@@ -53,8 +51,7 @@ def bundled_folder(kind: str) -> Path:
 
 def bundled_state() -> dict[str, str]:
     """SHA-256 of each bundled inverter's card, which names its weights: what an attack finds with them rests on it."""
-    root = Path(str(files("fraudit") / "data" / "inverters"))
-    return {path.parent.name: file_sha256(path) for path in sorted(root.glob("*/card.json"))}
+    return {path.parent.name: file_sha256(path) for path in sorted(bundled_root().glob("*/card.json"))}
 
 
 def kin_of(card: Any) -> frozenset[str]:
