@@ -199,7 +199,10 @@ def load_model(
     def forward(images: U8) -> F32:
         return ask(spec.preprocess.to_nchw(images), target.name, layout)
 
-    def ask(batch: F32, output: str, order: str) -> F32:
+    def alone_forward(images: U8) -> F32:
+        return ask(spec.preprocess.to_nchw(images), target.name, layout, here=True)
+
+    def ask(batch: F32, output: str, order: str, here: bool = False) -> F32:
         if order == "NHWC":
             batch = np.ascontiguousarray(batch.transpose(0, 2, 3, 1))
         if half:
@@ -211,7 +214,7 @@ def load_model(
             batch = np.concatenate([batch, np.repeat(batch[-1:], fixed - count % fixed, axis=0)])
         pieces = [batch[at : at + fixed] for at in range(0, len(batch), fixed)]
         one = partial(run, output=output)
-        answers = list(pool.map(one, pieces)) if pool else list(map(one, pieces))
+        answers = list(pool.map(one, pieces)) if pool and not here else list(map(one, pieces))
         return np.concatenate(answers)[:count]
 
     two = made_up((height, width))
@@ -256,6 +259,8 @@ def load_model(
         ),
         batch_size=best,
         close=pool.shutdown if pool else None,
+        # A larger batch would be filled up with copies wherever a block of faces ends.
+        alone=alone_forward if pool and fixed == 1 else None,
         notes=notes,
         network=Network(
             ask,

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from fraudit.errors import WeightsError
 from fraudit.files.doors import MODEL_BYTES, read_file
+from fraudit.files.protobuf import BYTES, Malformed, fields
 from fraudit.files.store import file_sha256
 
 # message -> {field number: message of that field}; from onnx.proto
@@ -29,43 +30,11 @@ _FIELDS: dict[str, dict[int, str]] = {
 _DEPTH_LIMIT = 60
 
 
-class _Malformed(Exception):
-    pass
-
-
-def _varint(blob: memoryview, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        if at >= len(blob) or shift > 63:
-            raise _Malformed
-        byte = blob[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-        shift += 7
-
-
 def _spans(blob: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
     """(number, start, end) of the length-delimited fields of the message in blob[start:end]; numbers are skipped."""
-    at = start
-    while at < end:
-        tag, at = _varint(blob, at)
-        wire = tag & 7
-        if wire == 0:
-            _, at = _varint(blob, at)
-        elif wire in (1, 5):
-            at += 8 if wire == 1 else 4
-        elif wire == 2:
-            length, at = _varint(blob, at)
-            if at + length > end:
-                raise _Malformed
-            yield tag >> 3, at, at + length
-            at += length
-        else:
-            raise _Malformed
-    if at != end:
-        raise _Malformed
+    for field in fields(blob, start, end):
+        if field.wire == BYTES:
+            yield field.number, field.start, field.end
 
 
 def _fields(blob: memoryview) -> Iterator[tuple[int, memoryview]]:
@@ -76,7 +45,7 @@ def _fields(blob: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 def _locations(blob: memoryview, message: str, depth: int = 0) -> Iterator[str]:
     if depth > _DEPTH_LIMIT:
-        raise _Malformed
+        raise Malformed
     if message == "entry":
         pair = {number: bytes(value).decode("utf-8", "replace") for number, value in _fields(blob)}
         if pair.get(1) == "location":
@@ -97,7 +66,7 @@ def external_files(model: Path) -> list[Path]:
     blob = memoryview(read_file(model, MODEL_BYTES, "check the path in the card", "", WeightsError))
     try:
         names = sorted(set(_locations(blob, "model")))
-    except _Malformed:
+    except Malformed:
         raise WeightsError(
             f"{model.name}: not an ONNX model, or truncated", "export or copy it again"
         ) from None

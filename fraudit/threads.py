@@ -87,3 +87,14 @@ def ahead(work: Callable[[int], T], count: int, workers: int, window: int) -> It
         for future in pending:
             future.cancel()
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def blocks(count: int, workers: int, most: int) -> list[range]:
+    """0 to `count` in ranges of at most `most`, the last ones ever shorter, so that workers end together."""
+    made: list[range] = []
+    at = 0
+    while at < count:
+        size = min(most, max(1, (count - at) // (2 * max(1, workers))))
+        made.append(range(at, min(count, at + size)))
+        at += size
+    return made

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -49,17 +49,16 @@ class Recorded:
         self.inner = inner
         self.answers: dict[str, Remembered] = {}
 
-    def get(self, key: str) -> Remembered | None:
+    def get_many(self, keys: Sequence[str]) -> dict[str, Remembered]:
         """As the memory inside has it."""
-        found: Remembered | None = self.inner.get(key)
-        if found is not None:
-            self.answers[key] = found
+        found: dict[str, Remembered] = self.inner.get_many(keys)
+        self.answers |= found
         return found
 
-    def put(self, key: str, answer: Remembered) -> None:
+    def put_many(self, answers: Mapping[str, Remembered]) -> None:
         """Remember, and say."""
-        self.answers[key] = answer
-        self.inner.put(key, answer)
+        self.answers |= answers
+        self.inner.put_many(answers)
 
 
 class Worker:

@@ -1,7 +1,9 @@
 """Embedder runtime: align -> batch -> forward -> check, with flips fused and black-box queries counted.
 
-Decoding, detection and alignment run in worker threads ahead of the model, in a bounded window, so that
-memory stays flat in the number of faces. Every batch's vectors are stored before the next one is asked for.
+Worker threads decode, detect and align a block of faces at a time, ahead of the model, in a bounded window, so that
+memory stays flat in the number of faces. A box that can answer in the thread that asks answers there, block by block.
+Any other is asked for whole batches in one thread, and every batch's vectors are stored before the next one is asked
+for.
 """
 
 from __future__ import annotations
@@ -9,33 +11,23 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 
+from fraudit.embedding.preparing import Prepared, Preparer
 from fraudit.errors import DataError, UsageError, suggest
-from fraudit.faces.decode import room_for
 from fraudit.files.store import Store
 from fraudit.files.tables import VectorCache
-from fraudit.threads import ahead, thread_count
+from fraudit.threads import ahead, blocks, thread_count
 from fraudit.types import F32, U8, Bool, EmbedderSpec, Embeddings, FaceSet, LoadedEmbedder, Located, unit_rows
 
 Flip = Literal["none", "sum", "concat"]
 FLIPS: tuple[Flip, ...] = ("none", "sum", "concat")
 Progress = Callable[[int, int], None]
+Forward = Callable[[U8], F32]
 NO_FACE = "the black box found no face"
-
-
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """One face on its way to the model: a vector from the cache, a crop, or a reason."""
-
-    index: int
-    key: str = ""
-    crop: U8 | None = None
-    vector: F32 | None = None
-    reason: str = ""
+BLOCK = 32  # faces that a thread takes at a time
 
 
 def check_flip(flip: str) -> Flip:
@@ -126,7 +118,7 @@ class EmbedderRuntime:
         for start in range(0, len(new), size):
             rows = new[start : start + size]
             labels = [names[i] if names else f"face {i}" for i in rows]
-            answers = self._ask(images[rows], fusion, labels)
+            answers = self._ask(images[rows], fusion, labels, self.loaded.forward)
             self._settle(rows, answers, [keys[i] for i in rows], vectors, reasons)
         return self._result(vectors, reasons)
 
@@ -136,7 +128,7 @@ class EmbedderRuntime:
         Raises:
             DataError: an answer of a wrong shape; and whatever the box raises.
         """
-        return self._forward(images, [f"face {i}" for i in range(len(images))])
+        return self._forward(images, [f"face {i}" for i in range(len(images))], self.loaded.forward)
 
     def embed_faces(
         self,
@@ -162,108 +154,57 @@ class EmbedderRuntime:
         vectors = np.zeros((len(order), self.dim(fusion)), np.float32)
         reasons = [""] * len(order)
 
-        def prepare(row: int) -> Prepared:
-            return self._prepare(faces, order[row], row, fusion, aligned, locate)
+        prepare = Preparer(faces, order, self.spec.preprocess, fusion, aligned, locate, self._cache)
+        alone, size = self.loaded.alone, self.loaded.batch_size
+        workers = workers or self.workers
+        most = BLOCK if alone else min(BLOCK, size)
+        parts = blocks(len(order), workers, most)
 
-        batch: list[Prepared] = []
+        def ask(batch: Sequence[Prepared], forward: Forward) -> F32:
+            crops = np.stack([item.crop for item in batch if item.crop is not None])
+            return self._ask(crops, fusion, [faces.ids[order[item.row]] for item in batch], forward)
 
-        def flush() -> None:
-            nonlocal batch
-            if batch:
-                rows = [item.index for item in batch]
-                crops = np.stack([item.crop for item in batch if item.crop is not None])
-                answers = self._ask(crops, fusion, [faces.ids[order[row]] for row in rows])
-                self._settle(rows, answers, [item.key for item in batch], vectors, reasons)
-                batch = []
+        def work(at: int) -> tuple[list[Prepared], F32 | None]:
+            made = prepare(parts[at])
+            new = [item for item in made if item.crop is not None]
+            return made, ask(new, alone) if alone and new else None
 
-        window = 4 * self.loaded.batch_size
-        for done, item in enumerate(ahead(prepare, len(order), workers or self.workers, window), start=1):
-            if item.vector is not None:
-                self._take(item.index, item.vector, vectors, reasons)
-            elif item.crop is None:
-                reasons[item.index] = item.reason
+        def settle(batch: Sequence[Prepared], answers: F32) -> None:
+            rows, keys = [item.row for item in batch], [item.key for item in batch]
+            self._settle(rows, answers, keys, vectors, reasons)
+
+        waiting: list[Prepared] = []  # for the model, in this thread
+        done = 0
+        window = 2 * workers if alone else -(-4 * size // most)
+        for made, answers in ahead(work, len(parts), workers, window):
+            for item in made:
+                if item.vector is not None:
+                    self._take(item.row, item.vector, vectors, reasons)
+                elif item.crop is None:
+                    reasons[item.row] = item.reason
+            new = [item for item in made if item.crop is not None]
+            if answers is not None:
+                settle(new, answers)
             else:
-                batch.append(item)
-                if len(batch) >= self.loaded.batch_size:
-                    flush()
+                waiting += new
+            while len(waiting) >= size:
+                settle(waiting[:size], ask(waiting[:size], self.loaded.forward))
+                waiting = waiting[size:]
+            done += len(made)
             if progress:
                 progress(done, len(order))
-        flush()
+        if waiting:
+            settle(waiting, ask(waiting, self.loaded.forward))
         return self._result(vectors, reasons)
 
-    def _prepare(
-        self,
-        faces: FaceSet,
-        index: int,
-        row: int,
-        flip: Flip,
-        aligned: bool,
-        locate: Callable[[int, bytes, U8], Located] | None,
-    ) -> Prepared:
-        try:
-            data = faces.read_bytes(index)
-            with room_for(data):
-                return self._prepare_read(faces, index, row, flip, aligned, locate, data)
-        except DataError as error:
-            return Prepared(row, reason=error.message)
-
-    def _prepare_read(
-        self,
-        faces: FaceSet,
-        index: int,
-        row: int,
-        flip: Flip,
-        aligned: bool,
-        locate: Callable[[int, bytes, U8], Located] | None,
-        data: bytes,
-    ) -> Prepared:
-        from fraudit.faces.align import align, fitted
-
-        preprocess = self.spec.preprocess
-        if preprocess.whole:  # it finds the face itself, wherever that is
-            key = self._content_key(data, "whole", None, flip)
-            if self._cache is not None and (hit := self._cache.get([key])):
-                return Prepared(row, key, vector=hit[key])
-            return Prepared(row, key, crop=fitted(faces.decode(data), preprocess.size))
-        picture: U8 | None = None
-        points = None if faces.landmarks is None or aligned else faces.landmarks[index]
-        how = "aligned" if aligned else "declared"
-        if points is None and not aligned:
-            if locate is None:
-                raise UsageError(
-                    f"the set '{faces.name}' declares no landmarks and no detector was given",
-                    "choose one with --detector, or pass --aligned for aligned faces",
-                )
-            # What the detector said of these bytes before needs no decoded picture.
-            remembered = getattr(locate, "remembered", lambda data: None)(data)
-            if remembered is None:
-                picture = faces.decode(data)
-                remembered = locate(index, data, picture)
-            if remembered.points is None:
-                return Prepared(row, reason=remembered.reason or "no face found")
-            points, how = remembered.points, "located"
-        if points is not None and not np.isfinite(points).all():
-            return Prepared(row, reason="no landmarks declared for this picture")
-        key = self._content_key(data, how, points, flip)
-        if self._cache is not None and (hit := self._cache.get([key])):
-            return Prepared(row, key, vector=hit[key])
-        picture = faces.decode(data) if picture is None else picture
-        if points is not None:
-            return Prepared(row, key, crop=align(picture, points, preprocess.size, preprocess.template))
-        if picture.shape[:2] != preprocess.size:
-            expected, found = preprocess.size, picture.shape[:2]
-            reason = f"aligned face is {found[0]}x{found[1]}, expected {expected[0]}x{expected[1]}"
-            return Prepared(row, reason=reason)
-        return Prepared(row, key, crop=picture)
-
-    def _ask(self, crops: U8, flip: Flip, names: Sequence[str]) -> F32:
+    def _ask(self, crops: U8, flip: Flip, names: Sequence[str], forward: Forward) -> F32:
         """f32[N,D'] with flips fused; raises DataError where the model's answer has a wrong shape."""
-        plain = self._forward(crops, names)
+        plain = self._forward(crops, names, forward)
         lost: Bool = np.asarray(np.isnan(plain).all(axis=1))
         if flip == "none":
             fused = unit_rows(plain) if self.spec.unit_after_fusion else plain
         else:
-            mirrored = self._forward(np.ascontiguousarray(crops[:, :, ::-1]), names)
+            mirrored = self._forward(np.ascontiguousarray(crops[:, :, ::-1]), names, forward)
             lost |= np.isnan(mirrored).all(axis=1)
             if flip == "sum":
                 fused = unit_rows(plain + mirrored)
@@ -275,8 +216,8 @@ class EmbedderRuntime:
             fused = np.where(lost[:, None], np.float32(np.nan), fused)
         return fused
 
-    def _forward(self, crops: U8, names: Sequence[str]) -> F32:
-        answer = np.asarray(self.loaded.forward(crops))
+    def _forward(self, crops: U8, names: Sequence[str], forward: Forward) -> F32:
+        answer = np.asarray(forward(crops))
         with self._lock:
             self._shown += len(crops)
         expected = (len(crops), self.spec.dim)
@@ -323,8 +264,3 @@ class EmbedderRuntime:
 
     def _pixel_key(self, image: U8, flip: Flip) -> str:
         return hashlib.sha256(b"pixels" + flip.encode() + np.ascontiguousarray(image).tobytes()).hexdigest()
-
-    def _content_key(self, data: bytes, how: str, points: F32 | None, flip: Flip) -> str:
-        head = f"{how}/{flip}/".encode()
-        place = b"" if points is None else np.round(points, 3).astype("<f4").tobytes()
-        return hashlib.sha256(head + place + data).hexdigest()

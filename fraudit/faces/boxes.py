@@ -33,6 +33,8 @@ class Detection:
 class Detector(Protocol):
     """A face detector with five landmarks; one object may be used by several threads.
 
+    One that is faster with several pictures at a time also has `find_many(images)`, a list of what `find` gives.
+
     Attributes:
         name: plugin name.
         fingerprint: name, version of its way and sha256 of its model: part of every cache key.

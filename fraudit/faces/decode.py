@@ -97,15 +97,19 @@ ROOM = _Room(ROOM_BYTES)
 
 
 @contextlib.contextmanager
-def room_for(data: bytes) -> Iterator[None]:
-    """Hold the memory that the encoded picture `data` takes when it is decoded; threads wait for one another.
+def room_for(*data: bytes) -> Iterator[None]:
+    """Hold the memory that encoded pictures take when they are decoded; threads wait for one another.
 
     Not to be nested: a thread that holds room and waits for more waits for itself.
     """
-    size = picture_size(data) if len(data) > 4096 else None
-    pixels = min(size[0] * size[1], MAX_PIXELS) if size else 0
-    with ROOM.take(_PIXEL_BYTES * pixels):
+    with ROOM.take(_PIXEL_BYTES * sum(map(pixels_of, data))):
         yield
+
+
+def pixels_of(data: bytes) -> int:
+    """Pixels of an encoded picture by its header, as many as are decoded at most; 0 where it is small or unknown."""
+    size = picture_size(data) if len(data) > 4096 else None
+    return min(size[0] * size[1], MAX_PIXELS) if size else 0
 
 
 @functools.cache

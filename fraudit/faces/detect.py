@@ -13,7 +13,7 @@ import math
 import os
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from fraudit.errors import DataError, PluginError, WeightsError, suggest
-from fraudit.faces.boxes import Detector, Policy, check_policy, choose
+from fraudit.faces.boxes import Detection, Detector, Policy, check_policy, choose
 from fraudit.faces.decode import room_for
 from fraudit.faces.installed import package_file
 from fraudit.faces.members import open_table
@@ -184,24 +184,50 @@ class LandmarkCache:
 
     def get(self, key: str) -> Remembered | None:
         """The answer, or None where it was never asked."""
-        row = None
+        return self.get_many([key]).get(key)
+
+    def get_many(self, keys: Sequence[str]) -> dict[str, Remembered]:
+        """The answers that are known of `keys`, at most a few hundred."""
+        rows = []
         with self._lock, contextlib.suppress(sqlite3.Error):
-            if self._db is not None:
-                query = f"SELECT points, faces, {self._score} FROM landmarks WHERE key = ?"
-                row = self._db.execute(query, (key,)).fetchone()
-        if row is None or len(row[0]) not in (0, 40):
-            return None
-        points = np.frombuffer(row[0], "<f4").reshape(5, 2).astype(np.float32) if row[0] else None
-        return Remembered(points, int(row[1]), math.nan if row[2] is None else float(row[2]))
+            if self._db is not None and keys:
+                marks = ",".join("?" * len(keys))
+                query = f"SELECT key, points, faces, {self._score} FROM landmarks WHERE key IN ({marks})"
+                rows = self._db.execute(query, keys).fetchall()
+        return {
+            key: Remembered(
+                np.frombuffer(blob, "<f4").reshape(5, 2).astype(np.float32) if blob else None,
+                int(faces),
+                math.nan if score is None else float(score),
+            )
+            for key, blob, faces, score in rows
+            if len(blob) in (0, 40)
+        }
 
     def put(self, key: str, answer: Remembered) -> None:
         """Remember an answer."""
-        blob = b"" if answer.points is None else np.asarray(answer.points, "<f4").tobytes()
-        row = (key, blob, answer.faces, None if math.isnan(answer.score) else answer.score)
+        self.put_many({key: answer})
+
+    def put_many(self, answers: Mapping[str, Remembered]) -> None:
+        """Remember answers, in one transaction."""
+        rows = [
+            (
+                key,
+                b"" if answer.points is None else np.asarray(answer.points, "<f4").tobytes(),
+                answer.faces,
+                None if math.isnan(answer.score) else answer.score,
+            )
+            for key, answer in answers.items()
+        ]
         with self._lock, contextlib.suppress(sqlite3.Error):
-            if self._db is not None:
+            if self._db is not None and rows:
                 query = "INSERT OR REPLACE INTO landmarks (key, points, faces, score) VALUES (?, ?, ?, ?)"
-                self._db.execute(query, row)
+                try:
+                    self._db.execute("BEGIN IMMEDIATE")
+                    self._db.executemany(query, rows)
+                    self._db.execute("COMMIT")
+                except sqlite3.Error:
+                    self._db.rollback()
 
     def close(self) -> None:
         """Release the file."""
@@ -232,7 +258,6 @@ class Locator:
         self.policy: Policy = check_policy(policy)
         self.cache = LandmarkCache() if cache is True else (cache or None)
         self._several: set[str] = set()
-        self._asked = threading.local()
 
     @property
     def several(self) -> int:
@@ -249,30 +274,29 @@ class Locator:
 
     def remembered(self, data: bytes) -> Located | None:
         """The answer for these encoded bytes, where it is known without decoding them."""
-        key = self.key(data)
-        found = self._remembered(key)
-        # The next call of this thread is for the same picture as a rule: its answer need not be looked for again.
-        self._asked.missed = key if found is None else ""
-        return found
+        return self.block([data]).remembered(0)
 
-    def _remembered(self, key: str) -> Located | None:
-        hit = self.cache.get(key) if self.cache else None
-        return None if hit is None else self._answer(key, hit)
+    def block(self, data: Sequence[bytes]) -> Block:
+        """Several encoded pictures that one thread asks about one after the other."""
+        return Block(self, data)
 
-    def _answer(self, key: str, found: Remembered) -> Located:
+    def answer(self, key: str, found: Remembered) -> Located:
+        """What is told of a picture; those with several faces are counted."""
         if found.faces > 1:
             self._several.add(key)
         return Located(None, NO_FACE) if found.points is None else Located(found.points)
 
-    def _find(self, key: str, picture: U8) -> Remembered:
-        """Ask the detector, and remember what it says."""
+    def ask(self, pictures: Sequence[U8]) -> list[Remembered]:
+        """What the detector says of pictures; nothing is remembered."""
+        many = getattr(self.detector, "find_many", None)
+        told = many(pictures) if many else [self.detector.find(picture) for picture in pictures]
+        return [self._meant(picture, faces) for picture, faces in zip(pictures, told, strict=True)]
+
+    def _meant(self, picture: U8, faces: Sequence[Detection]) -> Remembered:
         height, width = picture.shape[:2]
-        found = [face for face in self.detector.find(picture) if np.isfinite(face.landmarks).all()]
+        found = [face for face in faces if np.isfinite(face.landmarks).all()]
         meant = choose(found, height, width, self.policy) if found else None
-        answer = Remembered(meant.landmarks, len(found), float(meant.score)) if meant else Remembered(None, 0)
-        if self.cache:
-            self.cache.put(key, answer)
-        return answer
+        return Remembered(meant.landmarks, len(found), float(meant.score)) if meant else Remembered(None, 0)
 
     def score(self, data: bytes, decode: Callable[[bytes], U8]) -> float:
         """The detector's own confidence in the face that is meant in these encoded bytes, NaN where it finds none.
@@ -280,16 +304,51 @@ class Locator:
         `decode` gives the picture, where the detector has not seen it yet.
         """
         key = self.key(data)
-        known = self.cache.get(key) if self.cache else None
+        known = self.cache.get_many([key]).get(key) if self.cache else None
         if known is None or (known.points is not None and math.isnan(known.score)):
-            known = self._find(key, decode(data))
+            (known,) = self.ask([decode(data)])
+            if self.cache:
+                self.cache.put_many({key: known})
         return known.score
 
     def __call__(self, index: int, data: bytes, picture: U8) -> Located:
         """Points f32[5,2] in pixels of `picture`, or the reason there are none. `index` is not used."""
-        key = self.key(data)
-        known = None if getattr(self._asked, "missed", "") == key else self._remembered(key)
-        return known or self._answer(key, self._find(key, picture))
+        block = self.block([data])
+        found = block.remembered(0) or block.find([0], [picture])[0]
+        block.keep()
+        return found
+
+
+class Block:
+    """Pictures that are asked about together: what is known of them is read at once, what is found is written at once.
+
+    Args:
+        data: the encoded pictures; they are meant by their place.
+    """
+
+    def __init__(self, locator: Locator, data: Sequence[bytes]) -> None:
+        self._locator, self.keys = locator, [locator.key(each) for each in data]
+        self._known = locator.cache.get_many(self.keys) if locator.cache else {}
+        self._found: dict[str, Remembered] = {}
+
+    def remembered(self, at: int) -> Located | None:
+        """The answer for picture `at`, where it is known without decoding it."""
+        key = self.keys[at]
+        known = self._known.get(key) or self._found.get(key)
+        return None if known is None else self._locator.answer(key, known)
+
+    def find(self, places: Sequence[int], pictures: Sequence[U8]) -> list[Located]:
+        """Ask the detector for some of them."""
+        keys = [self.keys[at] for at in places]
+        found = self._locator.ask(pictures)
+        self._found |= dict(zip(keys, found, strict=True))
+        return [self._locator.answer(key, each) for key, each in zip(keys, found, strict=True)]
+
+    def keep(self) -> None:
+        """Remember what was found."""
+        if self._locator.cache and self._found:
+            self._locator.cache.put_many(self._found)
+            self._found = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,7 +394,10 @@ def locate(
         try:
             data = faces.read_bytes(index)
             with room_for(data):
-                return locator.remembered(data) or locator(index, data, faces.decode(data))
+                block = locator.block([data])
+                found = block.remembered(0) or block.find([0], [faces.decode(data)])[0]
+                block.keep()
+                return found
         except DataError as error:
             return Located(None, error.message)
 

@@ -13,7 +13,8 @@ The mirrored look goes only where the first one sees something like a face, and 
 raster that changes little: over 500 pictures each the points are 0.42 px (LFW) and 0.10 px (CelebA at 89x109) from
 those of two looks at the whole picture, and turning, scaling and shifting moves them as far (1.32 and 1.33 px RMS over
 150 other pictures of LFW; one look 1.87). A mirrored picture has the mirrored points but for 0.60 px (LFW) and 0.16 px
-(CelebA).
+(CelebA). Where the first look sees no face in the finest cells, the mirrored one goes without them: a fifth of its
+time, and the same answer to the last bit in all of 1,409 pictures of LFW, CelebA and UTKFace.
 """
 
 from __future__ import annotations
@@ -29,7 +30,8 @@ import numpy as np
 
 from fraudit.errors import WeightsError
 from fraudit.faces.boxes import Detection
-from fraudit.faces.yunet_rows import OUTPUTS, around, faces_of, network_input
+from fraudit.faces.yunet_rows import COARSE, OUTPUTS, around, faces_of, network_input
+from fraudit.files.onnx_graph import with_outputs
 from fraudit.types import F32, U8
 
 MIN_SCORE = 0.6
@@ -70,22 +72,15 @@ class YuNet:
             self._network()
         else:
             self._input = self._session.get_inputs()[0].name
-        version = "yunet-4" if self._session is None else "yunet-5"
+        coarse = None if self._session is None else with_outputs(self._blob.tobytes(), COARSE)
+        self._coarse = None if coarse is None else _opened(coarse)
+        version = "yunet-4" if self._session is None else "yunet-6"
         self.fingerprint = f"{version}/mirrored/{hashlib.sha256(self._blob.tobytes()).hexdigest()}"
 
     def _any_size(self) -> Any:
         """An onnxruntime session on one thread, or None for a model that it cannot open or that has one size."""
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4
-        # Pictures are looked at side by side, by as many threads as there are workers.
-        options.intra_op_num_threads = options.inter_op_num_threads = 1
-        try:
-            session = onnxruntime.InferenceSession(
-                self._blob.tobytes(), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception:  # its errors share no base class; OpenCV says what is wrong with the file
+        session = _opened(self._blob.tobytes())
+        if session is None:  # OpenCV says what is wrong with the file
             return None
         (given, *others) = session.get_inputs()
         free = len(given.shape) == 4 and not any(isinstance(given.shape[i], int) for i in (0, 2, 3))
@@ -116,49 +111,78 @@ class YuNet:
 
     def find(self, image: U8) -> list[Detection]:
         """All faces in u8[H,W,3] RGB; tries a border and a larger scale before it gives up."""
-        longest = max(image.shape[:2])
+        return self.find_many([image])[0]
+
+    def find_many(self, images: Sequence[U8]) -> list[list[Detection]]:
+        """As `find` of each, step by step over all of them: what a step works with then stays in the caches."""
         low, high = SIDE_PX
-        scale = min(max(longest, low), high) / longest
-        found = self._both_ways(image, scale, 0)
-        if not found:
-            border = round(RETRY_BORDER * longest)
-            smaller = min(1.0, high / (longest + 2 * border))
-            found = self._both_ways(image, smaller if scale <= 1 else scale, border)
+        longest = [max(image.shape[:2]) for image in images]
+        scales = [min(max(side, low), high) / side for side in longest]
+        made = self._both_ways(images, scales, [0] * len(images))
+        return [
+            found or self._again(image, scale)
+            for image, scale, found in zip(images, scales, made, strict=True)
+        ]
+
+    def _again(self, image: U8, scale: float) -> list[Detection]:
+        """Faces of a picture in which there are none at first sight."""
+        high, longest = SIDE_PX[1], max(image.shape[:2])
+        border = round(RETRY_BORDER * longest)
+        smaller = min(1.0, high / (longest + 2 * border))
+        found = self._both_ways([image], [smaller if scale <= 1 else scale], [border])[0]
         if not found and longest > high:
-            found = self._both_ways(image, min(1.0, RETRY_SIDE_PX / longest), 0)
+            found = self._both_ways([image], [min(1.0, RETRY_SIDE_PX / longest)], [0])[0]
         return found
 
-    def _both_ways(self, image: U8, scale: float, border: int) -> list[Detection]:
-        """Faces of both looks, averaged."""
-        if border:
-            image = np.pad(image, ((border, border), (border, border), (0, 0)))
-        height = max(1, round(image.shape[0] * scale))
-        width = max(1, round(image.shape[1] * scale))
-        seen = image
-        if (height, width) != image.shape[:2]:
-            way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
-            seen = np.asarray(cv2.resize(image, (width, height), interpolation=way), np.uint8)
-        # Rounding the size makes the two axes' factors differ by up to half a pixel in `width`.
-        factors = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
-        plain, mirrored = (_detections(rows, factors, border) for rows in self._looks(seen))
-        return average_faces(plain, [unmirror(face, image.shape[1] - 2 * border) for face in mirrored])
+    def _both_ways(
+        self, images: Sequence[U8], scales: Sequence[float], borders: Sequence[int]
+    ) -> list[list[Detection]]:
+        """Faces of both looks, averaged, of each picture."""
+        seen = [_scaled(*each) for each in zip(images, scales, borders, strict=True)]
+        looks = self._looks([picture for picture, _ in seen])
+        made = []
+        for image, border, (_, factors), both in zip(images, borders, seen, looks, strict=True):
+            plain, mirrored = (_detections(rows, factors, border) for rows in both)
+            made.append(average_faces(plain, [unmirror(face, image.shape[1]) for face in mirrored]))
+        return made
 
-    def _looks(self, seen: U8) -> tuple[F32, F32]:
-        """(f32[M,15], f32[M',15]) rows of u8[H,W,3] RGB as it is, and mirrored, there near the faces alone."""
-        maybe = self._look(seen, MAYBE)
-        down, across = around(maybe, seen.shape[0], seen.shape[1], MARGIN)
-        mirrored = self._look(np.asarray(cv2.flip(seen, 1), np.uint8)[down, across], MIN_SCORE)
-        mirrored[:, [0, 4, 6, 8, 10, 12]] += across.start
-        mirrored[:, [1, 5, 7, 9, 11, 13]] += down.start
-        return maybe[maybe[:, 14] >= MIN_SCORE], mirrored
+    def _looks(self, seen: Sequence[U8]) -> list[tuple[F32, F32]]:
+        """(f32[M,15], f32[M',15]) rows of each u8[H,W,3] RGB as it is, and mirrored, there near the faces alone."""
+        maybe = self._look(seen, [False] * len(seen), MAYBE)
+        near = [
+            around(rows, picture.shape[0], picture.shape[1], MARGIN)
+            for (rows, _), picture in zip(maybe, seen, strict=True)
+        ]
+        turned = [np.asarray(cv2.flip(picture, 1), np.uint8) for picture in seen]
+        mirrored = self._look(
+            [picture[at] for picture, at in zip(turned, near, strict=True)],
+            [len(rows) > 0 and not fine for rows, fine in maybe],
+            MIN_SCORE,
+        )
+        made = []
+        for (rows, _), (others, _), (down, across) in zip(maybe, mirrored, near, strict=True):
+            others[:, [0, 4, 6, 8, 10, 12]] += across.start
+            others[:, [1, 5, 7, 9, 11, 13]] += down.start
+            made.append((rows[rows[:, 14] >= MIN_SCORE], others))
+        return made
 
-    def _look(self, seen: U8, least: float) -> F32:
-        """f32[M,15] rows of the faces in u8[H,W,3] RGB whose score is `least` or more."""
+    def _look(self, seen: Sequence[U8], coarse: Sequence[bool], least: float) -> list[tuple[F32, bool]]:
+        """(f32[M,15] rows of the faces whose score is `least` or more, whether a fine cell sees one) of each picture.
+
+        Args:
+            seen: u8[H,W,3] RGB. coarse: where fine cells need not look.
+        """
         if self._session is None:
-            return self._by_opencv(seen, least)
-        batch = network_input(seen)
-        answers = self._session.run(OUTPUTS, {self._input: batch})
-        return faces_of(dict(zip(OUTPUTS, answers, strict=True)), batch.shape[2:], least, NMS_IOU)
+            return [(self._by_opencv(picture, least), True) for picture in seen]
+        answers = []
+        for picture, without in zip(seen, coarse, strict=True):
+            batch = network_input(picture)
+            if without and self._coarse is not None:
+                maps = dict(zip(COARSE, self._coarse.run(COARSE, {self._input: batch}), strict=True))
+            else:
+                maps = dict(zip(OUTPUTS, self._session.run(OUTPUTS, {self._input: batch}), strict=True))
+            answers.append((maps, batch.shape[2:]))
+        return [faces_of(maps, size, least, NMS_IOU) for maps, size in answers]
 
     def _by_opencv(self, seen: U8, least: float = MIN_SCORE) -> F32:
         network = self._network()
@@ -166,6 +190,34 @@ class YuNet:
         network.setScoreThreshold(least)
         _, rows = network.detect(cv2.cvtColor(seen, cv2.COLOR_RGB2BGR))
         return np.zeros((0, 15), np.float32) if rows is None else np.asarray(rows, np.float32)
+
+
+def _opened(model: bytes) -> Any:
+    """An onnxruntime session on one thread, or None where it cannot open the model."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    # Pictures are looked at side by side, by as many threads as there are workers.
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    except Exception:  # its errors share no base class
+        return None
+
+
+def _scaled(image: U8, scale: float, border: int) -> tuple[U8, F32]:
+    """(what the network sees, f32[2] by which its pixels are larger, across and down)."""
+    if border:
+        image = np.pad(image, ((border, border), (border, border), (0, 0)))
+    height = max(1, round(image.shape[0] * scale))
+    width = max(1, round(image.shape[1] * scale))
+    # Rounding the size makes the two axes' factors differ by up to half a pixel in `width`.
+    factors = np.array([image.shape[1] / width, image.shape[0] / height], np.float32)
+    if (height, width) == image.shape[:2]:
+        return image, factors
+    way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (width, height), interpolation=way), np.uint8), factors
 
 
 def _detections(rows: F32, factors: F32, border: int) -> list[Detection]:

@@ -15,6 +15,7 @@ from fraudit.types import F32, U8
 
 STRIDES = (8, 16, 32)
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for stride in STRIDES)
+COARSE = tuple(name for name in OUTPUTS if not name.endswith(f"_{STRIDES[0]}"))
 BLOCK = 32  # sides are padded with black to a multiple of it
 MOST = 5000
 
@@ -53,27 +54,35 @@ def around(rows: F32, height: int, width: int, margin: float) -> tuple[slice, sl
     return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))
 
 
-def faces_of(maps: Mapping[str, F32], size: tuple[int, int], least: float, overlap: float) -> F32:
-    """f32[M,15]: x, y, w, h, five points (x, y), score of the faces of one picture, the surest first.
+def faces_of(
+    maps: Mapping[str, F32], size: tuple[int, int], least: float, overlap: float
+) -> tuple[F32, bool]:
+    """(f32[M,15], whether a cell of the finest stride sees one of them, before overlapping ones go).
+
+    Rows are x, y, w, h, five points (x, y) and the score of the faces of one picture, the surest first.
 
     Args:
-        maps: by the names of OUTPUTS, [1,cells,...]; scores are 0 to 1. size: (height, width) of the padded input.
+        maps: by the names of OUTPUTS, [1,cells,...], of all strides or of some; scores are 0 to 1.
+        size: (height, width) of the padded input.
         least: score. overlap: intersection over union above which the less sure face goes.
     """
     enough = np.float32(
         0.99 * least * least
     )  # roots are taken of few: what is a little below is looked at again
-    cells, rows = [], []
+    cells, rows, fine = [], [], False
     for stride in STRIDES:
+        if f"cls_{stride}" not in maps:
+            continue
         sure = maps[f"cls_{stride}"][0, :, 0] * maps[f"obj_{stride}"][0, :, 0]
         found = (sure >= enough).nonzero()[0]
         if len(found):
+            fine |= stride == STRIDES[0]
             y, x = np.divmod(found, size[1] // stride)
             cells.append(np.stack([x, y, np.full_like(x, stride)], axis=1))
             box, points = maps[f"bbox_{stride}"][0, found], maps[f"kps_{stride}"][0, found]
             rows.append(np.concatenate([box, points, np.sqrt(sure[found])[:, None]], axis=1))
     if not rows:
-        return np.zeros((0, 15), np.float32)
+        return np.zeros((0, 15), np.float32), fine
     cell, every = np.concatenate(cells).astype(np.float32), np.concatenate(rows)
     cell, every = cell[every[:, 14] >= least], every[every[:, 14] >= least]
     corner, unit = cell[:, :2], cell[:, 2:]
@@ -81,7 +90,7 @@ def faces_of(maps: Mapping[str, F32], size: tuple[int, int], least: float, overl
     points = (every[:, 4:14].reshape(-1, 5, 2) + corner[:, None]) * unit[:, None]
     every[:, :2] = (corner + every[:, :2]) * unit - sides / 2
     every[:, 2:4], every[:, 4:14] = sides, points.reshape(-1, 10)
-    return _kept(every, least, overlap)
+    return _kept(every, least, overlap), fine
 
 
 def _kept(every: F32, least: float, overlap: float) -> F32:

@@ -125,6 +125,8 @@ class LoadedEmbedder:
         finds_faces: whether it looks for the face itself: a row of NaN says that it found none.
         notes: what to say of it before a run, a sentence each, such as a card that looks wrong.
         network: the network alone, where its preprocessing is a card's word; None where it is part of the box.
+        alone: as `forward`, on the thread that calls it and on no other, for several threads at one time; None where
+            the box has no such way.
     """
 
     spec: EmbedderSpec
@@ -138,6 +140,7 @@ class LoadedEmbedder:
     finds_faces: bool = False
     notes: tuple[str, ...] = ()
     network: Network | None = None
+    alone: Callable[[U8], F32] | None = None
 
     @property
     def fingerprint(self) -> str:

@@ -3,7 +3,7 @@
 Only what is needed is followed: GraphDef.node (1) -> NodeDef {name 1, op 2, attr 5} -> the attribute
 `value` of nodes of the operation Const -> AttrValue.tensor (8) -> TensorProto {dtype 1, tensor_shape 2,
 tensor_content 4, float_val 5}. Field numbers: tensorflow/core/framework/{graph,node_def,attr_value,tensor,
-tensor_shape}.proto; wire types: the protobuf encoding guide.
+tensor_shape}.proto.
 """
 
 from __future__ import annotations
@@ -16,56 +16,22 @@ import numpy as np
 
 from fraudit.errors import WeightsError
 from fraudit.files.doors import MODEL_BYTES, read_file
+from fraudit.files.protobuf import BYTES, FIXED32, VARINT, Malformed, fields
 from fraudit.types import F32
 
 DT_FLOAT = 1
-VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
-
-
-class _Malformed(ValueError):
-    """The bytes are no protobuf message, or end too early."""
-
-
-def _varint(data: memoryview, at: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 70, 7):
-        if at >= len(data):
-            raise _Malformed("it ends within a number")
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, at
-    raise _Malformed("a number longer than ten bytes")
 
 
 def _fields(data: memoryview) -> Iterator[tuple[int, int, int | memoryview]]:
     """(field number, wire type, value) of one message: a number, or the bytes of everything else."""
-    at = 0
-    while at < len(data):
-        tag, at = _varint(data, at)
-        number, wire = tag >> 3, tag & 7
-        if number == 0:
-            raise _Malformed("field number 0")
-        if wire == VARINT:
-            value, at = _varint(data, at)
-            yield number, wire, value
-            continue
-        if wire == BYTES:
-            length, at = _varint(data, at)
-        elif wire in (FIXED64, FIXED32):
-            length = 8 if wire == FIXED64 else 4
-        else:
-            raise _Malformed(f"wire type {wire}")
-        if length > len(data) - at:
-            raise _Malformed(f"a field of {length:,} bytes where {len(data) - at:,} are left")
-        yield number, wire, data[at : at + length]
-        at += length
+    for field in fields(data):
+        value = field.value if field.wire == VARINT else data[field.start : field.end]
+        yield field.number, field.wire, value
 
 
 def _bytes(value: int | memoryview) -> memoryview:
     if isinstance(value, int):
-        raise _Malformed("a number where a message belongs")
+        raise Malformed("a number where a message belongs")
     return value
 
 
@@ -76,9 +42,9 @@ def _shape(data: memoryview) -> tuple[int, ...]:
             # proto3 leaves a size of 0 out.
             sizes.append(next((v for n, w, v in _fields(_bytes(value)) if n == 1 and w == VARINT), 0))
         elif number == 3 and value:
-            raise _Malformed("a constant of unknown rank")
+            raise Malformed("a constant of unknown rank")
     if any(not isinstance(size, int) or size >= 1 << 63 for size in sizes):
-        raise _Malformed("a constant of negative size")
+        raise Malformed("a constant of negative size")
     return tuple(int(size) for size in sizes)
 
 
@@ -102,14 +68,14 @@ def _tensor(data: memoryview) -> F32 | None:
     raw = content if content is not None and len(content) else b"".join(listed)
     count = prod(shape)
     if len(raw) % 4:
-        raise _Malformed("a float tensor of odd length")
+        raise Malformed("a float tensor of odd length")
     values = np.frombuffer(raw, dtype="<f4").astype(np.float32)
     if len(values) == count:
         return values.reshape(shape)
     # TensorProto lets the last listed value stand for all that follow; only small constants use it.
     if content is None and 0 < len(values) < count <= 1 << 20:
         return np.concatenate([values, np.full(count - len(values), values[-1], np.float32)]).reshape(shape)
-    raise _Malformed(f"a tensor of shape {list(shape)} with {len(values):,} values")
+    raise Malformed(f"a tensor of shape {list(shape)} with {len(values):,} values")
 
 
 def _constant(data: memoryview) -> tuple[str, F32] | None:
@@ -146,7 +112,7 @@ def read_frozen_pb(path: Path) -> dict[str, F32]:
         for number, _, value in _fields(data):
             if number == 1 and (found := _constant(_bytes(value))) is not None:
                 constants[found[0]] = found[1]
-    except _Malformed as error:
+    except Malformed as error:
         raise WeightsError(
             f"{path.name}: truncated, or no TensorFlow frozen graph: {error}",
             "download or copy the file again",

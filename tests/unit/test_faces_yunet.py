@@ -48,7 +48,8 @@ def test_yunet_answers_a_mirrored_picture_with_nearly_the_mirrored_points(lfw, s
 
 
 def yunet_look(detector, picture):
-    return choose(_detections(detector._look(picture, 0.6), np.float32([1, 1]), 0), *picture.shape[:2])
+    ((rows, _),) = detector._look([picture], [False], 0.6)
+    return choose(_detections(rows, np.float32([1, 1]), 0), *picture.shape[:2])
 
 
 def test_a_mirrored_look_near_the_faces_says_what_one_at_the_whole_picture_says(lfw, shared_weights):
@@ -104,9 +105,49 @@ def test_yunet_says_in_onnxruntime_what_opencv_says_of_the_same_model(lfw, share
     for picture in pictures:
         for seen in (picture, np.ascontiguousarray(picture[:, ::-1])):
             for least in (0.3, 0.6):
-                ours, theirs = detector._look(seen, least), detector._by_opencv(seen, least)
+                ((ours, _),) = detector._look([seen], [False], least)
+                theirs = detector._by_opencv(seen, least)
                 assert len(ours) == len(theirs)
                 np.testing.assert_allclose(ours, theirs, atol=5e-3)
+
+
+def test_several_pictures_at_a_time_are_told_what_each_is_told_alone(lfw, shared_weights):
+    detector = yunet(shared_weights)
+    pictures = [lfw.read(index) for index in range(3)]
+    pictures += [
+        np.zeros((40, 300, 3), np.uint8),
+        pictures[0][60:200, 60:190],
+        np.concatenate(pictures, axis=1),
+    ]
+    together = detector.find_many(pictures)
+    assert [len(faces) for faces in together][3:] == [0, 1, 3]
+    for faces, picture in zip(together, pictures, strict=True):
+        alone = detector.find(picture)
+        assert [(f.box, f.score) for f in faces] == [(f.box, f.score) for f in alone]
+        for one, other in zip(faces, alone, strict=True):
+            np.testing.assert_array_equal(one.landmarks, other.landmarks)
+    assert detector.find_many([]) == []
+
+
+def test_a_second_look_without_fine_cells_says_the_same_where_the_first_needs_none(
+    lfw, shared_weights, monkeypatch
+):
+    detector = yunet(shared_weights)
+    pictures, without = [lfw.read(index) for index in range(0, 120, 5)], []
+    inner = detector._look
+    monkeypatch.setattr(
+        detector,
+        "_look",
+        lambda seen, coarse, least: without.append(sum(coarse)) or inner(seen, coarse, least),
+    )
+    fast = detector.find_many(pictures)
+    assert without[0] == 0
+    assert without[1] > 12  # measured 434 of 500
+    monkeypatch.setattr(detector, "_coarse", None)
+    for some, all_of_it in zip(fast, detector.find_many(pictures), strict=True):
+        assert [(f.box, f.score) for f in some] == [(f.box, f.score) for f in all_of_it]
+        for one, other in zip(some, all_of_it, strict=True):
+            np.testing.assert_array_equal(one.landmarks, other.landmarks)
 
 
 def square_face(x, y, side, score, turn=0.0):

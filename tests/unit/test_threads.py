@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from fraudit.errors import UsageError
-from fraudit.threads import settle, stated, thread_count
+from fraudit.threads import blocks, settle, stated, thread_count
 
 SHOWN = (
     "from threadpoolctl import threadpool_info\n"
@@ -53,3 +53,16 @@ def test_without_it_all_cores_of_the_process_count(monkeypatch: pytest.MonkeyPat
     monkeypatch.delenv("FRAUDIT_THREADS", raising=False)
     assert stated() is None
     assert thread_count() >= 1
+
+
+@pytest.mark.parametrize("count", [0, 1, 5, 64, 400, 401])
+@pytest.mark.parametrize("workers", [1, 2, 16])
+def test_blocks_cover_everything_once_and_end_small(count: int, workers: int) -> None:
+    made = blocks(count, workers, 32)
+    assert [at for block in made for at in block] == list(range(count))
+    sizes = [len(block) for block in made]
+    assert sizes == sorted(sizes, reverse=True)
+    assert all(1 <= size <= 32 for size in sizes)
+    if count:
+        assert sizes[-1] == 1
+    assert len(blocks(10_000, 2, 32)) < 10_000 / 32 + 20
