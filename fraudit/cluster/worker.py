@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import numpy as np
 from fraudit.cluster.shards import Shard, ShardStore
 from fraudit.errors import DataError
 from fraudit.stats.all_pairs_pieces import Part, Pass
-from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter, Located
+from fraudit.types import F32, I64, U8, Bool, Embeddings, FaceSet, Inverter
 
 if TYPE_CHECKING:
     from fraudit.audit.plan import AuditPlan
@@ -138,24 +139,19 @@ class Worker:
         faces, before = self._opened(digest), runtime.queries
         locate = None if aligned else self._locate
         memory = locate.cache if locate is not None else None
-        asked: dict[int, str] = {}
-
-        def find(index: int, data: bytes, picture: U8) -> Located:
-            assert locate is not None
-            asked[index] = locate.key(data)
-            return locate(index, data, picture)
-
         answer = runtime.embed_faces(
-            faces, rows, flip=flip, aligned=aligned, locate=find if locate else None, workers=self.job.threads
+            faces, rows, flip=flip, aligned=aligned, locate=locate, workers=self.job.threads
         )
         points, count = np.full((len(rows), 5, 2), np.nan, np.float32), np.zeros(len(rows), np.int64)
-        scores = np.full(len(rows), np.nan)
-        keys = [asked.get(int(row), "") for row in rows]
-        for at, key in enumerate(keys):
-            if key and isinstance(memory, Recorded) and key in memory.answers:
-                found, count[at], scores[at] = memory.answers[key]
-                points[at] = np.nan if found is None else found
-        if isinstance(memory, Recorded):
+        scores, keys = np.full(len(rows), np.nan), [""] * len(rows)
+        if locate is not None and isinstance(memory, Recorded) and memory.answers:
+            for at, row in enumerate(rows):
+                with contextlib.suppress(DataError):  # its reason is in the answer
+                    key = locate.key(faces.read_bytes(int(row)))
+                    if key in memory.answers:
+                        keys[at] = key
+                        found, count[at], scores[at] = memory.answers[key]
+                        points[at] = np.nan if found is None else found
             memory.answers.clear()
         shard = Shard(
             answer.vectors, answer.reasons, tuple(keys), points, count, scores, runtime.queries - before
