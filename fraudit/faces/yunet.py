@@ -153,9 +153,8 @@ class YuNet:
             around(rows, picture.shape[0], picture.shape[1], MARGIN)
             for (rows, _), picture in zip(maybe, seen, strict=True)
         ]
-        turned = [np.asarray(cv2.flip(picture, 1), np.uint8) for picture in seen]
         mirrored = self._look(
-            [picture[at] for picture, at in zip(turned, near, strict=True)],
+            [_mirrored(picture, *at) for picture, at in zip(seen, near, strict=True)],
             [len(rows) > 0 and not fine for rows, fine in maybe],
             MIN_SCORE,
         )
@@ -174,15 +173,15 @@ class YuNet:
         """
         if self._session is None:
             return [(self._by_opencv(picture, least), True) for picture in seen]
-        answers = []
+        found = []
         for picture, without in zip(seen, coarse, strict=True):
             batch = network_input(picture)
             if without and self._coarse is not None:
                 maps = dict(zip(COARSE, self._coarse.run(COARSE, {self._input: batch}), strict=True))
             else:
                 maps = dict(zip(OUTPUTS, self._session.run(OUTPUTS, {self._input: batch}), strict=True))
-            answers.append((maps, batch.shape[2:]))
-        return [faces_of(maps, size, least, NMS_IOU) for maps, size in answers]
+            found.append(faces_of(maps, batch.shape[2:], least, NMS_IOU))
+        return found
 
     def _by_opencv(self, seen: U8, least: float = MIN_SCORE) -> F32:
         network = self._network()
@@ -218,6 +217,13 @@ def _scaled(image: U8, scale: float, border: int) -> tuple[U8, F32]:
         return image, factors
     way = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (width, height), interpolation=way), np.uint8), factors
+
+
+def _mirrored(picture: U8, down: slice, across: slice) -> U8:
+    """A rectangle of the mirrored picture."""
+    width = picture.shape[1]
+    part = picture[down, width - across.stop : width - across.start]
+    return np.asarray(cv2.flip(part, 1), np.uint8)
 
 
 def _detections(rows: F32, factors: F32, border: int) -> list[Detection]:

@@ -6,6 +6,7 @@ in units of the stride from the corner of each cell, then suppression of what ov
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import cv2
@@ -31,8 +32,9 @@ def network_input(seen: U8) -> F32:
     made = np.empty((1, 3, *padded(height, width)), np.float32)
     made[..., height:, :] = 0
     made[..., width:] = 0
-    for to, plane in zip((2, 1, 0), cv2.split(seen), strict=True):
-        made[0, to, :height, :width] = plane
+    planes = np.empty((3, height, width), np.uint8)
+    cv2.split(seen, list(planes[::-1]))
+    made[0, :, :height, :width] = planes
     return made
 
 
@@ -42,16 +44,24 @@ def around(rows: F32, height: int, width: int, margin: float) -> tuple[slice, sl
     The rectangle round all of them, each with `margin` of its sides on every side, from one multiple of BLOCK to
     another, so that the network's cells stay where they are; all of the picture where there are no faces.
     """
+    whole = slice(0, height), slice(0, width)
     if not len(rows):
-        return slice(0, height), slice(0, width)
-    x, y, w, h = rows[:, :4].T
-    near = np.array([(y - margin * h).min(), (width - x - w - margin * w).min()])
-    far = np.array([(y + h + margin * h).max(), (width - x + margin * w).max()])
-    first = np.maximum(np.floor(near / BLOCK), 0).astype(int) * BLOCK
-    last = np.minimum(np.ceil(far / BLOCK).astype(int) * BLOCK, (height, width))
-    if (last <= first).any():
-        return slice(0, height), slice(0, width)
-    return slice(int(first[0]), int(last[0])), slice(int(first[1]), int(last[1]))
+        return whole
+    boxes = rows[:, :4].tolist()
+    down = _blocks(
+        min(y - margin * h for _, y, _, h in boxes), max(y + h + margin * h for _, y, _, h in boxes), height
+    )
+    across = _blocks(
+        min(width - x - w - margin * w for x, _, w, _ in boxes),
+        max(width - x + margin * w for x, _, w, _ in boxes),
+        width,
+    )
+    return (down, across) if down.stop > down.start and across.stop > across.start else whole
+
+
+def _blocks(near: float, far: float, size: int) -> slice:
+    """Whole blocks from `near` to `far`, as far as there are pixels."""
+    return slice(max(math.floor(near / BLOCK), 0) * BLOCK, min(math.ceil(far / BLOCK) * BLOCK, size))
 
 
 def faces_of(
