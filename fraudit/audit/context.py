@@ -18,7 +18,7 @@ from fraudit.audit.vector_scores import VectorScores
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.align import as_shown
-from fraudit.faces.detect import Locator
+from fraudit.faces.detect import Locator, locate_in
 from fraudit.files.store import Store, write_atomic
 from fraudit.plugins import analyses_needing
 from fraudit.progress import Progress, nowhere
@@ -214,11 +214,11 @@ class AnalysisContext:
         """Take these for `landmarks()`: they were found elsewhere."""
         self._landmarks = (points, tuple(reasons))
 
-    def locate_in(self, picture: U8) -> Located:
-        """The five points a detector finds in any picture, for example a corrupted one."""
+    def locate_in(self, pictures: Sequence[U8]) -> list[Located]:
+        """The five points a detector finds in each of some pictures, for example corrupted ones."""
         if self._locate is None:
-            return Located(None, "no detector")
-        return self._locate(-1, picture.tobytes(), picture)
+            return [Located(None, "no detector")] * len(pictures)
+        return locate_in(self._locate, pictures)
 
     @property
     def has_detector(self) -> bool:

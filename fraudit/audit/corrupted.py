@@ -162,9 +162,7 @@ def _worse(
             corruption.apply(crop, severity, rng, template) for crop, rng in zip(crops, rngs, strict=True)
         ]
     pictures = [corruption.apply(c[0], severity, rng, c[1]) for c, rng in zip(copies, rngs, strict=True)]
-    points = [
-        context.locate_in(p).points if redetect else c[1] for p, c in zip(pictures, copies, strict=True)
-    ]
+    points = [at.points for at in context.locate_in(pictures)] if redetect else [copy[1] for copy in copies]
     return [_shown(context, picture, point) for picture, point in zip(pictures, points, strict=True)]
 
 

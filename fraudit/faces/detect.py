@@ -351,6 +351,19 @@ class Block:
             self._found = {}
 
 
+def locate_in(locate: Callable[[int, bytes, U8], Located], pictures: Sequence[U8]) -> list[Located]:
+    """The answers of a `Locator`, or of a function like it, for decoded u8[H,W,3] RGB, remembered by their pixels."""
+    data = [picture.tobytes() for picture in pictures]
+    if not isinstance(locate, Locator):
+        return [locate(-1, each, picture) for each, picture in zip(data, pictures, strict=True)]
+    block = locate.block(data)
+    told = {at: known for at in range(len(data)) if (known := block.remembered(at)) is not None}
+    new = [at for at in range(len(data)) if at not in told]
+    told |= dict(zip(new, block.find(new, [pictures[at] for at in new]), strict=True))
+    block.keep()
+    return [told[at] for at in range(len(data))]
+
+
 @dataclass(frozen=True, slots=True)
 class Landmarks:
     """Five points of the pictures asked for.

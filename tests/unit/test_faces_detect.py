@@ -10,7 +10,7 @@ import pytest
 from fraudit.errors import DataError, PluginError, UsageError, WeightsError
 from fraudit.faces import detect
 from fraudit.faces.boxes import Detection, choose, non_maximum_suppression
-from fraudit.faces.detect import LandmarkCache, Locator, default_detector, locate, open_detector
+from fraudit.faces.detect import LandmarkCache, Locator, default_detector, locate, locate_in, open_detector
 from fraudit.faces.scrfd import decode_outputs
 from fraudit.faces.sources import open_faces
 from fraudit.types import ARCFACE_112, FaceSet
@@ -188,6 +188,34 @@ def test_an_old_memory_that_cannot_be_written_still_tells_its_points(tmp_path, m
     np.testing.assert_array_equal(locator.remembered(faces.read_bytes(0)).points, CENTRAL.landmarks)
     assert fake.calls == 0
     assert locator.score(faces.read_bytes(0), faces.decode) == CENTRAL.score
+
+
+def test_decoded_pictures_are_asked_about_together_and_remembered_by_their_pixels(tmp_path):
+    fake, cache = Fake(by_shade), LandmarkCache(tmp_path / "c.sqlite")
+    pictures = [np.full((100, 100, 3), shade, np.uint8) for shade in (1, 0, 2)]
+    first = locate_in(Locator(fake, cache=cache), pictures)
+    assert [found.reason for found in first] == ["", "no face found", ""]
+    again = locate_in(Locator(fake, cache=cache), [*pictures[::-1], np.full((100, 100, 3), 1, np.uint8) + 2])
+    assert fake.calls == 4
+    assert [found.reason for found in again] == ["", "no face found", "", ""]
+    np.testing.assert_array_equal(again[2].points, first[0].points)
+    plain = locate_in(lambda index, data, picture: (index, len(data), picture.shape), pictures[:1])
+    assert plain == [(-1, 30_000, (100, 100, 3))]
+
+
+def test_a_full_or_locked_memory_costs_nothing_but_time(tmp_path):
+    path = tmp_path / "c.sqlite"
+    cache = LandmarkCache(path)
+    cache._db.execute("PRAGMA busy_timeout = 1")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    locator = Locator(Fake(by_shade), cache=cache)
+    faces = gray_set([1])
+    assert locator(0, faces.read_bytes(0), faces.read(0)).points is not None
+    other.execute("ROLLBACK")
+    assert locator.remembered(faces.read_bytes(0)) is None  # it could not be written then
+    locator(0, faces.read_bytes(0), faces.read(0))
+    assert locator.remembered(faces.read_bytes(0)) is not None  # and can be now
 
 
 def test_a_damaged_cache_is_begun_anew(tmp_path):
