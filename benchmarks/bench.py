@@ -4,7 +4,8 @@
 
 Ours and the peer run in turn in one run; the best round of each counts, and the ratio is what to compare between
 machines. Rows lie in the modules of MODULES: `ROWS` holds functions `Bench -> Row`. With `--write` the rows that ran
-replace those of the same name in benchmarks/results/bench.json, and docs/benchmarks.md is made from that file.
+replace those of the same name in benchmarks/results/bench.json, and docs/benchmarks.md and README's line are made from
+that file.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import datetime
 import importlib
 import json
 import os
+import re
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,8 @@ from benchmarks.bench_frame import HERE, Bench, PeerMissing, Row, machine
 MODULES = ("bench_pairs", "bench_intervals", "bench_perturb", "bench_files", "bench_start")
 STORED = HERE / "results" / "bench.json"
 PAGE = HERE.parent / "docs" / "benchmarks.md"
+README = HERE.parent / "README.md"
+README_LINE = re.compile(r"^On \d+ cores: .*$", re.MULTILINE)
 
 
 def rows_of(only: str) -> list[tuple[str, Any]]:
@@ -91,6 +95,23 @@ def page(stored: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def readme_line(stored: dict[str, Any]) -> str:
+    """README's line from what is stored."""
+    rows = [Row(**row["row"]) for row in stored["rows"]]
+    files = next(row for row in rows if row.name.endswith("JPEG files to vectors, with detection"))
+    pairs = next(row for row in rows if row.name.startswith("all pairs"))
+    return (
+        f"On {stored['machine']['cores']} cores: {number(files.ours, files.unit)} from JPEG to vector, "
+        f"{files.ratio:.1f} times the usual loop, and {pairs.ours:.0f} M pairs/s "
+        "([speed](docs/benchmarks.md), by `make bench`)."
+    )
+
+
+def with_line(readme: str, stored: dict[str, Any]) -> str:
+    """README's text with its line of today."""
+    return README_LINE.sub(lambda _: readme_line(stored), readme, count=1)
+
+
 def store(made: list[dict[str, Any]]) -> None:
     """Rows of the same name are replaced, in the order of MODULES; then the page is made anew."""
     older = json.loads(STORED.read_text(encoding="utf-8"))["rows"] if STORED.is_file() else []
@@ -101,6 +122,7 @@ def store(made: list[dict[str, Any]]) -> None:
     stored = {"machine": machine(), "rows": rows}
     STORED.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
     PAGE.write_text(page(stored), encoding="utf-8")
+    README.write_text(with_line(README.read_text(encoding="utf-8"), stored), encoding="utf-8")
 
 
 def main() -> None:
@@ -111,7 +133,7 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--peers", type=Path, help="python of an environment with the peers")
     parser.add_argument(
-        "--write", action="store_true", help="store the rows and make docs/benchmarks.md anew"
+        "--write", action="store_true", help="store the rows; docs/benchmarks.md and README follow"
     )
     given = parser.parse_args()
     bench = Bench(given.repeat, given.peers)
