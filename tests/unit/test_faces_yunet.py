@@ -5,7 +5,7 @@ import pytest
 
 from fraudit.faces.boxes import Detection, choose
 from fraudit.faces.sources import open_faces
-from fraudit.faces.yunet import _detections, average_faces, unmirror
+from fraudit.faces.yunet import YuNet, _detections, average_faces, unmirror
 from fraudit.faces.yunet_rows import around
 from tests.fixtures.yunet import eye_distance, yunet
 
@@ -148,6 +148,24 @@ def test_a_second_look_without_fine_cells_says_the_same_where_the_first_needs_no
         assert [(f.box, f.score) for f in some] == [(f.box, f.score) for f in all_of_it]
         for one, other in zip(some, all_of_it, strict=True):
             np.testing.assert_array_equal(one.landmarks, other.landmarks)
+
+
+def test_a_model_of_one_size_is_looked_at_through_opencv_and_says_the_same(lfw, shared_weights, tmp_path):
+    import onnx
+
+    free = yunet(shared_weights)
+    model = onnx.load(str(shared_weights / "yunet_n_dynamic.onnx"))
+    for axis, size in zip(model.graph.input[0].type.tensor_type.shape.dim, (1, 3, 320, 320), strict=True):
+        axis.dim_value = size
+    onnx.save(model, str(tmp_path / "fixed.onnx"))
+    fixed = YuNet(tmp_path / "fixed.onnx")
+    assert (free._session is None, fixed._session is None) == (False, True)
+    for index in range(0, 24, 4):
+        one, other = free.find(lfw.read(index)), fixed.find(lfw.read(index))
+        assert len(one) == len(other)
+        for a, b in zip(one, other, strict=True):
+            np.testing.assert_allclose(a.landmarks, b.landmarks, atol=5e-3)
+            np.testing.assert_allclose(a.score, b.score, atol=1e-4)
 
 
 def square_face(x, y, side, score, turn=0.0):
