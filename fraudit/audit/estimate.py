@@ -15,12 +15,12 @@ import numpy as np
 
 from fraudit.audit.context import AnalysisContext
 from fraudit.audit.execute import choose_analyses, unmet
+from fraudit.audit.limited import limited
 from fraudit.audit.plan import AuditPlan, build_params
 from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData, UsageError
 from fraudit.faces.detect import Locator
-from fraudit.faces.limiting import first_people
 from fraudit.faces.sources import open_faces
 from fraudit.files.store import Store
 from fraudit.inverters.loading import find_inverter
@@ -115,8 +115,7 @@ def estimate(plan: AuditPlan) -> Estimate:
     """
     analyses = choose_analyses(plan)
     faces = open_faces(plan.dataset, **plan.reading())
-    if plan.limit:
-        faces = first_people(faces, plan.limit)
+    faces = limited(faces, plan.limit)
     weights = Path(plan.weights) if plan.weights else None
     box = EmbedderRuntime(load_embedder(plan.embedder, weights=weights), Store())
     inverter, missing = find_inverter(plan.inverter, box.loaded)

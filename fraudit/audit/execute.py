@@ -96,12 +96,16 @@ def execute(
         record.save(context.run_dir)
         context.scores.begin()
         record = replace(record, inputs=inputs())
-        for analysis, _ in chosen:
-            told.at(analysis.title, "waiting")
+        left_out = {analysis.name: unmet(analysis, context) for analysis, _ in chosen}
+        for analysis, _ in chosen:  # what cannot run is said before the first one takes its time
+            why = left_out[analysis.name]
+            told.at(analysis.title, "not run" if why else "waiting", why and f"not run: {why}")
         for analysis, params in chosen:
-            told.at(analysis.title, "running")
+            if not left_out[analysis.name]:
+                told.at(analysis.title, "running")
             result, failure = run_one(analysis, context, params)
-            told.at(analysis.title, result.status.replace("_", " "), _outcome(result), _rate(result))
+            if not left_out[analysis.name]:
+                told.at(analysis.title, result.status.replace("_", " "), _outcome(result), _rate(result))
             failures = (*record.failures, failure) if failure else record.failures
             record = replace(record, results=(*record.results, result), failures=failures)
             record.save(context.run_dir)

@@ -20,12 +20,14 @@ from fraudit.report.record import FILE_NAME, SCHEMA, RunRecord
 _LEFT_OVER = re.compile(r"\.(run|scores|vectors)-[a-z0-9_]{8}\.(json|csv|npz)")
 
 
-def claim_folder(run_dir: Path, overwrite: bool) -> None:
-    """Make `run_dir` ready: empty, or an earlier run of ours that may be replaced.
+def check_folder(run_dir: Path, overwrite: bool) -> bool:
+    """Whether `run_dir` holds an earlier run of ours; nothing is changed. Asked before anything else is done.
 
     Raises:
         UsageError: it exists and holds a finished run (without `overwrite`) or something else.
     """
+    if run_dir.exists() and not run_dir.is_dir():
+        raise UsageError(f"{run_dir} is a file; a run needs a folder", "choose another --out")
     left = (
         [path for path in run_dir.iterdir() if not _LEFT_OVER.fullmatch(path.name)]
         if run_dir.is_dir()
@@ -39,12 +41,20 @@ def claim_folder(run_dir: Path, overwrite: bool) -> None:
             raise UsageError(f"{run_dir} exists and is no run of fraudit", "choose another --out")
         if not overwrite and record.get("status") != "incomplete":
             raise UsageError(f"{run_dir} holds a finished run", "choose another --out, or pass --overwrite")
+    return bool(left)
+
+
+def claim_folder(run_dir: Path, overwrite: bool) -> None:
+    """Make `run_dir` ready: empty, or an earlier run of ours that may be replaced.
+
+    Raises:
+        UsageError: as `check_folder`.
+    """
+    if check_folder(run_dir, overwrite):
         for part in ("artifacts", "report"):
             shutil.rmtree(run_dir / part, ignore_errors=True)
         for part in ("run.json", "scores.csv", "vectors.npz"):
             (run_dir / part).unlink(missing_ok=True)
-    elif run_dir.exists() and not run_dir.is_dir():
-        raise UsageError(f"{run_dir} is a file; a run needs a folder", "choose another --out")
     with leaving(f"the run's folder {run_dir}", "choose another --out"):
         run_dir.mkdir(parents=True, exist_ok=True)
         for path in list(run_dir.iterdir()):

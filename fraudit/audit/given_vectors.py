@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fraudit.audit.execute import choose_analyses, unmet
+from fraudit.audit.limited import limited
 from fraudit.audit.matching import Matched, match
 from fraudit.audit.other import check_other, open_other, stored_model, vectors_file
 from fraudit.audit.plan import AuditPlan
@@ -21,7 +22,6 @@ from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import FrauditError, UsageError
 from fraudit.faces.detect import Locator
-from fraudit.faces.limiting import first_people
 from fraudit.files.store import Store
 from fraudit.files.vectors import read_given
 from fraudit.progress import Reporter, silent
@@ -33,6 +33,11 @@ NO_MODEL = (
 )
 NO_INVERTER = "there are vectors and no model that could judge what an inverter makes of them"
 SHOWN = 3  # ids in a message
+
+
+def stated(plan: AuditPlan, file: Path) -> dict[str, Any]:
+    """The plan of an audit of given vectors as its record states it."""
+    return {**plan.as_dict(), "vectors": str(file)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +55,7 @@ class GivenAudit:
     @property
     def stated(self) -> dict[str, Any]:
         """The plan as the record states it."""
-        return {**self.plan.as_dict(), "vectors": str(self.file)}
+        return stated(self.plan, self.file)
 
 
 def prepare_given(plan: AuditPlan, file: Path, reporter: Reporter | None = None) -> GivenAudit:
@@ -72,7 +77,7 @@ def prepare_given(plan: AuditPlan, file: Path, reporter: Reporter | None = None)
     found = match(given, faces, file)
     kept = faces
     if plan.limit:
-        kept = first_people(faces, plan.limit)
+        kept = limited(faces, plan.limit)
         place = {name: at for at, name in enumerate(faces.ids)}
         rows = [place[name] for name in kept.ids]
         found = Matched(

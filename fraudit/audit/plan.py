@@ -36,7 +36,7 @@ class AuditPlan:
         other_weights: its weights file.
         inverter: `auto` (the bundled one where it fits), `none`, or a path.
         pictures: `auto` shows pictures only of sets that show nobody, `none` never, `all` always.
-        limit: audit only a part of the people of the set, up to this many pictures.
+        limit: audit only a part of the people of the set, whole, up to this many pictures; two people at least.
         pairs: file of pairs that are the protocol instead of the set's own (docs/formats.md).
         layout: which folders name the person, such as `person/*`, where that is not plain.
         distinct: states that every picture of a set without identities and pairs shows another person.

@@ -11,17 +11,18 @@ from fraudit.audit.context import AnalysisContext
 from fraudit.audit.distinct import require_distinct
 from fraudit.audit.engine import Engine
 from fraudit.audit.execute import choose_analyses, execute, tell_reading
+from fraudit.audit.folders import check_folder
 from fraudit.audit.inputs import inputs
+from fraudit.audit.limited import limited
 from fraudit.audit.other import check_other, open_other
 from fraudit.audit.plan import AuditPlan, build_params
-from fraudit.embedding.loading import load_embedder
+from fraudit.embedding.loading import check_embedder, load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import UsageError
 from fraudit.faces.detect import Locator
-from fraudit.faces.limiting import first_people
 from fraudit.faces.sources import open_faces
 from fraudit.files.store import Store
-from fraudit.inverters.loading import find_inverter
+from fraudit.inverters.loading import check_inverter, find_inverter
 from fraudit.progress import Reporter, silent
 from fraudit.report.record import RunRecord
 from fraudit.types import FaceSet
@@ -44,15 +45,18 @@ def run_plan(
         engine: opens what asks the boxes elsewhere; None asks them here.
         workers: threads that read, detect and align; None takes one for each core, and two at least.
     Raises:
-        FrauditError: before any analysis runs (bad plan, data, weights); afterwards failures are recorded.
+        FrauditError: before any analysis runs (bad plan, data, weights; what can be told without opening the set is
+            told before that); afterwards failures are recorded.
     """
     report = reporter or silent()
     started = time.monotonic()
     chosen = [(a, build_params(a.params, plan.params.get(a.name, {}), a.name)) for a in choose_analyses(plan)]
-    check_other(plan)
+    check_folder(run_dir, overwrite)
+    check_models(plan)
     faces = read_faces(plan, report)
     if fits is not None:
         fits(faces)
+    locate = None if faces.landmarks is not None else Locator(plan.detector or "", plan.several_faces)
     store = Store()
     report.say(f"loading {plan.embedder}")
     with ExitStack() as boxes:
@@ -84,7 +88,6 @@ def run_plan(
         inverter, inverter_missing = find_inverter(plan.inverter, runtime.loaded)
         if asked and inverter is not None:
             inverter = asked.inverter(inverter)
-        locate = None if faces.landmarks is not None else Locator(plan.detector or "", plan.several_faces)
         context = AnalysisContext(
             plan,
             faces,
@@ -112,12 +115,24 @@ def run_plan(
         )
 
 
+def check_models(plan: AuditPlan) -> None:
+    """Whether every model and the inverter of the plan is there, before a set is opened or a model loaded.
+
+    Raises:
+        FrauditError: no such name, card, file, module or secret.
+    """
+    check_embedder(plan.embedder, plan.weights)
+    for judge in plan.judges:
+        check_embedder(judge)
+    check_other(plan)
+    check_inverter(plan.inverter)
+
+
 def read_faces(plan: AuditPlan, report: Reporter) -> FaceSet:
     """The plan's faces. Raises DataError, UsageError."""
     report.say(f"opening {plan.dataset}")
     faces = open_faces(plan.dataset, **plan.reading())
     require_distinct(plan.distinct, faces)
-    if plan.limit:
-        faces = first_people(faces, plan.limit)
+    faces = limited(faces, plan.limit)
     tell_reading(faces, report)
     return faces

@@ -67,10 +67,10 @@ def prepare(
             )
     analyses = choose_analyses(plan, SCORER)
     params, own = read_params(plan.params.get(SCORER, {}), analyses)
-    faces = read_faces(plan, report)
     with ExitStack() as boxes:
         runtime = ScorerRuntime(load_scorer(scorer), cache_root(), max_queries)
         boxes.callback(runtime.close)
+        faces = read_faces(plan, report)
         locate = None if faces.landmarks is not None else Locator(plan.detector or "", plan.several_faces)
         context = AnalysisContext(
             plan,

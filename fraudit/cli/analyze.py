@@ -69,7 +69,9 @@ def analyze(
         str | None, typer.Option(help="Show pictures in the report: auto (sets that show nobody), none, all.")
     ] = None,
     max_faces: Annotated[int | None, typer.Option(help="Faces an expensive analysis takes at most.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Whole people, up to so many pictures; two people at least.")
+    ] = None,
     distinct: Annotated[
         bool,
         typer.Option("--distinct", help="State that every picture of an unnamed set shows another person."),

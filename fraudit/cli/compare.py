@@ -31,7 +31,7 @@ def compare(
 
     from fraudit.cli.analyze import split
     from fraudit.compare.baseline import read_side
-    from fraudit.compare.outputs import as_dict, cards, difference_words, value_words, write
+    from fraudit.compare.outputs import as_dict, cards, check_out, difference_words, value_words, write
     from fraudit.compare.outputs import compare as put_side_by_side
     from fraudit.errors import DataError, UsageError
     from fraudit.files.doors import entering
@@ -40,6 +40,7 @@ def compare(
         raise UsageError(
             f"expected at least two runs, found {len(runs)}", "fraudit compare BASE NEW [NEW2 ...]"
         )
+    check_out(out)
     sides = [read_side(path) for path in runs]
     said = f"{', '.join(map(str, runs))} hold what cannot be compared"
     with entering(said, "run the audits again, or freeze their baselines again", DataError, TemplateError):

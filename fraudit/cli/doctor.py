@@ -41,7 +41,9 @@ def doctor(
     layout: Annotated[
         str | None, typer.Option(help="Which folders name the person, such as person/*.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Part of the people, up to this many pictures.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Whole people, up to so many pictures; two people at least.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,

@@ -13,7 +13,9 @@ def figures(
     suffix: Annotated[
         str, typer.Option("--format", help="pdf (fonts embedded), svg or png (300 dpi).")
     ] = "pdf",
-    width: Annotated[str, typer.Option(help="Width of a figure: 3.5in, 89mm, 8.9cm or 252pt.")] = "3.5in",
+    width: Annotated[
+        str, typer.Option(help="Width of a figure: 3.5in, 89mm, 8.9cm or 252pt; a bare number is inches.")
+    ] = "3.5in",
     only: Annotated[
         list[str] | None, typer.Option(help="Only these (comma or repeated): verification.det, bias.*, bias")
     ] = None,

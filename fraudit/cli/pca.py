@@ -17,7 +17,9 @@ def pca(
     far: Annotated[
         float | None, typer.Option(help="FAR of the TAR. [default: the smallest resolvable]")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only the first people, up to so many pictures.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Whole people, up to so many pictures; two people at least.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Run folder. [default: runs/COMMAND-NAME-SET-TIME]")

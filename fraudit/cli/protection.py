@@ -27,7 +27,9 @@ def protection(
         list[str] | None, typer.Option(help="Independent embedder that judges the pictures.")
     ] = None,
     inverter: Annotated[str | None, typer.Option(help="auto, linear, id3pm, none, or a folder.")] = None,
-    limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Whole people, up to so many pictures; two people at least.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder. [default: runs/COMMAND-NAME-SET-TIME]")

@@ -52,7 +52,9 @@ def rivals(
     pictures: Annotated[
         str | None, typer.Option(help="Show pictures in the report: auto (sets that show nobody), none, all.")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Whole people, up to so many pictures; two people at least.")
+    ] = None,
     seed: Annotated[int | None, typer.Option(help="Of everything random. [default: 0]")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Run folder. [default: runs/COMMAND-NAME-SET-TIME]")

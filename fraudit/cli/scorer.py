@@ -28,7 +28,7 @@ def analyze_scorer(
     Raises:
         UsageError: an option that goes with embedders alone.
     """
-    from fraudit.audit.folders import default_run_dir, unreported
+    from fraudit.audit.folders import check_folder, default_run_dir, unreported
     from fraudit.audit.plan import plan_from_toml, plan_from_values
     from fraudit.audit.scoring import budget_text, plan_of, prepare, run_scorer
     from fraudit.cli.outcome import tell
@@ -46,6 +46,8 @@ def analyze_scorer(
         out = default_run_dir(plan_from_values({**given, "embedder": stem}, "fraudit analyze"))
     values = {**given, "embedder": scorer}
     chosen = plan_from_toml(plan, values) if plan else plan_from_values(values, "fraudit analyze")
+    if not dry_run:  # a finished run that lacks its report alone may be this one
+        check_folder(out, overwrite or not (out / "report" / "index.html").exists())
     with of_a_run(quiet or dry_run) as line:
         prepared = prepare(replace(chosen, pictures="none"), scorer, out, max_queries, line.reporter())
         with prepared.boxes:

@@ -52,7 +52,9 @@ def threshold(
     pairs: Annotated[
         Path | None, typer.Option(help="Pairs of a set that names nobody (docs/formats.md).")
     ] = None,
-    limit: Annotated[int | None, typer.Option(help="Part of the people, up to this many pictures.")] = None,
+    limit: Annotated[
+        int | None, typer.Option(help="Whole people, up to so many pictures; two people at least.")
+    ] = None,
     seed: Annotated[int, typer.Option(help="Of the halves and samples.")] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a policy in --out.")] = False,
     quiet: Annotated[

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from fraudit.report.record import RunRecord
     from fraudit.types import FaceSet
 
-Limit = Annotated[int | None, typer.Option(help="Only some people, up to so many pictures.")]
+Limit = Annotated[int | None, typer.Option(help="Whole people, up to so many pictures; two people at least.")]
 Seed = Annotated[int, typer.Option(help="Of everything random.")]
 Out = Annotated[Path | None, typer.Option(help="Run folder. [default: runs/COMMAND-NAME-SET-TIME]")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace a finished run in --out.")]

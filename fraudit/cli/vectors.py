@@ -29,8 +29,8 @@ def analyze_vectors(
     Raises:
         UsageError: an option that goes with a model alone.
     """
-    from fraudit.audit.folders import default_run_dir, unreported
-    from fraudit.audit.given_vectors import expected, prepare_given, run_given
+    from fraudit.audit.folders import check_folder, default_run_dir, unreported
+    from fraudit.audit.given_vectors import expected, prepare_given, run_given, stated
     from fraudit.audit.matching import name_of
     from fraudit.audit.plan import plan_from_toml, plan_from_values
     from fraudit.cli.outcome import tell
@@ -47,8 +47,12 @@ def analyze_vectors(
     values = {**given, "embedder": name_of(file)}
     chosen = plan_from_toml(plan, values) if plan else plan_from_values(values, "fraudit analyze")
     folder = out or default_run_dir(chosen)
+    chosen = replace(chosen, pictures="none")
+    done = None if overwrite or dry_run else unreported(folder, stated(chosen, file))
+    if not (done or dry_run):
+        check_folder(folder, overwrite)
     with of_a_run(quiet or dry_run) as line:
-        audit = prepare_given(replace(chosen, pictures="none"), file, line.reporter())
+        audit = prepare_given(chosen, file, line.reporter())
         if dry_run:
             found = {
                 "pictures": len(audit.faces),
@@ -58,7 +62,6 @@ def analyze_vectors(
             }
             typer.echo(json.dumps({**audit.stated, "found": found}, indent=2))
             return 0
-        done = None if overwrite else unreported(folder, audit.stated)
         if done:
             line.say(f"{folder} holds this run, finished but for its report")
         record = done or run_given(audit, folder, overwrite=overwrite, reporter=line.reporter())

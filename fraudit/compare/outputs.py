@@ -278,13 +278,28 @@ def markdown_text(found: Comparison) -> str:
     return environment(autoescape=False).get_template("compare.md.j2").render(**_context(found))
 
 
-def write(found: Comparison, out: Path) -> Path:
-    """Write index.html, comparison.md, comparison.json and junit.xml into `out`; returns the page's path."""
+def check_out(out: Path) -> None:
+    """Whether a comparison may be written into `out`; asked before anything is compared.
+
+    Raises:
+        UsageError: it is a file, or holds files of another program.
+    """
+    if out.exists() and not out.is_dir():
+        raise UsageError(f"{out} is a file; a comparison needs a folder", "choose another --out")
     ours = check_ours(
         out / "comparison.json", lambda c: c.get("schema") == "fraudit-comparison", "comparison of fraudit"
     )
     if ours is None and any((out / name).exists() for name in ("index.html", "comparison.md", "junit.xml")):
         raise UsageError(f"{out} holds files of another program", "choose another --out")
+
+
+def write(found: Comparison, out: Path) -> Path:
+    """Write index.html, comparison.md, comparison.json and junit.xml into `out`; returns the page's path.
+
+    Raises:
+        UsageError: as `check_out`.
+    """
+    check_out(out)
     page = html_text(found)
     texts = {
         "comparison.json": json.dumps(as_dict(found), indent=1, allow_nan=False) + "\n",

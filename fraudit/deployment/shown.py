@@ -11,13 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fraudit.audit.execute import tell_reading
+from fraudit.audit.limited import limited
 from fraudit.audit.stored_vectors import faces_of
 from fraudit.embedding.loading import load_embedder
 from fraudit.embedding.runtime import EmbedderRuntime
 from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.attributes import require_attributes, usual_attributes
 from fraudit.faces.detect import Locator
-from fraudit.faces.limiting import first_people
 from fraudit.faces.sources import open_faces
 from fraudit.files.store import Store
 from fraudit.files.vectors import read_vectors
@@ -121,7 +121,7 @@ class Model:
         how = {key: value for key in ("pairs", "layout") if (value := getattr(reading, key))}
         faces = open_faces(dataset, **how)
         if reading.limit:
-            faces = first_people(faces, reading.limit)
+            faces = limited(faces, reading.limit)
         tell_reading(faces, report)
         require_people(faces)
         locate = None if faces.landmarks is not None else Locator(reading.detector, reading.several_faces)

@@ -93,6 +93,29 @@ def bundled(embedder: LoadedEmbedder, kinds: tuple[str, ...] = PREFERENCE) -> Pa
     return None
 
 
+def check_inverter(choice: str) -> None:
+    """Raise what `find_inverter` would of its choice, as far as it can be told without an embedder.
+
+    Raises:
+        UsageError: the folder does not exist. ArtifactError: it holds no inverter.
+    """
+    folder = Path(choice)
+    if choice in ("none", "auto", *PREFERENCE):
+        return
+    if folder.is_dir():
+        read_card(folder)
+    elif choice not in INVERTERS.names():
+        raise UsageError(
+            f"--inverter {choice}: no such folder",
+            "auto, a bundled kind (id3pm, linear), none, or a trained inverter's folder",
+        )
+    elif INVERTERS.get(choice).load is None:
+        raise UsageError(
+            f"--inverter {choice}: it has no folder and is made to be compared",
+            f"fraudit rivals --methods {choice}",
+        )
+
+
 def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | None, str]:
     """(inverter, '') for `auto`, a bundled kind (`id3pm`, `linear`, `nbnet`) or a folder, or (None, why there is none).
 
@@ -100,6 +123,7 @@ def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | Non
         UsageError: the folder does not exist.
         ArtifactError: it holds no inverter of this embedder.
     """
+    check_inverter(choice)
     if choice == "none":
         return None, "no inverter was asked for (--inverter none)"
     if choice == "auto" or choice in PREFERENCE:
@@ -112,22 +136,13 @@ def find_inverter(choice: str, embedder: LoadedEmbedder) -> tuple[Inverter | Non
             return None, f"no trained {kind}inverter for {embedder.spec.name}: {way}"
         return load_inverter(folder, embedder), ""
     folder = Path(choice)
-    if choice in INVERTERS.names() and not folder.is_dir():
-        plugin = INVERTERS.get(choice)
-        if plugin.load is None:
-            raise UsageError(
-                f"--inverter {choice}: it has no folder and is made to be compared",
-                f"fraudit rivals --methods {choice}",
-            )
-        kept = bundled(embedder, (choice,))
-        if kept is not None:
-            return load_inverter(kept, embedder), ""
-        raise UsageError(
-            f"--inverter {choice}: none is bundled", plugin.method.get if plugin.method else "give its folder"
-        )
     if not folder.is_dir():
-        raise UsageError(
-            f"--inverter {choice}: no such folder",
-            "auto, a bundled kind (id3pm, linear), none, or a trained inverter's folder",
-        )
+        kept = bundled(embedder, (choice,))
+        if kept is None:
+            plugin = INVERTERS.get(choice)
+            raise UsageError(
+                f"--inverter {choice}: none is bundled",
+                plugin.method.get if plugin.method else "give its folder",
+            )
+        folder = kept
     return load_inverter(folder, embedder), ""

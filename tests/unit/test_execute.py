@@ -22,6 +22,7 @@ from fraudit.audit.stored_vectors import NO_PICTURES, StoredVectors, faces_of, r
 from fraudit.errors import DataError, InsufficientData, PluginError, UsageError
 from fraudit.faces.readers import LANDMARK_COLUMNS
 from fraudit.plugins import ANALYSES, EMBEDDERS, SCORERS
+from fraudit.progress import Reporter, nowhere
 from fraudit.report.record import RunRecord
 from fraudit.types import (
     ARCFACE_112,
@@ -199,10 +200,15 @@ def test_the_record_is_saved_after_every_step_and_an_interrupt_closes_the_boxes(
 def test_boxes_are_closed_where_the_folder_is_taken(
     kind: str, boxes: Boxes, manifest: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "mine.txt").write_text("mine")
+    def taken_meanwhile(_faces: Any) -> None:
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "mine.txt").write_text("mine")
+
+    options: dict[str, Any] = {"fits": taken_meanwhile} if kind == "embedder" else {}
+    if kind != "embedder":
+        taken_meanwhile(None)
     with pytest.raises(UsageError, match="no run of fraudit"):
-        audit(kind, manifest, tmp_path / "run", ("verification",))
+        audit(kind, manifest, tmp_path / "run", ("verification",), **options)
     assert boxes.closed == CLOSED[kind]
 
 
@@ -368,3 +374,15 @@ def test_parameters_of_what_does_not_run_are_told(
             f"note: --param {name}.limit is not used: {name} does not run (too few)",
         ]
     )
+
+
+def test_what_cannot_run_is_said_before_the_first_analysis_takes_its_time(
+    boxes: Boxes, plugin: Callable[..., str], manifest: Path, tmp_path: Path
+) -> None:
+    said: list[str] = []
+    late = plugin(lambda context, params: None, order=99, needs=("inverter",))
+    reporter = Reporter(said.append, nowhere)
+    record = audit("embedder", manifest, tmp_path / "run", ("verification", late), reporter=reporter)
+    assert {r.name: r.status for r in record.results} == {"verification": "done", late: "not_run"}
+    (why,) = [k for k, line in enumerate(said) if line.startswith(f"{late}: not run: ")]
+    assert why < said.index("Verification ...")

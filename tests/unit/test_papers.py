@@ -8,6 +8,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from typing import get_type_hints
 
 import matplotlib
 import numpy as np
@@ -20,6 +21,7 @@ from matplotlib import pyplot
 
 from fraudit import plots
 from fraudit.api import open_run
+from fraudit.cli.figures import figures
 from fraudit.cli.main import run as command
 from fraudit.errors import UsageError
 from fraudit.report.paper import draw, panels_of
@@ -166,7 +168,7 @@ def test_a_pdf_embeds_its_fonts_has_the_width_asked_for_and_is_the_same_twice() 
 
 
 @pytest.mark.parametrize(
-    ("text", "expected"), [("3.5in", 3.5), ("89mm", 3.504), ("8.89 cm", 3.5), ("252pt", 3.487)]
+    ("text", "expected"), [("3.5in", 3.5), ("89mm", 3.504), ("8.89 cm", 3.5), ("252pt", 3.487), ("3", 3.0)]
 )
 def test_widths(text: str, expected: float) -> None:
     assert inches(text) == pytest.approx(expected, abs=1e-3)
@@ -176,6 +178,15 @@ def test_widths(text: str, expected: float) -> None:
 def test_widths_that_are_none(text: str) -> None:
     with pytest.raises(UsageError, match="--width"):
         inches(text)
+
+
+def test_the_unit_of_a_bare_width_is_said_by_the_help_and_where_it_is_refused() -> None:
+    said = "a bare number is inches"
+    option = get_type_hints(figures, include_extras=True)["width"].__metadata__[0]
+    assert said in option.help
+    with pytest.raises(UsageError) as refused:
+        inches("89")
+    assert said in refused.value.hint
 
 
 def test_the_command_writes_what_is_named_and_captions(

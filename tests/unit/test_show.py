@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import pytest
 
 from fraudit.audit.execute import exit_code
 from fraudit.cli.runs import show
+from fraudit.cli.screen import _figure, _wrapped
 from fraudit.errors import UsageError
 from fraudit.report.run import Run
+from fraudit.report.summary import key_figures
 from fraudit.types import AnalysisResult, Finding
 from tests.fixtures.run_record import build_record, build_run
 
@@ -72,6 +75,39 @@ def test_what_to_do_next_is_said_once_and_leaves_one_screen(
     assert whole.count("    Next: Look.") == 1
     page = Run(record, tmp_path / "run")._repr_html_()
     assert page.count("<b>Next:</b> Enrol again.") == 2
+
+
+@pytest.mark.parametrize("columns", [60, 80, 100, 120])
+def test_no_key_figure_is_cut_and_what_has_no_room_is_counted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    folder, record = build_run(tmp_path / "run"), build_record()
+    label = "FNMR at the threshold for FMR 1e-3, as a limit that somebody else's documents name: FMR 1e-4"
+    results = [
+        replace(r, metrics=[replace(m, label=label) if m.value is not None else m for m in r.metrics])
+        for r in record.results
+    ]
+    replace(record, results=results).save(folder)
+    show(folder)
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) <= 40
+    assert all(len(line) <= columns for line in lines if str(folder) not in line)
+    text = " ".join(" ".join(lines).split())
+    values = [v for v in key_figures(replace(record, results=results)) if v.metric is not None]
+    assert len(values) > 3
+    said = [v for v in values if " ".join(f"{v.figure.label} {_figure(v)}".split()) in text]
+    hidden = [v for v in values if v.figure.label not in text]
+    assert len(said) + len(hidden) == len(values)
+    assert ("more key figures" in text) == bool(hidden)
+    assert columns < 80 or not hidden
+
+
+def test_a_finding_is_cut_between_words_and_never_within_a_number() -> None:
+    for columns in range(60, 120):
+        (*_, last) = _wrapped("FNMR is 12.345 % " * 40, columns, 3)
+        assert len(last) <= columns
+        assert re.search(r"(FNMR|is|12\.345 %) …$", last), last
 
 
 def test_a_run_that_measured_nothing_does_not_end_as_a_success() -> None:

@@ -68,7 +68,10 @@ def _verified(
     n_impostor = int((~pairs.same).sum())
     folds = len(np.unique(pairs.fold))
     if folds < 2:
-        raise InsufficientData(f"PCA in training folds needs at least 2 folds; found {folds}")
+        raise InsufficientData(
+            f"projections are fitted on the people of other folds, and the pairs have {folds} fold; four people or "
+            "more make two (use a larger set, or a larger --limit)"
+        )
     far = params.far or resolvable_far(n_impostor)
     context.progress(f"compression: {len(pairs):,} pairs, {folds} folds, {unit.shape[1]} dimensions")
     variants = sweep(unit, ok, context.faces.subjects, pairs, far)

@@ -25,6 +25,11 @@ def projected_raw(vectors: F32, unit: F32, rows: Sequence[int] | I64, d: int, pc
     return (project(unit[list(rows)], pca, d) * lengths).astype(np.float32)
 
 
+def _named(d: int) -> tuple[str, str]:
+    """(name, label) of the metric of d axes."""
+    return f"compression.reconstruction_similarity.{d}", f"Similarity of the reconstruction from {d} axes"
+
+
 def reconstructions(
     context: AnalysisContext, people: int, dims: Sequence[int]
 ) -> tuple[tuple[Metric, ...], tuple[Gallery, ...]]:
@@ -36,8 +41,14 @@ def reconstructions(
     first = rows[np.sort(np.unique(subjects[rows], return_index=True)[1])]
     count = min(people, len(first))
     shown = context.rng("compression/reconstructions").choice(first, count, replace=False)
-    # The people shown are left out of the axes.
-    pca = fit_pca(unit[rows[~np.isin(subjects[rows], subjects[shown])]])
+    others = rows[~np.isin(subjects[rows], subjects[shown])]  # the people shown are left out of the axes
+    if len(others) < 2:
+        why = f"axes are fitted on people who are not shown: expected two such pictures, found {len(others)}"
+        return tuple(
+            Metric(name, None, missing=f"{why} (use more people, or a larger --limit)", label=label)
+            for name, label in map(_named, dims)
+        ), ()
+    pca = fit_pca(unit[others])
     vectors = np.concatenate([projected_raw(embeddings.vectors, unit, shown, d, pca) for d in dims])
     seeds = np.full(len(vectors), context.seed, np.int64)
     told = context.part("compression: inverting vectors", len(vectors)).add
@@ -51,10 +62,7 @@ def reconstructions(
     for k, d in enumerate(dims):
         part = slice(k * count, (k + 1) * count)
         good = again.ok[part]
-        name, label = (
-            f"compression.reconstruction_similarity.{d}",
-            f"Similarity of the reconstruction from {d} axes",
-        )
+        name, label = _named(d)
         if good.sum() < 2:
             metrics.append(
                 Metric(name, None, missing="fewer than two reconstructions gave a vector", label=label)

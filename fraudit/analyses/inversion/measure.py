@@ -163,9 +163,15 @@ class Verdict:
     ok_made: Bool
 
 
-def judge(context: AnalysisContext, params: Params, sources: Sources, box: EmbedderRuntime) -> Verdict:
+def thresholds_of(context: AnalysisContext, params: Params, box: EmbedderRuntime) -> dict[float, Threshold]:
+    """FMR -> threshold of one judge, which needs no reconstruction. Raises InsufficientData: no impostor pair."""
+    return {fmr: context.threshold_or_reason(fmr, runtime=box) for fmr in params.fmrs}
+
+
+def judge(
+    context: AnalysisContext, sources: Sources, box: EmbedderRuntime, thresholds: dict[float, Threshold]
+) -> Verdict:
     """Show reconstructions and sources at the same resolution to one model."""
-    thresholds = {fmr: context.threshold_or_reason(fmr, runtime=box) for fmr in params.fmrs}
     made, real = (shown_to(context, box, pictures) for pictures in (sources.pictures, sources.real))
     return verdict_of(
         sources,
@@ -263,6 +269,19 @@ def choose_pairs(context: AnalysisContext, count: int) -> PairList:
     if not len(chosen[0]) or not len(chosen[1]) or len(np.unique(pairs.fold[part])) < 2:
         raise InsufficientData("the replacement protocol needs genuine and impostor pairs in two folds")
     return PairList(pairs.left[part], pairs.right[part], pairs.same[part], pairs.fold[part])
+
+
+def pairs_or_reason(context: AnalysisContext, count: int) -> tuple[PairList | None, str]:
+    """(`choose_pairs`, ''), or (None, why there are none)."""
+    try:
+        return choose_pairs(context, count), ""
+    except InsufficientData as error:
+        return None, error.message
+
+
+def fitted(sizes: Sizes, pairs: PairList | None) -> Sizes:
+    """The sizes with as many replaced pictures as the chosen pairs have, so that only what is made is counted."""
+    return replace(sizes, pairs=0 if pairs is None else len(np.unique(pairs.left[pairs.same])))
 
 
 def replace_pairs(
@@ -382,5 +401,7 @@ def work(context: AnalysisContext, params: Params) -> Work:
     if params.guidance is None:
         params = replace(params, guidance=guidance_of(require_inverter(context)))
     sizes = choose_sizes(context, params, np.arange(max(1, len(context.faces) // 2)))
+    if not context.faces.identified and context.faces.pairs is None:
+        sizes = fitted(sizes, None)
     made = sizes.pictures(params.refine)
     return Work(made + sizes.sources + sizes.pairs, made)

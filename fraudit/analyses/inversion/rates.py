@@ -131,6 +131,15 @@ def _generic(
     return tally_at(real, real), more
 
 
+def unresolved(fmr: float, at: Threshold) -> str:
+    """Why no success is told at an operating point whose threshold is not resolvable."""
+    need = f"{round(3 / fmr):,}"
+    why = (
+        f"FMR {fmr_words(fmr)} needs {need} impostor pairs to fix the threshold; there are {at.n_impostor:,}"
+    )
+    return at.missing or why
+
+
 def attack(verdict: Verdict, sources: Sources, params: Params, seed: int = 0) -> Attack:
     """Count what one judge accepts."""
     keep, has, people = verdict.keep, verdict.has_other, sources.people
@@ -142,9 +151,7 @@ def attack(verdict: Verdict, sources: Sources, params: Params, seed: int = 0) ->
     for fmr in sorted(params.fmrs, reverse=True):
         at = verdict.thresholds[fmr]
         if not at.resolvable:
-            need = f"{round(3 / fmr):,}"
-            why = f"FMR {fmr_words(fmr)} needs {need} impostor pairs to fix the threshold; there are {at.n_impostor:,}"
-            points.append(Point(fmr, at, missing=at.missing or why))
+            points.append(Point(fmr, at, missing=unresolved(fmr, at)))
             continue
         v, (i, j), (all_pairs, other) = verdict, pairs[0], pairs
         real = Trials(v.strangers_real[i, j] >= at.value, people[i], people[j])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,15 @@ from fraudit.analyses.inversion.distribution import cloud_metrics
 from fraudit.analyses.inversion.figures import figures
 from fraudit.analyses.inversion.galleries import galleries
 from fraudit.analyses.inversion.measure import (
-    choose_pairs,
     choose_sizes,
+    fitted,
     invert_sources,
     judge,
+    pairs_or_reason,
     related_judges,
     replace_pairs,
     sweep,
+    thresholds_of,
 )
 from fraudit.analyses.inversion.memorised import memory
 from fraudit.analyses.inversion.metrics import (
@@ -26,42 +29,53 @@ from fraudit.analyses.inversion.metrics import (
 )
 from fraudit.analyses.inversion.params import NAME, TITLE, Params
 from fraudit.analyses.inversion.perceptual import perceptual_metrics
-from fraudit.analyses.inversion.rates import attack, by_group, headline_attack
+from fraudit.analyses.inversion.rates import attack, by_group, headline_attack, unresolved
 from fraudit.analyses.inversion.report import METHOD, answer, caveats, findings, tables
 from fraudit.analyses.inversion.varied import variety_figure, variety_metrics, variety_table, vary
 from fraudit.analyses.shared.reconstructions import judging_models, require_inverter, usable_rows
-from fraudit.errors import InsufficientData
 from fraudit.inverters.inverting import guidance_of
 from fraudit.types import AnalysisResult
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
+    from fraudit.audit.thresholds import Threshold
+
+
+def without_success(thresholds: Sequence[Mapping[float, Threshold]]) -> str:
+    """What is said before any picture is made where no judge has a threshold to count success at, or ''."""
+    if any(at.resolvable for found in thresholds for at in found.values()):
+        return ""
+    loosest = max(thresholds[0])
+    return (
+        f"; attack success cannot be given: {unresolved(loosest, thresholds[0][loosest])}. Likeness and variety are "
+        "measured all the same; --skip inversion leaves them out"
+    )
 
 
 def section(context: AnalysisContext, params: Params) -> AnalysisResult:
     """Invert, re-embed, count.
 
     Raises:
-        InsufficientData: fewer than two judged people with a vector.
+        InsufficientData: fewer than two judged people with a vector, or no impostor pair to choose thresholds on;
+            before any picture is made.
     """
     guidance = guidance_of(require_inverter(context)) if params.guidance is None else params.guidance
     params = replace(params, guidance=guidance)
     usable = usable_rows(context)
-    sizes = choose_sizes(context, params, usable)
+    boxes = judging_models(context)
+    thresholds = [thresholds_of(context, params, box) for box in boxes]
+    pairs, reason = pairs_or_reason(context, choose_sizes(context, params, usable).pairs)
+    sizes = fitted(choose_sizes(context, params, usable), pairs)
     count = sizes.pictures(params.refine)
-    context.progress(f"inversion: {count:,} pictures")
+    context.progress(f"inversion: {count:,} pictures{without_success(thresholds)}")
     told = context.part("inversion: pictures", count).add
     sources = invert_sources(context, params, sizes, usable, told)
-    verdicts = [judge(context, params, sources, box) for box in judging_models(context)]
+    verdicts = [judge(context, sources, box, at) for box, at in zip(boxes, thresholds, strict=True)]
     attacks = [attack(verdict, sources, params, context.seed) for verdict in verdicts]
     kin = related_judges(context)
     chosen = headline_attack(attacks, kin)
     groups = by_group(context, params, sources, verdicts, chosen)
-    replaced, reason = [], ""
-    try:
-        replaced = replace_pairs(context, params, choose_pairs(context, sizes.pairs), told)
-    except InsufficientData as error:
-        reason = error.message
+    replaced = replace_pairs(context, params, pairs, told) if pairs is not None else []
     replacements = replacement_metrics(replaced, context.faces.subjects, reason)
     swept, shown = sweep(context, params, sizes, sources, told)
     varied = vary(context, params, sizes, sources, told) if params.varieties else []

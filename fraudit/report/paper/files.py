@@ -39,7 +39,7 @@ def inches(width: str) -> float:
     if not found or not LEAST_IN <= value <= MOST_IN:
         raise UsageError(
             f"--width {width}: expected {LEAST_IN:g}in to {MOST_IN:g}in",
-            "such as 3.5in, 89mm, 8.9cm or 252pt",
+            "such as 3.5in, 89mm, 8.9cm or 252pt; a bare number is inches",
         )
     return value
 
