@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from fraudit.errors import UsageError, suggest
-from fraudit.files.doors import read_toml
+from fraudit.files.doors import CARD_BYTES, read_file
+from fraudit.files.kinds import parse_as
 
 PICTURES = ("auto", "none", "all")
 POLICIES = ("most_central", "largest", "highest_score")
@@ -132,7 +133,9 @@ def plan_from_toml(path: Path, overrides: Mapping[str, Any] | None = None) -> Au
     Raises:
         UsageError: unreadable, not TOML, or an unknown key (with the nearest one suggested).
     """
-    table = read_toml(path, "check the path", "the plan", UsageError)
+    data = read_file(path, CARD_BYTES, "check the path", "the plan", UsageError)
+    hint = 'a plan names embedder = "dlib", dataset = "sample" and what else `fraudit analyze` takes'
+    table = parse_as("plan", data, path, hint, UsageError, empty="embedder" in (overrides or {}))
     values = {**table, **(overrides or {})}
     own, given = table.get("params"), (overrides or {}).get("params")
     if isinstance(own, Mapping) and given and all(isinstance(v, Mapping) for v in own.values()):
@@ -191,6 +194,8 @@ def build_params(type_: type, values: Mapping[str, Any], where: str) -> Any:
         converted[key] = convert(value, hints[key], f"{where}.{key}")
     try:
         return type_(**converted)
+    except UsageError as error:
+        raise UsageError(f"{where}: {error.message}", error.hint) from error
     except ValueError as error:
         raise UsageError(f"{where}: {error}", "fraudit analyses lists every parameter") from error
 

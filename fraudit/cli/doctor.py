@@ -54,6 +54,8 @@ def doctor(
 
     Example: fraudit doctor --embedder card.toml
     """
+    from fraudit.analyses.doctor.params import Params
+    from fraudit.cli.options import check_options
     from fraudit.errors import UsageError
 
     if fix is not None and sanity_only:
@@ -70,10 +72,15 @@ def doctor(
         "seed": seed,
     }
     asked = {"fix": str(fix) if fix else None, "wiring_axes": try_, "wiring_faces": faces}
-    before = _written(fix)
-    plan = doctor_plan(
-        given, wiring=not sanity_only, **{key: value for key, value in asked.items() if value is not None}
+    params = {key: value for key, value in asked.items() if value is not None}
+    check_options(
+        "doctor",
+        Params,
+        {"wiring": not sanity_only, **params},
+        {"wiring_axes": "--try", "wiring_faces": "--faces"},
     )
+    before = _written(fix)
+    plan = doctor_plan(given, wiring=not sanity_only, **params)
     record, page = examine(plan, out, overwrite, quiet)
     code = say(record)
     if fix is not None:

@@ -42,7 +42,7 @@ def gate(
         from fraudit.compare.baseline import read_side
         from fraudit.compare.gate.suggest import suggest_rules
 
-        typer.echo(suggest_rules(read_side(suggest)), nl=False)
+        typer.echo(suggest_rules(read_side(suggest, option="--suggest")), nl=False)
         return 0
     if rules is None and (policy is None or plan):
         raise UsageError("no rules were given", "--rules gate.toml (or --suggest RUN, to get some)")
@@ -60,7 +60,7 @@ def gate(
 
     if new is None:
         raise UsageError("no new run was given", "--new RUN (or --plan, to ask what could be detected)")
-    sides = read_side(base) if base else None, read_side(new)
+    sides = read_side(base, option="--base") if base else None, read_side(new, option="--new")
     with entering(
         f"{new} and {base} hold what no rule can judge", "run the audit again, or freeze the baseline again"
     ):
@@ -82,7 +82,7 @@ def _plan(rules: list[Rule], pairs: str, people: int, base: Path | None, as_json
     from fraudit.compare.baseline import read_side
     from fraudit.compare.gate.plan import parse_counts, plan_rules, plan_text, tested_rules
 
-    side = read_side(base) if base else None
+    side = read_side(base, option="--base") if base else None
     rows = plan_rules(rules, side, parse_counts(pairs, people) if pairs else None)
     typer.echo(json.dumps(rows, indent=2) if as_json else plan_text(rows, tested_rules(rules, side)))
     return 0

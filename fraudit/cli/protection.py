@@ -43,6 +43,7 @@ def protection(
     """
     from fraudit.analyses.protection.params import Params
     from fraudit.cli.analyze import analyze
+    from fraudit.cli.options import check_options
     from fraudit.errors import UsageError
     from fraudit.protections.choosing import choose_scheme
 
@@ -50,10 +51,7 @@ def protection(
         raise UsageError(
             "expected --embedder or --vectors, and one of them", "fraudit protection --embedder dlib"
         )
-    try:
-        Params(key=key, fmr=fmr, faces=faces)
-    except ValueError as error:  # it names the parameter, as the option is named too
-        raise UsageError(f"--{error}", "fraudit protection --help says what each takes") from error
+    check_options("protection", Params, {"key": key, "fmr": fmr, "faces": faces})
     named = [name.strip() for name in scheme.split(",") if name.strip()]
     for name in named:
         choose_scheme(name)  # before anything is embedded

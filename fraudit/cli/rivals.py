@@ -10,6 +10,14 @@ import typer
 if TYPE_CHECKING:
     from fraudit.audit.plan import AuditPlan
 
+# Why an option has its least value, as the hint of its error.
+_WHY = {
+    "people": "chance is a match with somebody else's template: --people 12",
+    "samples": "how much a template's pictures vary is measured among them: --samples 2",
+    "questions": "an inverter trained before asks nothing: --methods linear,id3pm",
+    "pool": "attacks learn from these faces: --pool 1000",
+}
+
 
 def rivals(
     embedder: Annotated[
@@ -39,13 +47,18 @@ def rivals(
             help="Your own generator for latent search: StyleGAN2's tensors, or ONNX (z to picture)."
         ),
     ] = None,
-    people: Annotated[int | None, typer.Option(help="Whose templates are inverted. [default: 12]")] = None,
-    samples: Annotated[int | None, typer.Option(help="Pictures of each template. [default: 2]")] = None,
+    people: Annotated[
+        int | None, typer.Option(help="Whose templates are inverted, at least 2. [default: 12]")
+    ] = None,
+    samples: Annotated[
+        int | None, typer.Option(help="Pictures of each template, at least 2. [default: 2]")
+    ] = None,
     max_queries: Annotated[
-        int | None, typer.Option(help="Questions an attack may ask for a picture. [default: 400]")
+        int | None, typer.Option(help="Questions an attack may ask for a picture, at least 1. [default: 400]")
     ] = None,
     pool: Annotated[
-        int | None, typer.Option(help="Faces shown beforehand, shared by all pictures. [default: 1000]")
+        int | None,
+        typer.Option(help="Faces shown beforehand, shared by all pictures, at least 2. [default: 1000]"),
     ] = None,
     param: Annotated[list[str] | None, typer.Option(help="rivals.NAME=VALUE.")] = None,
     detector: Annotated[str | None, typer.Option(help="yunet, dlib, mtcnn or scrfd.")] = None,
@@ -70,10 +83,12 @@ def rivals(
 
     Example: fraudit rivals --embedder dlib --dataset sample
     """
+    from fraudit.analyses.rivals.params import Params
     from fraudit.audit.folders import default_run_dir
     from fraudit.audit.plan import parse_params, plan_from_values
     from fraudit.audit.runner import run_plan
     from fraudit.cli.analyze import split
+    from fraudit.cli.options import check_options
     from fraudit.cli.outcome import tell
     from fraudit.errors import UsageError
     from fraudit.progress.board import of_a_run
@@ -93,7 +108,9 @@ def rivals(
         "questions": max_queries,
         "pool": pool,
     }
-    own = {**params.get("rivals", {}), **{k: v for k, v in asked.items() if v is not None}}
+    typed = {k: v for k, v in asked.items() if v is not None}
+    check_options("rivals", Params, typed, {"questions": "--max-queries"}, _WHY)
+    own = {**params.get("rivals", {}), **typed}
     given: dict[str, Any] = {
         "embedder": embedder or None,
         "dataset": dataset,

@@ -61,7 +61,7 @@ def rivals_scorer(
     unknown = set(own) - {"methods", "inverters", "local", "people", "questions", "pool"}
     if unknown:
         raise UsageError(
-            f"--scorer does not take '{min(unknown)}'", "it takes people, questions, pool and local"
+            f"--scorer does not take '{min(unknown)}'", "it takes --people, --max-queries, --pool and --local"
         )
     people, queries, pool = (
         int(own.get(k, d)) for k, d in (("people", 12), ("questions", 99), ("pool", 1000))

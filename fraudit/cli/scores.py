@@ -69,7 +69,9 @@ def scores(
         found = read_scores(file, format, mask, distance=distance, column=column, unique=True)
         name = file.stem
     left, right, known = found.people()
-    evidence = Evidence(name, found.score, found.same, left, right, found.fold, known)
+    evidence = Evidence(
+        name, found.score, found.same, left, right, found.fold, known, pictures_named=found.templates_named
+    )
     result = with_thresholds(
         result_of(evidence, Params()), evidence, threshold or (), found.distance, bootstrap
     )

@@ -225,7 +225,10 @@ def _metric(columns: Sequence[str], row: Sequence[Any]) -> Metric:
 
 def thaw(text: str | bytes, path: Path) -> Side:
     """A side from a baseline's text. Raises DataError where it is none, damaged, or of a newer version."""
-    with entering(f"{path} is no baseline", "make one: fraudit baseline RUN > baseline.json"):
+    with entering(
+        f"{path}: expected a run's folder or a baseline (JSON), found another file",
+        "make a baseline: fraudit baseline RUN > baseline.json",
+    ):
         document = json.loads(text)
     found = document.get("schema") if isinstance(document, dict) else type(document).__name__
     if found != SCHEMA:
@@ -323,8 +326,17 @@ def _thawed_sketch(packed: Mapping[str, Any] | None, path: Path) -> Sketch | Non
     return Sketch(int(packed["dim"]), rows, values, str(packed["lost"]))
 
 
-def read_side(path: Path, label: str = "") -> Side:
-    """A run's folder, its run.json, or a baseline. Raises DataError with what was expected and found."""
+def read_side(path: Path, label: str = "", option: str = "") -> Side:
+    """A run's folder, its run.json, or a baseline. Raises DataError with what was expected and found.
+
+    Args:
+        option: that named it, such as `--base`, for the message.
+    """
+    if not path.exists():
+        raise DataError(
+            f"{f'{option} {path}'.strip()}: expected a run's folder or a baseline.json, found nothing there",
+            "check the path; `fraudit runs` lists runs, `fraudit baseline RUN > baseline.json` freezes one",
+        )
     if path.exists() and not path.is_dir() and path.name != "run.json":
         return thaw(read_file(path, RECORD_BYTES), path)
     return run_side(path, label)

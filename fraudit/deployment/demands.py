@@ -133,6 +133,14 @@ def name_of(outcome: Outcome) -> str:
     return f"{outcome.demand.id} [{outcome.group}]" if outcome.group else outcome.demand.id
 
 
+def alike(outcomes: Sequence[Outcome]) -> list[tuple[Outcome, list[str]]]:
+    """(the first, names of all) of outcomes with one verdict and one text, in the order of the first."""
+    found: dict[tuple[str, str], tuple[Outcome, list[str]]] = {}
+    for o in outcomes:
+        found.setdefault((o.verdict, o.text), (o, []))[1].append(name_of(o))
+    return list(found.values())
+
+
 def junit(name: str, outcomes: Sequence[Outcome]) -> str:
     """JUnit XML, one test case a demand and group; a demand that is open is an error."""
     kinds = {"fail": "failure", "not enough evidence": "error"}

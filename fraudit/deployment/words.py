@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from fraudit.deployment.demands import name_of
+from fraudit.deployment.demands import alike
 from fraudit.deployment.elsewhere import CheckedSet
 from fraudit.deployment.measure import Found
 from fraudit.deployment.record import limits
@@ -160,10 +160,10 @@ def check_lines(found: Found, checked: CheckedSet) -> list[str]:
 
 
 def demand_lines(name: str, outcomes: Sequence[Outcome]) -> list[str]:
-    """The plan: one line a demand and group, the verdict last."""
+    """The plan: one line a demand and group, those of one reason together; the verdict last."""
     lines = [f"{name}"]
-    for o in outcomes:
-        lines.append(f"  {MARKS[o.verdict]:4}  {name_of(o)}: {o.text}")
+    for o, names in alike(outcomes):
+        lines.append(f"  {MARKS[o.verdict]:4}  {', '.join(names)}: {o.text}")
     sources = dict.fromkeys(o.demand.source for o in outcomes)
     return [*lines, f"  {overall(outcomes)}", *(f"  source: {source}" for source in sources)]
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 
 from fraudit.errors import UsageError, suggest
-from fraudit.files.doors import CARD_BYTES, parse_toml, read_file
+from fraudit.files.doors import CARD_BYTES, read_file
+from fraudit.files.kinds import parse_as
 from fraudit.types import ARCFACE_112, F32, EmbedderSpec, Preprocess
 
 # name -> ((height, width) the points are given for, points). Cards may ask for any size of the same shape.
@@ -190,7 +191,9 @@ def parse_card(path: Path) -> Card:
         UsageError: a common key is missing, of the wrong type or out of range.
     """
     blob = read_file(path, CARD_BYTES, "docs/cards.md describes one", "the card")
-    found = parse_toml(blob, path, "see docs/cards.md for a card in full")
+    found = parse_as(
+        "card", blob, path, "`fraudit card model.onnx` drafts a card, docs/cards.md has one in full"
+    )
     found = {_ALIASES.get(key, key): value for key, value in found.items()}
     kind = found.get("kind", "onnx")
     where = path.name
@@ -201,7 +204,10 @@ def parse_card(path: Path) -> Card:
         if key not in found:
             near = get_close_matches(key, [k for k in found if k not in _COMMON], 1, 0.5)
             odd = f"'{near[0]}' is no key of a card: write '{key}'; " if near else ""
-            raise UsageError(f"{where}: the key '{key}' is missing", f"{odd}a card needs {', '.join(needed)}")
+            other = "; a box that only compares goes with --scorer" if kind == "http" else ""
+            raise UsageError(
+                f"{where}: the key '{key}' is missing", f"{odd}a card needs {', '.join(needed)}{other}"
+            )
     for key in ("kind", "name", "channels", "licence", "source", "distance"):
         if key in found and (not isinstance(found[key], str) or not found[key].strip()):
             raise UsageError(f"{where}: '{key}' must be text, found {short(found[key])}")

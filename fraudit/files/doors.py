@@ -134,13 +134,6 @@ def _marked_text(data: bytes) -> str:
     return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
 
 
-def read_toml(
-    path: Path, hint: str = "", what: str = "", kind: type[FrauditError] = DataError
-) -> dict[str, Any]:
-    """A TOML file that a person wrote. Raises `kind`: see `read_file`, or it is not TOML."""
-    return parse_toml(read_file(path, CARD_BYTES, hint, what, kind), path, hint, kind)
-
-
 def read_json(
     path: Path, limit: int = JSON_BYTES, hint: str = "", what: str = "", kind: type[FrauditError] = DataError
 ) -> Any:

@@ -81,6 +81,11 @@ def _so_far(before: str, seconds: float) -> str:
     return f"{before}{duration(seconds)} so far" if seconds >= 1 else ""
 
 
+def overdue(done: int, total: int, rate: float, elapsed: float) -> bool:
+    """Whether the piece at work takes longer than the rate gives all that are left: no time left can be told."""
+    return rate > 0 and elapsed >= 1 and elapsed * rate > total - done
+
+
 def words(label: str, done: int, total: int, rate: float, elapsed: float = 0.0) -> str:
     """One line: `robustness: 96/5,040, 31.2/s, 158 s left`.
 
@@ -89,6 +94,8 @@ def words(label: str, done: int, total: int, rate: float, elapsed: float = 0.0) 
     """
     if rate <= 0:
         return f"{label}: {done:,}/{total:,}{_so_far(', ', elapsed)}"
+    if overdue(done, total, rate, elapsed):
+        return f"{label}: {done:,}/{total:,}{_so_far(', the next ', elapsed)}"
     speed = f"{rate:.1f}/s" if rate >= 0.95 else f"{1 / rate:.1f} s each"
     return f"{label}: {done:,}/{total:,}, {speed}, {duration((total - done) / rate - elapsed)} left"
 
@@ -122,11 +129,12 @@ class Pace:
         self._parts: dict[str, _Part] = {}
         self._label = ""  # of the part that is counted, or what was said last
         self._shown = self._told = clock()
+        self._counted: tuple[str, int] | None = None  # what the last line counted
 
     def said(self, text: str) -> None:
         """`text` was told: what follows is silent until the next word."""
         self._shown = self._told = self._clock()
-        self._label = text
+        self._label, self._counted = text, None
         self._parts.clear()
 
     def step(self, label: str, done: int, total: int) -> str | None:
@@ -144,7 +152,7 @@ class Pace:
         if now - self._shown < (LIVE if self._live else PLAIN) and not (self._live and done >= total):
             return None
         self._shown = now
-        return words(label, done, total, part.rate)
+        return self._counting(label, part, 0.0)
 
     def part(self) -> tuple[str, int, int, float, float] | None:
         """(label, done, total, pieces a second, seconds since) of the newest part that is not done, or None."""
@@ -166,9 +174,17 @@ class Pace:
         if part is None:
             return f"{self._label.rstrip('. ')}{_so_far(': ', silent)}"
         if part.done < part.total:
-            return words(self._label, part.done, part.total, part.rate, silent)
+            return self._counting(self._label, part, silent)
         open_ = [label for label, p in self._parts.items() if p.done < p.total]
         if not open_:
             return f"after {self._label}{_so_far(': ', silent)}"
-        around = self._parts[open_[-1]]  # a part within another one is done: that one goes on
-        return words(open_[-1], around.done, around.total, around.rate, silent)
+        # a part within another one is done: that one goes on
+        return self._counting(open_[-1], self._parts[open_[-1]], silent)
+
+    def _counting(self, label: str, part: _Part, elapsed: float) -> str:
+        """The line of a part; where lines stay, a count that the last one told is not told again."""
+        again = self._counted == (label, part.done)
+        self._counted = label, part.done
+        if again and not self._live and overdue(part.done, part.total, part.rate, elapsed):
+            return f"{label}{_so_far(': the next ', elapsed)}"
+        return words(label, part.done, part.total, part.rate, elapsed)

@@ -10,7 +10,7 @@ import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from fraudit.progress import Pace, Reporter, duration
+from fraudit.progress import Pace, Reporter, duration, overdue
 from fraudit.progress.console import Line
 from fraudit.progress.terminal import Guarded, one_line, plain
 
@@ -134,7 +134,8 @@ def _part_cells(part: tuple[str, int, int, float, float] | None, lasted: str) ->
     if rate <= 0:
         return state, lasted, "", ""
     speed = f"{rate:.1f}/s" if rate >= 0.95 else f"{1 / rate:.1f} s each"
-    return state, lasted, speed, duration((total - done) / rate - elapsed)
+    left = "" if overdue(done, total, rate, elapsed) else duration((total - done) / rate - elapsed)
+    return state, lasted, speed, left
 
 
 def of_a_run(quiet: bool) -> Board | Line:

@@ -267,8 +267,10 @@ class RunRecord:
         try:
             text = read_file(file, RECORD_BYTES)
         except DataError as error:
+            found = "a folder without it" if path.is_dir() and not file.exists() else error.message
+            found = found if path.exists() else "nothing there"
             raise DataError(
-                f"no run at {path}: expected a folder with {FILE_NAME} ({error.message})",
+                f"no run at {path}: expected a folder with {FILE_NAME}, found {found}",
                 "`fraudit runs` lists the runs that are known",
             ) from error
         try:

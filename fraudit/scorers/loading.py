@@ -16,7 +16,8 @@ import numpy as np
 
 from fraudit.embedding.cards import short
 from fraudit.errors import DataError, FrauditError, UsageError, suggest
-from fraudit.files.doors import BROKEN, CARD_BYTES, parse_toml, read_file
+from fraudit.files.doors import BROKEN, CARD_BYTES, read_file
+from fraudit.files.kinds import parse_as
 from fraudit.files.tables import SharedTable
 from fraudit.redact import excerpt, redact
 from fraudit.types import (
@@ -106,7 +107,7 @@ def load_http(target: str) -> LoadedScorer:
 
     path = Path(target).expanduser()
     blob = read_file(path, CARD_BYTES, "see docs/scorers.md", "the card")
-    table = parse_toml(blob, path, "see docs/scorers.md")
+    table = parse_as("scorer", blob, path, "docs/scorers.md has a card in full")
     if table.get("kind", "http") != "http":
         raise UsageError(f"{path.name}: a scorer's card has kind 'http', found {short(table['kind'])}")
     spec = _spec(table, path.name)

@@ -77,7 +77,7 @@ def test_only_what_is_asked_for_is_kept(pair: tuple[Path, Path]) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("{", "no baseline"),
+        ("{", "expected a run.s folder or a baseline"),
         ("[1]", "foreign file"),
         ('{"schema": "junit"}', "foreign file"),
         ('{"schema": "fraudit-baseline", "schema_version": 99}', "version 99"),

@@ -225,7 +225,7 @@ def test_the_command_compares_refuses_and_explains(runs: dict[str, Path], tmp_pa
     assert f"comparison: {out / 'index.html'}" in capsys.readouterr().out
     assert run(["compare", str(runs["base"])]) == 2
     assert run(["compare", str(runs["base"]), str(tmp_path / "none")]) == 5
-    assert "no run at" in capsys.readouterr().err
+    assert "found nothing there" in capsys.readouterr().err
     assert run(["compare", "--help"]) == 0
     assert "Example: fraudit compare" in capsys.readouterr().out
 

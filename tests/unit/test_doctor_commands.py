@@ -102,7 +102,18 @@ def test_a_card_is_not_replaced_and_a_model_without_one_has_none_to_fix(
     assert run(["doctor", "--embedder", card, "--quiet", "--sanity-only", "--fix", "x.toml"]) == 2
     assert "--fix needs the wirings" in capsys.readouterr().err
     assert run(["doctor", "--embedder", card, "--quiet", "--try", "colours"]) == 2
-    assert "found 'colours'" in capsys.readouterr().err
+    assert "unknown 'colours'" in capsys.readouterr().err
+
+
+def test_a_mistyped_axis_is_named_with_its_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["doctor", "--embedder", "dlib", "--try", "size,chanels"]) == 2
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == "error: --try: unknown 'chanels'"
+    assert hint == (
+        "hint: did you mean 'channels'? known: channels, normalisation, template, size, output, layout"
+    )
+    assert run(["analyze", "--embedder", "dlib", "--param", "doctor.wiring_axes=chanels"]) == 2
+    assert "doctor: wiring_axes: unknown 'chanels'\nhint: did you mean 'channels'?" in capsys.readouterr().err
 
 
 def test_a_bad_card_is_a_usage_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -17,6 +17,7 @@ from fraudit.cli.main import run
 from fraudit.deployment.asked import Asked
 from fraudit.deployment.demands import demands_met, name_of
 from fraudit.deployment.measure import measure_thresholds
+from fraudit.deployment.words import demand_lines
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.policy import Policy
 from fraudit.policy.profiles import Outcome, profile
@@ -83,6 +84,12 @@ def test_a_good_model_passes_what_its_people_can_show_and_the_rest_is_open_with_
     (said,) = [f.text for f in few.findings]
     assert said.count("not measured: 1e-4 needs") == 1
     assert "fmr, fnmr, fmr-by-group, fnmr-by-group: not measured: 1e-4 needs" in said
+    reasons = {row["why"]: row["demand"] for row in few.tables[1].rows}
+    assert len(reasons) == len(few.tables[1].rows)  # the table says a reason once, too
+    assert reasons[row["why"]] == "fmr, fnmr, fmr-by-group, fnmr-by-group"
+    assert sorted(", ".join(reasons.values()).split(", ")) == sorted(
+        row["demand"] for row in few.tables[0].rows
+    )
 
 
 def test_a_reason_is_said_once_with_every_demand_it_is_of() -> None:
@@ -94,6 +101,18 @@ def test_a_reason_is_said_once_with_every_demand_it_is_of() -> None:
     said = by_reason([many[0], *other, many[1]])
     assert said.startswith("fpir [group 0], fpir [group 1]: few; fmr: reason 0; ")
     assert said.endswith("fmr: reason 4; and 3 more")
+
+
+def test_the_terminal_joins_demands_of_one_verdict_and_reason_alone() -> None:
+    fmr, fnmr, fpir = (d for d in profile(NIST) if d.id in ("fmr", "fnmr", "fpir"))
+    outcomes = [
+        Outcome(fmr, "", "not enough evidence", "few"),
+        Outcome(fpir, "male", "fail", "few"),
+        Outcome(fnmr, "", "not enough evidence", "few"),
+    ]
+    assert demand_lines(NIST, outcomes)[:4] == [
+        NIST, "  open  fmr, fnmr: few", "  FAIL  fpir [male]: few", "  fail"
+    ]  # fmt: skip
 
 
 def test_a_bad_model_fails_and_a_finding_says_how_severely() -> None:

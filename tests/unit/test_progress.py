@@ -15,6 +15,7 @@ import fraudit.progress as progress
 from fraudit.api import audit
 from fraudit.inverters.inverting import invert_in_pieces, invert_refined, reembed
 from fraudit.progress import Pace, Progress, Reporter, duration, words
+from fraudit.progress.board import _part_cells
 from fraudit.progress.console import Bars, Line, in_notebook, of_a_call
 from tests.fixtures.boxes import box_of, luma_pattern
 from tests.fixtures.contexts import vectors_context
@@ -57,6 +58,44 @@ def test_a_silent_piece_is_told_of_every_five_seconds_with_the_time_running_on()
     clock.passes(1)
     assert pace.beat() == "inverting: 20/40, 2.0/s, 5 s left"
     assert pace.beat() is None
+
+
+def test_a_piece_that_outlasts_the_rate_has_no_time_left_and_its_count_is_told_once() -> None:
+    clock = Clock()
+    pace = Pace(live=False, clock=clock)
+    pace.step("schemes", 0, 8)
+    clock.passes(7)
+    assert pace.step("schemes", 7, 8) == "schemes: 7/8, 1.0/s, 1 s left"
+    clock.passes(5)
+    assert pace.beat() == "schemes: the next 5 s so far"
+    clock.passes(5)
+    assert pace.beat() == "schemes: the next 10 s so far"
+    assert _part_cells(pace.part(), "17 s") == ("schemes 7/8", "17 s", "1.0/s", "")
+
+
+def test_a_count_that_no_line_told_is_told_once() -> None:
+    clock = Clock()
+    pace = Pace(live=False, clock=clock)
+    pace.step("schemes", 0, 8)
+    clock.passes(6)
+    assert pace.step("schemes", 6, 8) is not None
+    clock.passes(1)
+    assert pace.step("schemes", 7, 8) is None
+    clock.passes(5)
+    assert pace.beat() == "schemes: 7/8, the next 5 s so far"
+    clock.passes(5)
+    assert pace.beat() == "schemes: the next 10 s so far"
+
+
+def test_a_line_that_is_redrawn_keeps_its_count() -> None:
+    clock = Clock()
+    pace = Pace(live=True, clock=clock)
+    pace.step("schemes", 0, 8)
+    clock.passes(7)
+    pace.step("schemes", 7, 8)
+    for seconds in (5, 6):
+        clock.passes(1 if seconds > 5 else 5)
+        assert pace.beat() == f"schemes: 7/8, the next {seconds} s so far"
 
 
 def test_before_the_first_piece_the_time_so_far_is_told() -> None:

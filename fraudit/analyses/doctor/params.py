@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from fraudit.errors import UsageError, suggest
+
 NAME, TITLE = "doctor", "Doctor"
+AXES = ("channels", "normalisation", "template", "size", "output", "layout")
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,11 @@ class Params:
             raise ValueError(f"faces: expected 4 to 256, found {self.faces}")
         if self.wiring_faces < 20:
             raise ValueError(f"wiring_faces: expected at least 20, found {self.wiring_faces}")
-        known = ("channels", "normalisation", "template", "size", "output", "layout")
         for axis in self.axes:
-            if axis not in known:
-                raise ValueError(f"wiring_axes: expected some of {', '.join(known)}, found '{axis}'")
+            if axis not in AXES:
+                raise UsageError(
+                    f"wiring_axes: unknown '{axis}'", f"{suggest(axis, AXES)}known: {', '.join(AXES)}"
+                )
         if self.fix and not self.wiring:
             raise ValueError("fix: needs wiring=true")
 

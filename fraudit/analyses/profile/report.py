@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from fraudit.analyses.profile.measure import Found, Held
 from fraudit.analyses.profile.params import NAME, Params
-from fraudit.deployment.demands import name_of
+from fraudit.deployment.demands import alike, name_of
 from fraudit.formatting import fmr_words
 from fraudit.policy import OperatingPoint
 from fraudit.policy.profiles import Evidence, Outcome, Verdict
@@ -124,14 +124,11 @@ def answer(found: Found) -> str:
 
 def by_reason(outcomes: Sequence[Outcome]) -> str:
     """`FMR, FNMR (female): too few people; FPIR: ...`: each reason once, with the demands that it is the reason of."""
-    named: dict[str, list[str]] = {}
-    for o in outcomes:
-        named.setdefault(o.text, []).append(name_of(o))
-    said = []
-    for reason, names in list(named.items())[:SHOWN]:
+    found, said = alike(outcomes), []
+    for first, names in found[:SHOWN]:
         rest = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        said.append(f"{', '.join(names[:SHOWN])}{rest}: {reason}")
-    left = sum(len(names) for names in list(named.values())[SHOWN:])
+        said.append(f"{', '.join(names[:SHOWN])}{rest}: {first.text}")
+    left = sum(len(names) for _, names in found[SHOWN:])
     return "; ".join([*said, *([f"and {left} more"] if left else [])])
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fraudit.analyses.profile.measure import Found
 from fraudit.analyses.profile.params import NAME
 from fraudit.analyses.profile.report import target_words, threshold_note
-from fraudit.deployment.demands import kind_of, name_of, point_for
+from fraudit.deployment.demands import alike, kind_of, point_for
 from fraudit.policy.profiles import Outcome
 from fraudit.stats.promises import short
 from fraudit.types import Column, Table
@@ -67,8 +67,8 @@ def _missing(unsure: Sequence[Outcome]) -> Table:
     return Table(
         f"{NAME}_missing",
         "What is missing",
-        (Column("demand", "demand"), Column("why", "why the evidence is not enough")),
-        tuple({"demand": name_of(o), "why": o.text} for o in unsure),
+        (Column("demand", "demands"), Column("why", "why the evidence is not enough")),
+        tuple({"demand": ", ".join(names), "why": o.text} for o, names in alike(unsure)),
     )
 
 

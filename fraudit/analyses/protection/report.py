@@ -45,14 +45,19 @@ def _reversed(m: Measured, attack: Attack, fmr: float) -> str:
         f"{fmr_words(fmr)} ({_bounds(two)}; cosine to the true vector {attack.likeness.own.value:.2f}, to others "
         f"{attack.likeness.others.value:.2f}; {two.rate.people} people)"
     )
+    return f"{text}{_pictures_words(attack)}."
+
+
+def _pictures_words(attack: Attack) -> str:
+    """`; of 40 % of 32 pictures made of them X says that it is the person (above chance ...)`, or ''."""
     judged = told_by(attack)
-    if judged is not None:
-        judge, one = judged
-        text += (
-            f"; of {percent(one.rate.value)} of {one.rate.n} pictures made of them {judge} says that it is the person "
-            f"({_bounds(one)})"
-        )
-    return text + "."
+    if judged is None:
+        return ""
+    judge, one = judged
+    return (
+        f"; of {percent(one.rate.value)} of {one.rate.n} pictures made of them {judge} says that it is the person "
+        f"({_bounds(one)})"
+    )
 
 
 def _resisted(m: Measured, attack: Attack, fmr: float) -> str:
@@ -147,23 +152,76 @@ def _accuracy_finding(m: Measured, fmr: float) -> Finding | None:
 
 
 def findings(found: Found) -> list[Finding]:
-    """One a scheme, by the rules of docs/severity.md: the worst of what was measured leads, the rest follows in it."""
-    told = [f for m in found.done if (f := _scheme_finding(m, found.fmr)) is not None]
-    return sorted(told, key=lambda f: ORDER.index(f.severity))
+    """By the rules of docs/severity.md: one a scheme that claims to protect, and one of all others together."""
+    told = [f for m in found.done if m.scheme.claims and (f := _scheme_finding(m, found.fmr)) is not None]
+    return [*sorted(told, key=lambda f: ORDER.index(f.severity)), *_plain_findings(found)]
 
 
-def _scheme_finding(m: Measured, fmr: float) -> Finding | None:
+def _parts(m: Measured, fmr: float) -> list[tuple[Finding, str]]:
+    """What was measured of a scheme, the worst first: as a finding of its own, and in a few words."""
     parts = [(_attack_finding(m, a, fmr), _attack_short(m, a)) for a in m.attacks]
     parts += [(_link_finding(m), _link_short(m)), (_accuracy_finding(m, fmr), _accuracy_short(m))]
     done = [(finding, short) for finding, short in parts if finding is not None]
+    return sorted(done, key=lambda part: ORDER.index(part[0].severity))
+
+
+def _evidence(parts: Sequence[tuple[Finding, str]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name for finding, _ in parts for name in finding.evidence))
+
+
+def _scheme_finding(m: Measured, fmr: float) -> Finding | None:
+    """The worst of what was measured leads, the rest follows in it."""
+    done = _parts(m, fmr)
     if not done:
         return None
-    done.sort(key=lambda part: ORDER.index(part[0].severity))
     (lead, _), *rest = done
     also = f" Also: {'; '.join(short for _, short in rest)}." if rest else ""
-    evidence = tuple(dict.fromkeys(name for finding, _ in done for name in finding.evidence))
     advice = " ".join(dict.fromkeys(finding.advice for finding, _ in done if finding.advice))
-    return Finding(lead.severity, lead.text + also, evidence, lead.rule, advice)
+    return Finding(lead.severity, lead.text + also, _evidence(done), lead.rule, advice)
+
+
+def _plain_findings(found: Found) -> list[Finding]:
+    """Schemes that claim nothing, the measure for the others: a statement of each kind, with the figures of each."""
+    plain = [(m, parts) for m in found.done if not m.scheme.claims and (parts := _parts(m, found.fmr))]
+    if len(plain) < 2:
+        return [f for m, _ in plain if (f := _scheme_finding(m, found.fmr)) is not None]
+    statements = _plain_statements([m for m, _ in plain], found.fmr)
+    said = " ".join(f"{what}: {', '.join(each)}." for what, each in statements if each)
+    people = next((f" of {a.two.rate.people} people" for m, _ in plain for a in m.attacks if a.two), "")
+    names = ", ".join(m.name for m, _ in plain)
+    text = (
+        f"{names} are not meant to protect: the measure for the others, with 95 % intervals{people}. {said}"
+    )
+    return [Finding("info", text, _evidence([p for _, parts in plain for p in parts]), "protection.plain")]
+
+
+def _plain_statements(plain: Sequence[Measured], fmr: float) -> list[tuple[str, list[str]]]:
+    """(what is stated, each scheme's figure with its interval)."""
+    recovered: list[str] = []
+    linked: list[str] = []
+    lost: list[str] = []
+    pictures: dict[str, list[str]] = {}
+    for m in plain:
+        for attack in m.attacks:
+            who = f"{m.name} {attack.recovered.attacker}" if m.scheme.keyed else m.name
+            if attack.two is not None:
+                recovered.append(f"{who} {percent(attack.two.rate.value)} ({_bounds(attack.two)})")
+            if (judged := told_by(attack)) is not None:
+                judge, one = judged
+                share = f"{who} {percent(one.rate.value)} of {one.rate.n} ({_bounds(one)})"
+                pictures.setdefault(judge, []).append(share)
+        if (shown := _shown_link(m)) is not None and (i := shown[0].interval) is not None:
+            linked.append(f"{m.name} {shown[0].value:.2f} ({i.low:.2f} to {i.high:.2f})")
+        if m.same is not None and (i := m.same.missed_change.interval) is not None:
+            ends = interval_words(i.low, i.high, as_points=True)
+            lost.append(f"{m.name} {points(m.same.missed_change.value, 2)} ({ends})")
+    return [
+        (f"People of whom a vector is recovered that matches another picture at FMR {fmr_words(fmr)}", recovered),
+        ("D_sys across databases", linked),
+        ("FNMR less that of plain vectors", lost),
+        *((f"Recovered vectors made into pictures that {judge} takes for the person", one)
+          for judge, one in pictures.items()),
+    ]  # fmt: skip
 
 
 def _attack_short(m: Measured, attack: Attack) -> str:
@@ -190,7 +248,7 @@ def _link_short(m: Measured) -> str:
     found, low, _, how = shown
     i = found.interval
     assert i is not None
-    said, sure = f"linked across keys{how}", ""
+    said, sure = f"linked across {'keys' if m.scheme.keyed else 'databases'}{how}", ""
     if low <= 0 < i.low:
         sure = f", {LESS_SURE}"
     elif low <= 0:

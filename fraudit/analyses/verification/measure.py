@@ -32,6 +32,7 @@ class Evidence:
     Attributes:
         fold: -1 in no fold; None without folds.
         people_known: False where people were inferred from genuine pairs.
+        pictures_named: False where pairs do not name what they compare, so that nothing links them.
         protocol: the pairs of the fold protocol, where accuracy is judged on others than these.
         declared: whether the set itself declares that protocol.
         basis: which pairs these are, a sentence. notes: what a reader must know of their choice.
@@ -48,6 +49,7 @@ class Evidence:
     declared: bool = False
     basis: str = ""
     notes: tuple[str, ...] = ()
+    pictures_named: bool = True
 
 
 @dataclass(frozen=True, slots=True)

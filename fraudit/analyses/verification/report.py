@@ -321,7 +321,12 @@ def _accuracy(by_name: dict[str, Metric], folds: Sequence[FoldAccuracy], genuine
 def caveats(evidence: Evidence, points: Points, drawn: Sequence[Figure]) -> list[str]:
     """What a reader must know before trusting the figures."""
     found = list(evidence.notes)
-    if not evidence.people_known:
+    if not evidence.people_known and not evidence.pictures_named:
+        found.append(
+            "Neither people nor pictures are named: a pair without names was taken to share nobody with any other. "
+            "Pairs may share people, so the truth is at least this uncertain."
+        )
+    elif not evidence.people_known:
         found.append(
             "Nobody is named: pictures linked by genuine pairs were taken as one person. One person may still be in "
             "several such groups, and on both sides of a threshold, so the truth is at least this uncertain."

@@ -170,9 +170,10 @@ WORDS = {
 def _text(
     kind: str, limit: float, value: float | None, interval: Interval | None, reason: str, n: str
 ) -> str:
-    what = {"max_increase": "increase ", "max_decrease": "decrease "}.get(kind, "")
+    """`decrease at most 0.05: change −0.101 (95 % interval −0.132 to −0.071; n ...)`: a change is new minus base."""
     if value is None:
         return f"{WORDS[kind]} {limit:g}: no figure ({reason})"
+    what = "" if kind in ("max", "min") else "change +" if value > 0 else "change "
     span = (
         f"95 % interval {number(interval.low)} to {number(interval.high)}"
         if interval is not None
@@ -214,13 +215,14 @@ def _check_level(kind: str, limit: float, rule: Rule, own: Metric, level: float)
 
 def _check_change(kind: str, limit: float, rule: Rule, usual: Delta, harsh: Delta) -> Check:
     value, interval, accusing = usual.value, usual.interval, harsh.interval
+    text = _text(kind, limit, value, interval, usual.reason, _count(usual.new))
     if kind == "max_decrease":
         value, interval, accusing = (None if value is None else -value), _turned(interval), _turned(accusing)
     if usual.how == "same model" and value is not None:
-        text = f"{WORDS[kind]} {limit:g}: {number(value)}, none ({usual.interval.method if usual.interval else ''})"
+        how = usual.interval.method if usual.interval else ""
+        text = f"{WORDS[kind]} {limit:g}: change {number(usual.value)}, none ({how})"
         return Check(kind, limit, value, interval, "pass", text, usual.how)
     outcome = decide(kind, limit, value, interval, rule.require_evidence, accusing)
-    text = _text(kind, limit, value, interval, usual.reason, _count(usual.new))
     if outcome == "insufficient evidence" and interval is not None and interval.low > limit:
         text += "; beyond its own interval, within the one that all rules share"
     return Check(kind, limit, value, interval, outcome, text, usual.how)

@@ -11,7 +11,8 @@ from typing import Any, Literal
 
 from fraudit.compare.hooks import mains, owner, short_name
 from fraudit.errors import UsageError, suggest
-from fraudit.files.doors import CARD_BYTES, parse_toml, read_file
+from fraudit.files.doors import CARD_BYTES, read_file
+from fraudit.files.kinds import parse_as
 
 Key = tuple[str, str]
 LIMITS = ("max", "min", "max_increase", "max_decrease")
@@ -66,11 +67,11 @@ def read_gate(path: Path) -> GateFile:
         UsageError: unreadable, not TOML, no rule, an unknown key (nearest suggested), a value that does not fit, or
             there is no such policy.
     """
-    hint = 'metric names need quotes: "fnmr@fmr=1e-3" = { max_increase = 0.002 }'
+    hint = 'below [rules] write "fnmr@fmr=1e-3" = { max_increase = 0.002 }; metric names need quotes'
     data = read_file(
         path, CARD_BYTES, "--rules names a TOML file of rules (docs/gate.md)", "the rules", UsageError
     )
-    table = parse_toml(data, path, hint, UsageError)
+    table = parse_as("rules", data, path, hint, UsageError)
     rules = table.get("rules")
     named = rules.get(POLICY) if isinstance(rules, dict) else None
     if not isinstance(rules, dict) or named is None:
