@@ -2,7 +2,8 @@
 
 A model whose batch is fixed is fed in pieces of that size, several at a time on as many threads as allowed
 ($FRAUDIT_THREADS). Its graph is never rewritten: exports with a fixed batch usually flatten with a constant
-shape, which a larger batch would silently fold into one vector.
+shape, which a larger batch would silently fold into one vector. On a CPU one whose batch is free is fed face by face
+likewise, unless the card states `batch_size`.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ def load_model(
         input_name, output_name: which ones, where it has several.
         layout: NCHW or NHWC.
         inputs_set: values of the other inputs, where it has some.
-        batch_size: faces a call, for a model whose batch is free; 0 takes 32.
+        batch_size: faces a call, for a model whose batch is free; 0 takes one on each thread of a CPU, 128 on a GPU.
         threads: 0 takes $FRAUDIT_THREADS or all cores.
     Raises:
         WeightsError: not an ONNX model, files missing, or it does not answer as the spec says.
@@ -232,6 +233,8 @@ def load_model(
                 f"{model.name}: it says that any number of faces may be shown at once, and takes one alone "
                 f"({error.message.removeprefix(model.name + ': ')[:160]}); it is asked one face at a time",
             )
+    if not (fixed or batch_size or notes or on_gpu):
+        fixed = 1  # as fast on a CPU, and a vector then hangs on no other face: int8 models scale by the whole batch
     if fixed and threads > 1 and not on_gpu:
         # Many small runs side by side beat one small run on many threads; a session may be shared.
         session = _session(model, 1, blob)

@@ -107,6 +107,31 @@ def test_a_batch_folded_by_a_constant_reshape_is_met_one_by_one(tmp_path: Path) 
     assert not stated.notes
 
 
+def test_a_vector_hangs_on_no_other_face_unless_the_card_states_a_batch(tmp_path: Path) -> None:
+    """Models of 8 bits scale by the largest number of the whole batch: a little of every vector is its neighbours'."""
+    model = onnx_model(names=("plain",))
+    model.graph.node.extend(
+        [
+            onnx.helper.make_node("ReduceMax", ["x"], ["largest"], keepdims=0),
+            onnx.helper.make_node("Mul", ["largest", "little"], ["more"]),
+            onnx.helper.make_node("Add", ["plain", "more"], ["y"]),
+        ]
+    )
+    model.graph.initializer.append(onnx.numpy_helper.from_array(np.float32(0.01), "little"))
+    model.graph.output[0].name = "y"
+    faces = random_faces(5)
+    faces[3] //= 4
+    loaded = load_embedder(onnx_card(tmp_path, model))
+    alone = np.concatenate([loaded.forward(faces[i : i + 1]) for i in range(5)])
+    np.testing.assert_array_equal(loaded.forward(faces), alone)
+    if loaded.alone is not None:  # two cores or more
+        np.testing.assert_array_equal(loaded.alone(faces), alone)
+    assert not loaded.notes
+    stated = load_embedder(onnx_card(tmp_path, model, batch_size="5"))
+    assert (stated.forward(faces)[3] != alone[3]).all()
+    assert stated.alone is None
+
+
 def test_external_data_is_part_of_the_hash(tmp_path: Path) -> None:
     path = external_model(tmp_path, "w.data")
     card = onnx_card(tmp_path, None)
