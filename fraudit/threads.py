@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from fraudit.errors import UsageError
@@ -12,7 +12,9 @@ from fraudit.errors import UsageError
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
+S = TypeVar("S")
 T = TypeVar("T")
+LEAST = 8  # in a range, where there are more
 VARIABLE = "FRAUDIT_THREADS"
 # Read by a library when it is loaded: OpenMP (torch, scikit-learn), OpenBLAS, MKL and OpenCV.
 LIBRARIES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
@@ -69,32 +71,34 @@ def settle() -> None:
         cv2.setNumThreads(count)
 
 
-def ahead(work: Callable[[int], T], count: int, workers: int, window: int) -> Iterator[T]:
-    """work(0), work(1), ... in order, done by `workers` threads, at most `window` of them under way or waiting."""
+def ahead(work: Callable[[S], T], items: Iterable[S], workers: int, window: int) -> Iterator[T]:
+    """work(item) of all items in order, done by `workers` threads, at most `window` of them under way or waiting.
+
+    An item is taken when its place in the window is free, not before.
+    """
     from collections import deque
     from concurrent.futures import ThreadPoolExecutor
+    from itertools import islice
 
     pool = ThreadPoolExecutor(max_workers=max(1, workers), thread_name_prefix="fraudit-faces")
-    pending: deque[Future[T]] = deque()
-    issued = 0
+    left = iter(items)
+    pending: deque[Future[T]] = deque(pool.submit(work, item) for item in islice(left, max(1, window)))
     try:
-        while issued < count or pending:
-            while issued < count and len(pending) < window:
-                pending.append(pool.submit(work, issued))
-                issued += 1
-            yield pending.popleft().result()
+        while pending:
+            made = pending.popleft().result()
+            pending.extend(pool.submit(work, item) for item in islice(left, 1))
+            yield made
     finally:
         for future in pending:
             future.cancel()
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def blocks(count: int, workers: int, most: int) -> list[range]:
-    """0 to `count` in ranges of at most `most`, the last ones ever shorter, so that workers end together."""
-    made: list[range] = []
+def blocks(count: int, workers: int, most: Callable[[], int]) -> Iterator[range]:
+    """0 to `count` in ranges of at most `most()`, asked when each is needed; the last are small, to end together."""
     at = 0
     while at < count:
-        size = min(most, max(1, (count - at) // (2 * max(1, workers))))
-        made.append(range(at, min(count, at + size)))
+        share = (count - at) // max(1, workers)
+        size = max(1, min(most(), max(LEAST, share), -(-count // max(1, workers))))
+        yield range(at, min(count, at + size))
         at += size
-    return made

@@ -84,7 +84,7 @@ def show_corrupted(
         crops = context.aligned(chunk)[0]
         worse = partial(_worse, context, cells, chunk, copies, crops, where, redetect, label)
         # While the model answers, other threads make the next cells' faces.
-        made = ahead(worse, len(cells), context.embedder.workers, AHEAD)
+        made = ahead(worse, range(len(cells)), context.embedder.workers, AHEAD)
         for answer, shown in zip(answers.values(), made, strict=True):
             batches.add(answer, start, shown)
             told.add(len(chunk))

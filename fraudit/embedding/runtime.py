@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -27,7 +28,8 @@ FLIPS: tuple[Flip, ...] = ("none", "sum", "concat")
 Progress = Callable[[int, int], None]
 Forward = Callable[[U8], F32]
 NO_FACE = "the black box found no face"
-BLOCK = 32  # faces that a thread takes at a time
+BLOCK, FIRST = 64, 16  # faces that a thread takes at a time, at most and at first
+BLOCK_S = 1.0  # seconds that a thread should take for them: so long does an interruption wait
 
 
 def check_flip(flip: str) -> Flip:
@@ -157,17 +159,23 @@ class EmbedderRuntime:
         prepare = Preparer(faces, order, self.spec.preprocess, fusion, aligned, locate, self._cache)
         alone, size = self.loaded.alone, self.loaded.batch_size
         workers = workers or self.workers
-        most = BLOCK if alone else min(BLOCK, size)
-        parts = blocks(len(order), workers, most)
+        most = FIRST if alone else min(BLOCK, size)
 
         def ask(batch: Sequence[Prepared], forward: Forward) -> F32:
             crops = np.stack([item.crop for item in batch if item.crop is not None])
             return self._ask(crops, fusion, [faces.ids[order[item.row]] for item in batch], forward)
 
-        def work(at: int) -> tuple[list[Prepared], F32 | None]:
-            made = prepare(parts[at])
+        def work(rows: range) -> tuple[list[Prepared], F32 | None]:
+            nonlocal most
+            began = time.perf_counter()
+            made = prepare(rows)
             new = [item for item in made if item.crop is not None]
-            return made, ask(new, alone) if alone and new else None
+            if not alone or not new:
+                return made, None
+            answers = ask(new, alone)
+            each = (time.perf_counter() - began) / len(new)
+            most = int(min(BLOCK, max(1, BLOCK_S / max(each, 1e-6))))
+            return made, answers
 
         def settle(batch: Sequence[Prepared], answers: F32) -> None:
             rows, keys = [item.row for item in batch], [item.key for item in batch]
@@ -175,8 +183,9 @@ class EmbedderRuntime:
 
         waiting: list[Prepared] = []  # for the model, in this thread
         done = 0
-        window = 2 * workers if alone else -(-4 * size // most)
-        for made, answers in ahead(work, len(parts), workers, window):
+        window = workers + 1 if alone else -(-4 * size // most)
+        parts = blocks(len(order), workers, lambda: most)
+        for made, answers in ahead(work, parts, workers, window):
             for item in made:
                 if item.vector is not None:
                     self._take(item.row, item.vector, vectors, reasons)

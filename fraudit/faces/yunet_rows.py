@@ -7,6 +7,7 @@ in units of the stride from the corner of each cell, then suppression of what ov
 from __future__ import annotations
 
 import math
+import threading
 from collections.abc import Mapping
 
 import cv2
@@ -19,6 +20,9 @@ OUTPUTS = tuple(f"{kind}_{stride}" for kind in ("cls", "obj", "bbox", "kps") for
 COARSE = tuple(name for name in OUTPUTS if not name.endswith(f"_{STRIDES[0]}"))
 BLOCK = 32  # sides are padded with black to a multiple of it
 MOST = 5000
+KEPT_BYTES = 16 * 1024 * 1024  # of inputs that a thread keeps for the next picture of the same size
+
+_BUFFERS = threading.local()
 
 
 def padded(height: int, width: int) -> tuple[int, int]:
@@ -27,15 +31,27 @@ def padded(height: int, width: int) -> tuple[int, int]:
 
 
 def network_input(seen: U8) -> F32:
-    """f32[1,3,H,W], BGR of 0 to 255, of u8[h,w,3] RGB, with black below and to the right."""
+    """f32[1,3,H,W], BGR of 0 to 255, of u8[h,w,3] RGB, with black below and to the right.
+
+    It is this thread's until the thread makes the next one of the same size.
+    """
     height, width = seen.shape[:2]
-    made = np.empty((1, 3, *padded(height, width)), np.float32)
-    made[..., height:, :] = 0
-    made[..., width:] = 0
-    planes = np.empty((3, height, width), np.uint8)
+    made, planes = _own(height, width)
     cv2.split(seen, list(planes[::-1]))
     made[0, :, :height, :width] = planes
     return made
+
+
+def _own(height: int, width: int) -> tuple[F32, U8]:
+    """(f32[1,3,H,W], u8[3,height,width]) of this thread, black where no picture of this size writes."""
+    kept: dict[tuple[int, int], tuple[F32, U8]] = _BUFFERS.__dict__.setdefault("kept", {})
+    size = height, width
+    if size not in kept:
+        whole = np.zeros((1, 3, *padded(height, width)), np.float32)
+        if whole.nbytes + sum(other.nbytes for other, _ in kept.values()) > KEPT_BYTES:
+            kept.clear()
+        kept[size] = whole, np.empty((3, height, width), np.uint8)
+    return kept[size]
 
 
 def around(rows: F32, height: int, width: int, margin: float) -> tuple[slice, slice]:

@@ -1,8 +1,11 @@
 """YuNet: its two looks, how they are put together, and OpenCV's own reading of the same model."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
+from fraudit.faces import yunet_rows
 from fraudit.faces.boxes import Detection, choose
 from fraudit.faces.sources import open_faces
 from fraudit.faces.yunet import YuNet, _detections, average_faces, unmirror
@@ -166,6 +169,22 @@ def test_a_model_of_one_size_is_looked_at_through_opencv_and_says_the_same(lfw, 
         for a, b in zip(one, other, strict=True):
             np.testing.assert_allclose(a.landmarks, b.landmarks, atol=5e-3)
             np.testing.assert_allclose(a.score, b.score, atol=1e-4)
+
+
+def test_the_networks_input_is_black_beyond_the_picture_whatever_was_seen_before(monkeypatch):
+    rng = np.random.default_rng(0)
+    for kept in (yunet_rows.KEPT_BYTES, 0):
+        monkeypatch.setattr(yunet_rows, "KEPT_BYTES", kept)
+        for height, width in [(250, 250), (230, 250), (250, 250), (256, 224), (230, 250)]:
+            picture = rng.integers(1, 256, (height, width, 3), dtype=np.uint8)
+            made = yunet_rows.network_input(picture)
+            assert made.shape == (1, 3, 256, -(-width // 32) * 32)
+            np.testing.assert_array_equal(made[0, :, :height, :width], picture[:, :, ::-1].transpose(2, 0, 1))
+            assert not made[:, :, height:].any()
+            assert not made[:, :, :, width:].any()
+    with ThreadPoolExecutor(1) as other:
+        theirs = other.submit(yunet_rows.network_input, picture).result()
+    assert not np.shares_memory(made, theirs)
 
 
 def square_face(x, y, side, score, turn=0.0):

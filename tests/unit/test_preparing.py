@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.embedding import preparing
-from fraudit.embedding.runtime import BLOCK, EmbedderRuntime
+from fraudit.embedding import preparing, runtime
+from fraudit.embedding.runtime import BLOCK, FIRST, EmbedderRuntime
 from fraudit.errors import DataError
 from fraudit.faces.boxes import Detection
 from fraudit.faces.detect import LandmarkCache, Locator
@@ -33,6 +33,7 @@ class Box:
 
     def __init__(self, fails: int = -1) -> None:
         self.threads: list[int] = []
+        self.sizes: list[int] = []
         self.fails = fails
         self.loaded = LoadedEmbedder(SPEC, self.forward, "0" * 64, batch_size=8, alone=self.alone)
 
@@ -41,6 +42,7 @@ class Box:
 
     def alone(self, images: np.ndarray) -> np.ndarray:
         self.threads.append(threading.get_ident())
+        self.sizes.append(len(images))
         if len(self.threads) == self.fails:
             raise DataError("no more")
         return colours(images)
@@ -120,8 +122,7 @@ def test_a_box_that_answers_in_any_thread_gives_what_one_that_answers_in_batches
 
 def test_what_goes_wrong_stays_in_its_own_place(tmp_path: Path) -> None:
     box, detector = Box(), Shades()
-    runtime = EmbedderRuntime(box.loaded, Store(tmp_path), workers=2)
-    found = runtime.embed_faces(
+    found = EmbedderRuntime(box.loaded, Store(tmp_path), workers=2).embed_faces(
         shaded(), locate=Locator(detector, cache=LandmarkCache(tmp_path / "l.sqlite"))
     )
     wrong = {row: reason for row, reason in enumerate(found.reasons) if reason}
@@ -137,8 +138,9 @@ def test_what_goes_wrong_stays_in_its_own_place(tmp_path: Path) -> None:
 
 def test_memories_are_asked_once_a_block_and_the_detector_once_a_picture(tmp_path: Path) -> None:
     detector, memory = Shades(), Counting(tmp_path / "l.sqlite")
-    runtime = EmbedderRuntime(Box().loaded, Store(tmp_path), workers=1)
-    first = runtime.embed_faces(shaded(), locate=Locator(detector, cache=memory))
+    first = EmbedderRuntime(Box().loaded, Store(tmp_path), workers=1).embed_faces(
+        shaded(), locate=Locator(detector, cache=memory)
+    )
     assert sum(detector.asked) == COUNT - 2  # two were never seen
     assert max(detector.asked) > 8
     assert memory.read == memory.written < 20
@@ -161,11 +163,25 @@ def _bad(data: bytes) -> np.ndarray:
 
 def test_vectors_of_blocks_before_an_error_are_remembered(tmp_path: Path) -> None:
     faces = picture_set(COUNT)
+    broken = Box(fails=3)
     with pytest.raises(DataError, match="no more"):
-        EmbedderRuntime(Box(fails=4).loaded, Store(tmp_path), workers=1).embed_faces(faces)
+        EmbedderRuntime(broken.loaded, Store(tmp_path), workers=1).embed_faces(faces)
     again = EmbedderRuntime(Box().loaded, Store(tmp_path), workers=1)
     assert again.embed_faces(faces).ok.all()
-    assert again.queries <= COUNT - 3 * BLOCK + 1
+    assert again.queries == COUNT - sum(broken.sizes[:2]) < COUNT
+
+
+def test_blocks_grow_where_the_box_is_fast_and_stay_small_where_it_is_slow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fast = Box()
+    EmbedderRuntime(fast.loaded, workers=1).embed_faces(picture_set(400))
+    assert (fast.sizes[0], max(fast.sizes)) == (FIRST, BLOCK)
+    monkeypatch.setattr(runtime, "BLOCK_S", 1e-9)
+    slow = Box()
+    EmbedderRuntime(slow.loaded, workers=1).embed_faces(picture_set(60))
+    assert slow.sizes[0] == FIRST
+    assert slow.sizes[-1] == 1
 
 
 def test_few_large_pictures_are_held_at_one_time(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from fraudit.errors import UsageError
-from fraudit.threads import blocks, settle, stated, thread_count
+from fraudit.threads import ahead, blocks, settle, stated, thread_count
 
 SHOWN = (
     "from threadpoolctl import threadpool_info\n"
@@ -58,11 +58,47 @@ def test_without_it_all_cores_of_the_process_count(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize("count", [0, 1, 5, 64, 400, 401])
 @pytest.mark.parametrize("workers", [1, 2, 16])
 def test_blocks_cover_everything_once_and_end_small(count: int, workers: int) -> None:
-    made = blocks(count, workers, 32)
+    made = list(blocks(count, workers, lambda: 32))
     assert [at for block in made for at in block] == list(range(count))
     sizes = [len(block) for block in made]
     assert sizes == sorted(sizes, reverse=True)
     assert all(1 <= size <= 32 for size in sizes)
-    if count:
-        assert sizes[-1] == 1
-    assert len(blocks(10_000, 2, 32)) < 10_000 / 32 + 20
+    assert len(made) >= min(count, workers)
+    if workers > 1 and count:
+        assert sizes[-1] <= 8
+    assert len(list(blocks(10_000, 2, lambda: 32))) < 10_000 / 32 + 20
+
+
+def test_the_size_of_a_block_is_asked_when_it_is_needed() -> None:
+    most = [3]
+    made = blocks(100, 1, lambda: most[0])
+    assert next(made) == range(3)
+    most[0] = 10
+    assert next(made) == range(3, 13)
+
+
+def test_ahead_keeps_the_order_and_takes_no_more_than_its_window() -> None:
+    taken: list[int] = []
+
+    def items():
+        for item in range(20):
+            taken.append(item)
+            yield item
+
+    for done, made in enumerate(ahead(lambda item: item * item, items(), 3, 5)):
+        assert made == done * done
+        assert len(taken) <= done + 6
+    assert done == 19
+    assert list(ahead(str, [], 2, 4)) == []
+
+
+def test_ahead_raises_what_the_work_raises_and_starts_nothing_more() -> None:
+    begun: list[int] = []
+
+    def work(item: int) -> int:
+        begun.append(item)
+        return 1 // (item - 3)
+
+    with pytest.raises(ZeroDivisionError):
+        list(ahead(work, range(1000), 1, 4))
+    assert len(begun) < 12
