@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import fraudit.types
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from fraudit.types import Analysis, EmbedderPlugin, InverterPlugin, Need, ProtectionPlugin, ScorerPlugin
 
 T = TypeVar("T")
+STALE = "it is older than the code: make setup, or pip install -e . again"
 
 
 class Registry(Generic[T]):
@@ -82,6 +84,8 @@ class Registry(Generic[T]):
             point = self._discovered().get(name)
             if point is None:
                 known = self.names()
+                if self is ANALYSES and name in unknown_to_installation():
+                    raise PluginError(f"the installation does not know the analysis '{name}'", STALE)
                 raise PluginError(
                     f"unknown {self.kind} '{name}'", f"{suggest(name, known)}known: {', '.join(known)}"
                 )
@@ -130,6 +134,13 @@ SCORERS: Registry[ScorerPlugin] = Registry("fraudit.scorers", "scorer", "ScorerP
 PROTECTIONS: Registry[ProtectionPlugin] = Registry(
     "fraudit.protections", "protection scheme", "ProtectionPlugin"
 )
+
+
+def unknown_to_installation() -> list[str]:
+    """Our own analyses that the installation does not name, in alphabetical order: it is older than the code."""
+    folder = Path(fraudit.types.__file__).parent.parent / "analyses"
+    own = {path.parent.name for path in folder.glob("*/__init__.py")} - {"shared"}
+    return sorted(own - set(ANALYSES.names()))
 
 
 def analyses_needing(need: Need) -> list[str]:

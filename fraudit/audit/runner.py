@@ -23,6 +23,7 @@ from fraudit.faces.detect import Locator
 from fraudit.faces.sources import open_faces
 from fraudit.files.store import Store
 from fraudit.inverters.loading import check_inverter, find_inverter
+from fraudit.plugins import STALE, unknown_to_installation
 from fraudit.progress import Reporter, silent
 from fraudit.report.record import RunRecord
 from fraudit.types import FaceSet
@@ -51,6 +52,8 @@ def run_plan(
     report = reporter or silent()
     started = time.monotonic()
     chosen = [(a, build_params(a.params, plan.params.get(a.name, {}), a.name)) for a in choose_analyses(plan)]
+    if lost := unknown_to_installation():
+        report.say(f"note: the installation does not know {', '.join(lost)}; {STALE}")
     check_folder(run_dir, overwrite)
     check_models(plan)
     faces = read_faces(plan, report)
