@@ -179,8 +179,9 @@ def measured(of: Counts, people: Sequence[int], level: float = 0.95) -> tuple[Gr
     try:
         require_people(shares)
         if erring < LEAST_EVENTS:
+            who = "person" if erring == 1 else "people"
             raise InsufficientData(
-                f"{erring} people with an error: too few for an interval of smaller galleries"
+                f"{erring} {who} with an error: too few for an interval of smaller galleries"
             )
         replicates = _replicates(of, sizes)
         errors = np.sqrt(sum(_spread(_log_scale(part.mean_rate(of))) for part in replicates))

@@ -106,6 +106,15 @@ def test_growth_is_measured_tested_and_refused_beyond_a_hundred_times(tmp_path: 
     assert "too far to tell" in missing
 
 
+def test_a_growth_without_an_interval_says_why_below_its_chart(tmp_path: Path) -> None:
+    vectors, subjects = world(90, 4, 0.9, np.random.default_rng(6))
+    (chart,) = (f for f in audited(tmp_path, vectors, subjects).figures if f.name == "identification_growth")
+    open_ends = [s for s in chart.data["series"] if s["name"] == "measured" and not any(s["low"])]
+    assert open_ends
+    assert chart.caption.count("has no interval (") == len(open_ends)
+    assert "with an error: too few for an interval" in chart.caption
+
+
 def test_groups_have_rates_of_their_own_at_one_threshold(tmp_path: Path) -> None:
     rng = np.random.default_rng(5)
     vectors, subjects = world(300, 5, 1.0, rng)

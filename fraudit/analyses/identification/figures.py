@@ -63,12 +63,16 @@ def _growth(found: Found) -> Figure:
                 }
             )
     axis = {"label": "people enrolled", "scale": "log"}
+    why = {
+        f"{g.kind.upper()} has no interval ({p.missing})" for g in found.growth for p in g.points if p.missing
+    }
+    without = "".join(f" {reason}." for reason in sorted(why))
     fitted = " The prediction was fitted on a quarter of them." if any(g.test for g in found.growth) else ""
     return Figure(
         "identification_growth",
         "lines",
         "What happens as the gallery grows",
-        f"FPIR and FNIR at the threshold for FPIR {at} against the number of enrolled people.{fitted}",
+        f"FPIR and FNIR at the threshold for FPIR {at} against the number of enrolled people.{fitted}{without}",
         "; ".join(said) + ".",
         {"x": axis, "y": {"label": "rate", "scale": "linear", "percent": True}, "series": series},
         main=True,
