@@ -169,6 +169,12 @@ def _print(result: Any, found: Any) -> None:
         typer.echo(f"[{finding.severity}] {finding.text}")
     for caveat in result.caveats:
         typer.echo(f"note: {caveat}")
+    folder = Path(found.source).parent
+    if Path(found.source).name == "scores.csv" and (folder / "run.json").is_file():
+        typer.echo(
+            "note: a run's scores.csv holds the pairs of its folds or of its protocol; rates of the run itself may "
+            f"count all pairs of its people: fraudit show {folder} --all"
+        )
     at = next((m.value for m in result.metrics if m.name == "verification.eer_threshold"), None)
     if found.distance and at is not None:
         typer.echo(

@@ -46,3 +46,13 @@ def test_two_lists_of_scores_name_no_pictures(tmp_path: Path, capsys) -> None:
     printed = capsys.readouterr().out
     assert APART in printed
     assert LINKED not in printed
+
+
+def test_the_file_of_a_run_is_said_to_hold_some_of_its_pairs(tmp_path: Path, capsys) -> None:
+    table = tmp_path / "scores.csv"
+    table.write_text(_rows(True))
+    assert run(["scores", str(table)]) == 0
+    assert "a run's scores.csv" not in capsys.readouterr().out
+    (tmp_path / "run.json").write_text("{}")
+    assert run(["scores", str(table)]) == 0
+    assert f"all pairs of its people: fraudit show {tmp_path} --all" in capsys.readouterr().out
