@@ -322,6 +322,7 @@ def load(weights: Path | str | None = None, card: Path | str | None = None) -> L
         meter=box.meter,
         finds_faces=True,
         notes=parsed.notes,
+        card_notes=parsed.notes,
     )
 
 

@@ -306,7 +306,7 @@ def load(
         batch_size=batch_size,
         threads=threads,
     )
-    return replace(loaded, notes=(*parsed.notes, *loaded.notes))
+    return replace(loaded, notes=(*parsed.notes, *loaded.notes), card_notes=parsed.notes)
 
 
 def check(card: Path | str) -> None:

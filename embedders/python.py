@@ -3,7 +3,8 @@
 The module is imported from the working directory or the installed packages, and importing it EXECUTES it:
 name only code you trust. The callable may carry attributes: `size` (height, width), `template` (a name or
 five points), `input`, `name`, `version`, `licence`, `source`, `batch_size`, `dim`; the default is 112x112 and
-arcface-112. A picture in which it finds no face has None, or a row of NaN, for a vector.
+arcface-112. A picture in which it finds no face has None for a vector. A row of NaN says the same of a whole picture
+(`input = "picture"`), where the function looks for the face; of an aligned face it is a broken vector.
 """
 
 from __future__ import annotations
@@ -128,6 +129,16 @@ def _answer(function: Any, images: U8, target: str, dim: int) -> F32:
     return checked(function_answer(function, images, target), len(images), target, dim)
 
 
+def _aligned_answer(function: Any, images: U8, target: str, dim: int) -> F32:
+    """f32[N,dim] for aligned faces: NaN where it says None, infinity where it answers a row of NaN itself."""
+    found = function_answer(function, images, target)
+    vectors = checked(found, len(images), target, dim)
+    rows = [None] * len(images) if found is None else found if isinstance(found, list | tuple) else []
+    silent = np.array([row is None for row in rows], bool) if len(rows) else np.zeros(len(images), bool)
+    broken = np.asarray(np.isnan(vectors).all(axis=1) & ~silent)
+    return np.where(broken[:, None], np.float32(np.inf), vectors) if broken.any() else vectors
+
+
 def _rows(found: Any, dim: int | None) -> Any:
     """An answer with rows of NaN where it says None, which means that there is no face."""
     if not isinstance(found, list | tuple) or not any(row is None for row in found):
@@ -206,7 +217,7 @@ def load(weights: Path | str | None = None, target: str = "") -> LoadedEmbedder:
     )
 
     def forward(images: U8) -> F32:
-        return _answer(function, images, target, dim)
+        return (_answer if whole else _aligned_answer)(function, images, target, dim)
 
     return LoadedEmbedder(
         spec=spec,

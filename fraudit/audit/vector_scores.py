@@ -21,6 +21,7 @@ from fraudit.audit.pair_scores import (
     Scored,
     too_few_groups,
 )
+from fraudit.embedding.runtime import what_to_check
 from fraudit.errors import DataError, InsufficientData
 from fraudit.perturb.base import Corruption
 from fraudit.stats.calibration import calibrate, fmr_sums
@@ -68,7 +69,7 @@ class VectorScores:
             common = Counter(found.reasons).most_common(1)[0][0]
             raise DataError(
                 f"none of the {len(found)} faces gave a vector; most common reason: {common}",
-                "check the pictures and the detector",
+                what_to_check(common),
             )
 
     def _scored(self, pairs: PairList) -> Scored:

@@ -14,7 +14,7 @@ from fraudit.audit.execute import tell_reading
 from fraudit.audit.limited import limited
 from fraudit.audit.stored_vectors import faces_of
 from fraudit.embedding.loading import load_embedder
-from fraudit.embedding.runtime import EmbedderRuntime
+from fraudit.embedding.runtime import EmbedderRuntime, what_to_check
 from fraudit.errors import DataError, InsufficientData
 from fraudit.faces.attributes import require_attributes, usual_attributes
 from fraudit.faces.detect import Locator
@@ -133,7 +133,7 @@ class Model:
             common = Counter(found.reasons).most_common(1)[0][0]
             raise DataError(
                 f"none of the {len(faces)} faces gave a vector; most common reason: {common}",
-                "check the pictures and the detector",
+                what_to_check(common),
             )
         listed = faces.templates is not None and faces.templates.pairs is not None
         return Shown(faces, faces.digest, found.unit(), found.ok, box.spec.name, box.fingerprint, listed)

@@ -259,9 +259,14 @@ def parse_card(path: Path) -> Card:
     return Card(path, kind, spec, rest, hashlib.sha256(blob).hexdigest(), notes)
 
 
+def of_unit_pixels(mean: tuple[float, ...], std: tuple[float, ...]) -> bool:
+    """Whether mean and std look like those of pixels from 0 to 1; 0 and 1 leave pixels as they are."""
+    return max(map(abs, mean)) <= 1 and max(std) <= 1 and (set(mean), set(std)) != ({0.0}, {1.0})
+
+
 def _in_unit_range(where: str, mean: tuple[float, ...], std: tuple[float, ...]) -> tuple[str, ...]:
-    """A note where mean and std are as for pixels from 0 to 1; 0 and 1 leave pixels as they are."""
-    if max(map(abs, mean)) > 1 or max(std) > 1 or (set(mean), set(std)) == ({0.0}, {1.0}):
+    """A note where mean and std are as for pixels from 0 to 1."""
+    if not of_unit_pixels(mean, std):
         return ()
     right = " and ".join(
         f"{name} = [{', '.join(f'{255 * v:.6g}' for v in values)}]"

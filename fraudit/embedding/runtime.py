@@ -28,6 +28,8 @@ FLIPS: tuple[Flip, ...] = ("none", "sum", "concat")
 Progress = Callable[[int, int], None]
 Forward = Callable[[U8], F32]
 NO_FACE = "the black box found no face"
+NOT_FINITE = "the model's vector is not finite (NaN or infinity)"
+ZERO = "the model's vector is zero"
 BLOCK, FIRST = 64, 16  # faces that a thread takes at a time, at most and at first
 BLOCK_S = 1.0  # seconds that a thread should take for them: so long does an interruption wait
 
@@ -37,6 +39,19 @@ def check_flip(flip: str) -> Flip:
     if flip not in FLIPS:
         raise UsageError(f"unknown flip '{flip}'", f"{suggest(flip, FLIPS)}known: {', '.join(FLIPS)}")
     return flip
+
+
+def what_to_check(reason: str) -> str:
+    """What to look at where no face gave a vector, and most of them for `reason`."""
+    if reason in (NOT_FINITE, ZERO):
+        return "the faces were shown to the model, and this is its own answer: check the model and its input"
+    return "check the pictures and the detector"
+
+
+def _whole_rows(vectors: F32) -> tuple[F32, Bool]:
+    """(f32[N,D] with zeros for rows that are not finite, bool[N] which those are): fusion would hide them."""
+    broken: Bool = np.asarray(~np.isfinite(vectors).all(axis=1))
+    return (np.where(broken[:, None], np.float32(0), vectors) if broken.any() else vectors), broken
 
 
 class EmbedderRuntime:
@@ -210,19 +225,24 @@ class EmbedderRuntime:
         """f32[N,D'] with flips fused; raises DataError where the model's answer has a wrong shape."""
         plain = self._forward(crops, names, forward)
         lost: Bool = np.asarray(np.isnan(plain).all(axis=1))
+        plain, broken = _whole_rows(plain)
         if flip == "none":
             fused = unit_rows(plain) if self.spec.unit_after_fusion else plain
         else:
             mirrored = self._forward(np.ascontiguousarray(crops[:, :, ::-1]), names, forward)
             lost |= np.isnan(mirrored).all(axis=1)
+            mirrored, bad = _whole_rows(mirrored)
+            broken |= bad
             if flip == "sum":
                 fused = unit_rows(plain + mirrored)
             elif self.spec.unit_after_fusion:
                 fused = np.concatenate([unit_rows(plain), unit_rows(mirrored)], axis=1)
             else:
                 fused = np.concatenate([plain, mirrored], axis=1)
-        if lost.any():
-            fused = np.where(lost[:, None], np.float32(np.nan), fused)
+        if broken.any():  # a row of NaN alone says that there is no face
+            fused = np.where(
+                broken[:, None], np.where(lost[:, None], np.float32(np.nan), np.float32(np.inf)), fused
+            )
         return fused
 
     def _forward(self, crops: U8, names: Sequence[str], forward: Forward) -> F32:
@@ -258,9 +278,9 @@ class EmbedderRuntime:
                 reasons[row] = NO_FACE
                 good[keys[place]] = answers[place]  # an answer too, and it may have cost money
             elif not finite[place]:
-                reasons[row] = "the model's vector is not finite"
+                reasons[row] = NOT_FINITE
             elif not nonzero[place]:
-                reasons[row] = "the model's vector is zero"
+                reasons[row] = ZERO
             else:
                 vectors[row] = answers[place]
                 good[keys[place]] = answers[place]

@@ -122,8 +122,10 @@ class LoadedEmbedder:
         cacheable: whether `weights_sha256` covers everything that decides a vector, so that vectors may be
             remembered from one process to the next.
         meter: has `sent`, the faces sent so far, where a face may be sent again after an error; or None.
-        finds_faces: whether it looks for the face itself: a row of NaN says that it found none.
+        finds_faces: whether it may say that there is no face: a row of NaN says so. A Python function that is shown
+            aligned faces says so by None; where it answers NaN itself, `forward` gives infinity.
         notes: what to say of it before a run, a sentence each, such as a card that looks wrong.
+        card_notes: those of them that say that its card looks wrong; the doctor makes findings of them.
         network: the network alone, where its preprocessing is a card's word; None where it is part of the box.
         alone: as `forward`, on the thread that calls it and on no other, for several threads at one time; None where
             the box has no such way.
@@ -139,6 +141,7 @@ class LoadedEmbedder:
     meter: Any = None
     finds_faces: bool = False
     notes: tuple[str, ...] = ()
+    card_notes: tuple[str, ...] = ()
     network: Network | None = None
     alone: Callable[[U8], F32] | None = None
 

@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from fraudit.audit.plan import AuditPlan
+from fraudit.audit.runner import run_plan
 from fraudit.cli.main import run
 from fraudit.embedding.loading import load_embedder
+from fraudit.report.executive import answers
 from tests.fixtures.http_server import Server, http_card, server, waits  # noqa: F401
 from tests.fixtures.onnx_models import FLOAT, SIDE, graph_value, onnx, onnx_card, onnx_model
 
@@ -46,6 +49,19 @@ def clipping(side: int | str = SIDE) -> object:
 
 def wrong_card(folder: Path, **changes: str) -> str:
     return onnx_card(folder, clipping(), mean="0  # as read", std="1", dim=str(DIM), **changes)
+
+
+def test_a_card_that_looks_wrong_is_not_cleared_by_an_audit(tmp_path: Path) -> None:
+    card = onnx_card(tmp_path, clipping(), mean="0.5", std="0.25", dim=str(DIM))
+    assert load_embedder(card).card_notes
+    plan = AuditPlan(card, "sample", limit=60, only=("verification", "doctor"), pictures="none")
+    record = run_plan(plan, tmp_path / "run")
+    (finding,) = [f for _, f in record.findings() if f.rule == "doctor.card"]
+    assert finding.severity == "medium"
+    assert "Did you mean mean = [127.5, 127.5, 127.5] and std = [63.75, 63.75, 63.75]?" in finding.text
+    (said,) = [a for a in answers(record) if a.question == "Is it wired right?"]
+    assert said.concern not in ("None shown", "Good")
+    assert said.text.startswith("No: ")
 
 
 def test_a_wrong_card_is_named_line_by_line_and_the_card_that_is_written_passes(

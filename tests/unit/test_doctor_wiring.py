@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 
 from fraudit.analyses.doctor.card_lines import changed_card
-from fraudit.analyses.doctor.hypotheses import STATED, Hypothesis, answered, options, template_points
+from fraudit.analyses.doctor.hypotheses import OWN, STATED, Hypothesis, answered, options, template_points
 from fraudit.analyses.doctor.judging import Wiring, compared
-from fraudit.analyses.doctor.report import answer
+from fraudit.analyses.doctor.measure import Sanity
+from fraudit.analyses.doctor.report import answer, card_findings, headline
 from fraudit.analyses.doctor.screening import chosen_faces
-from fraudit.analyses.doctor.wiring_report import wiring_parts
+from fraudit.analyses.doctor.wiring_report import maybe_better, weighed, wiring_parts
 from fraudit.errors import InsufficientData
 from fraudit.stats.separations import Gain, gains, separation
 from fraudit.stats.verification import split
@@ -222,6 +223,70 @@ def test_words_of_an_open_wiring_agree_with_its_interval(gain: Gain, begins: str
     assert findings[1].text.startswith(begins)
     assert table.rows[1]["verdict"].startswith(verdict)
     assert answer(findings, wiring=True).endswith("other wirings, named below, do clearly better.")
+    may = maybe_better(replace(found, tried=(one,)))
+    assert bool(may) == (gain.low > 0)
+    if may:
+        expected = (
+            "Nothing wrong was shown; one wiring may be better: normalisation 0..1; more people would tell."
+        )
+        assert headline(Sanity(), findings, may) == expected
+        assert answer(findings, True, may) == expected
+    else:
+        assert headline(Sanity(), findings, may).startswith("Nothing wrong was seen")
+
+
+UNIT = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+HALVES = {"mean": (0.6, 0.6, 0.6), "std": (0.3, 0.3, 0.3)}
+
+
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize(
+    ("numbers", "own"), [(UNIT, "ImageNet"), (HALVES, OWN)], ids=["ImageNet", "none of the named"]
+)
+def test_a_cards_own_numbers_times_255_are_the_cure_where_others_are_as_good(
+    numbers: dict[str, tuple[float, float, float]], own: str, seed: int
+) -> None:
+    """127.5/128 is a little better here, as chance may have it; the note about the card names the other cure."""
+    plain, trained = box(), vectors_of(0.5, 1)
+    loaded = replace(plain, spec=replace(plain.spec, preprocess=replace(plain.spec.preprocess, **numbers)))
+    mine, other = Hypothesis(normalisation=own), Hypothesis(normalisation="127.5/128")
+    made = {mine: trained + 1e-2 * vectors_of(0.5, 3), other: trained}
+    rng = np.random.default_rng(seed)
+    screen, test, _ = chosen_faces(SUBJECTS, 60, 180, rng)
+
+    def told(made: dict[Hypothesis, np.ndarray]) -> tuple[Wiring, str]:
+        worse = vectors_of(0.8, 2)
+        found = compared(loaded, SUBJECTS, screen, test, lambda rows, h: made.get(h, worse)[rows], rng)
+        (finding,) = wiring_parts(found)[2]
+        return found, finding.text
+
+    found, text = told(made)
+    assert found.best is not None
+    assert found.best.hypothesis == mine
+    assert "These are the card's own numbers times 255" in text
+    assert "As good as that, " in text
+    mean = ", ".join(f"{255 * v:g}" for v in numbers["mean"])
+    assert f"with mean = {'153' if own == OWN else f'[{mean}]'} and std = " in text
+
+    found, text = told({other: trained, mine: vectors_of(0.75, 4)})  # not near: then how it relates
+    assert found.best is not None
+    assert found.best.hypothesis == other
+    assert f"The card's own numbers times 255 (normalisation {own}) change d' by +" in text
+
+
+def test_a_card_that_looks_wrong_and_is_right_is_no_finding() -> None:
+    plain, trained, worse = box(), vectors_of(0.5, 1), vectors_of(0.8, 2)
+    loaded = replace(plain, spec=replace(plain.spec, preprocess=replace(plain.spec.preprocess, **UNIT)))
+    rng = np.random.default_rng(0)
+    screen, test, _ = chosen_faces(SUBJECTS, 60, 180, rng)
+    found = compared(
+        loaded, SUBJECTS, screen, test, lambda rows, h: (worse if h.changes else trained)[rows], rng
+    )
+    (finding,) = weighed(card_findings(("mean and std look wrong.",)), found)
+    assert finding.severity == "info"
+    assert "Here it is right as it stands: with its numbers times 255 d' changes by \u2212" in finding.text
+    better = replace(found, best=found.tried[0])
+    assert weighed(card_findings(("mean and std look wrong.",)), better)[0].severity == "medium"
 
 
 def test_the_wider_faces_hold_those_of_the_test_and_nobody_who_screened() -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from fraudit.audit.plan import AuditPlan
+from fraudit.audit.runner import run_plan
 from fraudit.embedding.loading import load_embedder
-from fraudit.embedding.runtime import NO_FACE, EmbedderRuntime
+from fraudit.embedding.runtime import NO_FACE, NOT_FINITE, EmbedderRuntime
 from fraudit.errors import DataError, FrauditError, PluginError, UsageError
 
 CODE = """
@@ -41,6 +44,10 @@ wrong_dim.dim = 3
 def training(images):
     vectors = images.mean((1, 2)).astype(np.float32)
     return vectors - vectors.mean(0)
+def nan_in_the_dark(images):
+    return np.where(images.max((1, 2)) < 20, np.nan, images.mean((1, 2))).astype(np.float32)
+def nan_in_dark_pictures(images): return np.where(images.max((1, 2)) < 20, np.nan, images.mean((1, 2)))
+nan_in_dark_pictures.input = "picture"
 number = 3
 """
 
@@ -114,7 +121,52 @@ def test_module_with_a_missing_import_names_that(tmp_path: Path, monkeypatch: py
         load_embedder("python:box_needs:embed")
 
 
-def test_none_and_rows_of_nan_are_failures_to_acquire(module: str) -> None:
+@pytest.mark.parametrize("flip", ["none", "sum", "concat"])
+def test_nan_says_no_face_only_of_whole_pictures(module: str, flip: str) -> None:
+    images = np.zeros((2, 112, 112, 3), np.uint8)
+    images[1] = 90
+    aligned = EmbedderRuntime(load_embedder(f"{module}:nan_in_the_dark"))
+    assert aligned.embed_aligned(images, flip).reasons == (NOT_FINITE, "")
+    whole = load_embedder(f"{module}:nan_in_dark_pictures")
+    height, width = whole.spec.preprocess.size
+    pictures = np.zeros((2, height, width, 3), np.uint8)
+    pictures[1] = 90
+    assert EmbedderRuntime(whole).embed_aligned(pictures, flip).reasons == (NO_FACE, "")
+
+
+def test_one_number_of_nan_is_no_missing_face(module: str) -> None:
+    loaded = load_embedder(f"{module}:colours")
+    loaded = replace(
+        loaded,
+        spec=replace(loaded.spec, unit_after_fusion=True),
+        forward=lambda x: np.where([[True, False, False]], np.nan, np.ones((len(x), 3))),
+    )
+    images = np.zeros((2, 112, 112, 3), np.uint8)
+    for flip in ("none", "sum", "concat"):
+        assert EmbedderRuntime(loaded).embed_aligned(images, flip).reasons == (NOT_FINITE,) * 2
+
+
+def test_a_function_that_answers_nan_alone_is_told_so(module: str, tmp_path: Path) -> None:
+    name = module.removeprefix("python:")
+    (tmp_path / f"{name}.py").write_text(
+        "import numpy as np\ndef gone(images): return np.full((len(images), 8), np.nan)\n"
+    )
+    plan = AuditPlan(f"{module}:gone", "sample", limit=24, only=("doctor",), pictures="none")
+    with pytest.raises(DataError, match="NaN or infinity") as told:
+        run_plan(plan, tmp_path / "run")
+    assert "detector" not in told.value.hint
+    (tmp_path / f"{name}2.py").write_text(
+        "import numpy as np\ndef some(images):\n"
+        "    found = images[:, 8:72:8, 8:72:8].mean(3).reshape(len(images), -1).astype(np.float32)\n"
+        "    found[images.mean((1, 2, 3)) > 100] = np.nan\n    return found\n"
+    )
+    plan = replace(plan, embedder=f"{module}2:some")
+    (result,) = run_plan(plan, tmp_path / "run2").results
+    assert {"doctor.not_finite"} <= {f.rule for f in result.findings}
+    assert result.answer.startswith("No:")
+
+
+def test_none_is_a_failure_to_acquire(module: str) -> None:
     loaded = load_embedder(f"{module}:colours")
     images = np.zeros((3, 112, 112, 3), np.uint8)
     images[[0, 2]] = [[[[10, 20, 30]]], [[[40, 50, 60]]]]

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fraudit.embedding.runtime import EmbedderRuntime
+from fraudit.embedding.runtime import NOT_FINITE, ZERO, EmbedderRuntime
 from fraudit.errors import DataError, UsageError
 from fraudit.files.store import Store
 from fraudit.types import ARCFACE_112, EmbedderSpec, LoadedEmbedder, Located, Preprocess
@@ -84,7 +84,7 @@ def test_failures_are_counted_with_their_reason_and_stop_nothing(tmp_path: Path)
     answer = EmbedderRuntime(box(forward), Store(tmp_path)).embed_faces(faces)
     kinds = {reason for reason in answer.reasons if reason}
     assert answer.reasons[3] == "truncated picture"
-    assert kinds == {"truncated picture", "the model's vector is not finite", "the model's vector is zero"}
+    assert kinds == {"truncated picture", NOT_FINITE, ZERO}
     assert not answer.vectors[~answer.ok].any()
     clean = quarters(np.stack([faces.read(i) for i in range(40) if i != 3]))
     assert answer.ok.sum() == np.sum((clean[:, 0] <= 128.4) & (clean[:, 1] <= 128.6))
@@ -115,7 +115,7 @@ from pathlib import Path
 import numpy as np
 sys.path.insert(0, {tests!r})
 from test_embedding import box, picture_set, quarters
-from fraudit.embedding.runtime import EmbedderRuntime
+from fraudit.embedding.runtime import NOT_FINITE, ZERO, EmbedderRuntime
 from fraudit.files.store import Store
 
 def slow(images):

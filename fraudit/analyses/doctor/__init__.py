@@ -19,7 +19,7 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
     from fraudit.analyses.doctor.measure import measure_sanity
 
     found = measure_sanity(context, params)
-    findings = report.findings(found)
+    findings = (*report.findings(found), *report.card_findings(context.embedder.loaded.card_notes))
     result = AnalysisResult(
         NAME,
         TITLE,
@@ -36,7 +36,11 @@ def run(context: AnalysisContext, params: Params) -> AnalysisResult:
 
         result = with_wiring(context, params, result)
     told = result.findings
-    return replace(result, headline=report.headline(found, told), answer=report.answer(told, params.wiring))
+    return replace(
+        result,
+        headline=report.headline(found, told, result.headline),
+        answer=report.answer(told, params.wiring, result.headline),
+    )
 
 
 def work(context: AnalysisContext, params: Params) -> Work:

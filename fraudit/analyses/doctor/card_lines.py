@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from fraudit.analyses.doctor.hypotheses import (
-    NORMALISATIONS,
     STATED,
     TRANSPOSED,
     WHOLE,
     Hypothesis,
+    normalisation,
     sized,
     template_points,
 )
@@ -39,7 +39,7 @@ def card_lines(hypothesis: Hypothesis, spec: EmbedderSpec, dim: int) -> dict[str
     pre = sized(spec.preprocess, hypothesis)
     for axis, value in hypothesis.changes:
         if axis == "normalisation":
-            mean, std = NORMALISATIONS[value]
+            mean, std = normalisation(value, pre)
             lines |= {"mean": _list(mean), "std": _list(std)}
         elif axis == "template":
             lines["template"] = f'"{value}"' if value == WHOLE else _template(value, pre)

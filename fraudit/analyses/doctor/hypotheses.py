@@ -7,7 +7,7 @@ from typing import Literal
 
 import numpy as np
 
-from fraudit.embedding.cards import TEMPLATES, WHOLE_PICTURE
+from fraudit.embedding.cards import TEMPLATES, WHOLE_PICTURE, of_unit_pixels
 from fraudit.faces.align import align
 from fraudit.types import ARCFACE_112, F32, FACENET_160, U8, LoadedEmbedder, Preprocess
 
@@ -18,9 +18,11 @@ WHOLE = WHOLE_PICTURE
 SIZES = ("112x112", "160x160", "224x224")  # height x width
 TRANSPOSED = "rows and columns swapped"  # a layout that no card can say
 MIRRORED = "mirrored"  # the stated template, left and right changed
+OWN = "the card's own times 255"
 _TIGHT = 1.25
 # (mean, std) for pixels from 0 to 255
-NORMALISATIONS: dict[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+Triple = tuple[float, float, float]
+NORMALISATIONS: dict[str, tuple[Triple, Triple]] = {
     "0..255": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
     "0..1": ((0.0, 0.0, 0.0), (255.0, 255.0, 255.0)),
     "-1..1": ((127.5, 127.5, 127.5), (127.5, 127.5, 127.5)),
@@ -102,7 +104,7 @@ def options(loaded: LoadedEmbedder) -> tuple[dict[Axis, tuple[str, ...]], tuple[
         name
         for name, (mean, std) in NORMALISATIONS.items()
         if not (np.allclose(mean, pre.mean, atol=1e-3) and np.allclose(std, pre.std, rtol=1e-3))
-    )
+    ) + ((OWN,) if own_in_255(pre) == OWN else ())
     if network.outputs[1:]:
         found["output"] = network.outputs[1:]
     else:
@@ -112,6 +114,22 @@ def options(loaded: LoadedEmbedder) -> tuple[dict[Axis, tuple[str, ...]], tuple[
     if not network.layouts[1:]:
         missing.append(("layout NCHW or NHWC", "its input allows one alone"))
     return found, tuple(missing)
+
+
+def own_in_255(pre: Preprocess) -> str:
+    """The normalisation that a card's numbers mean where they look like those of pixels from 0 to 1; '' elsewhere."""
+    if not of_unit_pixels(pre.mean, pre.std):
+        return ""
+    own = np.array([pre.mean, pre.std]) * 255
+    return next((name for name, wanted in NORMALISATIONS.items() if np.allclose(own, wanted, rtol=1e-3)), OWN)
+
+
+def normalisation(name: str, pre: Preprocess) -> tuple[Triple, Triple]:
+    """(mean, std) for pixels from 0 to 255 of a value of the axis `normalisation`."""
+    if name == OWN:
+        (a, b, c), (d, e, f) = ([255 * v for v in values] for values in (pre.mean, pre.std))
+        return (a, b, c), (d, e, f)
+    return NORMALISATIONS.get(name, (pre.mean, pre.std))
 
 
 def _alike(points: F32, pre: Preprocess) -> bool:
@@ -158,7 +176,7 @@ def answered(loaded: LoadedEmbedder, faces: U8, hypothesis: Hypothesis) -> F32:
         if network is None:
             parts.append(loaded.forward(np.ascontiguousarray(part[..., ::-1]) if swapped else part))
             continue
-        mean, std = NORMALISATIONS.get(hypothesis.normalisation, (pre.mean, pre.std))
+        mean, std = normalisation(hypothesis.normalisation, pre)
         channels: Literal["RGB", "BGR"] = pre.channels
         if swapped:
             channels = "BGR" if pre.channels == "RGB" else "RGB"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fraudit.analyses.doctor.card_lines import card_lines, stated_lines
-from fraudit.analyses.doctor.hypotheses import AXES, MIRRORED, Hypothesis, options
+from fraudit.analyses.doctor.hypotheses import AXES, MIRRORED, Hypothesis, options, own_in_255
 from fraudit.analyses.doctor.pixels import Pixels, over_pixels
 from fraudit.analyses.doctor.screening import shortlist
 from fraudit.errors import InsufficientData, UsageError
@@ -71,6 +71,8 @@ class Wiring:
         missing: (what could not be tried, why). synthetic: whether the faces show nobody.
         pixels: whether it tells people apart, None where that was not asked. all_axes: whether all was tried. Where all
             was tried and it does not, `best` is None: the wiring of such a model cannot be judged.
+        own: the normalisation that is the card's own numbers times 255, where they look like those of pixels from 0 to
+            1; else ''.
     """
 
     stated: dict[str, str]
@@ -87,6 +89,7 @@ class Wiring:
     synthetic: bool = False
     pixels: Pixels | None = None
     all_axes: bool = True
+    own: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,8 @@ def compared(
         found = vectors(screen, hypothesis)
         return None if found is None else separation(_unit(found), subjects[screen], 2).value
 
-    kept, seen = shortlist(values, screened)
+    own = own_in_255(loaded.spec.preprocess) if loaded.network else ""
+    kept, seen = shortlist(values, screened, (Hypothesis(normalisation=own),) if own else ())
     first = _stage(subjects, test, vectors, kept)
     tried = _tried(loaded, first, first.gains(rng))
     last = first
@@ -149,10 +153,10 @@ def compared(
             tried.sort(key=lambda t: -t.gain.share)
     pixels = None
     if plain is not None:
-        own = separation(_unit(plain(test)), subjects[test])
-        pixels = over_pixels(own, {Hypothesis(): first.base, **first.answers}, rng)
+        blurred = separation(_unit(plain(test)), subjects[test])
+        pixels = over_pixels(blurred, {Hypothesis(): first.base, **first.answers}, rng)
     unjudged = pixels is not None and pixels.told != "yes" and not only
-    best = None if unjudged else _plainest([t for t in tried if t.better])
+    best = None if unjudged else _plainest([t for t in tried if t.better], own)
     stages = [first] if last is first else [first, last]
     flip = vectors(test, Hypothesis(template=MIRRORED)) if not only else None
     fused = (
@@ -174,6 +178,7 @@ def compared(
         missing,
         pixels=pixels,
         all_axes=not only,
+        own=own,
     )
 
 
@@ -226,12 +231,14 @@ def within(gain: Gain, least: float) -> bool:
     return -least < gain.low and gain.high < least
 
 
-def _plainest(better: list[Tried]) -> Tried | None:
-    """Of those within a material gain of the best one, that with the fewest changes."""
+def _plainest(better: list[Tried], own: str = "") -> Tried | None:
+    """Of those within a material gain of the best one, that with the fewest changes, the normalisation `own` first."""
     if not better:
         return None
     near = [t for t in better if 1 + t.gain.share >= (1 + better[0].gain.share) / (1 + MATERIAL)]
-    return min(near, key=lambda t: (len(t.hypothesis.changes), -t.gain.share))
+    return min(
+        near, key=lambda t: (len(t.hypothesis.changes), t.hypothesis.normalisation != own, -t.gain.share)
+    )
 
 
 def _equal(

@@ -13,7 +13,7 @@ import numpy as np
 from fraudit.analyses.doctor.params import Params
 from fraudit.analyses.doctor.sanity import FLAT, Shape, flat_pictures, moved_rows, shape_of, shifted, unlike
 from fraudit.errors import DataError, FrauditError, InsufficientData
-from fraudit.types import F32, F64, U8, Work
+from fraudit.types import F32, F64, U8, Bool, Work
 
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
@@ -182,8 +182,10 @@ def _local(found: Sanity, crops: U8, ask: Callable[[U8], F32], finds_faces: bool
         found.moved = moved_rows(first, turned[::-1], ALIKE)
     pictures = flat_pictures((crops.shape[1], crops.shape[2]))
     flat = _try(found, "flat pictures", lambda: ask(pictures))
-    if flat is not None and not finds_faces:
-        found.flat = tuple(name for name, row in zip(FLAT, flat, strict=True) if not np.isfinite(row).all())
+    if flat is not None:
+        none = np.isnan(flat).all(axis=1) & finds_faces  # a picture without a face: the right answer
+        wrong: Bool = np.asarray(~np.isfinite(flat).all(axis=1) & ~none)
+        found.flat = tuple(name for name, bad in zip(FLAT, wrong, strict=True) if bad)
     for count in (1, HALF):
         if count < len(crops):
             started = time.monotonic()

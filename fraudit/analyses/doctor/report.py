@@ -95,6 +95,16 @@ def findings(found: Sanity) -> tuple[Finding, ...]:
     return tuple(told)
 
 
+CARD = "Mend the card, then run again; `fraudit doctor` tries other wirings and says which separates people best."
+
+
+def card_findings(notes: Sequence[str]) -> tuple[Finding, ...]:
+    """What looks wrong in the model's card: a fact of the file, so none is an estimate."""
+    return tuple(
+        Finding("medium", f"The card looks wrong. {note}", (), "doctor.card", CARD) for note in notes
+    )
+
+
 def _grade(apart: float) -> Severity:
     return "high" if apart > MOVED else "medium" if apart > NOTICED else "low"
 
@@ -162,8 +172,11 @@ def _shape(found: Sanity) -> list[Finding]:
     return told
 
 
-def answer(told: Sequence[Finding], wiring: bool) -> str:
-    """The section in plain words; says so where colour order, scale and crop were not tried."""
+def answer(told: Sequence[Finding], wiring: bool, maybe: str = "") -> str:
+    """The section in plain words; says so where colour order, scale and crop were not tried.
+
+    `maybe`: what may be better, with too few people to tell, in words; '' where there is none.
+    """
     if any(f.severity in ("high", "medium", "low") for f in told):
         return "No: mend what is named below before other figures are believed."
     rules = {f.rule for f in told}
@@ -171,6 +184,8 @@ def answer(told: Sequence[Finding], wiring: bool) -> str:
         return (
             "Nothing wrong was seen, but these faces are too few to say whether the model tells people apart."
         )
+    if maybe:
+        return f"Nothing wrong was shown; {maybe}."
     if "doctor.wiring_open" in rules:
         return (
             "Nothing wrong was seen. These people are too few to tell whether some other wirings, named below, do "
@@ -191,9 +206,11 @@ def answer(told: Sequence[Finding], wiring: bool) -> str:
     )
 
 
-def headline(found: Sanity, told: Sequence[Finding]) -> str:
-    """One sentence."""
+def headline(found: Sanity, told: Sequence[Finding], maybe: str = "") -> str:
+    """One sentence; `maybe` as in `answer`."""
     wrong = [f for f in told if f.severity in ("high", "medium", "low")]
+    if not wrong and maybe:
+        return f"Nothing wrong was shown; {maybe}."
     if not wrong:
         return f"Nothing wrong was seen: {found.asked} faces were shown anew."
     return f"{len(wrong)} thing{'s' if len(wrong) > 1 else ''} to mend before other figures are believed."

@@ -17,11 +17,13 @@ MOST_DIMENSIONS = 4096  # above, no dimension is compared with every other
 def unlike(one: F32, other: F32) -> F64:
     """f64[N]: 1 - cosine of rows of f32[N,D] and f32[N,D]; 1 where one of them is zero, NaN where one is not finite."""
     a, b = one.astype(np.float64), other.astype(np.float64)
-    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     both = np.all(a == b, axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
+        lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
         found = 1 - (a * b).sum(axis=1) / lengths
-    return np.asarray(np.where(both, 0.0, np.where(lengths == 0, 1.0, np.maximum(found, 0))), np.float64)
+    found = np.where(both, 0.0, np.where(lengths == 0, 1.0, np.maximum(found, 0)))
+    finite = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
+    return np.asarray(np.where(finite, found, np.nan), np.float64)
 
 
 def moved_rows(expected: F32, found: F32, least: float) -> int:

@@ -15,12 +15,15 @@ LEAST_SCREENED = 12  # people, where that leaves three quarters to test on
 
 
 def shortlist(
-    values: Mapping[Axis, Sequence[str]], separation: Callable[[Hypothesis], float | None]
+    values: Mapping[Axis, Sequence[str]],
+    separation: Callable[[Hypothesis], float | None],
+    always: Sequence[Hypothesis] = (),
 ) -> tuple[list[Hypothesis], dict[Hypothesis, float]]:
     """(hypotheses worth a test, best first, never the stated one; d' of all that were screened).
 
     One axis after the other (coordinate ascent): every single change of the best wiring so far is tried, at most
     ROUNDS times, while it improves. A wrong normalisation may hide swapped channels, but not the other way round.
+    `always`: those of the single changes that are tested whatever their d' here.
     Which of them are tested must not depend on the people that they are tested on: give others here.
     """
     seen: dict[Hypothesis, float] = {}
@@ -44,7 +47,9 @@ def shortlist(
     swapped = [
         h for h in singles if h.changes[0][0] == "channels"
     ]  # the smallest harm: never lost to chance here
-    kept = list(dict.fromkeys([*ranked[: SHORTLIST - 2], *singles[:2], *swapped]))
+    kept = list(
+        dict.fromkeys([*ranked[: SHORTLIST - 2], *singles[:2], *swapped, *(h for h in always if h in ranked)])
+    )
     return kept, seen
 
 

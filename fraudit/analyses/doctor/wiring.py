@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from fraudit.analyses.doctor.hypotheses import Hypothesis, answered, framed, options
+from fraudit.analyses.doctor.hypotheses import Hypothesis, answered, framed, options, own_in_255
 from fraudit.analyses.doctor.judging import LEADING, Wiring, compared
 from fraudit.analyses.doctor.pixels import small_pictures
 from fraudit.analyses.doctor.screening import ROUNDS, SHORTLIST, chosen_faces
@@ -86,7 +86,8 @@ def _wirings(loaded: LoadedEmbedder, only: tuple[str, ...]) -> tuple[int, int]:
     """(wirings that are screened, those that are judged) at most, the stated one with them."""
     values = {axis: listed for axis, listed in options(loaded)[0].items() if not only or axis in only}
     screened = 1 + ROUNDS * sum(map(len, values.values()))
-    return screened, 1 + SHORTLIST + len(values.get("channels", ())) + (0 if only else 1)
+    own = own_in_255(loaded.spec.preprocess) in values.get("normalisation", ())
+    return screened, 1 + SHORTLIST + len(values.get("channels", ())) + own + (0 if only else 1)
 
 
 def _asked_at_most(loaded: LoadedEmbedder, only: tuple[str, ...]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fraudit.analyses.doctor.judging import MATERIAL, MATERIAL_CHANNELS, Tried, Wiring, material
 from fraudit.analyses.doctor.pixels import SIDE, Pixels
@@ -161,7 +162,7 @@ def change_words(found: Wiring, tried: Tried) -> str:
 
 def _findings(found: Wiring) -> tuple[Finding, ...]:
     evidence = ("doctor.wiring.d_prime", "doctor.wiring.gain")
-    if found.all_axes and found.pixels is not None and found.pixels.told != "yes":
+    if found.pixels is not None and not _judged(found):
         return (_unjudged(found, found.pixels),)
     if found.best is None:
         text = (
@@ -176,12 +177,30 @@ def _findings(found: Wiring) -> tuple[Finding, ...]:
         f"({percent(gain.low, 1)} to {percent(gain.high, 1)}; {found.best.people} people) "
         f"{change_words(found, found.best)}."
     )
+    text += _own_words(found, found.best)
     if found.equal:
         text += f" As good as that, {MARGIN}: {_listed(found.equal)}."
     if found.pixels is not None and found.pixels.told != "yes":
         text += f" Even so it does not tell people apart: {_beside(found, found.pixels)}."
     advice = f"Run again {change_words(found, found.best)}, and compare."
     return (Finding("high", text, evidence, "doctor.wiring", advice),)
+
+
+def _own_words(found: Wiring, best: Tried) -> str:
+    """How what is recommended stands to the card's own numbers times 255, which the note about the card names."""
+    if not found.own:
+        return ""
+    if best.hypothesis.normalisation == found.own:
+        return " These are the card's own numbers times 255, for pixels from 0 to 255."
+    own = [t for t in found.tried if t.hypothesis.normalisation == found.own]
+    if not own:
+        return f" The card's own numbers times 255 ({found.own}) were not among those tested."
+    if own[0].hypothesis in (t.hypothesis for t in found.equal):
+        return f" The card's own numbers times 255 are as good ({own[0].hypothesis.words})."
+    return (
+        f" The card's own numbers times 255 ({own[0].hypothesis.words}) change d' by {_gained(own[0].gain, 1)} "
+        f"({own[0].people} people)."
+    )
 
 
 UNTRAINED = (
@@ -221,6 +240,41 @@ def _beside(found: Wiring, pixels: Pixels) -> str:
         f"at best ({name}) d' is {pixels.value:.2f}, that of {SIDE} x {SIDE} pixels of the same faces "
         f"{pixels.d_prime:.2f} ({_gained(gain, 0)}; {found.people} people)"
     )
+
+
+def maybe_better(found: Wiring) -> str:
+    """`one wiring may be better: normalisation ImageNet; more people would tell`, or '' where none is known to be."""
+    if found.best is not None or not _judged(found):
+        return ""
+    names = [t.hypothesis.words for t in found.tried if t.undecided and t.gain.low > 0]
+    if not names:
+        return ""
+    listed = "; ".join(names[:SHOWN]) + (f"; and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    what = "one wiring may be better" if len(names) == 1 else f"{len(names)} wirings may be better"
+    return f"{what}: {listed}; more people would tell"
+
+
+def weighed(findings: Sequence[Finding], found: Wiring) -> tuple[Finding, ...]:
+    """The findings, those about the card's numbers as info where these faces show that the card is right as it is.
+
+    That is where the model tells people apart, no wiring is better, and its numbers times 255 are worse.
+    """
+    own = [t for t in found.tried if t.hypothesis.changes == (("normalisation", found.own),)]
+    if found.best is not None or not _judged(found) or not own or own[0].gain.high >= 0:
+        return tuple(findings)
+    said = (
+        f" Here it is right as it stands: with its numbers times 255 d' changes by {_gained(own[0].gain, 1)} "
+        f"({own[0].people} people)."
+    )
+    return tuple(
+        replace(f, severity="info", text=f"{f.text}{said}", advice="") if f.rule == "doctor.card" else f
+        for f in findings
+    )
+
+
+def _judged(found: Wiring) -> bool:
+    """Whether it tells people apart, as far as was asked: of a model that does not no wiring is judged."""
+    return not found.all_axes or found.pixels is None or found.pixels.told == "yes"
 
 
 def _alike(found: Wiring) -> tuple[Finding, ...]:

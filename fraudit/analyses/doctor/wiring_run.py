@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,13 +15,19 @@ if TYPE_CHECKING:
 
 
 def with_wiring(context: AnalysisContext, params: Params, result: AnalysisResult) -> AnalysisResult:
-    """The result with the wirings' part; writes `params.fix`.
+    """The result with the wirings' part, and what may be better for its headline; writes `params.fix`.
 
     Raises:
         UsageError: a card is to be written for a model whose card does not state how its input is made.
     """
     from fraudit.analyses.doctor.wiring import measure_wiring
-    from fraudit.analyses.doctor.wiring_report import METHOD, wiring_caveats, wiring_parts
+    from fraudit.analyses.doctor.wiring_report import (
+        METHOD,
+        maybe_better,
+        weighed,
+        wiring_caveats,
+        wiring_parts,
+    )
 
     card = Path(context.plan.embedder)
     if params.fix and (card.suffix.lower() != ".toml" or context.embedder.loaded.network is None):
@@ -43,7 +50,8 @@ def with_wiring(context: AnalysisContext, params: Params, result: AnalysisResult
             told = f"No card can say '{found.best.hypothesis.words}', so none was written; wrap the model"
             caveats = (*caveats, f"{told}: python:module:callable.")
     return _more(
-        result,
+        replace(result, findings=weighed(result.findings, found)),
+        headline=maybe_better(found),
         metrics=metrics,
         tables=tables,
         findings=findings,
@@ -54,6 +62,4 @@ def with_wiring(context: AnalysisContext, params: Params, result: AnalysisResult
 
 
 def _more(result: AnalysisResult, **parts: Any) -> AnalysisResult:
-    from dataclasses import replace
-
     return replace(result, **{key: getattr(result, key) + value for key, value in parts.items()})
