@@ -31,8 +31,9 @@ def compare(
 
     from fraudit.cli.analyze import split
     from fraudit.compare.baseline import read_side
-    from fraudit.compare.outputs import as_dict, cards, check_out, difference_words, value_words, write
+    from fraudit.compare.outputs import as_dict, cards, changed_lines, check_out, write
     from fraudit.compare.outputs import compare as put_side_by_side
+    from fraudit.compare.words import difference_words, value_words
     from fraudit.errors import DataError, UsageError
     from fraudit.files.doors import entering
 
@@ -55,9 +56,11 @@ def compare(
             typer.echo(change.alike)
             for d in cards(change):
                 typer.echo(
-                    f"{d.verdict:6}  {d.label}: {value_words(d, 'base')} -> {value_words(d, 'new')}, "
+                    f"{d.verdict:7}  {d.label}: {value_words(d, 'base')} -> {value_words(d, 'new')}, "
                     f"difference {difference_words(d)}, {d.how}"
                 )
+            for line in changed_lines(change):
+                typer.echo(line)
             if change.chance:
                 typer.echo(change.chance)
         for note in found.notes:

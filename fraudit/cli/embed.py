@@ -13,7 +13,9 @@ from fraudit.cli.engines import Address, Engine, Place, Workers, engine_of
 
 def embed(
     embedder: Annotated[str, typer.Option(help="Registry name, card.toml, or python:module:callable.")],
-    images: Annotated[str, typer.Option(help="Folder of pictures, zip, or known set.")],
+    images: Annotated[
+        str, typer.Option("--images", "--dataset", help="Folder of pictures, zip, or known set.")
+    ],
     out: Annotated[Path, typer.Option(help="The .npz file to write.")],
     weights: Annotated[Path | None, typer.Option(help="The model's weights file.")] = None,
     aligned: Annotated[
@@ -39,7 +41,7 @@ def embed(
     """
     from fraudit.audit.plan import AuditPlan
     from fraudit.embedding.loading import load_embedder
-    from fraudit.embedding.runtime import EmbedderRuntime, check_flip
+    from fraudit.embedding.runtime import EmbedderRuntime, check_flip, what_to_check
     from fraudit.errors import DataError, UsageError
     from fraudit.faces.detect import Locator
     from fraudit.faces.sources import open_faces
@@ -93,7 +95,7 @@ def embed(
         reason, count = Counter(reason for _, reason in failed).most_common(1)[0]
         raise DataError(
             f"none of the {len(faces)} faces gave a vector; {count} times: {reason} (first: {failed[0][0]})",
-            "is --aligned right? fraudit embedders shows the size each model wants",
+            what_to_check(reason, "is --aligned right? fraudit embedders shows the size each model wants"),
         )
     write_vectors(out, faces, answer.vectors, answer.ok, answer.reasons)
     bill = f"{runtime.queries:,} queries, {len(failed):,} failures"

@@ -18,7 +18,7 @@ from typing import Annotated, Any
 import typer
 
 import fraudit
-from fraudit.cli.helping import App
+from fraudit.cli.helping import App, near_option
 from fraudit.errors import ArtifactError, FrauditError
 from fraudit.progress.terminal import guard
 from fraudit.threads import settle
@@ -235,6 +235,11 @@ def run(arguments: list[str]) -> int:
         except CLICK_ERROR as error:
             context = getattr(error, "ctx", None)
             where = context.command_path if context else "fraudit"
+            unknown = near_option(error, arguments)
+            if unknown is not None:
+                word, near = unknown
+                meant = f"did you mean '{near}'? " if near else ""
+                return fail(f"No such option: {word}", f"{meant}{where} --help", 2)
             return fail(error.format_message(), f"{where} --help", 2)
         except (KeyboardInterrupt, typer.Abort):
             return interrupted(arguments[0], came[0] if came else signal.SIGINT)

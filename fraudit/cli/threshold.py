@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -136,15 +137,34 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
+_DECIMAL_COMMA = re.compile(r"(?<![^,])0,(?=\d)")  # no target is 0: 0,001 is meant as one number
+
+
+def _of_percent(name: str, text: str) -> str:
+    """How a target that was typed as percent is written, or ''."""
+    try:
+        value = float(text.removesuffix("%")) / 100
+    except ValueError:
+        return ""
+    return f"a share, not percent: --{name} {value:g}" if text.endswith("%") else ""
+
+
 def _targets(name: str, given: list[str] | None) -> tuple[float, ...]:
     from fraudit.errors import UsageError
 
     found = []
-    for part in (piece for text in given or () for piece in _words(text)):
-        try:
-            found.append(float(part))
-        except ValueError:
-            raise UsageError(f"--{name}: expected a number such as 1e-4, found '{part}'") from None
+    for text in given or ():
+        if _DECIMAL_COMMA.search(text):
+            raise UsageError(
+                f"--{name}: expected a number such as 0.001, found '{text}': a comma stands between two targets",
+                f"decimals have a point: --{name} {_DECIMAL_COMMA.sub(r'0.', text)}",
+            )
+        for part in _words(text):
+            try:
+                found.append(float(part))
+            except ValueError:
+                hint = _of_percent(name, part)
+                raise UsageError(f"--{name}: expected a number such as 1e-4, found '{part}'", hint) from None
     return tuple(found)
 
 

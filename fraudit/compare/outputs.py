@@ -17,11 +17,11 @@ from fraudit.compare.junit import case, document, suite
 from fraudit.compare.sameness import same_face
 from fraudit.compare.sides import require_comparable
 from fraudit.compare.values import Delta, Side
+from fraudit.compare.words import difference_alone, difference_words, interval_alone, value_alone, value_words
 from fraudit.errors import InsufficientData, UsageError
 from fraudit.files.doors import check_ours
 from fraudit.files.store import write_bytes_atomic
-from fraudit.formatting import interval as interval_words
-from fraudit.formatting import number, printable
+from fraudit.formatting import printable
 from fraudit.report.render import Drawings, Pictures, environment
 from fraudit.types import Figure, Gallery
 
@@ -30,6 +30,7 @@ READINGS = {"worse": "Worse", "better": "Better", "changed": "Changed", "unclear
 VERDICTS = {"worse": "worse", "better": "better", "changed": "changed", "unclear": "no difference shown",
             "unknown": "not comparable"}  # fmt: skip
 CARDS = 6
+LISTED = 12  # changed figures that the terminal names
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,26 +145,6 @@ def _alike(base: Side, new: Side) -> str:
         return f"Cosine of the same face under both models: not known, {error.message}."
 
 
-def value_words(d: Delta, which: str) -> str:
-    """`0.0234 (0.0150 to 0.0360)` of the base or the new run."""
-    metric = d.base if which == "base" else d.new
-    if metric.value is None:
-        return "—"
-    return number(metric.value) + _span(metric.interval)
-
-
-def _span(interval: Any) -> str:
-    return f" ({interval_words(interval.low, interval.high)})" if interval is not None else ""
-
-
-def difference_words(d: Delta) -> str:
-    """`+0.0083 (0.0010 to 0.0156)`, or why there is none."""
-    if d.value is None:
-        return d.reason
-    sign = "+" if d.value > 0 else ""
-    return f"{sign}{number(d.value)}{_span(d.interval)}"
-
-
 def cards(change: Change) -> list[Delta]:
     """What to read first: error rates at thresholds, then groups, and so on (`importance`); at most three of each."""
     shown: list[Delta] = []
@@ -171,6 +152,18 @@ def cards(change: Change) -> list[Delta]:
         if sum(d.analysis == one.analysis for one in shown) < 3:
             shown.append(d)
     return shown[:CARDS]
+
+
+def changed_lines(change: Change) -> list[str]:
+    """The figures that changed and have no better direction, a line each, and where the rest is."""
+    changed = [d for d in change.deltas if d.verdict == "changed"]
+    lines = [
+        f"{d.verdict:7}  {d.label}: {value_words(d, 'base')} -> {value_words(d, 'new')}, "
+        f"difference {difference_words(d)}, {d.how}"
+        for d in changed[:LISTED]
+    ]
+    more = len(changed) - LISTED
+    return [*lines, f"and {more:,} more changed: in the page"] if more > 0 else lines
 
 
 def as_dict(found: Comparison) -> dict[str, Any]:
@@ -261,6 +254,9 @@ def _context(found: Comparison) -> dict[str, Any]:
         "cards": cards,
         "value_words": value_words,
         "difference_words": difference_words,
+        "value_alone": value_alone,
+        "difference_alone": difference_alone,
+        "interval_alone": interval_alone,
         "verdict_words": READINGS,
         "mains": mains(),
     }

@@ -72,7 +72,7 @@ class SameFace:
 
 
 def _cosine(value: float) -> str:
-    return f"{value:.4f}" if value < 0.99995 else f"{value:.6f}"
+    return number(value, 4 if value < 0.99995 else 6)
 
 
 def same_face(base: Evidence, new: Evidence) -> SameFace:

@@ -102,7 +102,7 @@ def dlib_unavailable() -> str:
 
 # Kinds of black boxes that are named with what they are to audit.
 NEEDS_TARGET = {
-    "onnx": "give the TOML card that describes your model: --embedder card.toml (--embedder model.onnx prints one)",
+    "onnx": "give the TOML card that describes your model: --embedder card.toml (fraudit card model.onnx drafts one)",
     "http": "give the TOML card that describes your service: --embedder card.toml with kind http",
     "python": "give the function: --embedder python:module:callable",
 }

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.errors import UsageError, suggest
+from fraudit.errors import ArtifactError, UsageError, suggest
 from fraudit.files.doors import CARD_BYTES, read_file
 from fraudit.files.kinds import parse_as
 from fraudit.types import ARCFACE_112, F32, EmbedderSpec, Preprocess
@@ -181,6 +181,21 @@ def _numbers(values: Any, count: int, where: str) -> tuple[float, ...]:
     ):
         raise UsageError(f"{where}: expected {count} finite numbers, found {short(values)}")
     return tuple(float(v) for v in listed)
+
+
+def require_card(path: Path, page: str = "docs/cards.md") -> None:
+    """Raise ArtifactError where there is no card, with the folder that was searched and a card's name near to it."""
+    if path.exists():
+        return
+    folder = path.absolute().parent
+    there = folder.is_dir()
+    cards = (
+        [p.name for p in folder.glob("*.toml") if p.name != "pyproject.toml"] if there else ()
+    )  # a project's
+    raise ArtifactError(
+        f"no card {path.name}, looked for in {folder}{'' if there else ', which is no folder'}",
+        f"{suggest(path.name, cards)}a card is a TOML file, see {page}",
+    )
 
 
 def parse_card(path: Path) -> Card:

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from fraudit.embedding.bundled import NEEDS_TARGET
-from fraudit.embedding.cards import parse_card
-from fraudit.errors import DataError, PluginError, UsageError, WeightsError, suggest
+from fraudit.embedding.cards import parse_card, require_card
+from fraudit.errors import PluginError, UsageError, WeightsError, suggest
 from fraudit.plugins import EMBEDDERS
 from fraudit.types import EmbedderPlugin, LoadedEmbedder
 
@@ -22,7 +22,7 @@ def load_embedder(name_or_card: str, weights: Path | str | None = None, **option
     Raises:
         PluginError: unknown name, or an optional package is missing.
         WeightsError: weights are missing or wrong; the hint is the command that gets them.
-        UsageError, DataError: a wrong card, weights for a box that takes none.
+        ArtifactError: no such card. UsageError, DataError: a wrong card, weights for a box that takes none.
     """
     plugin, path, more = find_embedder(name_or_card, weights)
     return plugin.load(path, **more, **options)
@@ -44,15 +44,14 @@ def find_embedder(
     """(plugin, weights file, its options): all that can be checked of a name before the model is loaded.
 
     Raises:
-        PluginError, WeightsError, UsageError, DataError: as `load_embedder`.
+        PluginError, WeightsError, ArtifactError, UsageError, DataError: as `load_embedder`.
     """
     if name_or_card.startswith("python:"):
         _no_weights(name_or_card, weights)
         return EMBEDDERS.get("python"), None, {"target": name_or_card.removeprefix("python:")}
     if name_or_card.lower().endswith(".toml"):
         toml = Path(name_or_card).expanduser()
-        if not toml.exists():
-            raise DataError(f"no card {name_or_card}", _nearby(toml))
+        require_card(toml)
         _no_weights(toml.name, weights)
         card = parse_card(toml)
         if card.kind not in EMBEDDERS.names():
@@ -127,13 +126,6 @@ def draft_of(name: str) -> Any:
 def _no_weights(name: str, weights: Path | str | None) -> None:
     if weights is not None:
         raise UsageError(f"--weights does not go with {name}", "name the model file in the card")
-
-
-def _nearby(path: Path) -> str:
-    folder = path.parent
-    tables = folder.glob("*.toml") if folder.is_dir() else ()
-    cards = [p.name for p in tables if p.name != "pyproject.toml"]  # a Python project's, and never a card
-    return f"{suggest(path.name, cards)}a card is a TOML file, see docs/cards.md"
 
 
 def _known_weights(plugin: EmbedderPlugin) -> Path | None:

@@ -18,6 +18,7 @@ import numpy as np
 
 from fraudit.embedding.preparing import Prepared, Preparer
 from fraudit.errors import DataError, UsageError, suggest
+from fraudit.faces.decode import REASONS
 from fraudit.files.store import Store
 from fraudit.files.tables import VectorCache
 from fraudit.threads import ahead, blocks, thread_count
@@ -41,11 +42,13 @@ def check_flip(flip: str) -> Flip:
     return flip
 
 
-def what_to_check(reason: str) -> str:
-    """What to look at where no face gave a vector, and most of them for `reason`."""
+def what_to_check(reason: str, otherwise: str = "check the pictures and the detector") -> str:
+    """What to look at where no face gave a vector, most of them for `reason`; `otherwise` where the files open."""
     if reason in (NOT_FINITE, ZERO):
         return "the faces were shown to the model, and this is its own answer: check the model and its input"
-    return "check the pictures and the detector"
+    if reason in REASONS:
+        return "check the files: most do not open as pictures (docs/formats.md says which do)"
+    return otherwise
 
 
 def _whole_rows(vectors: F32) -> tuple[F32, Bool]:

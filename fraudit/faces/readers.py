@@ -179,6 +179,11 @@ def read_manifest(members: Members, name: str) -> Draft:
     """
     columns = _manifest_table(read_list(members, name), name)
     path = roles.find_path(columns, name)
+    if not columns[path]:
+        raise DataError(
+            f"{name}: the table has a header ({', '.join(columns)[:120]}) and no row",
+            "add a row a picture: its path, and who is shown",
+        )
     subject = roles.find_subject(columns, name, (path, *LANDMARK_COLUMNS))
     base = posixpath.dirname(name)
     files = [_inside(members, base, cell, name, row) for row, cell in enumerate(columns[path], start=1)]

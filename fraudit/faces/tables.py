@@ -244,7 +244,11 @@ def decimal_points(cells: list[str], delimiter: str) -> list[str]:
 
 def check_header(header: Sequence[str], where: str) -> None:
     """Raises DataError where the header is empty or names a column twice."""
-    if not header or not all(header):
+    if not header:
+        raise DataError(
+            f"{where}: the file is empty", "expected a header line that names every column, and rows"
+        )
+    if not all(header):
         raise DataError(f"{where}: expected a header line that names every column, found {list(header)}")
     twice = sorted({name for name in header if header.count(name) > 1})
     if twice:

@@ -363,10 +363,10 @@ class Policy:
         """Whether a score is accepted, and the probability of one person where a prior is stated.
 
         Args:
-            score: similarity as the policy's `score` says; NaN (no vector) is never accepted.
+            score: similarity as the policy's `score` says.
             point: name of an operating point. prior: share of comparisons that are of one person, in (0, 1).
         Raises:
-            UsageError: no number, no cosine where scores are cosines, no such point, a prior out of range, or no
+            UsageError: no number or NaN, no cosine where scores are cosines, no such point, a prior out of range, or no
                 calibration for it.
         """
         if isinstance(score, bool) or not isinstance(score, numbers.Real):
@@ -374,6 +374,11 @@ class Policy:
                 f"a score is a number; found {type(score).__name__}", "decide on one score at a time"
             )
         used, value = self.point(point), float(score)
+        if math.isnan(value):
+            raise UsageError(
+                "a score is a number; found nan",
+                "a face without a vector has no score: reject it yourself, and tell why",
+            )
         if self.score.startswith("cosine") and abs(value) > 1 + 1e-4:
             raise UsageError(
                 f"a cosine lies between -1 and 1; found {value:g}",
@@ -384,8 +389,7 @@ class Policy:
         if prior is not None:
             if self.calibration is None:
                 raise UsageError("the policy has no calibration: it gives no probability", HINT)
-            if not math.isnan(value):
-                probability = float(self.calibration.probability(value, prior))
+            probability = float(self.calibration.probability(value, prior))
         return Decision(value >= threshold, threshold, used.name, probability)
 
     def check_model(self, fingerprint: str) -> None:

@@ -16,6 +16,9 @@ from fraudit.report.record import RunRecord
 from fraudit.report.standards import ETHICS, FACTORS, FIGURES, LOST, METRICS, serving
 from fraudit.report.summary import KeyValue, key_figures
 
+NEVER_RECORDED = (
+    "Not recorded"  # heading of the data card that lists what no run records: it lacks nothing itself
+)
 NOT_RECORDED = ("", "not stated", "not stated in the card", "not recorded", "unknown")
 
 
@@ -196,7 +199,7 @@ def data_card(record: RunRecord) -> list[Entry]:
             serving(record, LOST),
         ),
         Entry(
-            "Not recorded",
+            NEVER_RECORDED,
             (),
             (),
             _names(

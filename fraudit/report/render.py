@@ -328,6 +328,7 @@ def environment(*, autoescape: bool) -> Environment:
         missing=formatting.MISSING,
         documents=standards.DOCUMENTS,
         no_claim=standards.NO_CLAIM,
+        never_recorded=cards.NEVER_RECORDED,
     )
     if autoescape:
         jinja.finalize = _finalized

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from fraudit.embedding.cards import short
+from fraudit.embedding.cards import require_card, short
 from fraudit.errors import DataError, FrauditError, UsageError, suggest
 from fraudit.files.doors import BROKEN, CARD_BYTES, read_file
 from fraudit.files.kinds import parse_as
@@ -106,6 +106,7 @@ def load_http(target: str) -> LoadedScorer:
     from fraudit.types import EmbedderSpec
 
     path = Path(target).expanduser()
+    require_card(path, "docs/scorers.md")
     blob = read_file(path, CARD_BYTES, "see docs/scorers.md", "the card")
     table = parse_as("scorer", blob, path, "docs/scorers.md has a card in full")
     if table.get("kind", "http") != "http":
@@ -270,7 +271,7 @@ def load_scorer(name: str) -> LoadedScorer:
     """The scorer of a card (`card.toml`), `python:module:callable`, or `PLUGIN:TARGET`.
 
     Raises:
-        PluginError: no such plugin. UsageError, DataError: see the plugins.
+        PluginError: no such plugin. ArtifactError: no such card. UsageError, DataError: see the plugins.
     """
     from fraudit.plugins import SCORERS
 

@@ -59,7 +59,7 @@ def read_text_scores(path: Path, kind: str, known: str, options: Options) -> Sco
     """
     where = str(path)
     sheet = read_sheet(unpack(read_file(path, TABLE_BYTES), where), where, roles.KNOWN)
-    hint = f"known: {known}; a table needs a header with left,right,same,score"
+    hint = f"known: {known}; a table needs a header with left,right,same,score (or names of docs/formats.md)"
     if kind == "auto":
         kind = _kind(sheet)
     if kind in BOB_LINE:
@@ -70,7 +70,7 @@ def read_text_scores(path: Path, kind: str, known: str, options: Options) -> Sco
     if header is None:
         missing = _missing(sheet.rows[0], options)
         raise DataError(
-            f"{where}, line {sheet.numbers[0]}: no known score format: {_shown(sheet.rows[0])}{missing}", hint
+            f"{where}, line {sheet.numbers[0]}: no known score format: {_shown(sheet)}{missing}", hint
         )
     names, own = header
     columns = sheet_columns(sheet if own else without_index(sheet), None if own else names)
@@ -198,10 +198,15 @@ def _missing(row: Sequence[str], options: Options) -> str:
     return ": the column 'same' is missing"
 
 
-def _shown(row: Sequence[str]) -> str:
+def _shown(sheet: Sheet) -> str:
     """A header's names; of a row of data its shape alone."""
+    row = sheet.rows[0]
     if roles_in(row):
         return repr(printable(",".join(row))[:60])
+    words = len(row) > 1 and all(row) and not any(_all_numbers([cell]) for cell in row)
+    below = list(zip(*(other for other in sheet.rows[1:1001] if len(other) == len(row)), strict=True))
+    if words and any(map(_all_numbers, below)):  # a column of numbers below a word
+        return f"none of the header's names is known: {printable(', '.join(row))[:120]}"
     numbers = sum(_all_numbers([cell]) for cell in row)
     return f"no header, and {len(row)} field{'s' if len(row) != 1 else ''}, {numbers} of them numbers"
 

@@ -9,7 +9,7 @@ import pytest
 
 from fraudit.embedding.cards import TEMPLATES, parse_card, template
 from fraudit.embedding.loading import load_embedder
-from fraudit.errors import DataError, FrauditError, UsageError
+from fraudit.errors import ArtifactError, DataError, FrauditError, UsageError
 from fraudit.types import ARCFACE_112
 
 FULL = {
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_toml_is_a_data_error(tmp_path: Path, text: bytes) -> 
 
 def test_missing_card_suggests_its_neighbour(tmp_path: Path) -> None:
     _write(tmp_path)
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(ArtifactError) as caught:
         load_embedder(str(tmp_path / "crad.toml"))
     assert "card.toml" in caught.value.hint
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -15,8 +16,10 @@ from fraudit.audit.stored_vectors import StoredVectors, faces_of, run_vectors
 from fraudit.cli.main import run
 from fraudit.compare import compare, run_side, write
 from fraudit.compare.deltas import deltas, verdict_of
-from fraudit.compare.outputs import as_dict, cards, html_text, markdown_text
+from fraudit.compare.figures import figure_of
+from fraudit.compare.outputs import LISTED, as_dict, cards, html_text, markdown_text
 from fraudit.compare.sides import differences
+from fraudit.compare.words import difference_words, is_share, value_alone, value_words
 from fraudit.errors import DataError, UsageError
 from fraudit.types import Interval
 from tests.fixtures.derived_run import derived_run
@@ -325,3 +328,57 @@ def test_half_precision_of_the_same_model_differs_in_nothing(runs: dict[str, Pat
     assert change.count("better") == change.count("worse") == 0
     assert "numerically the same model" in change.verdict
     assert {d.how for d in change.deltas if d.interval is not None} == {"same model"}
+
+
+def test_curves_end_where_their_own_pairs_resolve_no_lower_rate(runs: dict[str, Path]) -> None:
+    found = compare([run_side(runs["base"]), run_side(runs["noisy"])])
+    chart = next(f for f in found.figures["verification"] if f.name == "det")
+    own = figure_of(found.base, "verification_det")
+    assert own is not None
+    assert [m["value"] for m in chart.data["marks"]] == [own.data["marks"][0]["value"]]
+    limit = chart.data["marks"][0]["value"]
+    assert min(own.data["series"][0]["x"]) < limit  # there was something to cut
+    assert all(min(one["x"]) >= limit * (1 - 1e-9) for one in chart.data["series"])
+    assert "end at the rule of three" in chart.caption
+
+
+def test_the_chart_of_differences_says_the_rule_that_was_used(runs: dict[str, Path]) -> None:
+    for name, words in (("noisy", "tested together (Holm)"), ("rotated", "numerically the same model")):
+        found = compare([run_side(runs["base"]), run_side(runs[name])])
+        chart = next(f for f in found.figures["verification"] if f.name.startswith("differences_"))
+        assert words in chart.caption
+        assert "crosses 0 shows no difference" not in chart.caption
+
+
+def test_shares_are_percent_and_points_with_one_minus_sign(runs: dict[str, Path]) -> None:
+    found = compare([run_side(runs["noisy"]), run_side(runs["base"])])
+    by_name = {d.name: d for d in found.changes[0].deltas if not d.group}
+    shares = {name for name, d in by_name.items() if is_share(d)}
+    assert {"verification.eer", "verification.fnmr@fmr=1e-2", "verification.accuracy"} <= shares
+    plain = (
+        "verification.eer_threshold",
+        "verification.auc",
+        "verification.d_prime",
+        "verification.threshold@fmr=1e-2",
+    )
+    assert not shares & {*plain}
+    eer = by_name["verification.eer"]
+    assert "\u202f% (" in value_words(eer, "base")
+    assert difference_words(eer).startswith("−")
+    assert "\u202fpoints (" in difference_words(eer)
+    body = html_text(found).partition("<body>")[2].partition("<script>")[0]
+    assert value_alone(eer, "base") in body
+    shown = re.sub(r"<svg.*?</svg>|<[^>]*>", " ", body, flags=re.DOTALL)
+    assert not re.search(r"(?<![\w-])-\d", shown)
+
+
+def test_figures_that_changed_are_named_in_the_terminal(
+    runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compare", str(runs["base"]), str(runs["turned"]), "--out", str(tmp_path / "c")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    counted = re.search(r"(\d+) changed", lines[0])
+    assert counted is not None
+    named = [line for line in lines if line.startswith("changed  ")]
+    assert len(named) == min(int(counted[1]), LISTED)
+    assert any("hreshold" in line for line in named)

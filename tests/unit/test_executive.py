@@ -11,7 +11,7 @@ from fraudit.report import cards, executive, standards, summary
 from fraudit.report.marking import ticked
 from fraudit.report.paper.files import caption
 from fraudit.report.record import MIGRATIONS, SCHEMA_VERSION, RunRecord
-from fraudit.report.render import context, render
+from fraudit.report.render import context, html_text, render
 from fraudit.types import AnalysisResult, Figure, Finding
 from tests.fixtures.run_record import build_record
 
@@ -69,6 +69,14 @@ def test_what_was_not_recorded_is_named_and_nothing_is_filled_in() -> None:
     data = {entry.heading: entry for entry in cards.data_card(bare)}
     assert data["Licence"].missing == "terms of use"
     assert "agreed" in data["Not recorded"].missing
+
+
+def test_the_list_of_what_no_run_records_is_no_heading_that_lacks_something(tmp_path: Path) -> None:
+    page = html_text(record_of(dataset={}), tmp_path)
+    lacking = [e.heading for e in cards.data_card(record_of(dataset={})) if e.missing]
+    assert lacking.pop() == cards.NEVER_RECORDED
+    assert f"{len(lacking)} of 4 headings lack something that nobody recorded: {', '.join(lacking)}." in page
+    assert f"listed under “{cards.NEVER_RECORDED}”" in page
 
 
 def test_limits_follow_what_ran() -> None:

@@ -319,7 +319,7 @@ def test_manifest_as_parquet_equals_csv(tmp_path):
     [
         ("where,subject\np/a.png,1\n", "column 'path' is missing"),
         ("path,who\np/a.png,1\n", "column 'subject' is missing"),
-        ("path,subject\n", "no picture"),
+        ("path,subject\n", "no row"),
         ("", "header"),
         ("path,subject,path\na,b,c\n", "'path' appears twice"),
         ("path,subject\np/a.png,1,2\n", "line 2: expected 2 fields, found 3"),

@@ -82,7 +82,7 @@ def test_a_run_stays_where_the_new_models_are_not_there(
         ((*dlib, "--judge", finished.parent / "card.toml"), "no model file"),
         ((*dlib, "--inverter", finished.parent / "none"), "no such folder"),
         ((*dlib, "--inverter", finished), "holds no trained inverter"),
-        (("--scorer", finished.parent / "none.toml"), "cannot read the card"),
+        (("--scorer", finished.parent / "none.toml"), "no card"),
     ):
         assert reason in noticed(capsys, *words, *again)
     assert RunRecord.load(finished).status == "complete"

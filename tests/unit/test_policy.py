@@ -130,10 +130,11 @@ def test_a_probability_comes_with_a_stated_prior_alone(policy: Policy) -> None:
         policy.decide(0.5, prior=1.0)
 
 
-def test_a_face_without_a_vector_is_never_accepted(policy: Policy) -> None:
-    found = policy.decide(float("nan"), prior=0.5)
-    assert not found.accept
-    assert found.probability is None
+@pytest.mark.parametrize("score", [float("nan"), np.float32("nan")])
+def test_a_face_without_a_vector_has_no_score_to_decide_on(policy: Policy, score: float) -> None:
+    with pytest.raises(UsageError, match="a score is a number; found nan") as caught:
+        policy.decide(score, prior=0.5)
+    assert "without a vector" in caught.value.hint
 
 
 @pytest.mark.parametrize("score", [1.7, -2.0, 94.0, float("inf")])

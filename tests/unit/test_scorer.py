@@ -17,7 +17,7 @@ from fraudit.audit.pair_scores import NEEDS_VECTORS as REASON
 from fraudit.audit.plan import AuditPlan
 from fraudit.audit.scoring import budget_text, prepare, run_scorer
 from fraudit.cli.main import run
-from fraudit.errors import DataError, PluginError, UsageError
+from fraudit.errors import ArtifactError, DataError, PluginError, UsageError
 from fraudit.faces.readers import LANDMARK_COLUMNS
 from fraudit.report.record import RunRecord
 from fraudit.scorers.loading import BudgetSpent, ScoreCache, ScorerRuntime, load_scorer
@@ -204,7 +204,7 @@ def test_wrong_scorers_are_refused(box, tmp_path: Path) -> None:
         load_scorer("pyhton:luma_box:compare")
     with pytest.raises(PluginError, match="no 'comapre'"):
         load_scorer("python:luma_box:comapre")
-    with pytest.raises(DataError, match="cannot read the card"):
+    with pytest.raises(ArtifactError, match=r"no card none\.toml, looked for in /"):
         load_scorer(str(tmp_path / "none.toml"))
     picture = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(DataError, match=r"answers the shape \(1,\) for 2 pairs"):

@@ -166,6 +166,11 @@ def test_a_policy_is_replaced_only_where_asked(
     [
         (("--fmr", "1"), 2, "between 1e-06 and 0.5"),
         (("--fmr", "0"), 2, "between 1e-06 and 0.5"),
+        (("--fmr", "0,001"), 2, "found '0,001': a comma stands between two targets"),
+        (("--fmr", "0,001"), 2, "decimals have a point: --fmr 0.001"),
+        (("--fmr", "0,001,0,01"), 2, "--fmr 0.001,0.01"),
+        (("--fmr", "1%"), 2, "a share, not percent: --fmr 0.01"),
+        (("--fpir", "0.5 %"), 2, "a share, not percent: --fpir 0.005"),
         (("--fmr", "often"), 2, "expected a number such as 1e-4, found 'often'"),
         ((), 2, "no target was given"),
         (("--fmr", "0.1", "--people", "50"), 2, "no --fpir was given"),

@@ -52,7 +52,8 @@ def forest(new: Side, deltas: Sequence[Delta]) -> Figure | None:
         f"differences_{new.label}",
         "dots",
         f"What changed in verification with {new.label}",
-        "New minus base on the same pairs, in percentage points. An interval that crosses 0 shows no difference.",
+        "New minus base on the same pairs, in percentage points, with 95 % intervals, each for its figure alone. "
+        + _rule(deltas),
         "; ".join(shown) + ".",
         {
             "x": {"label": "new minus base", "scale": "linear", "percent": True, "unit": "points"},
@@ -63,36 +64,66 @@ def forest(new: Side, deltas: Sequence[Delta]) -> Figure | None:
     )
 
 
+def _rule(deltas: Sequence[Delta]) -> str:
+    """By which rule differences are told from none; as `fraudit.compare.deltas.judged_together` judges."""
+    same = next((d for d in deltas if d.how == "same model"), None)
+    if same is not None:
+        return "Both runs are of numerically the same model, so that none is a difference."
+    return (
+        "Where one crosses 0 no difference is shown; where it does not, the figure counts as better or worse, and is "
+        "drawn in colour, only if it also passes the correction for all the differences that were tested together "
+        "(Holm)."
+    )
+
+
 def det(sides: Sequence[Side]) -> Figure | None:
     """The DET curves of all runs on one pair of axes."""
-    series, said, n = [], [], 0
+    series: list[dict[str, Any]] = []
+    said: list[str] = []
+    limits: dict[int, None] = {}
     for at, side in enumerate(sides):
-        pairs = side.evidence.pairs
-        figure = figure_of(side, "verification_det")
-        if figure is not None:
-            first = dict(figure.data["series"][0])
-            first = {"name": side.label, "x": first["x"], "y": first["y"]}
-        elif pairs is not None and pairs.same.any():
-            x, y = fnmr_curve(pairs)
-            first = {"name": side.label, "x": x.tolist(), "y": y.tolist()}
-        else:
+        curve = _curve_of(side)
+        if curve is None:
             continue
-        if len(first["x"]) < 2:
+        x, y, n = curve
+        use = np.asarray(x) >= 3 / n  # what is left of it these pairs cannot give
+        if use.sum() < 2:
             continue
-        series.append({**first, "accent": at == len(sides) - 1})
-        n = int((~pairs.same).sum()) if pairs is not None and pairs.same.any() else n
-        said.append(f"{side.label} FNMR {percent(first['y'][0])} at FMR {number(first['x'][0])}")
+        x, y = x[use], y[use]
+        limits[n] = None
+        series.append({"name": side.label, "x": x.tolist(), "y": y.tolist(), "accent": at == len(sides) - 1})
+        said.append(f"{side.label} FNMR {percent(float(y[0]))} at FMR {number(float(x[0]))}")
     if len(series) < 2:
         return None
+    marks = [
+        {"axis": "x", "value": 3 / n, "label": f"rule of three: 3 of {n:,} impostor pairs"} for n in limits
+    ]
     data: dict[str, Any] = {
         "x": {"label": "FMR", "scale": "probit", "percent": True},
         "y": {"label": "FNMR", "scale": "probit", "percent": True},
         "series": series,
+        "marks": marks,
     }
-    if n:
-        data["marks"] = [{"axis": "x", "value": 3 / n, "label": f"rule of three: 3 of {n:,} impostor pairs"}]
-    caption = "Down and to the left is better. Left of the rule of three the pairs cannot resolve the FMR."
+    caption = (
+        "Down and to the left is better. Curves end at the rule of three, as the pairs resolve no lower FMR."
+    )
     return Figure("det", "lines", "Detection error trade-off", caption, "; ".join(said) + ".", data)
+
+
+def _curve_of(side: Side) -> tuple[F64, F64, int] | None:
+    """(FMR, FNMR) f64[K] and the impostor pairs they are of: of the side's own chart, else of its scored pairs."""
+    figure = figure_of(side, "verification_det")
+    marks = (figure.data.get("marks") or []) if figure is not None else []
+    three = next((m["value"] for m in marks if str(m["label"]).startswith("rule of three")), None)
+    if figure is not None and three:
+        first = figure.data["series"][0]
+        return np.asarray(first["x"], np.float64), np.asarray(first["y"], np.float64), round(3 / three)
+    pairs = side.evidence.pairs
+    if pairs is None or not pairs.same.any() or pairs.same.all():
+        return None
+    x, y = fnmr_curve(pairs)
+    impostor = pairs.score[~pairs.same]
+    return x, y, int((~np.isnan(impostor)).sum()) or len(impostor)
 
 
 def histograms(sides: Sequence[Side]) -> list[Figure]:
