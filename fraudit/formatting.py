@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 MISSING = "—"
@@ -12,6 +12,13 @@ _LOOSE_PERCENT = re.compile(r"(?<=\d) ?%(?!\w)")
 # A formula for a spreadsheet, also the full-width signs, or such a text that is quoted already.
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
 # XML 1.0 cannot carry these, and lone surrogates (undecodable file names) cannot be encoded.
+_COUNTED = {
+    "pairs of templates": "pair of templates",
+    "pairs": "pair",
+    "pictures": "picture",
+    "vectors": "vector",
+    "rows": "row",
+}
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 
 
@@ -175,6 +182,24 @@ def fmr_words(rate: float) -> str:
     """`1e-3` for 0.001: an operating point as metric names spell it."""
     mantissa, exponent = f"{rate:.6e}".split("e")
     return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def counts_words(counts: Mapping[str, int]) -> str:
+    """What was left out, by reason, as `7,401 pictures and 5,803 pairs`: each kind of thing is counted apart.
+
+    Args:
+        counts: reason -> how many. A reason begins with what it counts (`pairs beyond --limit`); of others it is files.
+    """
+    kinds: dict[str, int] = {}
+    for reason, count in counts.items():
+        kind = next((kind for kind in _COUNTED if reason.startswith(kind)), "files")
+        kinds[kind] = kinds.get(kind, 0) + count
+    said = [
+        f"{count:,} {kind if count != 1 else _COUNTED.get(kind, 'file')}"
+        for kind, count in kinds.items()
+        if count
+    ]
+    return " and ".join([", ".join(said[:-1]), said[-1]] if len(said) > 1 else said)
 
 
 def one_in(rate: float) -> str:

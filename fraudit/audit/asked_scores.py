@@ -96,7 +96,7 @@ class AskedScores:
         questions: what the analysis asked; None outside of one.
     """
 
-    sampled, vectors = True, False
+    sampled, vectors, asked = True, False, "pairs asked"
 
     def __init__(self, asker: Asker, questions: Questions | None = None) -> None:
         self.asker, self.context, self.plan, self.questions = asker, asker.context, asker.plan, questions
@@ -110,6 +110,10 @@ class AskedScores:
     @property
     def queries(self) -> int:
         return self.asker.runtime.queries
+
+    @property
+    def remembered(self) -> int:
+        return self.asker.runtime.remembered
 
     @property
     def stated(self) -> Mapping[str, Any] | None:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
 
 SHARE_STEPS = 24  # halvings of the search for the share of pairs that a budget allows
+LEAST_SHARE = 0.01  # of the full plan; less says nothing
 PAIRS, THRESHOLD = "pairs", "threshold"  # parts of a budget
 
 
@@ -247,7 +248,7 @@ def plan_within(
     Args:
         wanted: analyses that ask, with their own parameters of asking, in report order.
     Raises:
-        UsageError: not even a hundredth of the plan fits.
+        UsageError: not even the plan's `LEAST_SHARE` fits.
     """
 
     def at(share: float) -> tuple[AskingPlan, Budget]:
@@ -258,7 +259,13 @@ def plan_within(
     most = runtime.max_queries
     if most is None or best[1].total <= most:
         return best
-    full, low, high, found = best[1].total, 0.0, 1.0, None
+    full, low, high, found = best[1].total, LEAST_SHARE, 1.0, at(LEAST_SHARE)
+    if (least := found[1].total) > most:
+        raise UsageError(
+            f"--max-queries {most:,}: the plan asks {full:,}, and shrunk to a hundredth of every part, the least that "
+            f"is asked, still {least:,}",
+            f"--max-queries {least}, or fewer analyses (--only)",
+        )
     for _ in range(SHARE_STEPS):
         middle = (low + high) / 2
         tried = at(middle)
@@ -268,6 +275,4 @@ def plan_within(
             high = middle
         if high - low < 1e-3:
             break
-    if found is None or low < 0.01:
-        raise UsageError(f"--max-queries {most}: the plan asks {full:,} and cannot shrink below a hundredth")
     return found

@@ -94,7 +94,7 @@ def execute(
             created=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         )
         record.save(context.run_dir)
-        context.scores.begin()
+        begin_scores(context, told)
         record = replace(record, inputs=inputs())
         left_out = {analysis.name: unmet(analysis, context) for analysis, _ in chosen}
         for analysis, _ in chosen:  # what cannot run is said before the first one takes its time
@@ -103,9 +103,13 @@ def execute(
         for analysis, params in chosen:
             if not left_out[analysis.name]:
                 told.at(analysis.title, "running")
+            known = context.scores.remembered
             result, failure = run_one(analysis, context, params)
             if not left_out[analysis.name]:
-                told.at(analysis.title, result.status.replace("_", " "), _outcome(result), _rate(result))
+                counted = _count(result.queries or 0, context.scores.remembered - known, context.scores.asked)
+                told.at(
+                    analysis.title, result.status.replace("_", " "), _outcome(result, counted), _rate(result)
+                )
             failures = (*record.failures, failure) if failure else record.failures
             record = replace(record, results=(*record.results, result), failures=failures)
             record.save(context.run_dir)
@@ -117,7 +121,31 @@ def execute(
             record, status="complete", inputs=inputs(), environment={**record.environment, "seconds": seconds}
         )
         record.save(context.run_dir)
+        if context.scores.queries or context.scores.remembered:
+            told.say(asked_words(record.inputs, context.scores.asked))
         return record
+
+
+def begin_scores(context: AnalysisContext, told: Reporter) -> None:
+    """Ask for what every analysis needs, once before the first, and say how much that was."""
+    scores = context.scores
+    scores.begin()
+    if scores.queries or scores.remembered:
+        told.say(f"before the analyses: {_count(scores.queries, scores.remembered, scores.asked)}")
+
+
+def _count(new: int, remembered: int, asked: str) -> str:
+    """`300 faces shown`, and how many answers were remembered; '' for neither."""
+    said = [f"{new:,} {asked}"] if new else []
+    said += [f"{remembered:,} answers remembered"] if remembered else []
+    return ", ".join(said)
+
+
+def asked_words(inputs: Mapping[str, Any], asked: str) -> str:
+    """What each box was asked in all, as the record has it: `faces shown in all: dlib 300`."""
+    boxes = [inputs.get("embedder"), *(inputs.get("judges") or ()), inputs.get("other")]
+    said = [f"{box['name']} {box.get('queries', 0):,}" for box in boxes if isinstance(box, Mapping)]
+    return f"{asked} in all: {', '.join(said)}"
 
 
 def run_one(
@@ -206,13 +234,15 @@ def unused(plan: AuditPlan, results: Sequence[AnalysisResult]) -> list[str]:
     return said
 
 
-def _outcome(result: AnalysisResult) -> str:
+def _outcome(result: AnalysisResult, counted: str) -> str:
+    """How an analysis ended; `counted`: what was asked for it, beyond what was asked before the analyses."""
     if result.status == "failed":
         return "failed"
     if result.status != "done":
         return f"{result.status.replace('_', ' ')}: {result.reason}"
     rate = f" ({_rate(result)})" if _rate(result) else ""
-    return f"{result.seconds} s, {result.queries:,} queries{rate}. {result.headline}"
+    asked = f", {counted}" if counted else ""
+    return f"{result.seconds} s{asked}{rate}. {result.headline}"
 
 
 def _rate(result: AnalysisResult) -> str:

@@ -106,7 +106,8 @@ class PairScores(Protocol):
     """Scores of pairs of faces by the audited black box.
 
     Attributes:
-        name: of the box. queries: what it was asked so far.
+        name: of the box. queries: what it was asked so far. remembered: what answers from before settled.
+        asked: what a query is, in words (`faces shown`).
         sampled: whether only a sample of the pairs has scores. vectors: whether the box gives vectors.
         whole: whether the box is shown whole pictures, in which it finds the face itself.
         broken: the error of the box that ends the run, or None.
@@ -117,9 +118,13 @@ class PairScores(Protocol):
     sampled: bool
     vectors: bool
     whole: bool
+    asked: str
 
     @property
     def queries(self) -> int: ...
+
+    @property
+    def remembered(self) -> int: ...
 
     @property
     def broken(self) -> Exception | None: ...

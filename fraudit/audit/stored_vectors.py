@@ -75,6 +75,7 @@ class StoredVectors:
     unasked: str = NO_PICTURES
     no_inverter: str = "no inverter was given"
     queries: int = 0
+    remembered: int = 0
     spec: EmbedderSpec = field(init=False)
     loaded: LoadedEmbedder = field(init=False)
     fingerprint: str = field(init=False)

@@ -25,7 +25,10 @@ from fraudit.errors import InsufficientData
 from fraudit.files.store import write_text_atomic
 from fraudit.formatting import fmr_words
 from fraudit.stats import verification as v
+from fraudit.stats.calibration import calibration_half
+from fraudit.stats.promises import smallest_promise
 from fraudit.stats.sweeps import Sweep, SweptPairs, plain_threshold, sweep_thresholds
+from fraudit.stats.tails import tail_without_matches
 from fraudit.types import F64, I64, Bool, Interval
 
 if TYPE_CHECKING:
@@ -128,8 +131,20 @@ def save_pairs(context: AnalysisContext) -> None:
         "vectors": context.scores.vectors,
         "templates": compares_templates(context),
         "drawn_from": _drawn_from(context),
+        "smallest": _smallest(context),
     }
     save_sweep(context, "pairs", thresholds, document)
+
+
+def _smallest(context: AnalysisContext) -> float:
+    """The smallest FMR that `fraudit threshold --run` can promise; 0 where it cannot choose from this run at all."""
+    if not context.scores.vectors or not context.faces.identified or compares_templates(context):
+        return 0.0
+    half = calibration_half(context.faces.subjects, 0) & context.embeddings().ok  # 0: the command's own seed
+    try:
+        return smallest_promise(tail_without_matches(context.faces.subjects[half]))
+    except InsufficientData:
+        return 1.0
 
 
 def _drawn_from(context: AnalysisContext) -> int:

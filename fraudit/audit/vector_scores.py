@@ -36,6 +36,7 @@ from fraudit.types import F64, I64, Bool, Interval, PairList
 if TYPE_CHECKING:
     from fraudit.audit.context import AnalysisContext
     from fraudit.audit.thresholds import Threshold
+    from fraudit.embedding.runtime import EmbedderRuntime
 
 MAX_GENUINE = 200_000  # genuine pairs of groups; beyond, a seeded sample
 ENOUGH_COUPLES = 3000  # of calibration people, for FMR 1e-3 by the rule of three
@@ -45,7 +46,7 @@ STRICT, LOOSE = 1e-3, 1e-2
 class VectorScores:
     """`PairScores` of a model that gives vectors, asked now or in an earlier run."""
 
-    sampled, vectors = False, True
+    sampled, vectors, asked = False, True, "faces shown"
     broken: Exception | None = None
     skipped: Mapping[str, str] = MappingProxyType({})
     stated: Mapping[str, Any] | None = None
@@ -57,8 +58,15 @@ class VectorScores:
 
     @property
     def queries(self) -> int:
+        return sum(box.queries for box in self._boxes())
+
+    @property
+    def remembered(self) -> int:
+        return sum(box.remembered for box in self._boxes())
+
+    def _boxes(self) -> tuple[EmbedderRuntime, ...]:
         second = () if self.context.other is None else (self.context.other,)
-        return sum(box.queries for box in (self.context.embedder, *self.context.judges, *second))
+        return (self.context.embedder, *self.context.judges, *second)
 
     def of(self, analysis: str) -> VectorScores:
         return self

@@ -75,6 +75,7 @@ class EmbedderRuntime:
     ) -> None:
         self.loaded, self.workers = loaded, workers or max(2, thread_count())
         self._shown = 0
+        self.remembered = 0
         self._before = loaded.meter.sent if loaded.meter else 0
         self._cache: VectorCache | None = (
             store.vectors(loaded.fingerprint) if store and loaded.cacheable else None
@@ -133,6 +134,7 @@ class EmbedderRuntime:
         for i, key in enumerate(keys):
             if key in known:
                 self._take(i, known[key], vectors, reasons)
+                self.remembered += 1
             else:
                 new.append(i)
         for start in range(0, len(new), size):
@@ -207,6 +209,7 @@ class EmbedderRuntime:
             for item in made:
                 if item.vector is not None:
                     self._take(item.row, item.vector, vectors, reasons)
+                    self.remembered += 1
                 elif item.crop is None:
                     reasons[item.row] = item.reason
             new = [item for item in made if item.crop is not None]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 Show = Callable[[str, int, int], None]
 LIVE, PLAIN = 0.2, 5.0  # seconds between two lines on a terminal that redraws one, and elsewhere
+LEAST_TIMED = 0.5  # seconds that a rate rests on at least: remembered answers come at once, and tell no pace
 TICK = 0.5  # seconds between two looks whether it was silent for too long
 
 
@@ -111,7 +112,8 @@ class _Part:
 
     @property
     def rate(self) -> float:
-        return self.pieces / self.seconds if self.seconds > 0 else 0.0
+        """Pieces a second; 0 where they came too fast to be work."""
+        return self.pieces / self.seconds if self.seconds >= LEAST_TIMED else 0.0
 
 
 class Pace:

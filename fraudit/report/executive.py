@@ -26,7 +26,7 @@ OPEN = ("unresolved", "few", "too_few", "no_errors", "unknown_people", "open")
 
 
 # Ends of rules that say that something was seen that by itself asks for no decision.
-NOTED = ("helps", "best", "names")
+NOTED = ("helps", "best", "names", "found")
 
 
 @dataclass(frozen=True, slots=True)

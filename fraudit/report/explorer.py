@@ -90,7 +90,8 @@ class PairSweep:
 
     Attributes:
         templates: whether they are of templates of several pictures. drawn_from: so many impostor pairs that the kept
-            ones were drawn from, 0 where all are kept.
+            ones were drawn from, 0 where all are kept. smallest: FMR that `fraudit threshold` can promise at best; 0:
+            not known.
     """
 
     thresholds: tuple[float, ...]
@@ -104,6 +105,7 @@ class PairSweep:
     vectors: bool = True
     templates: bool = False
     drawn_from: int = 0
+    smallest: float = 0.0
 
     def __post_init__(self) -> None:
         count = len(self.thresholds)
@@ -295,6 +297,36 @@ def _target(pairs: PairSweep, at: int) -> str:
     return fmr_words(rounded) if 1e-6 <= rounded <= 0.5 else ""
 
 
+def asked_target(pairs: PairSweep, at: int) -> tuple[str, str]:
+    """(target that `fraudit threshold` can promise, why it is not the threshold's own); '' where none can."""
+    seen = _target(pairs, at)
+    least = _ceiling(pairs.smallest)
+    if not seen:
+        return "", ""
+    if least > 0.5:
+        return "", "No target can be promised: too few people were shown."
+    errors = pairs.fmr.errors[at]
+    rate = percent(errors / pairs.fmr.n)
+    seen_here = (
+        f"it lets {rate} through, and the commands go by what is seen here"
+        if errors
+        else "no stranger passes, and the commands go by how high the rate may still be"
+    )
+    names = [mark_name(mark.name) for mark in pairs.marks if mark.at == at and mark.name.startswith("fmr=")]
+    said = [
+        f"This threshold was chosen for {name} on other people; among the pairs here {seen_here}."
+        for name in names[-1:]
+        if name != f"FMR {rate}"
+    ]
+    if least > float(seen):
+        said.append(
+            f"Smallest that can be promised: {fmr_words(least)} (half of these people choose, confidence 95 %). "
+            f"So the command asks for that, not for {seen}; more people promise less."
+        )
+        return fmr_words(least), " ".join(said)
+    return seen, " ".join(said)
+
+
 def _most(pairs: PairSweep, at: int) -> str:
     """The FNMR that a gate may allow: the interval's upper end, else the rate, rounded up."""
     high = pairs.fnmr.high[at]
@@ -332,11 +364,14 @@ def _data(pairs: PairSweep, groups: GroupSweep | None, searches: SearchSweep | N
     count = range(len(pairs.thresholds))
     named = [mark for mark in pairs.marks if mark.name.startswith("fmr=")] or list(pairs.marks)
     h = pairs.histogram
+    asked = [asked_target(pairs, k) for k in count]
     document = {
         "t": [threshold_text(t) for t in pairs.thresholds],
         "fmr": _series(pairs.fmr, True),
         "fnmr": _series(pairs.fnmr, True),
         "target": _run_length([_target(pairs, k) for k in count]),
+        "ask": _run_length([target for target, _ in asked]),
+        "why": _run_length([why for _, why in asked]),
         "most": _run_length([_most(pairs, k) for k in count]),
         "marks": [
             {"at": mark.at, "name": mark_name(mark.name), "what": mark_words(mark.name)}

@@ -303,6 +303,7 @@ def environment(*, autoescape: bool) -> Environment:
     jinja.filters.update(
         cell=cell,
         figure_before=figure_before,
+        counts_words=formatting.counts_words,
         number=formatting.number,
         percent=formatting.percent,
         seconds=formatting.seconds,

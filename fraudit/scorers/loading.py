@@ -322,6 +322,7 @@ class ScorerRuntime:
 
     Attributes:
         queries: questions sent, those sent again after an error among them.
+        remembered: questions that an answer from before settled.
     """
 
     def __init__(self, loaded: LoadedScorer, root: Path, max_queries: int | None = None) -> None:
@@ -329,6 +330,7 @@ class ScorerRuntime:
         self.fingerprint = loaded.fingerprint
         self.meter = loaded.meter or Meter()
         self.meter.limit = max_queries
+        self.remembered = 0
         self._cache = ScoreCache(root / "scores" / f"{self.fingerprint[:32]}.sqlite")
 
     @property
@@ -359,6 +361,7 @@ class ScorerRuntime:
         """
         keys = [self.key(*pair) for pair in pairs]
         found = self._cache.get(keys)
+        self.remembered += len(found)
         todo = list({key: pair for key, pair in zip(keys, pairs, strict=True) if key not in found}.items())
         if self.max_queries is not None and self.queries + len(todo) > self.max_queries:
             raise BudgetSpent(

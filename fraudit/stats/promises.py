@@ -146,6 +146,11 @@ def needed_pairs(tail: Tail, target: float, confidence: float = 0.95) -> int:
     return int(np.ceil(exact - 1e-9))
 
 
+def smallest_promise(tail: Tail, confidence: float = 0.95) -> float:
+    """The smallest rate that can be promised: the bound without a match, 1 where too few people carry the trials."""
+    return 1.0 if _enough(tail) else upper_bound(tail, 0, confidence)
+
+
 @dataclass(frozen=True, slots=True)
 class Lowest:
     """The lowest threshold that can be promised on one half of the people.
@@ -177,7 +182,7 @@ def lowest_threshold(tail: Tail, target: float, confidence: float = 0.95) -> Low
     few = _enough(tail)
     if few:
         return Lowest(None, f"not resolvable: {few}", 0, tail.n, 1.0, 1.0, needed, there)
-    smallest = upper_bound(tail, 0, confidence)
+    smallest = smallest_promise(tail, confidence)
     if smallest > target:
         reason = (
             f"not resolvable: {short(target)} needs {_round_up(needed):,} {_unit(tail)}, there are {there:,}; "

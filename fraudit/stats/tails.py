@@ -217,6 +217,31 @@ def _collected(found: Swept, unit: NDArray[Any], subjects: I64, use: Bool) -> Ta
     )
 
 
+def tail_without_matches(subjects: ArrayLike) -> Tail:
+    """Of all impostor pairs of i64[N] people of the pictures, where none matches: needs no score.
+
+    Raises:
+        InsufficientData: no pair of different people.
+    """
+    known, faces = np.unique(np.asarray(subjects, np.int64), return_counts=True)
+    if len(known) < 2:
+        raise InsufficientData("no pair of different subjects")
+    counts = faces.astype(np.float64)
+    none = np.zeros(0, np.int32)
+    return Tail(
+        np.zeros(0),
+        none,
+        none,
+        none,
+        np.zeros(0),
+        counts * (counts.sum() - counts),
+        known,
+        _over_pairs(counts**2),
+        np.inf,
+        room=_over_pairs(counts**1.5) - _over_pairs(counts**0.5),
+    )
+
+
 def _over_pairs(values: F64) -> float:
     """Sum over all pairs of people of the product of f64[S] values."""
     return float(values.sum() ** 2 - values @ values) / 2

@@ -8,7 +8,7 @@
   var $ = function (id) { return document.getElementById("x-" + id); };
   var slider = $("slider");
 
-  [data.fmr, data.fnmr, data.fpir, { v: data.target, i: data.most }].concat(
+  [data.fmr, data.fnmr, data.fpir, { v: data.target, i: data.most }, { v: data.ask, i: data.why }].concat(
     data.groups.map(function (g) { return g.fmr; }), data.groups.map(function (g) { return g.fnmr; })
   ).forEach(function (series) {
     ["v", "i"].forEach(function (key) {
@@ -240,9 +240,10 @@
     $("how").textContent = how + " A false alarm: the search returns somebody although the person is not enrolled.";
   }
   function showCommands() {
-    var run = data.run, target = data.target[at];
-    $("fix-threshold").hidden = !data.vectors || !target;
-    $("threshold").textContent = "fraudit threshold --run " + run + " --fmr " + target + " --out policy.json";
+    var run = data.run, target = data.target[at], ask = data.ask[at];
+    $("fix-threshold").hidden = !data.vectors || !ask;
+    $("why").textContent = data.why[at];
+    $("threshold").textContent = "fraudit threshold --run " + run + " --fmr " + ask + " --out policy.json";
     if ($("gate")) { $("gate").textContent = target ? "[rules]\n\"fnmr@fmr=" + target + "\" = { max = " + data.most[at] + " }" : "# no rule: more than half of all strangers match here"; }
     $("scores").textContent = "fraudit scores " + run + "/" + data.file + " --threshold " + data.t[at];
   }

@@ -43,6 +43,12 @@ def test_an_answer_is_the_analysis_own_and_the_gravest_comes_first() -> None:
     ]
 
 
+def test_directions_that_were_found_are_a_note_and_none_is_none_shown() -> None:
+    for rule, word in (("directions.found", "Note"), ("directions.none", "None shown")):
+        result = AnalysisResult("directions", "Directions", findings=(Finding("info", "t", (), rule),))
+        assert [a.concern for a in executive.answers(record_of(result))] == [word]
+
+
 def test_a_finding_with_the_same_advice_waits_for_the_others() -> None:
     findings = tuple(
         Finding(level, text, advice=advice)  # type: ignore[arg-type]

@@ -27,6 +27,20 @@ def test_a_percentage_is_neither_a_power_of_ten_nor_rounded_to_nothing(value: fl
     assert formatting.percent(value) == f"{said}\u202f%"
 
 
+def test_pictures_and_pairs_that_were_left_out_are_not_added_up() -> None:
+    counts = {"pictures beyond --limit": 7401, "pairs beyond --limit": 5803}
+    assert formatting.counts_words(counts) == "7,401 pictures and 5,803 pairs"
+    counts = {
+        "files that are no pictures (1 .txt)": 1,
+        "pictures that no list names": 2,
+        "pictures beyond": 3,
+    }
+    assert formatting.counts_words({**counts, "pairs of templates beyond --limit": 1, "hidden": 2}) == (
+        "3 files, 5 pictures and 1 pair of templates"
+    )
+    assert formatting.counts_words({}) == ""
+
+
 def test_no_percent_sign_follows_a_power_of_ten() -> None:
     assert [formatting.plain(100 * rate) for rate in (1e-6, 2.5e-7, 0.0, 0.5)] == [
         "0.0001",

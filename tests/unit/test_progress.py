@@ -47,6 +47,22 @@ def test_a_plain_line_comes_after_five_seconds_with_rate_and_time_left() -> None
     assert pace.step("inverting", 10, 100) is None
 
 
+def test_remembered_answers_that_come_at_once_tell_no_rate() -> None:
+    clock = Clock()
+    for live in (False, True):
+        pace = Pace(live, clock=clock)
+        clock.passes(6)
+        pace.step("pictures", 0, 2)
+        clock.passes(1e-5)
+        line = pace.step("pictures", 1, 2)
+        assert line is None or "/s" not in line
+        assert _part_cells(pace.part(), "6 s") == ("pictures 1/2", "6 s", "", "")
+        clock.passes(5)
+        assert pace.beat() == "pictures: 1/2, 5 s so far"
+        clock.passes(5)
+        assert pace.step("pictures", 2, 3) == "pictures: 2/3, 5.0 s each, 5 s left"
+
+
 def test_a_silent_piece_is_told_of_every_five_seconds_with_the_time_running_on() -> None:
     clock = Clock()
     pace = Pace(live=False, clock=clock)

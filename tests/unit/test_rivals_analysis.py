@@ -88,9 +88,12 @@ def test_unknown_methods_and_wrong_sizes_are_refused_in_one_line() -> None:
 
 def test_a_method_without_an_inverter_says_how_to_get_one() -> None:
     images, subjects = identity_faces(48, 3)
-    context = planted_context(images, subjects)
+    context, said = planted_context(images, subjects), []
+    context._say = said.append
     found = run(context, Params(people=10, questions=16, methods=("id3pm", "gaussian"), fmrs=(1e-2,)))
     assert any("id3pm was not run: none is bundled" in c and "fraudit train" in c for c in found.caveats)
+    assert any(line.startswith("method id3pm is not run: none is bundled") for line in said)
+    assert found.headline.startswith("Of 1 inversion method that ran (of 2) gaussian is")
     assert any("No independent judge" in c for c in found.caveats)
 
 

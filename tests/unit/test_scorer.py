@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import re
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +20,7 @@ from fraudit.audit.scoring import budget_text, prepare, run_scorer
 from fraudit.cli.main import run
 from fraudit.errors import ArtifactError, DataError, PluginError, UsageError
 from fraudit.faces.readers import LANDMARK_COLUMNS
+from fraudit.progress import Reporter
 from fraudit.report.record import RunRecord
 from fraudit.scorers.loading import BudgetSpent, ScoreCache, ScorerRuntime, load_scorer
 from fraudit.types import LoadedScorer, ScorerSpec
@@ -173,8 +175,26 @@ def test_the_budget_is_kept_and_a_smaller_one_asks_a_part_of_the_larger(
     assert keys[0] < keys[1]
     run_scorer(half)
     assert box.asked <= full.budget.total // 2
-    with pytest.raises(UsageError, match="cannot shrink"):
+    with pytest.raises(UsageError, match="still") as error:
         _prepare(manifest, tmp_path / "x", 3)
+    least = int(error.value.hint.split()[1].rstrip(","))
+    assert 3 < least < full.budget.total // 20
+    assert _prepare(manifest, tmp_path / "x", least).budget.total <= least  # the number that is named works
+    with pytest.raises(UsageError, match="still"):
+        _prepare(manifest, tmp_path / "x", least - 1)
+
+
+def test_what_is_told_of_queries_adds_up_to_what_the_record_has(box, manifest: Path, tmp_path: Path) -> None:
+    prepared, said = _prepare(manifest, tmp_path / "run"), []
+    parts = {name: new for name, (_, new) in prepared.budget.parts.items()}
+    record = run_scorer(prepared, reporter=Reporter(said.append, lambda *_: None))
+    before = next(line for line in said if line.startswith("before the analyses: "))
+    assert before == f"before the analyses: {parts['verification']:,} pairs asked"  # the protocol's
+    counts = [
+        int(n.replace(",", "")) for line in said for n in re.findall(r"([\d,]+) pairs asked(?! in)", line)
+    ]
+    assert sum(counts) == record.inputs["embedder"]["queries"]
+    assert said[-1] == f"pairs asked in all: {record.inputs['embedder']['name']} {sum(counts):,}"
 
 
 def test_the_command_shows_the_price_first(box, manifest: Path, tmp_path: Path, capsys) -> None:

@@ -18,10 +18,11 @@ from fraudit.stats.promises import (
     measured_rate,
     needed_pairs,
     promised_threshold,
+    smallest_promise,
     upper_bound,
 )
 from fraudit.stats.rates import impostor_sums
-from fraudit.stats.tails import Tail, tail_of_pairs, tail_of_searches, tail_of_vectors
+from fraudit.stats.tails import Tail, tail_of_pairs, tail_of_searches, tail_of_vectors, tail_without_matches
 from fraudit.stats.verification import fmr_threshold
 
 
@@ -159,6 +160,17 @@ def halves(
         Half.of_vectors(w.unit[m], w.subjects[m], 0.5, None, None if names is None else names[m])
         for m in (first, ~first)
     ]
+
+
+def test_the_smallest_promise_needs_no_score() -> None:
+    rng = np.random.default_rng(4)
+    people = np.repeat(np.arange(60), rng.integers(1, 6, 60))
+    unit = rng.normal(size=(len(people), 8)).astype(np.float32)
+    unit /= np.linalg.norm(unit, axis=1, keepdims=True)
+    half = Half.of_vectors(unit, people, 0.1)
+    bare = smallest_promise(tail_without_matches(people))
+    assert bare == pytest.approx(lowest_threshold(half.impostor, 0.1).smallest, rel=1e-12)
+    assert smallest_promise(tail_without_matches(np.arange(3))) == 1.0  # too few people
 
 
 def test_a_target_beyond_the_pairs_of_people_is_refused_with_the_numbers_and_the_smallest_that_can_be_promised() -> (

@@ -10,7 +10,16 @@ import pytest
 
 from fraudit.cli.main import run
 from fraudit.errors import InsufficientData
-from fraudit.report.explorer import ABSENT, _ceiling, explorer
+from fraudit.report.explorer import (
+    ABSENT,
+    Histogram,
+    Mark,
+    PairSweep,
+    Rates,
+    _ceiling,
+    asked_target,
+    explorer,
+)
 from fraudit.report.record import RunRecord
 from fraudit.report.render import render
 from fraudit.stats.intervals import clustered_rate
@@ -90,6 +99,28 @@ def test_no_score_of_a_kind_is_said() -> None:
 
 def test_rounding_up_never_rounds_down() -> None:
     assert [_ceiling(v) for v in (0.00123, 0.2, 0.0, 1.0, 0.0999)] == [0.0013, 0.2, 0.0, 1.0, 0.1]
+
+
+def _sweep(smallest: float) -> PairSweep:
+    """Three thresholds; the middle one was chosen for FMR 1e-3 and lets 1.9e-3 through."""
+    fmr = Rates(10_000, (5000, 19, 0), (0.4, 1e-3, 0.0), (0.6, 3e-3, 3e-4))
+    fnmr = Rates(100, (0, 5, 50), (0.0, 0.0, 0.4), (0.1, 0.1, 0.6))
+    histogram = Histogram((0.0, 1.0), (1.0,), (1.0,))
+    return PairSweep((0.1, 0.5, 0.9), fmr, fnmr, histogram, (Mark("fmr=1e-3", 1),), smallest=smallest)
+
+
+def test_the_page_asks_for_no_target_below_what_can_be_promised_and_says_why() -> None:
+    target, why = asked_target(_sweep(1e-3), 1)
+    assert (target, "Smallest" in why) == ("1.9e-3", False)
+    assert why.startswith("This threshold was chosen for FMR 0.1")
+    assert "0.19" in why
+    target, why = asked_target(_sweep(0.00735), 1)
+    assert target == "7.4e-3"
+    assert "Smallest that can be promised: 7.4e-3" in why
+    assert "not for 1.9e-3" in why
+    assert asked_target(_sweep(0.00735), 0)[0] == "5e-1"
+    assert asked_target(_sweep(1.0), 1)[0] == ""  # too few people: no command is offered
+    assert asked_target(_sweep(0.0), 2) == ("3e-4", "")  # a run that does not say it
 
 
 def test_a_run_without_sweeps_says_so_on_its_page(tmp_path: Path) -> None:

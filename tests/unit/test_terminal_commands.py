@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -83,7 +84,16 @@ def test_a_run_elsewhere_tells_plain_lines(tmp_path: Path, capsys: pytest.Captur
     assert run(["analyze", *QUICK, "--out", str(tmp_path / "run")]) == 0
     lines = capsys.readouterr().err.splitlines()
     assert "Verification ..." in lines
-    assert any(re.match(r"Verification: [\d.]+ s, \d+ queries", line) for line in lines)
+    assert any(re.match(r"Verification: [\d.]+ s \(", line) for line in lines)
+    record = json.loads((tmp_path / "run" / "run.json").read_text())
+    box, faces = record["inputs"]["embedder"], record["inputs"]["dataset"]["n_faces"]
+    assert not any("0 queries" in line for line in lines)  # the set is embedded before the first analysis
+    assert f"faces shown in all: {box['name']} {box['queries']:,}" in lines
+    before = next(line for line in lines if line.startswith("before the analyses: "))
+    counts = [
+        int(n.replace(",", "")) for n in re.findall(r"([\d,]+) (?:faces shown|answers remembered)", before)
+    ]
+    assert sum(counts) == faces
     assert "\x1b" not in "".join(lines)
 
 

@@ -240,6 +240,12 @@ def open_generator(path: str | None) -> Generator | None:
     return None if path is None else given_generator(Path(path))
 
 
+def _not_run(context: AnalysisContext, absent: Absent) -> Absent:
+    """The same, said to the person."""
+    context.progress(f"method {absent.name} is not run: {absent.reason}")
+    return absent
+
+
 def run_all(
     context: AnalysisContext,
     params: Params,
@@ -278,11 +284,11 @@ def run_all(
             inverter = _trained(context, name)
             if inverter is None:
                 why = f"none is bundled for {context.embedder.spec.name}: {plugin.method.get}"
-                absent.append(Absent(name, plugin.method, why))
+                absent.append(_not_run(context, Absent(name, plugin.method, why)))
                 continue
             made.append(by_inverter(context, inverter, plugin.method, name, vectors, seeds, params.steps))
         except InsufficientData as error:
-            absent.append(Absent(name, plugin.method, error.message))
+            absent.append(_not_run(context, Absent(name, plugin.method, error.message)))
     for folder, inverter in zip(params.inverters, given, strict=True):
         card = INVERTERS.get(inverter.name).method
         if card is None:

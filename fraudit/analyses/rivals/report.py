@@ -209,10 +209,12 @@ def _best(found: Found) -> Finding:
     assert p.one is not None
     value = p.one.value
     evidence = f"{NAME}.{slug(m.made.name)}.{judge_key(j.judge, j.own)}.success1@fmr={fmr_words(p.fmr)}"
+    beside = f" that ran (of {len(found.methods) + len(found.absent)})" if found.absent else ""
+    several = "s" if len(found.methods) > 1 else ""
     text = (
-        f"Of {len(found.methods)} inversion methods {m.made.name} is accepted most often: {percent(value)} of its "
-        f"pictures match their source at FMR {fmr_words(p.fmr)} by {judge_name(j.judge, j.own)} "
-        f"({interval_and_people(p.one, 'pictures')})."
+        f"Of {len(found.methods)} inversion method{several}{beside} {m.made.name} is accepted most often: "
+        f"{percent(value)} of its pictures match their source at FMR {fmr_words(p.fmr)} by "
+        f"{judge_name(j.judge, j.own)} ({interval_and_people(p.one, 'pictures')})."
     )
     return Finding("info", text, (evidence,), "rivals.best")
 
