@@ -19,9 +19,10 @@ from fraudit.compare.deltas import deltas, verdict_of
 from fraudit.compare.figures import figure_of
 from fraudit.compare.outputs import LISTED, as_dict, cards, html_text, markdown_text
 from fraudit.compare.sides import differences
+from fraudit.compare.values import Side
 from fraudit.compare.words import difference_words, is_share, value_alone, value_words
 from fraudit.errors import DataError, UsageError
-from fraudit.types import Interval
+from fraudit.types import Gallery, GalleryItem, GalleryRow, Interval
 from tests.fixtures.derived_run import derived_run
 from tests.fixtures.planted import people_vectors, unit
 
@@ -382,3 +383,20 @@ def test_figures_that_changed_are_named_in_the_terminal(
     named = [line for line in lines if line.startswith("changed  ")]
     assert len(named) == min(int(counted[1]), LISTED)
     assert any("hreshold" in line for line in named)
+
+
+def test_pictures_that_all_runs_have_stand_one_below_the_other(runs: dict[str, Path]) -> None:
+    def with_pictures(name: str) -> Side:
+        side = run_side(runs[name])
+        assert side.record is not None
+        first, *others = side.record.results
+        rows = (GalleryRow("0001", (GalleryItem("gallery/none", f"a face by {name}"),)),)
+        shown = replace(
+            first, galleries=(Gallery("sheet", "Faces", "", rows), Gallery("more", "More", "", rows))
+        )
+        return replace(side, record=replace(side.record, results=(shown, *others)))
+
+    page = html_text(compare([with_pictures("base"), with_pictures("noisy")]))
+    assert page.count("a face by base") == page.count("a face by noisy") == 2
+    assert '<figure id="pictures-1"' in page
+    assert '<figure id="pictures-2"' in page
