@@ -135,13 +135,13 @@ def _remember(locate: Any, shard: Shard) -> None:
     """Tell the detector's memory here what the workers' detectors said."""
     from fraudit.faces.detect import Remembered
 
-    cache = getattr(locate, "cache", None)
-    for key, five, count, score in zip(shard.keys, shard.points, shard.faces, shard.scores, strict=True):
-        if key and cache is not None:
-            points = None if np.isnan(five).any() else five
-            cache.put(key, Remembered(points, int(count), float(score)))
-        if key and int(count) > 1:
-            locate._several.add(key)
+    told = {
+        key: Remembered(None if np.isnan(five).any() else five, int(count), float(score))
+        for key, five, count, score in zip(shard.keys, shard.points, shard.faces, shard.scores, strict=True)
+        if key
+    }
+    if told and locate is not None:
+        locate.learn(told)
 
 
 class RemoteInverter:

@@ -182,10 +182,6 @@ class LandmarkCache:
     def _has_scores(db: sqlite3.Connection) -> bool:
         return "score" in {row[1] for row in db.execute("PRAGMA table_info(landmarks)")}
 
-    def get(self, key: str) -> Remembered | None:
-        """The answer, or None where it was never asked."""
-        return self.get_many([key]).get(key)
-
     def get_many(self, keys: Sequence[str]) -> dict[str, Remembered]:
         """The answers that are known of `keys`, at most a few hundred."""
         rows = []
@@ -203,10 +199,6 @@ class LandmarkCache:
             for key, blob, faces, score in rows
             if len(blob) in (0, 40)
         }
-
-    def put(self, key: str, answer: Remembered) -> None:
-        """Remember an answer."""
-        self.put_many({key: answer})
 
     def put_many(self, answers: Mapping[str, Remembered]) -> None:
         """Remember answers, in one transaction."""
@@ -276,6 +268,13 @@ class Locator:
         """The answer for these encoded bytes, where it is known without decoding them."""
         return self.block([data]).remembered(0)
 
+    def learn(self, told: Mapping[str, Remembered]) -> None:
+        """Remember what detectors elsewhere said, by key."""
+        if self.cache:
+            self.cache.put_many(told)
+        for key, found in told.items():
+            self.answer(key, found)
+
     def block(self, data: Sequence[bytes]) -> Block:
         """Several encoded pictures that one thread asks about one after the other."""
         return Block(self, data)
@@ -313,10 +312,7 @@ class Locator:
 
     def __call__(self, index: int, data: bytes, picture: U8) -> Located:
         """Points f32[5,2] in pixels of `picture`, or the reason there are none. `index` is not used."""
-        block = self.block([data])
-        found = block.remembered(0) or block.find([0], [picture])[0]
-        block.keep()
-        return found
+        return self.block([data]).answers(lambda _: picture)[0]
 
 
 class Block:
@@ -344,6 +340,14 @@ class Block:
         self._found |= dict(zip(keys, found, strict=True))
         return [self._locator.answer(key, each) for key, each in zip(keys, found, strict=True)]
 
+    def answers(self, picture: Callable[[int], U8]) -> list[Located]:
+        """What is known of each picture, else what the detector says of `picture(place)`; it is remembered."""
+        told = {at: known for at in range(len(self.keys)) if (known := self.remembered(at)) is not None}
+        new = [at for at in range(len(self.keys)) if at not in told]
+        told |= dict(zip(new, self.find(new, [picture(at) for at in new]), strict=True))
+        self.keep()
+        return [told[at] for at in range(len(self.keys))]
+
     def keep(self) -> None:
         """Remember what was found."""
         if self._locator.cache and self._found:
@@ -356,12 +360,7 @@ def locate_in(locate: Callable[[int, bytes, U8], Located], pictures: Sequence[U8
     data = [picture.tobytes() for picture in pictures]
     if not isinstance(locate, Locator):
         return [locate(-1, each, picture) for each, picture in zip(data, pictures, strict=True)]
-    block = locate.block(data)
-    told = {at: known for at in range(len(data)) if (known := block.remembered(at)) is not None}
-    new = [at for at in range(len(data)) if at not in told]
-    told |= dict(zip(new, block.find(new, [pictures[at] for at in new]), strict=True))
-    block.keep()
-    return [told[at] for at in range(len(data))]
+    return locate.block(data).answers(lambda at: pictures[at])
 
 
 @dataclass(frozen=True, slots=True)
@@ -407,10 +406,7 @@ def locate(
         try:
             data = faces.read_bytes(index)
             with room_for(data):
-                block = locator.block([data])
-                found = block.remembered(0) or block.find([0], [faces.decode(data)])[0]
-                block.keep()
-                return found
+                return locator.block([data]).answers(lambda _: faces.decode(data))[0]
         except DataError as error:
             return Located(None, error.message)
 
